@@ -1,0 +1,1 @@
+"""Hozon saves and loads Keras models in every format, without TensorFlow."""

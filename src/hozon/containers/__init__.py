@@ -1,0 +1,1 @@
+"""Whole saved forms: bytes on disk to plain records."""

@@ -1,0 +1,1 @@
+"""TensorFlow checkpoints: a tensor bundle, object-based or name-based."""

@@ -1,0 +1,204 @@
+"""Every exception that Hozon raises on purpose.
+
+Each one says which file and which record, what was expected and what was found, and, where there
+is one, the way around. The facts are attributes too, so that a program needs no text matching.
+Each also derives from the built-in exception that a caller would have caught without Hozon.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+
+class HozonError(Exception):
+    """Above every error of this package.
+
+    Attributes:
+        message: what went wrong, without the location that `str(error)` adds.
+    """
+
+    def __init__(self, message: str, *_: object, **__: object) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def details(self) -> tuple[tuple[str, object], ...]:
+        """The named facts that `str(error)` lists after the message; absent ones are None."""
+        return ()
+
+    def __str__(self) -> str:
+        facts = [(name, str(value)) for name, value in self.details() if value is not None]
+        told = [f"{name}: {value}" for name, value in facts if value not in self.message]
+        return self.message if not told else f"{self.message} ({', '.join(told)})"
+
+
+class FormatError(HozonError, ValueError):
+    """A file is damaged, cut short, or not of the format it is read as.
+
+    Attributes:
+        file: path of the file, or None where the bytes had no path.
+        record: name of the record, tensor, key or field inside it.
+        offset: byte offset in the file of what is wrong.
+        expected: what the format demands there.
+        found: what is there.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | os.PathLike[str] | None = None,
+        record: str | None = None,
+        offset: int | None = None,
+        expected: object = None,
+        found: object = None,
+    ) -> None:
+        super().__init__(message)
+        self.file = None if file is None else os.fspath(file)
+        self.record = record
+        self.offset = offset
+        self.expected = expected
+        self.found = found
+
+    def details(self) -> tuple[tuple[str, object], ...]:
+        """File, record, offset, expected and found."""
+        return (
+            ("file", self.file),
+            ("record", None if self.record is None else repr(self.record)),
+            ("offset", self.offset),
+            ("expected", self.expected),
+            ("found", self.found),
+        )
+
+
+class UnsupportedError(HozonError, NotImplementedError):
+    """A known thing that this version cannot do.
+
+    Attributes:
+        feature: the op, layer, dtype or feature.
+        file: path of the file that needs it, if a file does.
+        record: name of the record in it.
+        instead: the way around.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        feature: str | None = None,
+        file: str | os.PathLike[str] | None = None,
+        record: str | None = None,
+        instead: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.feature = feature
+        self.file = None if file is None else os.fspath(file)
+        self.record = record
+        self.instead = instead
+
+    def details(self) -> tuple[tuple[str, object], ...]:
+        """Feature, file, record and the way around."""
+        return (
+            ("feature", self.feature),
+            ("file", self.file),
+            ("record", None if self.record is None else repr(self.record)),
+            ("instead", self.instead),
+        )
+
+
+class UnsafeError(HozonError, PermissionError):
+    """Something a file asks for is refused for safety.
+
+    Attributes:
+        refused: what was refused.
+        file: path of the file that asks for it.
+        record: name of the record in it.
+        allow: how the caller can allow it, or None where nothing allows it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        refused: str | None = None,
+        file: str | os.PathLike[str] | None = None,
+        record: str | None = None,
+        allow: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.refused = refused
+        self.file = None if file is None else os.fspath(file)
+        self.record = record
+        self.allow = allow
+
+    def details(self) -> tuple[tuple[str, object], ...]:
+        """What was refused, where, and how to allow it."""
+        return (
+            ("refused", self.refused),
+            ("file", self.file),
+            ("record", None if self.record is None else repr(self.record)),
+            ("to allow it", self.allow),
+        )
+
+
+class MismatchError(HozonError, ValueError):
+    """A file and what it is loaded into disagree.
+
+    Attributes:
+        mismatches: one line for each disagreement.
+        file: path of the file.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        mismatches: Sequence[str] = (),
+        file: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.mismatches = tuple(mismatches)
+        self.file = None if file is None else os.fspath(file)
+
+    def details(self) -> tuple[tuple[str, object], ...]:
+        """The file; the disagreements follow on lines of their own."""
+        return (("file", self.file),)
+
+    def __str__(self) -> str:
+        return "\n  ".join((super().__str__(), *self.mismatches))
+
+
+class MissingObjectError(HozonError, ValueError, LookupError):
+    """Classes or functions that the caller must supply.
+
+    Attributes:
+        names: the registered names that the file uses.
+        custom_objects: for each name, the expression to pass for it.
+        file: path of the file.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        names: Sequence[str] = (),
+        custom_objects: Mapping[str, str] | None = None,
+        file: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.names = tuple(names)
+        self.custom_objects = dict(custom_objects or {name: "..." for name in self.names})
+        self.file = None if file is None else os.fspath(file)
+
+    def argument(self) -> str:
+        """The exact argument to pass: ``custom_objects={'Name': ...}``."""
+        entries = ", ".join(f"{name!r}: {value}" for name, value in self.custom_objects.items())
+        return f"custom_objects={{{entries}}}"
+
+    def details(self) -> tuple[tuple[str, object], ...]:
+        """The missing names, the file, and what to pass."""
+        return (
+            ("missing", ", ".join(self.names) or None),
+            ("file", self.file),
+            ("pass", self.argument() if self.custom_objects else None),
+        )

@@ -1,0 +1,1 @@
+"""File formats to plain records and back; one folder for each format."""

@@ -1,0 +1,5 @@
+"""TensorFlow's tensor bundle: the `.index` and `.data-*-of-*` files of every checkpoint since 2016."""
+
+from hozon.formats.bundle.reader import Bundle, is_bundle, open_bundle
+
+__all__ = ["Bundle", "is_bundle", "open_bundle"]

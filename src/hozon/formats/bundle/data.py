@@ -1,0 +1,211 @@
+"""The data files of a bundle: reading one tensor's bytes and what they mean."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hozon.errors import FormatError
+from hozon.formats.bundle.layout import Entry, Header, data_file
+from hozon.formats.bundle.slices import resolve, slice_key
+from hozon.formats.bundle.strings import read_strings
+from hozon.raw.checksum import masked_crc32c
+from hozon.raw.location import Location
+from hozon.raw.sources import Source
+from hozon.tensors.dtypes import STRING, VARIANT, DType
+from hozon.tensors.extents import Extents, full_extents, index_of, intersect, relative, shape_of
+from hozon.tensors.lazy import LazyTensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Opener = Callable[[str], Source]
+
+
+class BundleData:
+    """Reads tensors out of the data files, each of which is opened when first needed.
+
+    Attributes:
+        prefix: path of the checkpoint without `.index`.
+        header: the bundle's header.
+    """
+
+    def __init__(
+        self, prefix: str, header: Header, slices: Mapping[bytes, Entry], opener: Opener
+    ) -> None:
+        self.prefix = prefix
+        self.header = header
+        self._slices = slices
+        self._opener = opener
+        self._files: dict[int, Source] = {}
+        self._swap = header.big_endian != (sys.byteorder == "big")
+
+    def read_tensor(self, tensor: LazyTensor, verify: bool) -> NDArray[Any]:
+        """The whole tensor; a view of the data file unless bytes must be swapped or joined."""
+        entry: Entry = tensor.record
+        if entry.slices:
+            return self._join(tensor, full_extents(tensor.shape), verify)
+        return self._read(entry, tensor.shape, tensor.dtype, tensor.name, verify)
+
+    def read_extents(self, tensor: LazyTensor, extents: Extents, verify: bool) -> NDArray[Any]:
+        """A part of a tensor; without `verify`, only its rows are read."""
+        entry: Entry = tensor.record
+        if entry.slices:
+            return self._join(tensor, extents, verify)
+        if verify or not extents or not tensor.dtype.fixed:
+            array = self._read(entry, tensor.shape, tensor.dtype, tensor.name, verify)
+            return array[index_of(extents)]
+        return self._read_rows(entry, tensor, extents)
+
+    def _read_rows(self, entry: Entry, tensor: LazyTensor, extents: Extents) -> NDArray[Any]:
+        (first, rows), *_ = extents
+        self._check_size(entry, tensor.shape, tensor.dtype, tensor.name)
+        row_bytes = entry.size // tensor.shape[0] if tensor.shape[0] else 0
+        offset = entry.offset + first * row_bytes
+        part = entry._replace(offset=offset, size=rows * row_bytes)
+        shape = (rows, *tensor.shape[1:])
+        array = self._read(part, shape, tensor.dtype, tensor.name, verify=False)
+        return array[(slice(None), *index_of(extents[1:]))]
+
+    def _read(
+        self, entry: Entry, shape: tuple[int, ...], dtype: DType, name: str, verify: bool
+    ) -> NDArray[Any]:
+        if dtype.bits:
+            self._check_size(entry, shape, dtype, name)
+            data = self._bytes(entry, name)
+            if verify and masked_crc32c(data) != entry.crc:
+                raise self._bad_checksum(entry, name, data)
+            return self._values(data, dtype).reshape(shape)
+        if dtype is not STRING:
+            raise self._unreadable(entry, dtype, name)
+        where = self._where(entry, name)
+        crc = entry.crc if verify else None
+        count = _product(shape)
+        strings = read_strings(self._bytes(entry, name), count, self.header.big_endian, crc, where)
+        return strings.reshape(shape)
+
+    def _values(self, data: NDArray[np.uint8], dtype: DType) -> NDArray[Any]:
+        if self._swap and dtype.swap_unit > 1:
+            data = data.view(f"u{dtype.swap_unit}").byteswap().view(np.uint8)
+            data.flags.writeable = False
+        return data.view(dtype.numpy)
+
+    def _bytes(self, entry: Entry, name: str) -> NDArray[np.uint8]:
+        source = self._files.get(entry.shard)
+        if source is None:
+            source = self._open(entry, name)
+        if entry.offset + entry.size > source.size:
+            raise self._where(entry, name).damaged(
+                "the tensor lies outside its data file, which may be cut short",
+                at=0,
+                expected=f"an end at {source.size} or before",
+                found=entry.offset + entry.size,
+            )
+        return source.view(entry.offset, entry.size)
+
+    def _open(self, entry: Entry, name: str) -> Source:
+        path = data_file(self.prefix, entry.shard, self.header.num_shards)
+        try:
+            source = self._opener(path)
+        except FileNotFoundError:
+            raise FormatError(
+                "a data file of the checkpoint is missing", file=path, record=name
+            ) from None
+        return self._files.setdefault(entry.shard, source)
+
+    def _join(self, tensor: LazyTensor, wanted: Extents, verify: bool) -> NDArray[Any]:
+        """A part of a partitioned tensor, copied together from the slices that it touches."""
+        where = Location(f"{self.prefix}.index", tensor.name)
+        pieces = list(self._pieces(tensor, wanted, verify, where))
+        shape = shape_of(wanted)
+        if sum(piece.size for _, piece in pieces) != _product(shape):
+            raise where.damaged(
+                "the slices of the tensor do not cover it exactly once",
+                expected=f"{_product(shape)} elements",
+                found=f"{sum(piece.size for _, piece in pieces)} elements",
+            )
+        result = np.empty(shape, tensor.dtype.numpy)
+        covered = np.zeros(shape, bool)
+        for extents, piece in pieces:
+            index = index_of(relative(extents, wanted))
+            result[index] = piece
+            covered[index] = True
+        if not covered.all():
+            raise where.damaged("the slices of the tensor overlap and leave parts of it out")
+        result.flags.writeable = False
+        return result
+
+    def _pieces(
+        self, tensor: LazyTensor, wanted: Extents, verify: bool, where: Location
+    ) -> list[tuple[Extents, NDArray[Any]]]:
+        pieces = []
+        for stored in tensor.record.slices:
+            extents = resolve(stored, tensor.shape, where)
+            shared = intersect(extents, wanted)
+            if shared is not None:
+                array = self._read_slice(tensor, stored, extents, verify, where)
+                pieces.append((shared, array[index_of(relative(shared, extents))]))
+        return pieces
+
+    def _read_slice(
+        self,
+        tensor: LazyTensor,
+        stored: tuple[tuple[int, int], ...],
+        extents: Extents,
+        verify: bool,
+        where: Location,
+    ) -> NDArray[Any]:
+        whole = all(length < 0 for _, length in stored)
+        key = slice_key(tensor.name.encode(), stored)
+        entry = tensor.record if whole else self._slices.get(key)
+        if entry is None:
+            raise where.damaged("a slice of the tensor is missing", expected=f"{stored}")
+        if entry.shape != shape_of(extents) or entry.dtype != tensor.dtype.number:
+            raise where.damaged(
+                "a slice differs from what its tensor says of it",
+                expected=f"type {tensor.dtype.number}, shape {shape_of(extents)}",
+                found=f"type {entry.dtype}, shape {entry.shape}",
+            )
+        return self._read(entry, entry.shape, tensor.dtype, tensor.name, verify)
+
+    def _check_size(self, entry: Entry, shape: tuple[int, ...], dtype: DType, name: str) -> None:
+        size = dtype.itemsize
+        for length in shape:
+            size *= length
+        if size != entry.size:
+            raise self._where(entry, name).damaged(
+                f"the stored size does not fit shape {shape} of {dtype}",
+                expected=f"{size} bytes",
+                found=f"{entry.size} bytes",
+            )
+
+    def _bad_checksum(self, entry: Entry, name: str, data: NDArray[np.uint8]) -> FormatError:
+        return self._where(entry, name).damaged(
+            "the checksum of the tensor is wrong",
+            at=0,
+            expected=f"{entry.crc:#010x}",
+            found=f"{masked_crc32c(data):#010x}",
+        )
+
+    def _unreadable(self, entry: Entry, dtype: DType, name: str) -> Exception:
+        where = self._where(entry, name)
+        if dtype is VARIANT:
+            return where.unsupported(
+                "a variant tensor holds a C++ object that only TensorFlow can decode",
+                feature="variant tensors",
+            )
+        return where.damaged("no tensor of this type can be stored", found=dtype.name)
+
+    def _where(self, entry: Entry, name: str) -> Location:
+        path = data_file(self.prefix, entry.shard, self.header.num_shards)
+        return Location(path, name, entry.offset)
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    count = 1
+    for length in shape:
+        count *= length
+    return count

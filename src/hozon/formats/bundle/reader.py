@@ -1,0 +1,158 @@
+"""Opens a tensor bundle: the index now, each tensor when it is asked for."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from hozon.errors import FormatError, MismatchError
+from hozon.formats.bundle.data import BundleData, Opener
+from hozon.formats.bundle.index import Index, read_index
+from hozon.formats.bundle.layout import INDEX_SUFFIX, Entry, Header
+from hozon.limits import LIMITS, Limits
+from hozon.raw.location import Location
+from hozon.raw.places import exists, open_source, place
+from hozon.raw.sources import Source
+from hozon.formats.sstable import is_table
+from hozon.tensors.dtypes import dtype_of_number
+from hozon.tensors.lazy import LazyTensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Bundle:
+    """The tensors of a checkpoint, by name, in the order of the file (sorted by bytes).
+
+    Attributes:
+        prefix: path of the checkpoint without `.index`.
+        header: number of data files, byte order and version.
+    """
+
+    def __init__(self, prefix: str, index: Index, opener: Opener) -> None:
+        self.prefix = prefix
+        self.header: Header = index.header
+        self._data = BundleData(prefix, index.header, index.slices, opener)
+        self._tensors = {
+            name: LazyTensor(
+                name, entry.shape, dtype_of_number(entry.dtype), entry.size, self._data, entry
+            )
+            for name, entry in index.entries.items()
+        }
+
+    @property
+    def producer(self) -> int:
+        """The version of the format that the writer of the file wrote."""
+        return self.header.producer
+
+    version = producer
+
+    def keys(self) -> list[str]:
+        """The names of the tensors."""
+        return list(self._tensors)
+
+    def items(self) -> Iterable[tuple[str, LazyTensor]]:
+        """Names and tensors."""
+        return self._tensors.items()
+
+    def values(self) -> Iterable[LazyTensor]:
+        """The tensors."""
+        return self._tensors.values()
+
+    def get(self, name: str) -> LazyTensor | None:
+        """The tensor of that name, or None."""
+        return self._tensors.get(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __getitem__(self, name: str) -> LazyTensor:
+        found = self._tensors.get(name)
+        if found is None:
+            near = difflib.get_close_matches(name, self._tensors, n=3, cutoff=0.7)
+            raise MismatchError(
+                f"the checkpoint holds no tensor {name!r}",
+                mismatches=[f"there is {other!r}" for other in near],
+                file=self.prefix,
+            )
+        return found
+
+    def __repr__(self) -> str:
+        return f"Bundle({self.prefix!r}, {len(self)} tensors)"
+
+    def read_all(
+        self, names: Iterable[str] | None = None, verify: bool = True
+    ) -> dict[str, NDArray[Any]]:
+        """Many tensors at once, all of them by default.
+
+        Raises:
+            FormatError: the file is damaged.
+            UnsupportedError: a tensor is of a type that no array can hold.
+        """
+        wanted = self._tensors if names is None else names
+        return {name: self[name].read(verify) for name in wanted}
+
+    def verify(self, name: str | None = None) -> None:
+        """Compares the checksum of one tensor, or of all, with the stored one.
+
+        Raises:
+            FormatError: a checksum is wrong, or a tensor is damaged otherwise.
+        """
+        for tensor in self._tensors.values() if name is None else (self[name],):
+            tensor.read(verify=True)
+
+
+def is_bundle(prefix: str | os.PathLike[str]) -> bool:
+    """Whether there is a checkpoint of this prefix."""
+    return exists(place(prefix) + INDEX_SUFFIX)
+
+
+def open_bundle(
+    prefix: str | os.PathLike[str], *, opener: Opener = open_source, limits: Limits = LIMITS
+) -> Bundle:
+    """Opens a checkpoint. Only its index is read.
+
+    Args:
+        prefix: path or URL of the checkpoint without `.index`, such as `ckpt-1` or
+            `model/variables/variables`.
+        opener: what opens the index and the data files.
+        limits: the bounds to keep to.
+
+    Raises:
+        FormatError: there is no such checkpoint, or its index is damaged.
+        UnsupportedError: it is a checkpoint of another version, or has tensors of unknown types.
+    """
+    text = place(prefix)
+    return Bundle(text, read_index(_index_source(text, opener), limits), opener)
+
+
+def _index_source(prefix: str, opener: Opener) -> Source:
+    try:
+        return opener(prefix + INDEX_SUFFIX)
+    except FileNotFoundError:
+        raise _no_index(prefix, opener) from None
+
+
+def _no_index(prefix: str, opener: Opener) -> Exception:
+    where = Location(prefix + INDEX_SUFFIX)
+    try:
+        other = opener(prefix)
+    except (OSError, FormatError):
+        return where.damaged("there is no such checkpoint: its index does not exist")
+    if is_table(other):
+        return Location(prefix).unsupported(
+            "this is a checkpoint of TensorFlow's first format, from before 2017",
+            feature="version 1 checkpoints",
+            instead="restore it with TensorFlow and save it again",
+        )
+    return where.damaged(
+        "the path of a checkpoint is its prefix, without .index and .data", found=prefix
+    )

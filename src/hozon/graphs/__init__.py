@@ -1,0 +1,1 @@
+"""TensorFlow functions as JAX functions: an intermediate form, op tables, an interpreter."""

@@ -1,0 +1,297 @@
+"""Calls on concrete values: jitted where JAX can trace, in NumPy on the host where it cannot.
+
+A function without host ops is one compiled program. Otherwise its nodes are split by level: host
+nodes on even levels, nodes for the device on odd ones, each above what it reads; the device nodes
+of one level make one compiled program. What needs the host is known from the op table, and from
+trying: when tracing stops because an op needs a value (`NotStatic`), the node that makes this
+value moves to the host, its result is passed into the program as a static value, and the
+function is planned again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from hozon.graphs.interpreter import (
+    Context,
+    NodeNotStatic,
+    holds_tracer,
+    inline,
+    run_step,
+)
+from hozon.graphs.ir import Ref
+from hozon.graphs.kernels.compile import compiler_options
+from hozon.graphs.library import Bound, FunctionKey, Library
+from hozon.graphs.values import Cell, Value, is_static
+
+#: Small integer results that are known while tracing stay known to later programs.
+STATIC_RESULT_SIZE = 4096
+#: Steps whose value does not depend on the call.
+FREE_OPS = frozenset({"Const"})
+
+
+def call(library: Library, function: FunctionKey, arguments: Sequence[Value]) -> tuple[Value, ...]:
+    """Call a function of the library on arrays, strings, cells or tracers, and commit updates."""
+    outputs, updates = call_pure(library, function, arguments, {})
+    for cell, value in updates:
+        cell.assign(value)
+    return outputs
+
+
+def call_pure(
+    library: Library,
+    function: FunctionKey,
+    arguments: Sequence[Value],
+    given: dict[int, tuple[Cell, Value]],
+) -> tuple[tuple[Value, ...], list[tuple[Cell, Value]]]:
+    """Call a function with given values for some cells; return outputs and updates.
+
+    Nothing is assigned, so the call is a pure function of `arguments` and `given`.
+    """
+    bound = library.bound(function)
+    with jax.enable_x64(True):
+        cells = [*bound.cells, *(a for a in arguments if isinstance(a, Cell))]
+        state = [given[id(c)][1] if id(c) in given else _peek(c) for c in cells]
+        traced = holds_tracer([a for a in arguments if not isinstance(a, Cell)]) or holds_tracer(
+            [s for s in state if s is not None]
+        )
+        context = Context(library, inline if traced else planned, host=not traced)
+        for cell, value in given.values():
+            context.give(cell, value)
+        outputs = context.call(function, arguments)
+    return outputs, list(context.updates.values())
+
+
+def _peek(cell: Cell) -> Value:
+    """The value of a cell if it could be a tracer; lazy ones are not read for this."""
+    return cell.peek() if hasattr(cell, "peek") else None
+
+
+def planned(context: Context, bound: Bound, arguments: Sequence[Value]) -> tuple[Value, ...]:
+    """The caller used on concrete values: plan, run, and plan again when tracing says so."""
+    host: frozenset[int] = bound.plans.get("host", frozenset())
+    static: frozenset[Ref] = bound.plans.get("static", frozenset())
+    while True:
+        plan = bound.plans.get((host, static))
+        if plan is None:
+            plan = bound.plans[(host, static)] = Plan(bound, host, static)
+        try:
+            child = context.child()
+            results = plan.run(child, arguments)
+        except NodeNotStatic as error:
+            before = (host, static)
+            host, static = replan(bound, plan, host, static, error)
+            if before == (host, static):
+                raise
+            bound.plans["host"], bound.plans["static"] = host, static
+            continue
+        for cell, value in child.updates.values():
+            context.assign(cell, value)
+        return results
+
+
+def replan(
+    bound: Bound, plan: Plan, host: frozenset[int], static: frozenset[Ref], error: NodeNotStatic
+) -> tuple[frozenset[int], frozenset[Ref]]:
+    """Move to the host what made the value that an op had to know; at worst, the op itself."""
+    if error.input is None:
+        return host | {error.step}, static
+    ref = bound.steps[error.step].node.inputs[error.input]
+    if ref in static:
+        return host | {error.step}, static
+    if ref.node in bound.function.arguments or plan.kinds[ref.node] == "host":
+        return host, static | {ref}
+    return host | {ref.node}, static | {ref}
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A value that is part of a compiled program's identity rather than an input or output."""
+
+    key: Hashable
+    value: Any = field(compare=False, hash=False)
+
+
+jax.tree_util.register_pytree_node(Fixed, lambda f: ((), f), lambda f, _: f)
+
+
+def fix(value: Value) -> Fixed:
+    """Make a static value hashable: arrays by content, other objects by identity."""
+    if is_static(value) and isinstance(value, (np.ndarray, np.generic)):
+        array = np.asarray(value)
+        content = array.tobytes() if array.dtype != object else tuple(array.reshape(-1).tolist())
+        return Fixed((array.dtype.str, array.shape, content), value)
+    if isinstance(value, jax.Array):
+        return fix(np.asarray(value))
+    return Fixed(id(value), value)
+
+
+class Plan:
+    """How one function runs: its steps in segments, alternately on the host and compiled."""
+
+    def __init__(self, bound: Bound, host: frozenset[int], static: frozenset[Ref]) -> None:
+        self.bound = bound
+        self.static = static
+        self.kinds = [self._kind(i, host) for i in range(len(bound.steps))]
+        levels = self._levels()
+        self.segments = [
+            [i for i, level in enumerate(levels) if level == wanted]
+            for wanted in sorted({level for level in levels if level is not None})
+        ]
+        self.programs = [
+            None if self.kinds[nodes[0]] == "host" else Program(self, nodes)
+            for nodes in self.segments
+        ]
+
+    def _kind(self, index: int, host: frozenset[int]) -> str:
+        step = self.bound.steps[index]
+        if index in self.bound.function.arguments:
+            return "given"
+        if step.node.op in FREE_OPS and not step.node.inputs and not step.cells:
+            return "free"
+        return "host" if step.host or index in host else "device"
+
+    def _levels(self) -> list[int | None]:
+        levels: list[int | None] = []
+        for index, step in enumerate(self.bound.steps):
+            kind = self.kinds[index]
+            if kind in ("given", "free"):
+                levels.append(None)
+                continue
+            level = 0 if kind == "host" else 1
+            for source in {*(r.node for r in step.node.inputs), *step.node.controls}:
+                below = levels[source]
+                if below is not None:
+                    level = max(level, below if self.kinds[source] == kind else below + 1)
+            levels.append(level)
+        return levels
+
+    def run(self, context: Context, arguments: Sequence[Value]) -> tuple[Value, ...]:
+        """Run all segments and return the function's results."""
+        values: dict[Ref, Value] = {}
+        known: set[Ref] = set()
+        for position, argument in zip(self.bound.function.arguments, arguments, strict=True):
+            values[Ref(position, 0)] = argument
+        for index, kind in enumerate(self.kinds):
+            if kind == "free":
+                self._store(values, index, run_step(context, self.bound, index, []))
+        with np.errstate(all="ignore"):
+            for nodes, program in zip(self.segments, self.programs, strict=True):
+                if program is not None:
+                    program.run(context, values, known)
+                    continue
+                for index in nodes:
+                    inputs = [values[ref] for ref in self.bound.steps[index].node.inputs]
+                    self._store(values, index, run_step(context, self.bound, index, inputs))
+        return tuple(values[ref] for ref in self.bound.function.results)
+
+    @staticmethod
+    def _store(values: dict[Ref, Value], index: int, outputs: tuple[Value, ...]) -> None:
+        for number, value in enumerate(outputs):
+            values[Ref(index, number)] = value
+
+
+class Program:
+    """The device steps of one level, compiled once per set of static inputs."""
+
+    def __init__(self, plan: Plan, nodes: list[int]) -> None:
+        self.plan = plan
+        self.nodes = nodes
+        bound = plan.bound
+        inside = set(nodes)
+        free = {i for i, kind in enumerate(plan.kinds) if kind == "free"}
+        read = dict.fromkeys(ref for i in nodes for ref in bound.steps[i].node.inputs)
+        self.inputs = [ref for ref in read if ref.node not in inside and ref.node not in free]
+        self.free = [i for i in free if any(ref.node == i for ref in read)]
+        outside = [ref for i, step in enumerate(bound.steps) if i not in inside
+                   for ref in step.node.inputs]  # fmt: skip
+        wanted = dict.fromkeys([*outside, *bound.function.results])
+        self.outputs = [ref for ref in wanted if ref.node in inside]
+        self.cells = list({id(c): c for i in nodes for c in bound.steps[i].cells}.values())
+        self._compiled: dict[Hashable, Callable[..., Any]] = {}
+
+    def run(self, context: Context, values: dict[Ref, Value], known: set[Ref]) -> None:
+        """Run the program: read inputs from `values`, add outputs to it, assign updates."""
+        fixed: dict[Ref, Fixed] = {}
+        dynamic: dict[Ref, Value] = {}
+        for ref in self.inputs:
+            value = values[ref]
+            if ref in self.plan.static or ref in known or not _is_array(value):
+                fixed[ref] = fix(value)
+            else:
+                dynamic[ref] = value
+        cells = self._cells([f.value for f in fixed.values()])
+        program = self._program(context, fixed, list(dynamic), cells)
+        results, updates = program(list(dynamic.values()), [context.peek(c) for c in cells])
+        for ref, value in zip(self.outputs, results, strict=True):
+            if isinstance(value, Fixed):
+                known.add(ref)
+                value = value.value
+            values[ref] = value
+        for index, value in updates.items():
+            context.assign(cells[index], value)
+
+    def _cells(self, fixed: Sequence[Value]) -> list[Cell]:
+        """Variables that the program may touch, given its inputs; strings stay outside."""
+        cells = [*self.cells, *(value for value in fixed if isinstance(value, Cell))]
+        unique = {id(cell): cell for cell in cells}
+        return [cell for cell in unique.values() if cell.dtype != np.dtype(object)]
+
+    def _program(
+        self, context: Context, fixed: dict[Ref, Fixed], dynamic: list[Ref], cells: list[Cell]
+    ) -> Callable[..., Any]:
+        key = (tuple((ref, value) for ref, value in fixed.items()), tuple(dynamic))
+        if key not in self._compiled:
+            library = context.library
+            compute = self._traceable(library, fixed, dynamic, cells)
+            self._compiled[key] = jax.jit(compute, compiler_options=compiler_options())
+        return self._compiled[key]
+
+    def _traceable(
+        self, library: Library, fixed: dict[Ref, Fixed], dynamic: list[Ref], cells: list[Cell]
+    ) -> Callable[..., Any]:
+        bound = self.plan.bound
+
+        def compute(inputs: list[Value], state: list[Value]) -> Any:
+            context = Context(library, inline, host=False)
+            for cell, value in zip(cells, state, strict=True):
+                if value is not None:
+                    context.give(cell, value)
+            values = {ref: item.value for ref, item in fixed.items()}
+            values.update(zip(dynamic, inputs, strict=True))
+            for index in self.free:
+                Plan._store(values, index, run_step(context, bound, index, []))
+            with np.errstate(all="ignore"):
+                for index in self.nodes:
+                    inputs_ = [values[ref] for ref in bound.steps[index].node.inputs]
+                    Plan._store(values, index, run_step(context, bound, index, inputs_))
+            position = {id(cell): i for i, cell in enumerate(cells)}
+            updates = {position[id(c)]: v for c, v in context.updates.values()}
+            return [_result(values[ref]) for ref in self.outputs], updates
+
+        return compute
+
+
+def _is_array(value: Value) -> bool:
+    """Whether a value can be an input of a compiled program: numeric arrays, trees of them."""
+    leaves = jax.tree.leaves(value)
+    return all(isinstance(leaf, jax.Array) or _is_numeric(leaf) for leaf in leaves)
+
+
+def _is_numeric(leaf: Any) -> bool:
+    return isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype != np.dtype(object)
+
+
+def _result(value: Value) -> Any:
+    """Small known integers and things that are no arrays leave the program as they are."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        small = value.dtype.kind in "iub" and value.size <= STATIC_RESULT_SIZE
+        return fix(value) if small or value.dtype == object else value
+    return value if _is_array(value) else fix(value)
+
+

@@ -1,0 +1,1 @@
+"""Fast forms of heavy operations, as plain functions of JAX arrays."""

@@ -1,0 +1,87 @@
+"""Every op that Hozon runs, one table per family."""
+
+from __future__ import annotations
+
+from hozon.graphs.ops.array import ARRAY
+from hozon.graphs.ops.bits import BITS
+from hozon.graphs.ops.blocks import BLOCKS
+from hozon.graphs.ops.compare import COMPARE
+from hozon.graphs.ops.control import CONTROL
+from hozon.graphs.ops.core import CORE
+from hozon.graphs.ops.diagonal import DIAGONAL
+from hozon.graphs.ops.gather import GATHER
+from hozon.graphs.ops.image import IMAGE
+from hozon.graphs.ops.linalg import LINALG
+from hozon.graphs.ops.lists import LISTS
+from hozon.graphs.ops.loops import LOOPS
+from hozon.graphs.ops.math import MATH
+from hozon.graphs.ops.nn import NN
+from hozon.graphs.ops.pool import POOL
+from hozon.graphs.ops.conv import CONV
+from hozon.graphs.ops.normalize import NORMALIZE
+from hozon.graphs.ops.parsing import PARSING
+from hozon.graphs.ops.quantize import QUANTIZE
+from hozon.graphs.ops.ragged import RAGGED
+from hozon.graphs.ops.random import RANDOM
+from hozon.graphs.ops.rank import RANK
+from hozon.graphs.ops.reduce import REDUCE
+from hozon.graphs.ops.scatter import SCATTER
+from hozon.graphs.ops.search import SEARCH
+from hozon.graphs.ops.segment import SEGMENT
+from hozon.graphs.ops.shape import SHAPE
+from hozon.graphs.ops.signal import SIGNAL
+from hozon.graphs.ops.slice import SLICE
+from hozon.graphs.ops.sparse import SPARSE
+from hozon.graphs.ops.sparse_math import SPARSE_MATH
+from hozon.graphs.ops.special import SPECIAL
+from hozon.graphs.ops.string import STRING
+from hozon.graphs.ops.table import TABLE
+from hozon.graphs.ops.tensorarray import TENSOR_ARRAY
+from hozon.graphs.ops.train import TRAIN
+from hozon.graphs.ops.xla import XLA
+from hozon.graphs.table import merge
+
+__all__ = ["OPS"]
+
+#: Handlers by op type; an op in two families is refused here.
+OPS = merge(
+    (
+        CORE,
+        MATH,
+        COMPARE,
+        BITS,
+        SPECIAL,
+        REDUCE,
+        RANK,
+        LINALG,
+        DIAGONAL,
+        SEGMENT,
+        SHAPE,
+        ARRAY,
+        SLICE,
+        SEARCH,
+        SCATTER,
+        GATHER,
+        BLOCKS,
+        NN,
+        POOL,
+        CONV,
+        NORMALIZE,
+        IMAGE,
+        SIGNAL,
+        QUANTIZE,
+        RANDOM,
+        TRAIN,
+        CONTROL,
+        LOOPS,
+        LISTS,
+        TENSOR_ARRAY,
+        STRING,
+        TABLE,
+        RAGGED,
+        SPARSE,
+        SPARSE_MATH,
+        PARSING,
+        XLA,
+    )
+)

@@ -1,0 +1,226 @@
+"""Constants, identities, calls and variables: what every graph has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hozon.errors import FormatError, MismatchError
+from hozon.graphs.resources import Constant, Variable, fits
+from hozon.graphs.table import Kernel, NodeView, OpTable, with_cells
+from hozon.graphs.values import Cell, Value, is_static, ns
+from hozon.tensors.tensorproto import to_numpy
+
+CORE = OpTable("core")
+
+#: Constants above this many bytes are passed into compiled programs instead of being part of them.
+LARGE_CONSTANT = 1 << 15
+
+
+@CORE.op("Const", "HostConst", context=True)
+def const(node: NodeView) -> Kernel:
+    node.attr("dtype")
+    value = to_numpy(node.attr("value"))
+    if value.nbytes > LARGE_CONSTANT and value.dtype != object and value.dtype.kind not in "iub":
+        cell = Constant(node.name, value)
+
+        def read(context: Any) -> Value:
+            return context.read(cell)
+
+        return with_cells(read, cell)
+    return lambda context: value
+
+
+def _identity(node: NodeView) -> Kernel:
+    return lambda value, *_: value
+
+
+CORE.op("Identity", "Snapshot", "PreventGradient", "RefIdentity", "DeepCopy", "CheckNumerics",
+        "CheckNumericsV2", "PlaceholderWithDefault", "ReadVariableXlaSplitND",
+        "OptimizationBarrierIdentity", "DebugIdentityV2", "_EagerConst")(_identity)  # fmt: skip
+
+
+@CORE.op("StopGradient")
+def stop_gradient(node: NodeView) -> Kernel:
+    return lambda x: x if is_static(x) else jax.lax.stop_gradient(x)
+
+
+@CORE.op("NoOp", "ControlTrigger", "Abort")
+def no_op(node: NodeView) -> Kernel:
+    return lambda *_: ()
+
+
+@CORE.op("Placeholder", "PlaceholderV2")
+def placeholder(node: NodeView) -> Kernel:
+    node.dtype("dtype")
+
+    def missing() -> Value:
+        raise MismatchError(f"no value is given for placeholder {node.name!r}")
+
+    return missing
+
+
+@CORE.op("PartitionedCall", "StatefulPartitionedCall", "RemoteCall", context=True)
+def partitioned_call(node: NodeView) -> Kernel:
+    callee = node.attr("f").name
+    return lambda context, *inputs: context.call(callee, inputs)
+
+
+@CORE.op("VarHandleOp", "VariableV2", "Variable")
+def variable_handle(node: NodeView) -> Kernel:
+    cell = _variable(node, node.text("shared_name") or node.name)
+    return with_cells(lambda: cell, cell)
+
+
+def _variable(node: NodeView, name: str) -> Cell:
+    dtype = node.dtype("dtype").numpy
+    shape = node.attr("shape").dims
+    make = lambda: Variable(None, name=name, shape=shape, dtype=dtype)  # noqa: E731
+    variable: Cell = node.resources.get("variable", name, make)
+    return variable
+
+
+@CORE.op("ReadVariableOp", context=True)
+def read_variable(node: NodeView) -> Kernel:
+    node.dtype("dtype")
+    return lambda context, cell: context.read(cell)
+
+
+@CORE.op("ResourceGather", context=True)
+def resource_gather(node: NodeView) -> Kernel:
+    batch_dims = int(node.attr("batch_dims"))
+    node.dtype("dtype")
+
+    def gather(context: Any, cell: Cell, indices: Value) -> Value:
+        return gather_rows(context.read(cell), indices, batch_dims)
+
+    return gather
+
+
+def gather_rows(params: Value, indices: Value, batch_dims: int = 0) -> Value:
+    """Rows of `params` by `indices`: shape ``batch + indices.shape[b:] + params.shape[b+1:]``.
+
+    On an accelerator TensorFlow gives zeros for indices out of range, on a CPU it fails; a
+    compiled program cannot fail, so here they give zeros (NaN would poison a whole batch).
+    """
+    if batch_dims:
+        return jax.vmap(lambda p, i: gather_rows(p, i, batch_dims - 1))(params, indices)
+    if is_static(params) and is_static(indices):
+        return np.take(params, indices, axis=0)
+    return jnp.take(params, indices, axis=0, mode="fill", fill_value=0)
+
+
+@CORE.op("ResourceGatherNd", context=True)
+def resource_gather_nd(node: NodeView) -> Kernel:
+    node.dtype("dtype")
+
+    def gather(context: Any, cell: Cell, indices: Value) -> Value:
+        return gather_nd(context.read(cell), indices)
+
+    return gather
+
+
+def gather_nd(params: Value, indices: Value) -> Value:
+    """Slices of `params` at index vectors in the last axis of `indices`."""
+    if indices.shape[-1] == 0:
+        return ns(params).broadcast_to(params, indices.shape[:-1] + params.shape)
+    index = tuple(ns(indices).moveaxis(indices, -1, 0))
+    if is_static(params):
+        return params[index] if is_static(indices) else jnp.asarray(params)[index]
+    return params.at[index].get(mode="fill", fill_value=0)
+
+
+@CORE.op("AssignVariableOp", context=True)
+def assign_variable(node: NodeView) -> Kernel:
+    return lambda context, cell, value: _assign(context, node, cell, value)
+
+
+@CORE.op("AssignAddVariableOp", context=True)
+def assign_add_variable(node: NodeView) -> Kernel:
+    return lambda c, cell, delta: _assign(c, node, cell, c.read(cell) + delta)
+
+
+@CORE.op("AssignSubVariableOp", context=True)
+def assign_sub_variable(node: NodeView) -> Kernel:
+    return lambda c, cell, delta: _assign(c, node, cell, c.read(cell) - delta)
+
+
+def _assign(context: Any, node: NodeView, cell: Cell, value: Value) -> tuple[()]:
+    if not fits(tuple(value.shape), cell.shape):
+        raise MismatchError(
+            f"node {node.name!r} assigns shape {tuple(value.shape)} to variable {cell.name!r} "
+            f"of shape {cell.shape}"
+        )
+    context.assign(cell, value)
+    return ()
+
+
+@CORE.op("Assign", context=True)
+def assign_reference(node: NodeView) -> Kernel:
+    def assign(context: Any, cell: Cell, value: Value) -> Value:
+        context.assign(cell, value)
+        return value
+
+    return assign
+
+
+def _assign_reference(name: str, combine: Any) -> None:
+    @CORE.op(name, context=True)
+    def handler(node: NodeView) -> Kernel:
+        def assign(context: Any, cell: Cell, delta: Value) -> Value:
+            value = combine(context.read(cell), delta)
+            context.assign(cell, value)
+            return value
+
+        return assign
+
+
+_assign_reference("AssignAdd", lambda x, y: x + y)
+_assign_reference("AssignSub", lambda x, y: x - y)
+
+
+@CORE.op("VarIsInitializedOp", "IsVariableInitialized", context=True)
+def is_initialized(node: NodeView) -> Kernel:
+    return lambda context, cell: np.asarray(getattr(cell, "initialized", True))
+
+
+@CORE.op("VariableShape", context=True)
+def variable_shape(node: NodeView) -> Kernel:
+    dtype = node.dtype("out_type").numpy
+    return lambda context, cell: np.asarray(context.read(cell).shape, dtype)
+
+
+@CORE.op("DestroyResourceOp", "DisableCopyOnRead")
+def forget(node: NodeView) -> Kernel:
+    return lambda *_: ()
+
+
+
+
+
+
+@CORE.op("RestoreV2", host=True, context=True)
+def restore(node: NodeView) -> Kernel:
+    """Tensors of the artifact's own checkpoint; the prefix that the graph names is not used."""
+    count = len(node.dtypes("dtypes"))
+
+    def read(context: Any, prefix: Value, names: Value, slices: Value) -> tuple[Value, ...]:
+        stored = context.library.resources.checkpoint
+        if stored is None:
+            raise node.refuse("a graph may read its own checkpoint only while it is loaded")
+        return tuple(
+            _stored(stored, name.decode(), spec.decode(), node)
+            for name, spec in zip(names.tolist(), slices.tolist(), strict=True)
+        )[:count]
+
+    return read
+
+
+def _stored(stored: Any, name: str, spec: str, node: NodeView) -> Value:
+    if name not in stored:
+        raise FormatError(f"node {node.name!r} restores {name!r}, which is not stored", record=name)
+    tensor = stored[name]
+    return tensor.read_slice(spec) if spec else tensor.read()

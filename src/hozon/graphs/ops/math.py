@@ -1,0 +1,233 @@
+"""Elementwise arithmetic: sums, products, quotients, powers, rounding, trigonometry."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hozon.graphs.table import Kernel, NodeView, OpTable
+from hozon.graphs.values import Value, is_static, ns, static_int
+
+MATH = OpTable("math")
+
+
+def shared(name: str) -> Kernel:
+    """The function of that name in NumPy or ``jax.numpy``, whichever the inputs call for."""
+    return lambda *values: getattr(ns(*values), name)(*values)
+
+
+def is_inexact(value: Value) -> bool:
+    """Whether a value holds floating-point or complex numbers."""
+    return bool(jnp.issubdtype(value.dtype, jnp.inexact))
+
+
+MATH.kernels(
+    {
+        "AddV2": shared("add"),
+        "Sub": shared("subtract"),
+        "Mul": shared("multiply"),
+        "Neg": shared("negative"),
+        "Abs": shared("abs"),
+        "Sign": shared("sign"),
+        "Exp": shared("exp"),
+        "Expm1": shared("expm1"),
+        "Log": shared("log"),
+        "Log1p": shared("log1p"),
+        "Sqrt": shared("sqrt"),
+        "Square": shared("square"),
+        "Sin": shared("sin"),
+        "Cos": shared("cos"),
+        "Tan": shared("tan"),
+        "Asin": shared("arcsin"),
+        "Acos": shared("arccos"),
+        "Atan": shared("arctan"),
+        "Atan2": shared("arctan2"),
+        "Sinh": shared("sinh"),
+        "Cosh": shared("cosh"),
+        "Asinh": shared("arcsinh"),
+        "Acosh": shared("arccosh"),
+        "Atanh": shared("arctanh"),
+        "NextAfter": shared("nextafter"),
+    }
+)
+
+
+@MATH.kernel("Add")
+def add(x: Value, y: Value) -> Value:
+    """The sum; of strings, the concatenation."""
+    total = ns(x, y).add(x, y)
+    return np.asarray(total, object) if isinstance(total, (bytes, str)) else total
+
+
+@MATH.kernel("Rsqrt")
+def rsqrt(x: Value) -> Value:
+    return 1 / np.sqrt(x) if is_static(x) else jax.lax.rsqrt(x)
+
+
+@MATH.kernel("SquaredDifference")
+def squared_difference(x: Value, y: Value) -> Value:
+    """``conj(x - y) * (x - y)``, as cwise_ops.h of TensorFlow has it for complex numbers."""
+    difference = ns(x, y).subtract(x, y)
+    return ns(x, y).conj(difference) * difference
+
+
+# Quotients
+
+
+def truncate_div(x: Value, y: Value) -> Value:
+    """The quotient, of integers rounded toward zero."""
+    xp = ns(x, y)
+    if is_inexact(x):
+        return xp.true_divide(x, y)
+    if not is_static(x) or not is_static(y):
+        return jax.lax.div(*jnp.broadcast_arrays(x, y))
+    quotient = np.floor_divide(x, y)
+    return (quotient + (np.not_equal(np.mod(x, y), 0) & (quotient < 0))).astype(x.dtype)
+
+
+MATH.kernels({"Div": truncate_div, "RealDiv": truncate_div, "TruncateDiv": truncate_div})
+MATH.kernels({"Mod": shared("fmod"), "TruncateMod": shared("fmod"), "FloorMod": shared("mod")})
+
+
+@MATH.kernel("FloorDiv")
+def floor_div(x: Value, y: Value) -> Value:
+    """``floor(x / y)``: of floats, unlike Python's ``//``, the quotient is rounded first.
+
+    The barrier keeps XLA from multiplying by a reciprocal, which makes 6 / 3 less than 2.
+    """
+    xp = ns(x, y)
+    if not is_inexact(x):
+        return xp.floor_divide(x, y)
+    if xp is jnp:
+        x, y = jax.lax.optimization_barrier(tuple(jnp.broadcast_arrays(x, y)))
+    return xp.floor(xp.true_divide(x, y))
+
+
+@MATH.kernel("Reciprocal", "Inv")
+def reciprocal(x: Value) -> Value:
+    return truncate_div(ns(x).ones_like(x), x)
+
+
+@MATH.kernel("DivNoNan")
+def div_no_nan(x: Value, y: Value) -> Value:
+    """The quotient, zero where `y` is zero; its gradient is zero there too."""
+    xp = ns(x, y)
+    zero = xp.equal(y, 0)
+    quotient = xp.true_divide(x, xp.where(zero, xp.ones_like(y), y))
+    return xp.where(zero, xp.zeros_like(quotient), quotient)
+
+
+@MATH.kernel("MulNoNan")
+def mul_no_nan(x: Value, y: Value) -> Value:
+    """The product, zero where `y` is zero even if `x` is infinite or NaN."""
+    xp = ns(x, y)
+    zero = xp.equal(y, 0)
+    product = xp.multiply(xp.where(zero, xp.zeros_like(x), x), y)
+    return xp.where(zero, xp.zeros_like(product), product)
+
+
+def _zero_where_x_is(x: Value, y: Value, function: Kernel, safe: int) -> Value:
+    """``x * function(y)``, zero where `x` is zero, with a gradient that is not NaN there."""
+    xp = ns(x, y)
+    zero = xp.equal(x, 0)
+    product = xp.multiply(x, function(xp.where(zero, xp.full_like(y, safe), y)))
+    return xp.where(zero, xp.zeros_like(product), product)
+
+
+MATH.kernels(
+    {
+        "Xdivy": lambda x, y: _zero_where_x_is(x, y, reciprocal, 1),
+        "Xlogy": lambda x, y: _zero_where_x_is(x, y, shared("log"), 1),
+        "Xlog1py": lambda x, y: _zero_where_x_is(x, y, shared("log1p"), 0),
+    }
+)
+
+
+@MATH.kernel("Pow")
+def power(x: Value, y: Value) -> Value:
+    return ns(x, y).power(x, y)
+
+
+# Extremes
+
+
+def _extreme(x: Value, y: Value, name: str, first: Kernel) -> Value:
+    """The greater or smaller of two, NaN winning; where equal, the gradient is all `x`'s."""
+    if not is_inexact(x) or (is_static(x) and is_static(y)):
+        return getattr(ns(x, y), name)(x, y)
+    return jnp.where(first(x, y) | jnp.isnan(x), x, y)
+
+
+MATH.kernels(
+    {
+        "Maximum": lambda x, y: _extreme(x, y, "maximum", lambda a, b: jnp.greater_equal(a, b)),
+        "Minimum": lambda x, y: _extreme(x, y, "minimum", lambda a, b: jnp.less_equal(a, b)),
+    }
+)
+
+
+@MATH.kernel("ClipByValue")
+def clip_by_value(x: Value, low: Value, high: Value) -> Value:
+    xp = ns(x, low, high)
+    return xp.broadcast_to(xp.minimum(xp.maximum(x, low), high), x.shape)
+
+
+# Rounding
+
+
+def _rounding(name: str) -> Kernel:
+    return lambda x: getattr(ns(x), name)(x) if is_inexact(x) else x
+
+
+#: Halves go to the even neighbour in both Round and Rint.
+MATH.kernels({"Ceil": _rounding("ceil"), "Floor": _rounding("floor"),
+              "Round": _rounding("round"), "Rint": _rounding("round")})  # fmt: skip
+
+
+# Many inputs
+
+
+@MATH.op("AddN", "AccumulateNV2")
+def add_n(node: NodeView) -> Kernel:
+    node.attr("N")
+    return lambda *values: reduce(shared("add"), values)
+
+
+@MATH.op("LinSpace")
+def lin_space(node: NodeView) -> Kernel:
+    dtype = node.dtype().numpy
+
+    def lin_space(start: Value, stop: Value, count: Value) -> Value:
+        xp, number = ns(start, stop), static_int(count, "the number of points")
+        if number == 1:
+            return xp.reshape(xp.asarray(start, dtype), (1,))
+        steps = np.arange(number - 1).astype(dtype)
+        step = (stop - start) / np.asarray(number - 1, dtype)
+        points = start + step * steps
+        return xp.concatenate([points, xp.reshape(xp.asarray(stop, dtype), (1,))])
+
+    return lin_space
+
+
+@MATH.kernel("Cross")
+def cross(x: Value, y: Value) -> Value:
+    """The cross product of vectors of three in the last axis."""
+    return ns(x, y).cross(x, y)
+
+
+# Gradients of elementwise functions, by the function's result y
+
+
+MATH.kernels(
+    {
+        "SigmoidGrad": lambda y, dy: dy * y * (1 - y),
+        "TanhGrad": lambda y, dy: dy * (1 - y * y),
+        "SqrtGrad": lambda y, dy: dy * ns(y).conj(1 / y) / 2,
+        "RsqrtGrad": lambda y, dy: -dy * ns(y).conj(y * y * y) / 2,
+        "InvGrad": lambda y, dy: -dy * ns(y).conj(y * y),
+        "ReciprocalGrad": lambda y, dy: -dy * ns(y).conj(y * y),
+    }
+)

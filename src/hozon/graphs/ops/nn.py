@@ -1,0 +1,195 @@
+"""Activations, biases, losses and dropout-like helpers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hozon.graphs.table import Kernel, NodeView, OpTable
+from hozon.graphs.values import Value, ns
+
+NN = OpTable("nn")
+
+
+def sigmoid(x: Value) -> Value:
+    """The logistic function, without overflow for large negative inputs."""
+    if ns(x) is np:
+        return (1 / (1 + np.exp(-np.asarray(x)))).astype(x.dtype)
+    return jax.nn.sigmoid(x)
+
+
+def softplus(x: Value) -> Value:
+    """``log(1 + exp(x))`` without overflow."""
+    return ns(x).logaddexp(x, ns(x).zeros_like(x))
+
+
+def _leave_positive(x: Value, negative: Value) -> Value:
+    return ns(x, negative).where(x > 0, x, negative)
+
+
+def _safe_expm1(x: Value) -> Value:
+    """``exp(x) - 1`` for the negative part, 0 elsewhere, with finite gradients."""
+    return ns(x).expm1(ns(x).minimum(x, 0))
+
+
+SELU_SCALE = 1.0507009873554804934193349852946
+SELU_ALPHA = 1.6732632423543772848170429916717
+
+NN.kernels(
+    {
+        "Relu": lambda x: ns(x).maximum(x, ns(x).zeros((), x.dtype)),
+        "Relu6": lambda x: ns(x).clip(x, ns(x).zeros((), x.dtype), ns(x).asarray(6, x.dtype)),
+        "Sigmoid": sigmoid,
+        "Tanh": lambda x: ns(x).tanh(x),
+        "Elu": lambda x: _leave_positive(x, _safe_expm1(x)),
+        "Selu": lambda x: SELU_SCALE * _leave_positive(x, SELU_ALPHA * _safe_expm1(x)),
+        "Softplus": softplus,
+        "Softsign": lambda x: x / (1 + abs(x)),
+        "ReluGrad": lambda g, x: ns(g, x).where(x > 0, g, ns(g).zeros_like(g)),
+        "Relu6Grad": lambda g, x: ns(g, x).where((x > 0) & (x < 6), g, ns(g).zeros_like(g)),
+        "EluGrad": lambda g, y: ns(g, y).where(y < 0, g * (y + 1), g),
+        "SeluGrad": lambda g, y: ns(g, y).where(
+            y < 0, g * (y + SELU_SCALE * SELU_ALPHA), g * SELU_SCALE
+        ),
+        "SoftplusGrad": lambda g, x: g * sigmoid(x),
+        "SoftsignGrad": lambda g, x: g / (1 + abs(x)) ** 2,
+    }
+)
+
+
+@NN.op("LeakyRelu")
+def leaky_relu(node: NodeView) -> Kernel:
+    alpha = float(node.attr("alpha"))
+    return lambda x: _leave_positive(x, x * ns(x).asarray(alpha, x.dtype))
+
+
+@NN.op("LeakyReluGrad")
+def leaky_relu_grad(node: NodeView) -> Kernel:
+    alpha = float(node.attr("alpha"))
+    return lambda g, x: ns(g, x).where(x > 0, g, g * ns(g).asarray(alpha, g.dtype))
+
+
+def softmax(x: Value, axis: int = -1) -> Value:
+    """Softmax over one axis."""
+    shifted = x - ns(x).max(x, axis=axis, keepdims=True)
+    exponents = ns(x).exp(shifted)
+    return exponents / ns(x).sum(exponents, axis=axis, keepdims=True)
+
+
+def log_softmax(x: Value, axis: int = -1) -> Value:
+    """The logarithm of softmax over one axis."""
+    shifted = x - ns(x).max(x, axis=axis, keepdims=True)
+    return shifted - ns(x).log(ns(x).sum(ns(x).exp(shifted), axis=axis, keepdims=True))
+
+
+def _softmax_kernel(x: Value) -> Value:
+    return softmax(x) if ns(x) is np else jax.nn.softmax(x, axis=-1)
+
+
+def _log_softmax_kernel(x: Value) -> Value:
+    return log_softmax(x) if ns(x) is np else jax.nn.log_softmax(x, axis=-1)
+
+
+NN.kernels({"Softmax": _softmax_kernel, "LogSoftmax": _log_softmax_kernel})
+
+
+@NN.op("BiasAdd", "BiasAddV1")
+def bias_add(node: NodeView) -> Kernel:
+    first = node.op == "BiasAdd" and node.text("data_format") == "NCHW"
+
+    def add(x: Value, bias: Value) -> Value:
+        if first and x.ndim > 2:
+            bias = bias.reshape((-1,) + (1,) * (x.ndim - 2))
+        return x + bias
+
+    return add
+
+
+@NN.op("BiasAddGrad")
+def bias_add_grad(node: NodeView) -> Kernel:
+    first = node.text("data_format") == "NCHW"
+
+    def grad(g: Value) -> Value:
+        kept = 1 if first and g.ndim > 2 else g.ndim - 1
+        axes = tuple(i for i in range(g.ndim) if i != kept)
+        return ns(g).sum(g, axis=axes, dtype=g.dtype)
+
+    return grad
+
+
+@NN.kernel("SoftmaxCrossEntropyWithLogits")
+def softmax_cross_entropy(logits: Value, labels: Value) -> tuple[Value, Value]:
+    """Loss per row and its gradient with respect to the logits; the operands broadcast."""
+    xp = ns(logits, labels)
+    logits, labels = xp.broadcast_arrays(logits, labels)
+    log_probabilities = log_softmax(logits)
+    loss = -xp.sum(xp.where(labels == 0, 0, labels * log_probabilities), axis=-1,
+                   dtype=logits.dtype)  # fmt: skip
+    return loss, xp.exp(log_probabilities) - labels
+
+
+@NN.kernel("SparseSoftmaxCrossEntropyWithLogits")
+def sparse_softmax_cross_entropy(logits: Value, labels: Value) -> tuple[Value, Value]:
+    """As above for class numbers; a class out of range gives NaN, as on TensorFlow's GPUs."""
+    xp = ns(logits, labels)
+    classes = logits.shape[-1]
+    valid = (labels >= 0) & (labels < classes)
+    one_hot = (labels[..., None] == xp.arange(classes)).astype(logits.dtype)
+    loss, gradient = softmax_cross_entropy(logits, one_hot)
+    nan = xp.asarray(np.nan, logits.dtype)
+    return xp.where(valid, loss, nan), xp.where(valid[..., None], gradient, nan)
+
+
+@NN.kernel("L2Loss")
+def l2_loss(x: Value) -> Value:
+    return (ns(x).sum(x * x) / 2).astype(x.dtype)
+
+
+@NN.op("LRN")
+def local_response_normalization(node: NodeView) -> Kernel:
+    radius = int(node.attr("depth_radius"))
+    bias, alpha, beta = (float(node.attr(k)) for k in ("bias", "alpha", "beta"))
+
+    def normalize(x: Value) -> Value:
+        squares = jnp.pad(jnp.square(x), [(0, 0)] * (x.ndim - 1) + [(radius, radius)])
+        depth = x.shape[-1]
+        window = sum(squares[..., i : i + depth] for i in range(2 * radius + 1))
+        return x / (bias + alpha * window) ** beta
+
+    return normalize
+
+
+@NN.op("CTCGreedyDecoder", host=True)
+def ctc_greedy_decoder(node: NodeView) -> Kernel:
+    merge = bool(node.attr("merge_repeated"))
+    blank_index = int(node.attr("blank_index"))
+
+    def decode(inputs: Value, lengths: Value) -> tuple[Value, ...]:
+        times, batch, classes = inputs.shape
+        blank = blank_index % classes
+        best = inputs.argmax(-1)
+        rows = [_collapse(best[: lengths[b], b], blank, merge) for b in range(batch)]
+        scores = [-inputs[: lengths[b], b].max(-1).sum() for b in range(batch)]
+        indices = [(b, t) for b, row in enumerate(rows) for t in range(len(row))]
+        longest = max((len(row) for row in rows), default=0)
+        return (
+            np.asarray(indices, np.int64).reshape(-1, 2),
+            np.asarray([c for row in rows for c in row], np.int64),
+            np.asarray([batch, longest], np.int64),
+            np.asarray(scores, inputs.dtype).reshape(-1, 1),
+        )
+
+    return decode
+
+
+def _collapse(classes: Any, blank: int, merge: bool) -> list[int]:
+    kept: list[int] = []
+    previous = -1
+    for value in classes.tolist():
+        if value != blank and not (merge and value == previous):
+            kept.append(value)
+        previous = value
+    return kept

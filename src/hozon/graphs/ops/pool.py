@@ -1,0 +1,143 @@
+"""Pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hozon.graphs.table import Kernel, NodeView, OpTable
+from hozon.graphs.values import Value, static_ints
+
+POOL = OpTable("pool")
+
+Pads = Sequence[tuple[int, int]]
+
+
+class Window:
+    """Window, strides and padding of a pooling node over all axes of its input."""
+
+    def __init__(self, node: NodeView, sizes: bool = False) -> None:
+        definition = node.definition
+        declared = definition.attrs if definition is not None else {}
+        self.first = "data_format" in declared and node.text("data_format").startswith("NC")
+        self.size = () if sizes else node.ints("ksize")
+        self.strides = () if sizes else node.ints("strides")
+        self.padding = node.text("padding")
+        self.explicit: tuple[int, ...] = ()
+        if "explicit_paddings" in declared:
+            self.explicit = node.ints("explicit_paddings")
+
+    def pads(self, shape: Sequence[int]) -> Pads:
+        """Padding before and after each axis for an input of `shape`."""
+        if self.padding == "EXPLICIT":
+            return list(zip(self.explicit[::2], self.explicit[1::2], strict=True))
+        return jax.lax.padtype_to_pads(shape, self.size, self.strides, self.padding)
+
+    def reduce(self, x: Value, start: Any, combine: Any) -> Value:
+        """Combine every window of `x`."""
+        x = jnp.asarray(x)
+        return jax.lax.reduce_window(
+            x, np.asarray(start, x.dtype), combine, self.size, self.strides, self.pads(x.shape)
+        )
+
+
+def lowest(dtype: Any) -> Any:
+    """The value that no maximum is below."""
+    if jnp.issubdtype(dtype, jnp.floating):
+        return -np.inf
+    return jnp.iinfo(dtype).min
+
+
+@POOL.op("MaxPool", "MaxPool3D")
+def max_pool(node: NodeView) -> Kernel:
+    if node.op == "MaxPool" and node.text("data_format") == "NCHW_VECT_C":
+        raise node.refuse("data_format NCHW_VECT_C")
+    window = Window(node)
+    return lambda x: window.reduce(x, lowest(x.dtype), jax.lax.max)
+
+
+@POOL.op("MaxPoolV2")
+def max_pool_v2(node: NodeView) -> Kernel:
+    window = Window(node, sizes=True)
+
+    def pool(x: Value, size: Value, strides: Value) -> Value:
+        window.size = static_ints(size, "the window")
+        window.strides = static_ints(strides, "the strides")
+        return window.reduce(x, lowest(x.dtype), jax.lax.max)
+
+    return pool
+
+
+@POOL.op("AvgPool", "AvgPool3D")
+def avg_pool(node: NodeView) -> Kernel:
+    window = Window(node)
+    return lambda x: average(window, x)
+
+
+def average(window: Window, x: Value) -> Value:
+    """The mean of every window; padding does not count."""
+    total = window.reduce(x, 0, jax.lax.add)
+    if window.padding == "VALID":
+        return total / int(np.prod(window.size))
+    spatial = jnp.ones([1 if i in (0, 1 if window.first else x.ndim - 1) else n
+                        for i, n in enumerate(x.shape)], total.dtype)  # fmt: skip
+    count = jax.lax.reduce_window(
+        spatial, np.asarray(0, total.dtype), jax.lax.add, window.size, window.strides,
+        window.pads(x.shape),
+    )  # fmt: skip
+    return total / count
+
+
+@POOL.op("MaxPoolGrad", "MaxPool3DGrad")
+def max_pool_grad(node: NodeView) -> Kernel:
+    window = Window(node)
+
+    def gradient(x: Value, y: Value, g: Value) -> Value:
+        _, pull = jax.vjp(lambda v: window.reduce(v, lowest(v.dtype), jax.lax.max), jnp.asarray(x))
+        return pull(jnp.asarray(g))[0]
+
+    return gradient
+
+
+@POOL.op("AvgPoolGrad", "AvgPool3DGrad")
+def avg_pool_grad(node: NodeView) -> Kernel:
+    window = Window(node)
+
+    def gradient(shape: Value, g: Value) -> Value:
+        sizes = static_ints(shape, "the shape of a pooling input")
+        zeros = jnp.zeros(sizes, g.dtype)
+        _, pull = jax.vjp(lambda v: average(window, v), zeros)
+        return pull(jnp.asarray(g))[0]
+
+    return gradient
+
+
+@POOL.op("MaxPoolWithArgmax")
+def max_pool_with_argmax(node: NodeView) -> Kernel:
+    window = Window(node)
+    batched = bool(node.attr("include_batch_in_index"))
+    index_type = node.dtype("Targmax").numpy
+
+    def pool(x: Value) -> tuple[Value, Value]:
+        x = jnp.asarray(x)
+        positions = jnp.arange(x.size, dtype=index_type).reshape(x.shape)
+        if not batched and x.shape[0]:
+            positions = positions % (x.size // x.shape[0])
+
+        def larger(a: Any, b: Any) -> Any:
+            first = (a[0] > b[0]) | ((a[0] == b[0]) & (a[1] < b[1]))
+            return jnp.where(first, a[0], b[0]), jnp.where(first, a[1], b[1])
+
+        start = (np.asarray(lowest(x.dtype), x.dtype), np.asarray(np.iinfo(index_type).max))
+        start = (start[0], start[1].astype(index_type))
+        return jax.lax.reduce_window(  # type: ignore[no-any-return]
+            (x, positions), start, larger, window.size, window.strides, window.pads(x.shape)
+        )
+
+    return pool
+
+

@@ -1,0 +1,176 @@
+"""Reductions over axes and running sums along one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hozon.errors import MismatchError
+from hozon.graphs.table import Kernel, NodeView, OpTable
+from hozon.graphs.values import Value, is_static, ns, static_int, static_ints
+
+REDUCE = OpTable("reduce")
+
+#: Dtypes whose sums NumPy would round at every step.
+NARROW = frozenset({"float16", "bfloat16"})
+Axes = tuple[int, ...]
+Reducer = Callable[[Value, Axes, bool], Value]
+
+
+def module(x: Value) -> Any:
+    """NumPy for a static value that it sums precisely, else ``jax.numpy``."""
+    return np if is_static(x) and x.dtype.name not in NARROW else jnp
+
+
+def axis_of(axis: int, rank: int, what: str) -> int:
+    """`axis` counted from the front, or `MismatchError` when a tensor of `rank` has none such."""
+    if not -rank <= axis < rank:
+        raise MismatchError(f"{what}: axis {axis} of a tensor with {rank} axes")
+    return axis % rank
+
+
+def lowest(dtype: Any) -> Any:
+    """The smallest value of a dtype: minus infinity, or the least integer."""
+    inexact = jnp.issubdtype(dtype, jnp.floating)
+    return np.asarray(-np.inf if inexact else jnp.iinfo(dtype).min, dtype)
+
+
+def highest(dtype: Any) -> Any:
+    """The largest value of a dtype: infinity, or the greatest integer."""
+    inexact = jnp.issubdtype(dtype, jnp.floating)
+    return np.asarray(np.inf if inexact else jnp.iinfo(dtype).max, dtype)
+
+
+def _sum(x: Value, axes: Axes, keep: bool) -> Value:
+    return module(x).sum(x, axis=axes, keepdims=keep, dtype=x.dtype)
+
+
+def _prod(x: Value, axes: Axes, keep: bool) -> Value:
+    return module(x).prod(x, axis=axes, keepdims=keep, dtype=x.dtype)
+
+
+def _mean(x: Value, axes: Axes, keep: bool) -> Value:
+    """The mean; of integers, rounded toward zero."""
+    if jnp.issubdtype(x.dtype, jnp.inexact):
+        return module(x).mean(x, axis=axes, keepdims=keep, dtype=x.dtype)
+    total = _sum(x, axes, keep)
+    count = np.asarray(np.prod([x.shape[a] for a in axes], dtype=int), x.dtype)
+    if not count:
+        return total
+    return (ns(x).sign(total) * (ns(x).abs(total) // count)).astype(x.dtype)
+
+
+def _max(x: Value, axes: Axes, keep: bool) -> Value:
+    return ns(x).max(x, axis=axes, keepdims=keep, initial=_empty(x, axes, lowest))
+
+
+def _min(x: Value, axes: Axes, keep: bool) -> Value:
+    return ns(x).min(x, axis=axes, keepdims=keep, initial=_empty(x, axes, highest))
+
+
+def _empty(x: Value, axes: Axes, value: Callable[[Any], Any]) -> Any:
+    """What an extreme over no elements is; left out otherwise, for the sake of the gradient."""
+    reduced = [x.shape[a] for a in axes]
+    default = np._NoValue if is_static(x) else None
+    return value(x.dtype) if 0 in reduced else default
+
+
+def _euclidean_norm(x: Value, axes: Axes, keep: bool) -> Value:
+    squares = _sum(ns(x).abs(x) ** 2 if x.dtype.kind == "c" else x * x, axes, keep)
+    return ns(x).sqrt(squares).astype(x.dtype)
+
+
+REDUCERS: dict[str, Reducer] = {
+    "Sum": _sum,
+    "Prod": _prod,
+    "Mean": _mean,
+    "Max": _max,
+    "Min": _min,
+    "All": lambda x, axes, keep: ns(x).all(x, axis=axes, keepdims=keep),
+    "Any": lambda x, axes, keep: ns(x).any(x, axis=axes, keepdims=keep),
+    "EuclideanNorm": _euclidean_norm,
+}
+
+
+@REDUCE.op(*REDUCERS)
+def reduction(node: NodeView) -> Kernel:
+    keep = bool(node.attr("keep_dims"))
+    compute = REDUCERS[node.op]
+
+    def reduce(x: Value, axes: Value) -> Value:
+        wanted = static_ints(axes, "the axes of a reduction")
+        axes = tuple(axis_of(a, np.ndim(x), node.name) for a in wanted)
+        if len(set(axes)) != len(axes):
+            raise MismatchError(f"{node.name}: an axis is reduced twice: {wanted}")
+        return compute(x, axes, keep)
+
+    return reduce
+
+
+@REDUCE.op("ArgMax", "ArgMin")
+def arg_extreme(node: NodeView) -> Kernel:
+    output = node.dtype("output_type").numpy
+    name = node.op.lower()
+
+    def find(x: Value, axis: Value) -> Value:
+        where = axis_of(static_int(axis, "the axis"), np.ndim(x), node.name)
+        return getattr(ns(x), name)(x, axis=where).astype(output)
+
+    return find
+
+
+# Running sums
+
+
+def _cumulative(node: NodeView, identity: Any, compute: Callable[[Value, int], Value]) -> Kernel:
+    """Running totals; exclusive ones leave out the element itself, reversed ones go backward."""
+    exclusive, backward = bool(node.attr("exclusive")), bool(node.attr("reverse"))
+
+    def run(x: Value, axis: Value) -> Value:
+        where = axis_of(static_int(axis, "the axis"), np.ndim(x), node.name)
+        xp = ns(x)
+        x = xp.flip(x, where) if backward else x
+        if exclusive:
+            x = _shifted(x, where, identity(x.dtype))
+        total = compute(x, where)
+        return xp.flip(total, where) if backward else total
+
+    return run
+
+
+def _shifted(x: Value, axis: int, first: Any) -> Value:
+    """`x` moved by one along `axis`, `first` coming in."""
+    count = x.shape[axis]
+    if not count:
+        return x
+    xp = ns(x)
+    kept = x[(slice(None),) * axis + (slice(0, count - 1),)]
+    shape = x.shape[:axis] + (1,) + x.shape[axis + 1 :]
+    return xp.concatenate([xp.full(shape, first, x.dtype), kept], axis=axis)
+
+
+@REDUCE.op("Cumsum")
+def cumsum(node: NodeView) -> Kernel:
+    return _cumulative(
+        node, lambda dtype: 0, lambda x, axis: module(x).cumsum(x, axis=axis, dtype=x.dtype)
+    )
+
+
+@REDUCE.op("Cumprod")
+def cumprod(node: NodeView) -> Kernel:
+    return _cumulative(
+        node, lambda dtype: 1, lambda x, axis: module(x).cumprod(x, axis=axis, dtype=x.dtype)
+    )
+
+
+@REDUCE.op("CumulativeLogsumexp")
+def cumulative_logsumexp(node: NodeView) -> Kernel:
+    return _cumulative(
+        node,
+        lambda dtype: jnp.finfo(dtype).min,
+        lambda x, axis: jax.lax.cumlogsumexp(jnp.asarray(x), axis),
+    )

@@ -1,0 +1,119 @@
+"""Special functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.special
+from jax.scipy import special as jsp
+
+from hozon.graphs.table import Kernel, OpTable
+from hozon.graphs.values import Value
+
+SPECIAL = OpTable("special")
+
+
+def _fresnel(part: int) -> Kernel:
+    """Part 0 is the sine integral, part 1 the cosine integral."""
+    return lambda x: jsp.fresnel(x)[part]
+
+
+def _arrays(function: Callable[..., Any]) -> Kernel:
+    """`function`, applied to JAX arrays of one shape."""
+    return lambda *values: function(*jnp.broadcast_arrays(*map(jnp.asarray, values)))
+
+
+SPECIAL.kernels(
+    {
+        "Erf": _arrays(jsp.erf),
+        "Erfc": _arrays(jsp.erfc),
+        "Erfinv": _arrays(jsp.erfinv),
+        "Ndtri": _arrays(jsp.ndtri),
+        "Lgamma": _arrays(jsp.gammaln),
+        "Digamma": _arrays(jsp.digamma),
+        "Zeta": _arrays(jsp.zeta),
+        "Igamma": _arrays(jsp.gammainc),
+        "Igammac": _arrays(jsp.gammaincc),
+        "IgammaGradA": _arrays(jax.lax.igamma_grad_a),
+        "Betainc": _arrays(jsp.betainc),
+        "BesselI0": _arrays(jsp.i0),
+        "BesselI0e": _arrays(jsp.i0e),
+        "BesselI1": _arrays(jsp.i1),
+        "BesselI1e": _arrays(jsp.i1e),
+        "Dawsn": _arrays(jsp.dawsn),
+        "Expint": _arrays(jsp.expi),
+        "FresnelSin": _arrays(_fresnel(0)),
+        "FresnelCos": _arrays(_fresnel(1)),
+        "Spence": _arrays(lambda x: _spence(x)),
+    }
+)
+
+
+@jax.custom_jvp
+def _spence(x: Value) -> Value:
+    return jsp.spence(x)
+
+
+@_spence.defjvp
+def _spence_jvp(primals: tuple[Value], tangents: tuple[Value]) -> tuple[Value, Value]:
+    (x,), (dx,) = primals, tangents
+    one = x == 1
+    slope = jnp.log(x) / jnp.where(one, 1, 1 - x)
+    return jsp.spence(x), jnp.where(one, -1, slope) * dx
+
+
+@SPECIAL.kernel("Polygamma")
+def polygamma(order: Value, x: Value) -> Value:
+    """Derivative number `order` of digamma; NaN for an order that is no natural number."""
+    order, x = jnp.broadcast_arrays(jnp.asarray(order), jnp.asarray(x))
+    natural = (order >= 0) & (order == jnp.floor(order))
+    n = jnp.where(natural & (order > 0), order, 1)
+    sign = jnp.where(n % 2 == 1, 1, -1).astype(x.dtype)
+    derivative = sign * jnp.exp(jsp.gammaln(n + 1)) * jsp.zeta(n + 1, x)
+    value = jnp.where(order == 0, jsp.digamma(x), derivative)
+    return jnp.where(natural, value, jnp.nan)
+
+
+def _on_host(function: Callable[[Any], Any], derivative: Kernel) -> Kernel:
+    """A function of SciPy that XLA lacks, called back from compiled programs."""
+
+    def compute(x: Any) -> Any:
+        x = np.asarray(x)
+        return np.asarray(function(x.astype(np.float64)), x.dtype)
+
+    @jax.custom_jvp
+    def kernel(x: Value) -> Value:
+        x = jnp.asarray(x)
+        result = jax.ShapeDtypeStruct(x.shape, x.dtype)
+        return jax.pure_callback(compute, result, x, vmap_method="expand_dims")
+
+    @kernel.defjvp
+    def _(primals: tuple[Value], tangents: tuple[Value]) -> tuple[Value, Value]:
+        (x,), (dx,) = primals, tangents
+        y = kernel(x)
+        return y, derivative(x, y) * dx
+
+    return lambda x: kernel(x)
+
+
+def _bessel(name: str) -> Kernel:
+    function, slope = BESSEL[name]
+    return _on_host(function, slope)
+
+
+#: Bessel functions with their derivatives, given x and the function's own value y.
+BESSEL: dict[str, tuple[Callable[[Any], Any], Kernel]] = {
+    "BesselJ0": (scipy.special.j0, lambda x, y: -_bessel("BesselJ1")(x)),
+    "BesselJ1": (scipy.special.j1, lambda x, y: _bessel("BesselJ0")(x) - y / x),
+    "BesselY0": (scipy.special.y0, lambda x, y: -_bessel("BesselY1")(x)),
+    "BesselY1": (scipy.special.y1, lambda x, y: _bessel("BesselY0")(x) - y / x),
+    "BesselK0": (scipy.special.k0, lambda x, y: -_bessel("BesselK1")(x)),
+    "BesselK0e": (scipy.special.k0e, lambda x, y: y - _bessel("BesselK1e")(x)),
+    "BesselK1": (scipy.special.k1, lambda x, y: -_bessel("BesselK0")(x) - y / x),
+    "BesselK1e": (scipy.special.k1e, lambda x, y: y - _bessel("BesselK0e")(x) - y / x),
+}
+SPECIAL.kernels({name: _bessel(name) for name in BESSEL})

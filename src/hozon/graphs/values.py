@@ -1,0 +1,80 @@
+"""The values that flow through a graph.
+
+A value is *static* (a NumPy array: constants, shapes, what is computed from them, and everything
+on the host) or *traced* (a JAX array). An op whose inputs are all static runs in NumPy, so shapes
+stay known while JAX traces. Strings are NumPy object arrays of ``bytes`` and always static.
+Resources are Python objects that pass through untouched: a `Cell` for a variable, host objects
+for tables.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Value = Any
+
+
+class NotStatic(Exception):  # noqa: N818 - a signal between an op and the planner, not an error
+    """An op needs to know a value that is only known when the traced function runs."""
+
+    def __init__(self, value: Value, purpose: str) -> None:
+        super().__init__(f"{purpose} depends on data")
+        self.value = value
+        self.purpose = purpose
+
+
+@runtime_checkable
+class Cell(Protocol):
+    """A variable: something with one value that a call may read and replace."""
+
+    name: str
+    shape: tuple[int | None, ...] | None
+    dtype: np.dtype[Any]
+
+    def read(self) -> Value: ...
+
+    def assign(self, value: Value) -> None: ...
+
+
+def is_static(value: Value) -> bool:
+    """Whether `value` is known while a function is traced."""
+    return not isinstance(value, jax.Array)
+
+
+def is_traced(value: Value) -> bool:
+    """Whether `value` is a tracer of a JAX transformation."""
+    return isinstance(value, jax.core.Tracer)
+
+
+def ns(*values: Value) -> Any:
+    """NumPy when every value is static, else ``jax.numpy``: the two share their functions."""
+    return np if all(map(is_static, values)) else jnp
+
+
+def static(value: Value, purpose: str) -> np.ndarray[Any, Any]:
+    """`value` as a NumPy array, or `NotStatic` when it is only known at run time.
+
+    `purpose` completes the sentence "<purpose> depends on data", e.g. ``"the shape"``.
+    """
+    if is_traced(value):
+        raise NotStatic(value, purpose)
+    return np.asarray(value)
+
+
+def static_ints(value: Value, purpose: str) -> tuple[int, ...]:
+    """A static vector or scalar of integers as a tuple, e.g. a shape or a list of axes."""
+    return tuple(int(x) for x in static(value, purpose).reshape(-1))
+
+
+def static_int(value: Value, purpose: str) -> int:
+    """A static scalar integer."""
+    return int(static(value, purpose))
+
+
+def as_numpy(value: Value) -> Value:
+    """A JAX array on the host as NumPy; anything else unchanged."""
+    return np.asarray(value) if isinstance(value, jax.Array) else value

@@ -1,0 +1,186 @@
+"""What is in a file, without Keras or JAX."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hozon.containers.checkpoint import read as checkpoint
+from hozon.containers.savedmodel import read as savedmodel
+from hozon.errors import FormatError
+from hozon.formats.bundle import Bundle
+from hozon.formats.protos.graph import NodeDef
+from hozon.formats.protos.saved_model import MetaGraph
+from hozon.formats.protos.signatures import TensorInfo
+from hozon.tensors.dtypes import dtype_of_number
+
+__all__ = ["ArtifactInfo", "LayerInfo", "SignatureInfo", "TensorSummary", "inspect"]
+
+#: Signatures that hold ops to run while loading.
+INTERNAL_PREFIX = "__saved_model"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSummary:
+    """A stored tensor, or an input or output; None in `shape` is a free size.
+
+    `shape` is None for an unknown rank; `nbytes` is 0 where nothing is stored.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...] | None
+    nbytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureInfo:
+    """A serving signature."""
+
+    name: str
+    inputs: tuple[TensorSummary, ...]
+    outputs: tuple[TensorSummary, ...]
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerInfo:
+    """A Keras object: where it hangs, its class, its name, and whether it has a config."""
+
+    path: str
+    class_name: str
+    name: str
+    has_config: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactInfo:
+    """What an artifact holds.
+
+    `functions` counts the nodes of each function; `ops` counts op types over the whole graph.
+    """
+
+    path: str
+    format: str
+    producer: str
+    tags: tuple[tuple[str, ...], ...] = ()
+    signatures: tuple[SignatureInfo, ...] = ()
+    layers: tuple[LayerInfo, ...] = ()
+    variables: tuple[TensorSummary, ...] = ()
+    training_config: Mapping[str, Any] | None = None
+    functions: Mapping[str, int] = field(default_factory=dict)
+    ops: Mapping[str, int] = field(default_factory=dict)
+    assets: tuple[str, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all stored tensors."""
+        return sum(variable.nbytes for variable in self.variables)
+
+    def to_json(self) -> str:
+        """Everything as JSON text."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True)
+
+
+def inspect(path: str | os.PathLike[str]) -> ArtifactInfo:
+    """Look into an artifact without building or running anything of it.
+
+    Args:
+        path: a SavedModel directory, or the prefix, index file or folder of a checkpoint.
+
+    Raises:
+        FormatError: it is none of these, or is damaged.
+
+    Example:
+        >>> hozon.inspect("my_model").signatures
+    """
+    if savedmodel.detect(path):
+        return _saved_model(savedmodel.SavedModel.read(path))
+    if checkpoint.detect(path):
+        return _checkpoint(checkpoint.read(path))
+    if not Path(path).exists():
+        raise FormatError(f"{path} does not exist", file=str(path))
+    raise FormatError(f"{path} is neither a SavedModel nor a checkpoint", file=str(path))
+
+
+def _checkpoint(bundle: Bundle) -> ArtifactInfo:
+    kind = "object-based" if savedmodel.OBJECT_GRAPH_KEY in bundle else "name-based"
+    return ArtifactInfo(
+        path=str(bundle.prefix), format=f"TensorFlow checkpoint ({kind})", producer="TensorFlow",
+        variables=_variables(bundle),
+    )  # fmt: skip
+
+
+def _saved_model(artifact: savedmodel.SavedModel) -> ArtifactInfo:
+    meta_graph = artifact.meta_graph
+    library = meta_graph.graph.library
+    ops = Counter(node.op for node in meta_graph.graph.nodes)
+    functions: dict[str, int] = {}
+    for name in library:
+        nodes: Sequence[NodeDef] = library[name].nodes
+        functions[name] = len(nodes)
+        ops.update(node.op for node in nodes)
+    root = _metadata(artifact).get("root", {})
+    return ArtifactInfo(
+        path=str(artifact.path),
+        format="SavedModel",
+        producer=_producer(meta_graph, root),
+        tags=tuple(tuple(sorted(g.tags)) for g in artifact.record.meta_graphs),
+        signatures=tuple(_signatures(meta_graph)),
+        layers=tuple(_layers(artifact)),
+        variables=_variables(artifact.bundle) if artifact.bundle is not None else (),
+        training_config=root.get("training_config"),
+        functions=functions,
+        ops=dict(sorted(ops.items())),
+        assets=tuple(asset.filename for asset in meta_graph.assets),
+    )
+
+
+def _producer(meta_graph: MetaGraph, root: Mapping[str, Any]) -> str:
+    producer = f"TensorFlow {meta_graph.tensorflow_version or 'of unknown version'}"
+    keras = root.get("keras_version")
+    return f"{producer}, Keras {keras}" if keras else producer
+
+
+def _metadata(artifact: savedmodel.SavedModel) -> Mapping[str, Mapping[str, Any]]:
+    """Keras metadata by path; the root's under ``root``."""
+    parsed: dict[str, Mapping[str, Any]] = {}
+    for node, item in artifact.keras_metadata.items():
+        path = item.path or ("root" if node == 0 else f"object {node}")
+        parsed[path] = savedmodel.parse_metadata(item, artifact.path)
+    return parsed
+
+
+def _layers(artifact: savedmodel.SavedModel) -> Iterable[LayerInfo]:
+    for path, metadata in _metadata(artifact).items():
+        class_name = str(metadata.get("class_name", ""))
+        if class_name:
+            yield LayerInfo(path, class_name, str(metadata.get("name", "")),
+                            bool(metadata.get("config")))  # fmt: skip
+
+
+def _signatures(meta_graph: MetaGraph) -> Iterable[SignatureInfo]:
+    for name, signature in meta_graph.signatures.items():
+        if not name.startswith(INTERNAL_PREFIX):
+            yield SignatureInfo(
+                name,
+                tuple(_summary(key, info) for key, info in signature.inputs.items()),
+                tuple(_summary(key, info) for key, info in signature.outputs.items()),
+                signature.method_name,
+            )
+
+
+def _summary(name: str, info: TensorInfo) -> TensorSummary:
+    return TensorSummary(name, dtype_of_number(int(info.dtype)).name, info.shape.dims)
+
+
+def _variables(bundle: Bundle) -> tuple[TensorSummary, ...]:
+    return tuple(
+        TensorSummary(name, tensor.dtype.name, tensor.shape, tensor.nbytes)
+        for name, tensor in bundle.items() if name != savedmodel.OBJECT_GRAPH_KEY
+    )  # fmt: skip

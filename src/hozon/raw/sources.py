@@ -1,0 +1,108 @@
+"""Read-only byte sources: a mapped local file, a remote file, bytes in memory.
+
+All of them hand out parts as read-only arrays of bytes. A part of a mapped file is a view: it
+takes no memory of its own, and its bytes are fetched when they are first touched.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from hozon.errors import FormatError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Bytes = NDArray[np.uint8]
+
+
+class Source(Protocol):
+    """Something with a name, a length, and bytes to be read at any offset.
+
+    Attributes:
+        name: path or URL.
+        size: length in bytes.
+    """
+
+    name: str
+    size: int
+
+    def view(self, offset: int, length: int) -> Bytes:
+        """`length` bytes from `offset` on; the caller has checked that they exist."""
+
+
+class MemorySource:
+    """Bytes that are in memory, or mapped: parts are views."""
+
+    __slots__ = ("_bytes", "name", "size")
+
+    def __init__(self, name: str, data: bytes | mmap.mmap) -> None:
+        self.name = name
+        self.size = len(data)
+        self._bytes: Bytes = np.frombuffer(data, np.uint8)
+
+    def view(self, offset: int, length: int) -> Bytes:
+        """A read-only view of `length` bytes from `offset` on."""
+        return self._bytes[offset : offset + length]
+
+
+class RemoteSource:
+    """A file of an fsspec file system: each part is one ranged request."""
+
+    __slots__ = ("_files", "_path", "name", "size")
+
+    def __init__(self, name: str, files: Any, path: str, size: int) -> None:
+        self.name = name
+        self.size = size
+        self._files = files
+        self._path = path
+
+    def view(self, offset: int, length: int) -> Bytes:
+        """`length` bytes from `offset` on, fetched now.
+
+        Raises:
+            FormatError: the file system returned fewer.
+        """
+        if length == 0:
+            return np.empty(0, np.uint8)
+        data = self._files.cat_file(self._path, start=offset, end=offset + length)
+        if len(data) != length:
+            raise FormatError(
+                f"{self.name} returned too few bytes",
+                file=self.name,
+                offset=offset,
+                expected=f"{length} bytes",
+                found=f"{len(data)} bytes",
+            )
+        return np.frombuffer(data, np.uint8)
+
+
+def map_file(path: str | os.PathLike[str]) -> MemorySource:
+    """The bytes of a local file, mapped into memory.
+
+    The mapping lives as long as any view of it. The file must not be cut short meanwhile.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FormatError: it is not a regular file.
+    """
+    # Without O_NONBLOCK, opening a named pipe would wait for a writer.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise FormatError(f"{os.fspath(path)} is not a regular file", file=path)
+        if status.st_size == 0:
+            return MemorySource(os.fspath(path), b"")
+        mapped = mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_READ)
+    finally:
+        os.close(descriptor)
+    return MemorySource(os.fspath(path), mapped)
+
+
+_BINARY = getattr(os, "O_BINARY", 0)

@@ -1,0 +1,1 @@
+"""Live objects of a loaded SavedModel at graph level, without Keras."""

@@ -1,0 +1,113 @@
+"""Python structures of arguments and results: flattened and packed as TensorFlow does it.
+
+The rules are those of ``tf.nest``: mappings flatten in the order of their sorted keys, lists,
+tuples and named tuples in order, and a ragged or sparse tensor into its component tensors.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hozon.formats.protos.struct import BoundedTensorSpec, NamedTuple, TensorSpec, TypeSpec
+from hozon.graphs.values import Value
+
+
+@dataclass(frozen=True)
+class RaggedTensor:
+    """A ragged tensor: `values` of shape (total, ...), one row-splits vector per ragged axis.
+
+    `row_splits` are ordered from the outermost axis to the innermost, int32 or int64 each, as in
+    ``tf.RaggedTensor.nested_row_splits``.
+    """
+
+    values: Value
+    row_splits: tuple[Value, ...]
+
+    def to_list(self) -> list[Any]:
+        """Nested Python lists."""
+        rows: list[Any] = np.asarray(self.values).tolist()
+        for splits in reversed(self.row_splits):
+            ends = np.asarray(splits).tolist()
+            rows = [rows[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        return rows
+
+
+@dataclass(frozen=True)
+class SparseTensor:
+    """A sparse tensor: `indices` int64 (n, rank), `values` (n,), `dense_shape` int64 (rank,)."""
+
+    indices: Value
+    values: Value
+    dense_shape: Value
+
+
+def flatten(structure: Any) -> Iterator[Any]:
+    """The leaves of a structure, composite tensors and specs included as one leaf."""
+    if isinstance(structure, Mapping):
+        for key in sorted(structure):
+            yield from flatten(structure[key])
+    elif isinstance(structure, NamedTuple):
+        for value in structure.fields.values():
+            yield from flatten(value)
+    elif isinstance(structure, (list, tuple)):
+        for value in structure:
+            yield from flatten(value)
+    else:
+        yield structure
+
+
+def pack(structure: Any, values: Iterator[Value]) -> Any:
+    """`structure` with every spec replaced by the next value(s)."""
+    if isinstance(structure, Mapping):
+        packed = {key: pack(structure[key], values) for key in sorted(structure)}
+        return {key: packed[key] for key in structure}
+    if isinstance(structure, NamedTuple):
+        return build(structure, [pack(v, values) for v in structure.fields.values()])
+    if isinstance(structure, (list, tuple)):
+        return type(structure)(pack(v, values) for v in structure)
+    if isinstance(structure, (TensorSpec, BoundedTensorSpec)):
+        return next(values)
+    if isinstance(structure, TypeSpec):
+        return pack_composite(structure, [next(values) for _ in range(structure.components)])
+    return structure
+
+
+def pack_composite(spec: TypeSpec, parts: list[Value]) -> Any:
+    """A composite tensor from its component tensors."""
+    if spec.kind == "sparse_tensor":
+        return SparseTensor(*parts)
+    if spec.kind == "ragged_tensor":
+        return RaggedTensor(parts[0], tuple(parts[1:]))
+    return parts[0]
+
+
+def unpack_composite(value: Any) -> list[Value]:
+    """The component tensors of a value."""
+    if isinstance(value, SparseTensor):
+        return [value.indices, value.values, value.dense_shape]
+    if isinstance(value, RaggedTensor):
+        return [value.values, *value.row_splits]
+    return [value]
+
+
+def build(structure: NamedTuple, values: list[Any]) -> Any:
+    """A named tuple of values with the saved class name and field names."""
+    return namedtuple(structure.name, list(structure.fields), rename=True)(*values)
+
+
+def map_structure(function: Callable[[Any], Any], structure: Any) -> Any:
+    """`structure` with `function` applied to its leaves."""
+    if isinstance(structure, Mapping):
+        return {key: map_structure(function, value) for key, value in structure.items()}
+    if isinstance(structure, NamedTuple):
+        return build(structure, [map_structure(function, v) for v in structure.fields.values()])
+    if isinstance(structure, tuple) and hasattr(structure, "_fields"):
+        return type(structure)(*(map_structure(function, v) for v in structure))
+    if isinstance(structure, (list, tuple)):
+        return type(structure)(map_structure(function, v) for v in structure)
+    return function(structure)

@@ -1,0 +1,1 @@
+"""Tensors as files hold them: dtypes, lazy tensors, tensor messages."""

@@ -1,0 +1,132 @@
+"""A tensor of a file: known by name, shape and dtype, read when asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from hozon.tensors.dtypes import DType, dtype_of_numpy
+from hozon.tensors.extents import Extents, extents_of, index_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class TensorSource(Protocol):
+    """Whatever holds tensors and can read one of them, or a part of it."""
+
+    def read_tensor(self, tensor: LazyTensor, verify: bool) -> NDArray[Any]:
+        """The whole tensor."""
+
+    def read_extents(self, tensor: LazyTensor, extents: Extents, verify: bool) -> NDArray[Any]:
+        """The part of a tensor within `extents`, one (start, length) for each axis."""
+
+
+class LazyTensor:
+    """A stored tensor.
+
+    Attributes:
+        name: its name in the file.
+        shape: its shape.
+        dtype: its type.
+        nbytes: bytes that it takes in the file, or in memory where the file compresses it.
+        source: what reads it.
+        record: what `source` needs to find it; of no meaning to others.
+    """
+
+    __slots__ = ("dtype", "name", "nbytes", "record", "shape", "source")
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: DType,
+        nbytes: int,
+        source: TensorSource,
+        record: Any = None,
+    ) -> None:
+        self.name = name
+        self.shape = shape
+        self.dtype = dtype
+        self.nbytes = nbytes
+        self.source = source
+        self.record = record
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        count = 1
+        for length in self.shape:
+            count *= length
+        return count
+
+    def read(self, verify: bool = True) -> NDArray[Any]:
+        """The tensor as a C-ordered array of `dtype.numpy` in native byte order.
+
+        The array is read-only and, where the file allows, a view of the mapped file. A string
+        tensor is an object array of `bytes`.
+
+        Args:
+            verify: whether to compare the stored checksum, if there is one.
+
+        Raises:
+            FormatError: the file is damaged.
+            UnsupportedError: no array can hold the dtype.
+        """
+        return self.source.read_tensor(self, verify)
+
+    def read_slice(
+        self, part: str | slice | int | tuple[slice | int, ...], verify: bool = True
+    ) -> NDArray[Any]:
+        """A part of the tensor.
+
+        Args:
+            part: NumPy slices of step 1 and integers, or a slice as TensorFlow writes it:
+                `0,50:-` (rows 0 to 49, all columns), or with the full shape first,
+                `100 20 0,50:0,20`.
+            verify: whether to compare the stored checksum, for which every byte of what the part
+                lies in must be read. Without it only the part itself is.
+
+        Raises:
+            MismatchError: the part does not fit the tensor's shape.
+            FormatError: the file is damaged.
+        """
+        extents, kept = extents_of(part, self.shape, self.name)
+        array = self.source.read_extents(self, extents, verify)
+        return array[tuple(slice(None) if keep else 0 for keep in kept)]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.read(), dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        return f"LazyTensor({self.name!r}, shape={self.shape}, dtype={self.dtype})"
+
+
+class ArraySource:
+    """An array in memory, for tensors that need no file."""
+
+    __slots__ = ("_array",)
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self._array = array
+
+    def read_tensor(self, tensor: LazyTensor, verify: bool) -> NDArray[Any]:
+        """The array."""
+        return self._array
+
+    def read_extents(self, tensor: LazyTensor, extents: Extents, verify: bool) -> NDArray[Any]:
+        """A view of a part of the array."""
+        return self._array[index_of(extents)]
+
+
+def lazy_array(name: str, array: NDArray[Any]) -> LazyTensor:
+    """An array in memory in the form of a stored tensor; it must not be changed afterwards."""
+    view = np.ascontiguousarray(array).reshape(array.shape).view()
+    view.flags.writeable = False
+    return LazyTensor(name, view.shape, dtype_of_numpy(view.dtype), view.nbytes, ArraySource(view))

@@ -1,0 +1,39 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.oracle.client import PYTHON, Oracle
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+
+@pytest.fixture(scope="session")
+def oracle() -> Iterator[Oracle]:
+    """TensorFlow, started once per test run."""
+    if not PYTHON.exists():
+        pytest.skip(f"the oracle's environment {PYTHON.parents[1]} is missing: run `make test`")
+    running = Oracle()
+    yield running
+    running.close()
+
+
+def shared_folder() -> Path:
+    """The folder of real models and recorded answers."""
+    default = Path(__file__).parents[2] / "shared"
+    return Path(os.environ.get("HOZON_SHARED", default))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of recorded models, or a skip that says that it is missing."""
+    folder = shared_folder()
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is missing (set HOZON_SHARED)")
+    return folder
