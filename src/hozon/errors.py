@@ -187,7 +187,7 @@ class MissingObjectError(HozonError, ValueError, LookupError):
     ) -> None:
         super().__init__(message)
         self.names = tuple(names)
-        self.custom_objects = dict(custom_objects or {name: "..." for name in self.names})
+        self.custom_objects = dict(custom_objects or dict.fromkeys(self.names, "..."))
         self.file = None if file is None else os.fspath(file)
 
     def argument(self) -> str:

@@ -34,9 +34,9 @@ class Limits:
     nesting: int = 200
     header_bytes: int = 100 << 20
     message_bytes: int = (1 << 31) - 1
-    key_bytes: int = 1 << 20
-    key_ratio: int = 64
-    key_floor: int = 16 << 20
+    key_bytes: int = 1 << 16
+    key_ratio: int = 32
+    key_floor: int = 8 << 20
     block_bytes: int = 256 << 20
     expansion_ratio: int = 256
     members: int = 1_000_000

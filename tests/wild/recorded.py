@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from hozon.restored.structures import RaggedTensor, SparseTensor
 from tests.conftest import shared_folder
 
 RTOL = 1e-4
@@ -80,22 +79,6 @@ def models(*kinds: str) -> list[Recorded]:
     manifest = json.loads((folder / "manifest.json").read_text())
     return [Recorded(m["slug"], m["kind"], m["oracle"], folder)
             for m in manifest if m["kind"] in kinds]  # fmt: skip
-
-
-def parts(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Outputs with ragged and sparse values split as in the recording."""
-    flat: dict[str, Any] = {}
-    for name, value in outputs.items():
-        if isinstance(value, RaggedTensor):
-            flat[f"{name}#values"] = value.values
-            flat.update({f"{name}#splits{i}": s for i, s in enumerate(value.row_splits)})
-        elif isinstance(value, SparseTensor):
-            flat[f"{name}#indices"] = value.indices
-            flat[f"{name}#values"] = value.values
-            flat[f"{name}#shape"] = value.dense_shape
-        else:
-            flat[name] = value
-    return flat
 
 
 def compare(actual: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

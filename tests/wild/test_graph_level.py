@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import hozon.saved_model
-from tests.wild.recorded import Recorded, compare, models, parts
+from hozon.restored.structures import parts
+from tests.wild.recorded import Recorded, compare, models
 
 SAVED_MODELS = models("savedmodel_keras", "savedmodel_tf2", "savedmodel_tf1")
 

@@ -144,18 +144,25 @@ class StackedList:
     def get(self, index: Value, shape: PartialShape = None) -> Value:
         """Element `index`."""
         if is_traced(index):
+            self._require_numeric()
             return jax.lax.dynamic_index_in_dim(jnp.asarray(self.array), index, keepdims=False)
-        return _plain(self.array)[checked_index(index, self.array.shape[0])]
+        return _plain(self.array)[checked_index(index, self.array.shape[0]), ...]
 
     def set(self, index: Value, value: Value) -> TensorList:
         """The list with element `index` replaced."""
         if not is_traced(index) and self.count is None and not is_traced(self.array):
             return self.unstacked().set(index, value)
+        self._require_numeric()
         if tuple(value.shape) != self.array.shape[1:]:
             raise NotStatic(None, "which element of a list changes its shape")
         array = jnp.asarray(self.array)
         value = jnp.asarray(value, array.dtype)
         return replace(self, array=jax.lax.dynamic_update_index_in_dim(array, value, index, 0))
+
+    def _require_numeric(self) -> None:
+        """Strings and variants are only found on the host."""
+        if self.dtype == np.dtype(object):
+            raise NotStatic(None, "which element of a list of strings is used")
 
     def push(self, value: Value) -> TensorList:
         """The list with one more element at its end."""
@@ -185,7 +192,7 @@ class StackedList:
         if self.count is not None:
             raise NotStatic(None, "the length of a list")
         array = _plain(self.array)
-        return tuple(array[i] for i in range(array.shape[0]))
+        return tuple(array[i, ...] for i in range(array.shape[0]))
 
     def stacked(self, shape: PartialShape = None) -> StackedList:
         """The list itself."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from hozon.formats.protos.object_graph import SavedNode, Variable
@@ -18,10 +18,14 @@ class Node(Protocol):
     """What the nodes of both kinds of object graph have in common."""
 
     @property
-    def children(self) -> tuple[Edge, ...]: ...
+    def children(self) -> tuple[Edge, ...]:
+        """The named edges that lead away from the node."""
+        ...
 
     @property
-    def slot_variables(self) -> tuple[SlotVariable, ...]: ...
+    def slot_variables(self) -> tuple[SlotVariable, ...]:
+        """The slot variables that the node, an optimizer, keeps."""
+        ...
 
 
 def paths(nodes: Sequence[Node], start: int = ROOT) -> dict[int, Path]:
@@ -118,11 +122,22 @@ def variable_keys(ours: Sequence[SavedNode], stored: Sequence[TrackableNode]) ->
     }
 
 
-def by_key(stored: Sequence[TrackableNode]) -> Mapping[str, int]:
-    """The position of the node that saved the tensor with each checkpoint key."""
-    return {tensor.key: i for i, node in enumerate(stored) for tensor in node.tensors}
+def tensor_owners(stored: Sequence[TrackableNode], keys: Iterable[str]) -> dict[str, int]:
+    """For each checkpoint key the position of the node that saved it; unknown keys are left out.
+
+    An object that saves several tensors under one name (a table its keys and values) is listed
+    with what their keys start with: ``x/.ATTRIBUTES/table`` for ``.../table-keys``, or, since
+    TensorFlow 2.9, ``x/.ATTRIBUTES/``.
+    """
+    owners = {tensor.key: i for i, node in enumerate(stored) for tensor in node.tensors}
+    found = {key: _owner(owners, key) for key in keys}
+    return {key: index for key, index in found.items() if index is not None}
 
 
-def select(nodes: Sequence[SavedNode], wanted: Callable[[SavedNode], bool]) -> Iterator[int]:
-    """The positions of the nodes that `wanted` holds for, in the order of the file."""
-    return (index for index, node in enumerate(nodes) if wanted(node))
+def _owner(owners: Mapping[str, int], key: str) -> int | None:
+    group = key.rpartition("-")[0]
+    folder, slash, _ = key.rpartition("/")
+    for listed in (key, group, folder + slash):
+        if listed in owners:
+            return owners[listed]
+    return None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+UNKNOWN = "unknown binary data"
+"""The answer for bytes that nothing is known about."""
+
 _MAGICS: tuple[tuple[bytes, str], ...] = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"PK\x03\x04", "a zip archive"),
@@ -31,11 +34,17 @@ def looks_like(head: bytes) -> str:
             return name
     if len(head) > 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 27:
         return "a safetensors file"
-    return _text(head) if _is_text(head) else "unknown binary data"
+    return _text(head) if _is_text(head) else UNKNOWN
 
 
 def _is_text(head: bytes) -> bool:
-    return all(byte >= 0x20 and byte != 0x7F or byte in _TEXT_CONTROLS for byte in head)
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        # The head may end inside a character.
+        if error.start < len(head) - 3:
+            return False
+    return all((byte >= 0x20 and byte != 0x7F) or byte in _TEXT_CONTROLS for byte in head)
 
 
 def _text(head: bytes) -> str:

@@ -111,3 +111,20 @@ def map_structure(function: Callable[[Any], Any], structure: Any) -> Any:
     if isinstance(structure, (list, tuple)):
         return type(structure)(map_structure(function, v) for v in structure)
     return function(structure)
+
+
+def parts(outputs: Mapping[str, Any]) -> dict[str, Value]:
+    """Named outputs with composite ones split: ``#values`` and ``#splits0`` ... of a ragged
+    tensor, ``#indices``, ``#values`` and ``#shape`` of a sparse one."""
+    flat: dict[str, Value] = {}
+    for name, value in outputs.items():
+        if isinstance(value, RaggedTensor):
+            flat[f"{name}#values"] = value.values
+            flat.update({f"{name}#splits{i}": s for i, s in enumerate(value.row_splits)})
+        elif isinstance(value, SparseTensor):
+            flat[f"{name}#indices"] = value.indices
+            flat[f"{name}#values"] = value.values
+            flat[f"{name}#shape"] = value.dense_shape
+        else:
+            flat[name] = value
+    return flat

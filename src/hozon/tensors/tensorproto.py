@@ -17,7 +17,7 @@ import numpy as np
 from hozon.errors import FormatError, UnsupportedError
 from hozon.formats.protos.tensor import ResourceHandle, TensorRecord, VariantRecord
 from hozon.limits import LIMITS
-from hozon.tensors.dtypes import BOOL, RESOURCE, STRING, VARIANT, DType, dtype_of_number
+from hozon.tensors.dtypes import BOOL, INVALID, RESOURCE, STRING, VARIANT, DType, dtype_of_number
 
 Array = np.ndarray[Any, Any]
 
@@ -33,9 +33,11 @@ def to_numpy(record: TensorRecord) -> Array:
             read.
     """
     dtype = dtype_of_number(int(record.dtype)).base
+    if dtype is INVALID:
+        raise FormatError("a stored tensor has no type", expected="a DataType", found=0)
     shape = _static_shape(record)
     count = math.prod(shape)
-    _check_size(record, dtype, count)
+    _check_size(dtype, count)
     if record.content:
         return _from_content(record.content, dtype, count).reshape(shape)
     return _fill(_values_array(record.values, dtype), dtype, shape, count)
@@ -52,7 +54,7 @@ def _static_shape(record: TensorRecord) -> tuple[int, ...]:
     return tuple(size for size in dims if size is not None)
 
 
-def _check_size(record: TensorRecord, dtype: DType, count: int) -> None:
+def _check_size(dtype: DType, count: int) -> None:
     """Whole tensors are refused above what a message could hold without repeating values."""
     size = count * max(dtype.itemsize, 1)
     if size > LIMITS.message_bytes:

@@ -12,7 +12,7 @@ from hozon.formats.bundle import open_bundle
 from hozon.formats.protos.object_graph import SavedNode, SavedObjectGraph, Variable
 from hozon.formats.protos.saved_model import decode_saved_model
 from hozon.formats.protos.trackable import TrackableGraph, decode_trackable_graph
-from hozon.objects.graph import by_key, paths, slots, variable_keys
+from hozon.objects.graph import paths, slots, tensor_owners, variable_keys
 from hozon.objects.keys import OBJECT_GRAPH_KEY, VARIABLE_VALUE, parse_key, tensor_key
 from hozon.tensors.dtypes import dtype_of_number
 from tests.conftest import shared_folder
@@ -66,9 +66,10 @@ def test_every_variable_has_its_tensor(folder: Path) -> None:
 
 def test_every_object_based_key_is_in_the_graph(folder: Path) -> None:
     stored = graphs(folder)[1]
-    known = by_key(stored.nodes)
     keys = set(recorded_tensors(folder)) - {OBJECT_GRAPH_KEY}
-    assert keys == known.keys()
+    owners = tensor_owners(stored.nodes, keys)
+    assert keys == owners.keys()
+    assert set(owners.values()) == {i for i, node in enumerate(stored.nodes) if node.tensors}
     for key in keys:
         parsed = parse_key(key)
         assert parsed is not None

@@ -196,6 +196,7 @@ def test_variants_stay_opaque() -> None:
         record("string", (2,), content=b"\xff\xff\xff\xff\xff\xff"),
         record("string", (1000,), content=b"\x00"),
         record("resource", (1,)),
+        record("invalid", (1,)),
         record("variant", (2,)),
         record("float32", (1,) * 300, values=[1.0]),
     ],

@@ -127,11 +127,12 @@ class SavedModel:
 
     def table_entries(self, node_id: int) -> tuple[np.ndarray[Any, Any], ...] | None:
         """Keys and values of a mutable table that the checkpoint stores."""
-        keys = self.variable_keys.get(node_id, {})
-        names = {name.rsplit("-", 1)[-1]: key for name, key in keys.items()}
-        if self.bundle is None or not {"keys", "values"} <= set(names):
-            return None
-        return self.bundle[names["keys"]].read(), self.bundle[names["values"]].read()
+        for key in self.variable_keys.get(node_id, {}).values():
+            stem = key.removesuffix("-keys").removesuffix("-values")
+            names = (f"{stem}-keys", f"{stem}-values")
+            if self.bundle is not None and all(name in self.bundle for name in names):
+                return tuple(self.bundle[name].read() for name in names)
+        return None
 
     def constant(self, operation: str) -> Any:
         """The value of a constant node of the main graph."""

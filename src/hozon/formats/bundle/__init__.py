@@ -1,4 +1,4 @@
-"""TensorFlow's tensor bundle: the `.index` and `.data-*-of-*` files of every checkpoint since 2016."""
+"""TensorFlow's tensor bundle: the `.index` and `.data-*` files of checkpoints since 2016."""
 
 from hozon.formats.bundle.reader import Bundle, is_bundle, open_bundle
 

@@ -119,7 +119,7 @@ class BundleData:
     def _join(self, tensor: LazyTensor, wanted: Extents, verify: bool) -> NDArray[Any]:
         """A part of a partitioned tensor, copied together from the slices that it touches."""
         where = Location(f"{self.prefix}.index", tensor.name)
-        pieces = list(self._pieces(tensor, wanted, verify, where))
+        pieces = self._pieces(tensor, wanted, verify, where)
         shape = shape_of(wanted)
         if sum(piece.size for _, piece in pieces) != _product(shape):
             raise where.damaged(
@@ -142,22 +142,28 @@ class BundleData:
         self, tensor: LazyTensor, wanted: Extents, verify: bool, where: Location
     ) -> list[tuple[Extents, NDArray[Any]]]:
         pieces = []
+        places = set()
         for stored in tensor.record.slices:
             extents = resolve(stored, tensor.shape, where)
             shared = intersect(extents, wanted)
-            if shared is not None:
-                array = self._read_slice(tensor, stored, extents, verify, where)
-                pieces.append((shared, array[index_of(relative(shared, extents))]))
+            if shared is None:
+                continue
+            entry = self._slice_entry(tensor, stored, extents, where)
+            # Slices that share bytes could make any amount of memory out of a small file.
+            if (entry.shard, entry.offset) in places:
+                raise where.damaged("two slices of the tensor are in one place", found=stored)
+            places.add((entry.shard, entry.offset))
+            array = self._read(entry, entry.shape, tensor.dtype, tensor.name, verify)
+            pieces.append((shared, array[index_of(relative(shared, extents))]))
         return pieces
 
-    def _read_slice(
+    def _slice_entry(
         self,
         tensor: LazyTensor,
         stored: tuple[tuple[int, int], ...],
         extents: Extents,
-        verify: bool,
         where: Location,
-    ) -> NDArray[Any]:
+    ) -> Entry:
         whole = all(length < 0 for _, length in stored)
         key = slice_key(tensor.name.encode(), stored)
         entry = tensor.record if whole else self._slices.get(key)
@@ -169,7 +175,7 @@ class BundleData:
                 expected=f"type {tensor.dtype.number}, shape {shape_of(extents)}",
                 found=f"type {entry.dtype}, shape {entry.shape}",
             )
-        return self._read(entry, entry.shape, tensor.dtype, tensor.name, verify)
+        return entry
 
     def _check_size(self, entry: Entry, shape: tuple[int, ...], dtype: DType, name: str) -> None:
         size = dtype.itemsize

@@ -222,11 +222,11 @@ def _fields(data: bytes, where: Location) -> list[tuple[int, Value]]:
         if tag > 0x7F:
             tag, position = read_varint(data, begin, where)
         kind = tag & 7
-        if kind == _FIXED32 or kind == _FIXED64:
+        if kind in (_FIXED32, _FIXED64):
             width = 4 if kind == _FIXED32 else 8
             number = int.from_bytes(data[position : position + width], "little")
             position += width
-        elif kind == _VARINT or kind == _BYTES:
+        elif kind in (_VARINT, _BYTES):
             if position < end and (number := data[position]) < 0x80:
                 position += 1
             else:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from hozon.errors import FormatError, MismatchError
 from hozon.formats.bundle.data import BundleData, Opener
 from hozon.formats.bundle.index import Index, read_index
-from hozon.formats.bundle.layout import INDEX_SUFFIX, Entry, Header
+from hozon.formats.bundle.layout import INDEX_SUFFIX, Header
+from hozon.formats.sstable import is_table
 from hozon.limits import LIMITS, Limits
 from hozon.raw.location import Location
 from hozon.raw.places import exists, open_source, place
 from hozon.raw.sources import Source
-from hozon.formats.sstable import is_table
 from hozon.tensors.dtypes import dtype_of_number
 from hozon.tensors.lazy import LazyTensor
 

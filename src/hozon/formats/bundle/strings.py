@@ -1,4 +1,4 @@
-"""String tensors of a bundle (ReadStringTensor in tensorflow/core/util/tensor_bundle/tensor_bundle.cc).
+"""String tensors of a bundle (ReadStringTensor in TensorFlow's tensor_bundle.cc).
 
 The lengths as varints, the masked checksum of the lengths (32 bits), then the bytes of all strings.
 Both this checksum and the entry's take a length not as it is stored but as an integer of 32 bits,
@@ -7,6 +7,7 @@ or of 64 if it needs them, in the byte order of the machine that wrote the file.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def read_strings(
     ends = first + np.cumsum(lengths, dtype=np.int64)
     bounds = [first, *ends.tolist()]
     whole = data.tobytes()
-    return _object_array([whole[a:b] for a, b in zip(bounds, bounds[1:], strict=False)])
+    return _object_array([whole[a:b] for a, b in pairwise(bounds)])
 
 
 def _read_lengths(

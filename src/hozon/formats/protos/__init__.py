@@ -4,7 +4,7 @@ The ``.proto`` files here are Hozon's own and hold only what is read; field numb
 are TensorFlow's, but file and package names are not, so both can live in one process. The
 ``*_pb2.py`` modules are generated and checked in. After a change to a ``.proto`` file::
 
-    cd src && python -m grpc_tools.protoc -I . --python_out=. hozon/formats/protos/*.proto
+    make protos  # cd src && python -m grpc_tools.protoc -I. --python_out=. hozon/.../*.proto
 
 Only this folder knows `google.protobuf`: the codecs return frozen dataclasses and plain values.
 """

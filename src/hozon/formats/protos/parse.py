@@ -9,30 +9,17 @@ from google.protobuf.message import DecodeError
 
 from hozon.errors import FormatError
 from hozon.limits import LIMITS
+from hozon.raw.sniff import UNKNOWN
+from hozon.raw.sniff import looks_like as file_looks_like
 
-#: First bytes (at an offset) of other files that end up under a protobuf file's name.
-_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
-    (0, b"PK\x03\x04", "a zip archive"),
-    (0, b"PK\x05\x06", "an empty zip archive"),
-    (0, b"\x1f\x8b", "gzip data"),
-    (0, b"\x93NUMPY", "a NumPy array file"),
-    (0, b"\x80\x02", "a pickle"),
-    (0, b"\x80\x03", "a pickle"),
-    (0, b"\x80\x04", "a pickle"),
-    (0, b"\x80\x05", "a pickle"),
-    (0, b"version https://git-lfs", "a Git LFS pointer: the file itself was never downloaded"),
-    (4, b"TFL3", "a TensorFlow Lite model"),
-)
+#: Text and binary files of TensorFlow's own that end up under a protobuf file's name.
 _WORDS: tuple[tuple[bytes, str], ...] = (
-    (b"<!doctype", "a web page"),
-    (b"<html", "a web page"),
-    (b"{", "JSON text"),
     (b"saved_model_schema_version", "a SavedModel in text form (saved_model.pbtxt)"),
     (b"meta_graphs", "a SavedModel in text form (saved_model.pbtxt)"),
     (b"node {", "a GraphDef in text form"),
     (b"meta_info_def {", "a MetaGraphDef in text form"),
 )
+_TFLITE = b"TFL3"  # the flatbuffer's file identifier, at offset 4
 
 
 def parse_message(kind: Any, data: bytes, *, file: str | None, record: str) -> Any:
@@ -77,19 +64,11 @@ def check_count(count: int, what: str, file: str | None) -> None:
 
 def looks_like(data: bytes) -> str | None:
     """What a file that is not the expected one seems to be; None when it is unknown."""
-    for offset, signature, name in _SIGNATURES:
-        if data[offset : offset + len(signature)] == signature:
-            return name
-    start = data[:256].lstrip().lower()
+    if data[4:8] == _TFLITE:
+        return "a TensorFlow Lite model"
+    start = data[:256].lstrip()
     for word, name in _WORDS:
         if start.startswith(word):
             return name
-    return "text" if _is_text(data[:512]) else None
-
-
-def _is_text(start: bytes) -> bool:
-    try:
-        text = start.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return bool(text) and all(c.isprintable() or c in "\r\n\t" for c in text)
+    found = file_looks_like(data[:512])
+    return None if found == UNKNOWN else found

@@ -78,7 +78,11 @@ def decode_saved_model(data: bytes, *, file: str = "saved_model.pb") -> SavedMod
     Raises FormatError when they are damaged or another kind of file, UnsupportedError for a
     schema newer than `SCHEMA_VERSION`.
     """
-    message = parse_message(pb.SavedModel, data, file=file, record="SavedModel")
+    try:
+        message = parse_message(pb.SavedModel, data, file=file, record="SavedModel")
+    except FormatError:
+        _refuse_other_protos(data, file)
+        raise
     if not message.meta_graphs or not message.saved_model_schema_version:
         _refuse_other_protos(data, file)
     return _record(message, file)
@@ -117,6 +121,15 @@ def _record(message: Any, file: str) -> SavedModelRecord:
     return SavedModelRecord(
         version, tuple(decode_meta_graph(meta_graph, file) for meta_graph in message.meta_graphs)
     )
+
+
+def parse_meta_graph(data: bytes, *, file: str | None = None) -> MetaGraph:
+    """The `MetaGraph` of the ``.meta`` file beside a TensorFlow 1 checkpoint.
+
+    Raises FormatError when the bytes are damaged or something else.
+    """
+    message = parse_message(pb.MetaGraphDef, data, file=file, record="MetaGraphDef")
+    return decode_meta_graph(message, file)
 
 
 def decode_meta_graph(message: Any, file: str | None = None) -> MetaGraph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 
 from hozon.formats.sstable.layout import NO_COMPRESSION, SNAPPY, TRAILER_BYTES, Handle
 from hozon.limits import Limits
@@ -64,7 +65,7 @@ def read_entries(block: bytes, where: Location, limits: Limits) -> Iterator[tupl
     """
     bounds = _restarts(block, where)
     previous = b""
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         if start < end:
             for entry in _run(block, start, end, previous, where, limits):
                 previous = entry[0]
@@ -83,7 +84,7 @@ def _restarts(block: bytes, where: Location) -> list[int]:
             found=count,
         )
     bounds = [*struct.unpack_from(f"<{count}I", block, end), end]
-    if bounds[0] != 0 or any(a > b for a, b in zip(bounds, bounds[1:], strict=False)):
+    if bounds[0] != 0 or any(a > b for a, b in pairwise(bounds)):
         raise where.damaged("the restart points of a block are out of order or out of range")
     return bounds
 

@@ -7,6 +7,7 @@ from hozon.graphs.ops.bits import BITS
 from hozon.graphs.ops.blocks import BLOCKS
 from hozon.graphs.ops.compare import COMPARE
 from hozon.graphs.ops.control import CONTROL
+from hozon.graphs.ops.conv import CONV
 from hozon.graphs.ops.core import CORE
 from hozon.graphs.ops.diagonal import DIAGONAL
 from hozon.graphs.ops.gather import GATHER
@@ -16,10 +17,9 @@ from hozon.graphs.ops.lists import LISTS
 from hozon.graphs.ops.loops import LOOPS
 from hozon.graphs.ops.math import MATH
 from hozon.graphs.ops.nn import NN
-from hozon.graphs.ops.pool import POOL
-from hozon.graphs.ops.conv import CONV
 from hozon.graphs.ops.normalize import NORMALIZE
 from hozon.graphs.ops.parsing import PARSING
+from hozon.graphs.ops.pool import POOL
 from hozon.graphs.ops.quantize import QUANTIZE
 from hozon.graphs.ops.ragged import RAGGED
 from hozon.graphs.ops.random import RANDOM
@@ -33,6 +33,7 @@ from hozon.graphs.ops.signal import SIGNAL
 from hozon.graphs.ops.slice import SLICE
 from hozon.graphs.ops.sparse import SPARSE
 from hozon.graphs.ops.sparse_math import SPARSE_MATH
+from hozon.graphs.ops.sparse_store import SPARSE_STORE
 from hozon.graphs.ops.special import SPECIAL
 from hozon.graphs.ops.string import STRING
 from hozon.graphs.ops.table import TABLE
@@ -81,6 +82,7 @@ OPS = merge(
         RAGGED,
         SPARSE,
         SPARSE_MATH,
+        SPARSE_STORE,
         PARSING,
         XLA,
     )

@@ -39,9 +39,7 @@ class Bands:
     @property
     def width(self) -> int:
         """The length of the longest diagonal."""
-        return max(
-            min(self.rows + min(self.high, 0), self.columns - max(self.low, 0)), 0
-        )
+        return max(min(self.rows + min(self.high, 0), self.columns - max(self.low, 0)), 0)
 
     def length(self, diagonal: Any) -> Any:
         """The length of a diagonal (or of an array of them)."""
@@ -124,7 +122,7 @@ def matrix_diag_v2(node: NodeView) -> Kernel:
             static_int(columns, "the number of columns"),
         )  # fmt: skip
         packed = x[..., np.newaxis, :] if low == high else x
-        return spread(packed, Bands(low, high, *size, align), padding)
+        return spread(packed, Bands(low, high, size[0], size[1], align), padding)
 
     return build
 
@@ -149,9 +147,9 @@ def _matrix_size(low: int, high: int, width: int, rows: int, columns: int) -> tu
 
 @DIAGONAL.op("MatrixDiagPart", "BatchMatrixDiagPart")
 def matrix_diag_part(node: NodeView) -> Kernel:
-    return lambda x: collect(x, Bands(0, 0, *x.shape[-2:], OLD_ALIGNMENT), np.zeros((), x.dtype))[
-        ..., 0, :
-    ]
+    return lambda x: collect(
+        x, Bands(0, 0, x.shape[-2], x.shape[-1], OLD_ALIGNMENT), np.zeros((), x.dtype)
+    )[..., 0, :]
 
 
 @DIAGONAL.op("MatrixDiagPartV2", "MatrixDiagPartV3")
@@ -160,7 +158,7 @@ def matrix_diag_part_v2(node: NodeView) -> Kernel:
 
     def take(x: Value, k: Value, padding: Value) -> Value:
         low, high = _range(k)
-        packed = collect(x, Bands(low, high, *x.shape[-2:], align), padding)
+        packed = collect(x, Bands(low, high, x.shape[-2], x.shape[-1], align), padding)
         return packed[..., 0, :] if low == high else packed
 
     return take
@@ -169,7 +167,7 @@ def matrix_diag_part_v2(node: NodeView) -> Kernel:
 @DIAGONAL.op("MatrixSetDiag", "BatchMatrixSetDiag")
 def matrix_set_diag(node: NodeView) -> Kernel:
     return lambda x, diagonal: spread(
-        diagonal[..., np.newaxis, :], Bands(0, 0, *x.shape[-2:], OLD_ALIGNMENT), x
+        diagonal[..., np.newaxis, :], Bands(0, 0, x.shape[-2], x.shape[-1], OLD_ALIGNMENT), x
     )
 
 
@@ -180,7 +178,7 @@ def matrix_set_diag_v2(node: NodeView) -> Kernel:
     def replace(x: Value, diagonal: Value, k: Value) -> Value:
         low, high = _range(k)
         packed = diagonal[..., np.newaxis, :] if low == high else diagonal
-        return spread(packed, Bands(low, high, *x.shape[-2:], align), x)
+        return spread(packed, Bands(low, high, x.shape[-2], x.shape[-1], align), x)
 
     return replace
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
+import scipy.linalg  # type: ignore[import-untyped]
 
 from hozon.graphs.ops.reduce import NARROW
 from hozon.graphs.table import Kernel, NodeView, OpTable
@@ -202,22 +202,27 @@ def tridiagonal_solve(node: NodeView) -> Kernel:
 
 @LINALG.kernel("TridiagonalMatMul")
 def tridiagonal_mat_mul(upper: Value, main: Value, lower: Value, x: Value) -> Value:
-    """Each diagonal is a row vector ``[..., 1, m]``."""
+    """Each diagonal is a row vector ``[..., 1, m]``, so transposed a column that scales rows."""
     xp = ns(upper, main, lower, x)
     padding = xp.zeros_like(x[..., :1, :])
     following = xp.concatenate([x[..., 1:, :], padding], axis=-2)
     previous = xp.concatenate([padding, x[..., :-1, :]], axis=-2)
-    column = lambda row: transposed(row)  # noqa: E731 - a vector as a column
-    return column(main) * x + column(upper) * following + column(lower) * previous
+    return transposed(main) * x + transposed(upper) * following + transposed(lower) * previous
 
 
 # Decompositions
 
+#: What stands for vectors that were not asked for: TensorFlow gives a scalar without meaning.
+NOTHING = np.zeros(())
+
 
 @LINALG.kernel("Cholesky", "BatchCholesky")
 def cholesky(x: Value) -> Value:
-    """The lower factor, read from the lower triangle only."""
-    return jax.lax.linalg.cholesky(jnp.asarray(x), symmetrize_input=False)
+    """The lower factor, read from the lower triangle only; the gradient is symmetric."""
+    x = jnp.asarray(x)
+    symmetric = (x + adjoint(x)) / 2
+    lower = jax.lax.stop_gradient(jnp.tril(x) - jnp.tril(symmetric))
+    return jax.lax.linalg.cholesky(symmetric + lower, symmetrize_input=False)
 
 
 @LINALG.kernel("CholeskyGrad", "BatchCholeskyGrad")
@@ -249,16 +254,12 @@ def svd(node: NodeView) -> Kernel:
     def decompose(x: Value) -> tuple[Value, Value, Value]:
         x = jnp.asarray(x)
         if not vectors:
-            nothing = jnp.zeros((0,), x.dtype)
-            return _singular_values(x).astype(x.dtype), nothing, nothing
+            values = jnp.linalg.svd(x, compute_uv=False).astype(x.dtype)
+            return values, NOTHING.astype(x.dtype), NOTHING.astype(x.dtype)
         u, s, vh = jnp.linalg.svd(x, full_matrices=full)
         return s.astype(x.dtype), u, adjoint(vh)
 
     return decompose
-
-
-def _singular_values(x: Value) -> Value:
-    return jnp.linalg.svd(x, compute_uv=False)
 
 
 @LINALG.op("SelfAdjointEigV2", "BatchSelfAdjointEigV2")
@@ -268,8 +269,7 @@ def self_adjoint_eig(node: NodeView) -> Kernel:
 
     def decompose(x: Value) -> tuple[Value, Value]:
         values, columns = jnp.linalg.eigh(jnp.asarray(x), UPLO="L", symmetrize_input=False)
-        nothing = jnp.zeros((0,), x.dtype)
-        return values.astype(x.dtype), columns if vectors else nothing
+        return values.astype(x.dtype), columns if vectors else NOTHING.astype(x.dtype)
 
     return decompose
 
@@ -287,8 +287,7 @@ def eig(node: NodeView) -> Kernel:
 
     def decompose(x: Value) -> tuple[Value, Value]:
         values, columns = jnp.linalg.eig(jnp.asarray(x))
-        nothing = jnp.zeros((0,), dtype)
-        return values.astype(dtype), columns.astype(dtype) if vectors else nothing
+        return values.astype(dtype), (columns if vectors else NOTHING).astype(dtype)
 
     return decompose
 

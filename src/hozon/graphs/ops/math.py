@@ -92,6 +92,9 @@ MATH.kernels({"Div": truncate_div, "RealDiv": truncate_div, "TruncateDiv": trunc
 MATH.kernels({"Mod": shared("fmod"), "TruncateMod": shared("fmod"), "FloorMod": shared("mod")})
 
 
+_barrier: Kernel = jax.lax.optimization_barrier
+
+
 @MATH.kernel("FloorDiv")
 def floor_div(x: Value, y: Value) -> Value:
     """``floor(x / y)``: of floats, unlike Python's ``//``, the quotient is rounded first.
@@ -102,7 +105,7 @@ def floor_div(x: Value, y: Value) -> Value:
     if not is_inexact(x):
         return xp.floor_divide(x, y)
     if xp is jnp:
-        x, y = jax.lax.optimization_barrier(tuple(jnp.broadcast_arrays(x, y)))
+        x, y = _barrier(tuple(jnp.broadcast_arrays(x, y)))
     return xp.floor(xp.true_divide(x, y))
 
 

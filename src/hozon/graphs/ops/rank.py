@@ -55,7 +55,7 @@ def _amounts(values: Value, weights: Value | None, dtype: Any) -> Value:
 
 
 def _row_counts(values: Value, amounts: Value, size: int) -> Value:
-    rows, columns = values.shape
+    rows = values.shape[0]
     xp = ns(values)
     inside = (values >= 0) & (values < size)
     row = np.arange(rows, dtype=values.dtype)[:, np.newaxis]
@@ -172,8 +172,11 @@ def _in_top_k(predictions: Value, targets: Value, k: Value) -> Value:
     column = xp.where(valid, targets, 0)[:, np.newaxis]
     score = xp.take_along_axis(predictions, column, axis=1)
     better = xp.sum(predictions > score, axis=1)
-    return (better < k) & valid & xp.isfinite(score[:, 0]) & xp.all(
-        xp.isfinite(predictions) | (predictions <= score), axis=1
+    return (
+        (better < k)
+        & valid
+        & xp.isfinite(score[:, 0])
+        & xp.all(xp.isfinite(predictions) | (predictions <= score), axis=1)
     )
 
 
@@ -188,4 +191,3 @@ def in_top_k(node: NodeView) -> Kernel:
 def in_top_k_v2(node: NodeView) -> Kernel:
     node.dtype("T")
     return _in_top_k
-

@@ -35,14 +35,14 @@ def axis_of(axis: int, rank: int, what: str) -> int:
 
 def lowest(dtype: Any) -> Any:
     """The smallest value of a dtype: minus infinity, or the least integer."""
-    inexact = jnp.issubdtype(dtype, jnp.floating)
-    return np.asarray(-np.inf if inexact else jnp.iinfo(dtype).min, dtype)
+    floating = jnp.issubdtype(dtype, jnp.floating)
+    return np.asarray(-np.inf if floating else np.iinfo(dtype).min, dtype)
 
 
 def highest(dtype: Any) -> Any:
     """The largest value of a dtype: infinity, or the greatest integer."""
-    inexact = jnp.issubdtype(dtype, jnp.floating)
-    return np.asarray(np.inf if inexact else jnp.iinfo(dtype).max, dtype)
+    floating = jnp.issubdtype(dtype, jnp.floating)
+    return np.asarray(np.inf if floating else np.iinfo(dtype).max, dtype)
 
 
 def _sum(x: Value, axes: Axes, keep: bool) -> Value:
@@ -171,6 +171,6 @@ def cumprod(node: NodeView) -> Kernel:
 def cumulative_logsumexp(node: NodeView) -> Kernel:
     return _cumulative(
         node,
-        lambda dtype: jnp.finfo(dtype).min,
+        lowest,
         lambda x, axis: jax.lax.cumlogsumexp(jnp.asarray(x), axis),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 
 from hozon.graphs.ops.math import truncate_div
@@ -28,7 +29,8 @@ class Combine:
 
 def finite(dtype: Any) -> Any:
     """The limits of a dtype; an extreme of no rows is the finite limit, not infinity."""
-    return jnp.finfo(dtype) if jnp.issubdtype(dtype, jnp.floating) else jnp.iinfo(dtype)
+    floating = jnp.issubdtype(dtype, jnp.floating)
+    return ml_dtypes.finfo(dtype) if floating else np.iinfo(dtype)
 
 
 ADD = Combine(np.add, "add", lambda dtype: np.zeros((), dtype))

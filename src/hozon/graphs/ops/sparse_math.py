@@ -213,9 +213,7 @@ def sparse_reduce(node: NodeView) -> Kernel:
     def kernel(indices: Value, values: Value, shape: Value, axes: Value) -> Any:
         dims = static_ints(shape, "the dense shape")
         known = sparse_indices(node, indices, dims)
-        chosen = {a % len(dims) for a in static_ints(axes, "the axes")} or set(
-            range(len(dims))
-        )
+        chosen = {a % len(dims) for a in static_ints(axes, "the axes")}
         kept = [i for i in range(len(dims)) if i not in chosen]
         outer = tuple(dims[i] for i in kept)
         full = (

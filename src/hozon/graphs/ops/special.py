@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.special
+import scipy.special  # type: ignore[import-untyped]
 from jax.scipy import special as jsp
 
 from hozon.graphs.table import Kernel, OpTable
@@ -25,6 +25,19 @@ def _fresnel(part: int) -> Kernel:
 def _arrays(function: Callable[..., Any]) -> Kernel:
     """`function`, applied to JAX arrays of one shape."""
     return lambda *values: function(*jnp.broadcast_arrays(*map(jnp.asarray, values)))
+
+
+@jax.custom_jvp
+def _spence(x: Value) -> Value:
+    return jsp.spence(x)
+
+
+@_spence.defjvp
+def _spence_jvp(primals: tuple[Value], tangents: tuple[Value]) -> tuple[Value, Value]:
+    (x,), (dx,) = primals, tangents
+    one = x == 1
+    slope = jnp.log(x) / jnp.where(one, 1, 1 - x)
+    return jsp.spence(x), jnp.where(one, -1, slope) * dx
 
 
 SPECIAL.kernels(
@@ -48,22 +61,9 @@ SPECIAL.kernels(
         "Expint": _arrays(jsp.expi),
         "FresnelSin": _arrays(_fresnel(0)),
         "FresnelCos": _arrays(_fresnel(1)),
-        "Spence": _arrays(lambda x: _spence(x)),
+        "Spence": _arrays(_spence),
     }
 )
-
-
-@jax.custom_jvp
-def _spence(x: Value) -> Value:
-    return jsp.spence(x)
-
-
-@_spence.defjvp
-def _spence_jvp(primals: tuple[Value], tangents: tuple[Value]) -> tuple[Value, Value]:
-    (x,), (dx,) = primals, tangents
-    one = x == 1
-    slope = jnp.log(x) / jnp.where(one, 1, 1 - x)
-    return jsp.spence(x), jnp.where(one, -1, slope) * dx
 
 
 @SPECIAL.kernel("Polygamma")
@@ -88,8 +88,7 @@ def _on_host(function: Callable[[Any], Any], derivative: Kernel) -> Kernel:
     @jax.custom_jvp
     def kernel(x: Value) -> Value:
         x = jnp.asarray(x)
-        result = jax.ShapeDtypeStruct(x.shape, x.dtype)
-        return jax.pure_callback(compute, result, x, vmap_method="expand_dims")
+        return jax.pure_callback(compute, jnp.empty_like(x), x, vmap_method="expand_dims")
 
     @kernel.defjvp
     def _(primals: tuple[Value], tangents: tuple[Value]) -> tuple[Value, Value]:

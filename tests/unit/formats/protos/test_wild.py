@@ -113,9 +113,10 @@ def test_keras_metadata(path: Path) -> None:
     found = decode_keras_metadata(path.read_bytes(), file=str(path))
     meta = decode_saved_model(model_bytes(path.parent.name)).meta_graphs[0]
     assert meta.object_graph is not None
-    assert dict(Counter(item.identifier for item in found)) == expected(path.parent.name)[
-        "keras_nodes"
-    ]
+    assert (
+        dict(Counter(item.identifier for item in found))
+        == expected(path.parent.name)["keras_nodes"]
+    )
     for item in found:
         payload = meta.object_graph.nodes[item.node].payload
         assert isinstance(payload, UserObject)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.unit.graphs.ops.harness import Case, answers, check, ids
+from tests.unit.graphs.ops.harness import Case, answers, check, ids, kernel
 
 RNG = np.random.default_rng(3)
 
@@ -26,7 +26,9 @@ def in_order() -> Iterator[Case]:
         for dtype in ("float32", "float64", "int32", "int64", "float16"):
             loose = {"rtol": 4e-3, "atol": 4e-3} if dtype == "float16" else {}
             yield Case(f"Segment{kind}", [normal((5, 2), dtype), gaps], traced=[0], **loose)
-        yield Case(f"Segment{kind}", [normal((5,)), gaps.astype("i8")], known_shapes=False, traced=[0])
+        yield Case(
+            f"Segment{kind}", [normal((5,)), gaps.astype("i8")], known_shapes=False, traced=[0]
+        )
         yield Case(f"Segment{kind}", [normal((0, 3)), gaps[:0]], traced=[0])
         yield Case(f"Segment{kind}", [normal((5, 2)), gaps], traced=[0],
                    gradient=kind in ("Sum", "Mean", "Max"))  # fmt: skip
@@ -75,3 +77,12 @@ def told(oracle: Any) -> Any:
 @pytest.mark.parametrize("name", ids(CASES))
 def test_segment(name: str, told: Any) -> None:
     check(*told[name])
+
+
+@pytest.mark.parametrize(("kind", "empty"), [("Sum", 0), ("Prod", 1)])
+def test_numbered_segments_of_xla(kind: str, empty: float) -> None:
+    """SegmentSumV2 and its like have no CPU kernel in TensorFlow."""
+    data, ids_ = np.array([2, 3, 4], "f4"), np.array([0, 0, 2], "i4")
+    total = kernel(f"Segment{kind}V2")(data, ids_, np.array(4, "i4"))
+    first = {"Sum": 5, "Prod": 6}[kind]
+    np.testing.assert_array_equal(total, np.array([first, empty, 4, empty], "f4"))

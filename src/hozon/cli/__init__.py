@@ -1,0 +1,7 @@
+"""The command line: ``hozon inspect``, ``hozon predict``."""
+
+from __future__ import annotations
+
+from hozon.cli.main import main
+
+__all__ = ["main"]

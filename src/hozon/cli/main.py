@@ -1,0 +1,79 @@
+"""Arguments, and what each command does with them.
+
+Exit codes: 0 fine, 1 the file is not what it should be, 2 bad use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from hozon.errors import HozonError, MismatchError
+
+FINE, FAILED, BAD_USE = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except MismatchError as error:
+        print(f"hozon: {error}", file=sys.stderr)
+        return BAD_USE
+    except (HozonError, OSError) as error:
+        print(f"hozon: {error}", file=sys.stderr)
+        return FAILED
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(
+        prog="hozon", description="Look into and run saved Keras and TensorFlow models."
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    inspect = commands.add_parser("inspect", help="what is in a SavedModel or checkpoint")
+    inspect.add_argument("path", metavar="PATH")
+    inspect.add_argument("--json", action="store_true", help="everything, as JSON")
+    inspect.set_defaults(run=run_inspect)
+
+    predict = commands.add_parser("predict", help="run a signature on arrays from files")
+    predict.add_argument("path", metavar="PATH")
+    predict.add_argument("--signature", metavar="NAME", help="default: serving_default")
+    predict.add_argument(
+        "--input", metavar="NAME=FILE", action="append", default=[],
+        help="a .npy file, or a .txt file with one string a line; once per input",
+    )  # fmt: skip
+    predict.add_argument("--output", metavar="DIR", default=".", help="where NAME.npy files go")
+    predict.set_defaults(run=run_predict)
+    return top
+
+
+def run_inspect(options: argparse.Namespace) -> int:
+    """``hozon inspect``."""
+    from hozon.inspection import inspect
+
+    info = inspect(options.path)
+    if options.json:
+        print(info.to_json())
+        return FINE
+    from hozon.cli.show import show
+
+    show(info)
+    return FINE
+
+
+def run_predict(options: argparse.Namespace) -> int:
+    """``hozon predict``."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from hozon.prediction import predict, read_input, write_outputs
+
+    inputs = dict(read_input(argument) for argument in options.input)
+    outputs = predict(options.path, inputs, options.signature)
+    for file in write_outputs(outputs, options.output):
+        print(file)
+    return FINE
