@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from hozon.errors import FormatError, HozonError, UnsupportedError
 from hozon.formats.bundle import Bundle, open_bundle
-from hozon.limits import LIMITS
+from hozon.limits import LIMITS, Limits
 from hozon.raw.sources import MemorySource
 from tests.unit.formats import bundle_files as files
 
@@ -113,7 +113,7 @@ def test_a_foreign_file(tmp_path: Path, data: bytes, kind: str) -> None:
 
 def test_an_index_that_is_no_file(tmp_path: Path) -> None:
     files.index_file(tmp_path / "x").mkdir()
-    with pytest.raises((FormatError, IsADirectoryError)):
+    with refused("x.index", "regular file"):
         open_bundle(tmp_path / "x")
     with refused("no such checkpoint"):
         open_bundle(tmp_path / "y")
@@ -323,6 +323,12 @@ def test_tensors_that_overlap(tmp_path: Path) -> None:
     files.write_index(tmp_path / "x", entries)
     with refused("x.index", "'b'", "overlaps"):
         open_bundle(tmp_path / "x")
+
+
+def test_too_many_tensors(prefix: Path) -> None:
+    with refused("ckpt.index", "too many tensors"):
+        open_bundle(prefix, limits=Limits(tensors=1))
+    assert len(open_bundle(prefix, limits=Limits(tensors=2))) == 2
 
 
 # The data files.

@@ -101,9 +101,10 @@ class Context:
         """A fresh JAX random key; every draw advances the artifact's random state."""
         cell = self.library.resources.random
         key = jax.random.wrap_key_data(jax.numpy.asarray(self.read(cell), jax.numpy.uint32))
-        following, key = jax.random.split(key)
-        self.assign(cell, jax.random.key_data(following))
-        return key
+        keys = jax.random.split(key)
+        self.assign(cell, jax.random.key_data(keys[0]))
+        drawn: jax.Array = keys[1]
+        return drawn
 
 
 def evaluate(context: Context, bound: Bound, arguments: Sequence[Value]) -> tuple[Value, ...]:
@@ -135,9 +136,7 @@ def run_step(
     except HozonError:
         raise
     except Exception as error:
-        error.add_note(
-            f"in node {step.node.name!r} ({step.node.op}) of {bound.function.name!r}"
-        )
+        error.add_note(f"in node {step.node.name!r} ({step.node.op}) of {bound.function.name!r}")
         raise
     return result if isinstance(result, tuple) else (result,)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,8 @@ from hozon.tensors.dtypes import STRING
 REFERENCE_OPS = frozenset({"Variable", "VariableV2", "TemporaryVariable"})
 #: Ops that take the reference itself.
 REFERENCE_READERS = ("Assign", "Scatter", "Ref", "CountUpTo", "Apply", "SparseApply",
-                     "IsVariableInitialized", "DestroyTemporaryVariable")  # fmt: skip
+                     "IsVariableInitialized", "DestroyTemporaryVariable",
+                     "StridedSliceAssign")  # fmt: skip
 CALL_OPS = frozenset({"PartitionedCall", "StatefulPartitionedCall", "RemoteCall"})
 FunctionKey = str | Function
 
@@ -53,17 +54,34 @@ class Bound:
 class CustomGradient:
     """A registered gradient: a function of cotangents and of what it captured.
 
-    A capture is the name of a tensor in the function that holds the op (``"Mul:0"``), or else a
-    resource or array itself.
+    A capture is the name of a tensor in the function that holds the op (``"Mul:0"``), or a
+    function of nothing that gives the captured resource or array. `given` says which inputs of the
+    op the function has a gradient for; unless it is known, those are the last ones.
     """
 
     function: str
-    captures: tuple[Any, ...] = ()
+    captures: tuple[str | Callable[[], Any], ...] = ()
+    given: tuple[bool, ...] | None = None
 
     @property
     def tensors(self) -> tuple[str, ...]:
         """The names of the captured tensors; they are read as further inputs of the op."""
         return tuple(capture for capture in self.captures if isinstance(capture, str))
+
+    def spread(self, gradients: Sequence[Any], count: int) -> list[Any]:
+        """One gradient per input of the op, None for those without."""
+        given = self.given
+        if given is None:
+            missing = count - len(gradients)
+            given = (False,) * missing + (True,) * len(gradients)
+        if len(given) != count or sum(given) != len(gradients):
+            raise FormatError(
+                f"gradient function {self.function!r} gives {len(gradients)} gradients for "
+                f"{count} inputs",
+                record=self.function,
+            )
+        values = iter(gradients)
+        return [next(values) if has else None for has in given]
 
     def arguments(self, tensors: Sequence[Any]) -> list[Any]:
         """All captures in order, given the values of the captured tensors."""
@@ -72,7 +90,7 @@ class CustomGradient:
                 f"gradient function {self.function!r} needs values from an outer function"
             )
         values = iter(tensors)
-        return [next(values) if isinstance(c, str) else c for c in self.captures]
+        return [next(values) if isinstance(c, str) else c() for c in self.captures]
 
 
 class Library:
@@ -220,4 +238,3 @@ def _holds_strings(node: Node) -> bool:
 
 def _is_string_type(value: Any) -> bool:
     return isinstance(value, TypeNumber) and int(value) == STRING.number
-

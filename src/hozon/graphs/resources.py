@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -135,13 +135,21 @@ def fits(shape: tuple[int, ...], declared: tuple[int | None, ...] | None) -> boo
     )
 
 
+class Checkpoint(Protocol):
+    """Stored tensors by key."""
+
+    def __contains__(self, key: object) -> bool: ...
+
+    def __getitem__(self, key: str) -> Any: ...
+
+
 class Resources:
     """Named resources of one artifact, made once and shared by all of its graphs."""
 
     def __init__(self) -> None:
         self.random = RandomState()
         #: Stored tensors by checkpoint key, for the restore op of a graph; None elsewhere.
-        self.checkpoint: Mapping[str, Any] | None = None
+        self.checkpoint: Checkpoint | None = None
         #: Reads an asset of the artifact by the name that the graph holds.
         self.read_asset: Callable[[bytes], bytes] | None = None
         self._named: dict[tuple[str, str], Any] = {}

@@ -11,9 +11,8 @@ A `TensorList` is immutable and a JAX pytree. Its items are kept in one of two w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,30 +25,6 @@ from hozon.graphs.values import NotStatic, Value, is_traced, ns
 PartialShape = tuple[int | None, ...] | None
 
 
-class TensorList(Protocol):
-    """What both kinds of list can do; every change gives a new list."""
-
-    dtype: np.dtype[Any]
-    shape: PartialShape
-
-    @property
-    def length(self) -> Value: ...
-
-    def get(self, index: Value, shape: PartialShape = None) -> Value: ...
-
-    def set(self, index: Value, value: Value) -> TensorList: ...
-
-    def push(self, value: Value) -> TensorList: ...
-
-    def pop(self, shape: PartialShape = None) -> tuple[TensorList, Value]: ...
-
-    def resize(self, length: int) -> TensorList: ...
-
-    def items(self, shape: PartialShape = None) -> tuple[Value, ...]: ...
-
-    def stacked(self, shape: PartialShape = None) -> StackedList: ...
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemList:
     """A list with its elements one by one. `shape`: what all elements have in common."""
@@ -60,6 +35,7 @@ class ItemList:
 
     @property
     def length(self) -> int:
+        """How many elements there are."""
         return len(self.elements)
 
     def get(self, index: Value, shape: PartialShape = None) -> Value:
@@ -135,13 +111,16 @@ class StackedList:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.array.dtype)
+        """The type of the elements."""
+        dtype: np.dtype[Any] = np.dtype(self.array.dtype)
+        return dtype
 
     @property
     def length(self) -> Value:
+        """How many elements there are, possibly a traced number."""
         return self.array.shape[0] if self.count is None else self.count
 
-    def get(self, index: Value, shape: PartialShape = None) -> Value:
+    def get(self, index: Value, _shape: PartialShape = None) -> Value:
         """Element `index`."""
         if is_traced(index):
             self._require_numeric()
@@ -187,14 +166,14 @@ class StackedList:
             return replace(self, array=self.array[:length])
         return self.unstacked().resize(length)
 
-    def items(self, shape: PartialShape = None) -> tuple[Value, ...]:
+    def items(self, _shape: PartialShape = None) -> tuple[Value, ...]:
         """All elements."""
         if self.count is not None:
             raise NotStatic(None, "the length of a list")
         array = _plain(self.array)
         return tuple(array[i, ...] for i in range(array.shape[0]))
 
-    def stacked(self, shape: PartialShape = None) -> StackedList:
+    def stacked(self, _shape: PartialShape = None) -> StackedList:
         """The list itself."""
         return self
 
@@ -212,6 +191,9 @@ class StackedList:
     def with_length(self, length: int) -> StackedList:
         """The same list with its length known to be `length`."""
         return StackedList(self.array[:length], None, self.shape)
+
+
+TensorList = ItemList | StackedList
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -279,5 +261,3 @@ def known_shape(shape: PartialShape) -> tuple[int, ...] | None:
         return None
     known = tuple(size for size in shape if size is not None)
     return known if len(known) == len(shape) else None
-
-

@@ -87,7 +87,7 @@ def open_source(path: str) -> Source:
 
 def _file_system(path: str) -> tuple[Any, str]:
     # fsspec takes a while to import, and local use never needs it.
-    import fsspec  # type: ignore[import-untyped]
+    import fsspec
 
     files, inner = fsspec.core.url_to_fs(path)
     return files, inner

@@ -85,7 +85,8 @@ class RemoteSource:
 def map_file(path: str | os.PathLike[str]) -> MemorySource:
     """The bytes of a local file, mapped into memory.
 
-    The mapping lives as long as any view of it. The file must not be cut short meanwhile.
+    The mapping lives as long as any view of it. Meanwhile the file may be replaced, but must not
+    be changed or cut short in place: views would show it, or fault.
 
     Raises:
         FileNotFoundError: there is no such file.

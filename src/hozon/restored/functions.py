@@ -265,7 +265,7 @@ def same_value(expected: Any, given: Any) -> bool:
     return bool(expected == given)
 
 
-def to_tensor(value: Any, spec: TensorSpec, where: str, convert: bool) -> Value:
+def to_tensor(value: Any, spec: TensorSpec | BoundedTensorSpec, where: str, convert: bool) -> Value:
     """A given value as a tensor of `spec`, or MismatchError."""
     dtype = dtype_of_number(spec.dtype)
     array = as_array(value, dtype is STRING) if convert or is_tensor(value) else None

@@ -25,7 +25,7 @@ from hozon.formats.protos.object_graph import ConcreteFunction as SavedConcreteF
 from hozon.formats.protos.object_graph import Function as SavedFunction
 from hozon.formats.protos.object_graph import Variable as SavedVariable
 from hozon.formats.protos.struct import TensorSpec
-from hozon.graphs.library import Library
+from hozon.graphs.library import CustomGradient, Library
 from hozon.graphs.resources import Variable
 from hozon.graphs.values import Value
 from hozon.restored.functions import ConcreteFunction, Function, SignatureFunction
@@ -94,13 +94,34 @@ class ObjectGraphLoader:
         self.nodes: Sequence[SavedNode] = graph.nodes
         self.concrete: Mapping[str, SavedConcreteFunction] = graph.concrete_functions
         definitions = artifact.meta_graph.graph.library
-        self.library = Library(definitions, gradients=artifact.gradients())
+        self.library = Library(definitions, gradients=self._gradients())
         self.variables: list[Variable] = []
         self._objects: dict[int, Any] = {}
         self._functions: dict[str, ConcreteFunction] = {}
         for node_id in range(len(self.nodes)):
             self.object(node_id)
         self._connect()
+
+    def _gradients(self) -> dict[str, CustomGradient]:
+        """The functions of custom gradients, with what they captured."""
+        gradients = {}
+        for kind, name in self.artifact.gradients().items():
+            record = self.concrete.get(name)
+            if record is None:
+                gradients[kind] = CustomGradient(name)
+                continue
+            results = record.output_signature
+            gradients[kind] = CustomGradient(
+                name, tuple(map(self._gradient_capture, record.bound_inputs)),
+                tuple(r is not None for r in results) if isinstance(results, list) else None,
+            )  # fmt: skip
+        return gradients
+
+    def _gradient_capture(self, node_id: int) -> str | Callable[[], Value]:
+        payload = self.nodes[node_id].payload
+        if isinstance(payload, CapturedTensor):
+            return payload.name
+        return lambda: self.captured(node_id)
 
     def object(self, node_id: int) -> Any:
         """The live object of a node."""

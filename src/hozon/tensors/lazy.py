@@ -116,11 +116,17 @@ class ArraySource:
     def __init__(self, array: NDArray[Any]) -> None:
         self._array = array
 
-    def read_tensor(self, tensor: LazyTensor, verify: bool) -> NDArray[Any]:
+    # The unused arguments are those of the protocol.
+    def read_tensor(self, tensor: LazyTensor, verify: bool) -> NDArray[Any]:  # noqa: ARG002
         """The array."""
         return self._array
 
-    def read_extents(self, tensor: LazyTensor, extents: Extents, verify: bool) -> NDArray[Any]:
+    def read_extents(
+        self,
+        tensor: LazyTensor,  # noqa: ARG002
+        extents: Extents,
+        verify: bool,  # noqa: ARG002
+    ) -> NDArray[Any]:
         """A view of a part of the array."""
         return self._array[index_of(extents)]
 

@@ -115,7 +115,8 @@ CASES = {
                 return x
             elif tf.reduce_max(x) > 1.0:
                 return x * 2
-            return x * 3
+            else:
+                return x * 3
         """, (X,), gradient=True),
     "map_fn": Case("""
         def f(x):

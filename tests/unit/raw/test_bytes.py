@@ -11,8 +11,8 @@ from hozon.limits import Limits
 from hozon.raw.checksum import crc32c, mask, masked_crc32c, unmask
 from hozon.raw.cursor import Cursor
 from hozon.raw.location import Location
-from hozon.raw.sniff import looks_like
 from hozon.raw.snappy import decompress
+from hozon.raw.sniff import looks_like
 
 WHERE = Location("file.bin", "record", 40)
 

@@ -28,7 +28,7 @@ from hozon.formats.protos.saved_model import (
     decode_saved_model_text,
 )
 from hozon.formats.protos.trackable import TrackableGraph, decode_trackable_graph
-from hozon.tensors.tensorproto import to_numpy
+from hozon.formats.protos.tensorproto import to_numpy
 
 GRAPH_FILE = "saved_model.pb"
 TEXT_GRAPH_FILE = "saved_model.pbtxt"

@@ -46,7 +46,11 @@ def read_index(source: Source, limits: Limits) -> Index:
     header = _first(next(records, None), Location(source.name, "header"))
     entries: dict[str, Entry] = {}
     slices: dict[bytes, Entry] = {}
-    for key, value in records:
+    for count, (key, value) in enumerate(records, start=1):
+        if count > limits.tensors:
+            raise Location(source.name).damaged(
+                "the checkpoint has too many tensors", expected=f"at most {limits.tensors}"
+            )
         name = _name(key, source.name)
         where = Location(source.name, name)
         entry = read_entry(value, where)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hozon.errors import FormatError, MismatchError
 from hozon.formats.bundle.data import BundleData, Opener
@@ -14,13 +15,18 @@ from hozon.formats.bundle.layout import INDEX_SUFFIX, Header
 from hozon.formats.sstable import is_table
 from hozon.limits import LIMITS, Limits
 from hozon.raw.location import Location
-from hozon.raw.places import exists, open_source, place
+from hozon.raw.places import exists, is_remote, open_source, place
 from hozon.raw.sources import Source
 from hozon.tensors.dtypes import dtype_of_number
 from hozon.tensors.lazy import LazyTensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+_REQUESTS = 16
+"""Requests to a remote file system at once."""
 
 
 class Bundle:
@@ -97,8 +103,9 @@ class Bundle:
             FormatError: the file is damaged.
             UnsupportedError: a tensor is of a type that no array can hold.
         """
-        wanted = self._tensors if names is None else names
-        return {name: self[name].read(verify) for name in wanted}
+        wanted = [self[name] for name in (self._tensors if names is None else names)]
+        arrays = self._each(lambda tensor: tensor.read(verify), wanted)
+        return {tensor.name: array for tensor, array in zip(wanted, arrays, strict=True)}
 
     def verify(self, name: str | None = None) -> None:
         """Compares the checksum of one tensor, or of all, with the stored one.
@@ -106,8 +113,23 @@ class Bundle:
         Raises:
             FormatError: a checksum is wrong, or a tensor is damaged otherwise.
         """
-        for tensor in self._tensors.values() if name is None else (self[name],):
-            tensor.read(verify=True)
+        wanted = list(self._tensors.values()) if name is None else [self[name]]
+        for _ in self._each(_verify, wanted):
+            pass
+
+    def _each(self, work: Callable[[LazyTensor], T], tensors: list[LazyTensor]) -> Iterable[T]:
+        """Does something with many tensors; remote ones are fetched side by side.
+
+        Threads gain nothing on a local file: checksums run at memory speed, under Python's lock.
+        """
+        if not is_remote(self.prefix):
+            return map(work, tensors)
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            return list(pool.map(work, tensors))
+
+
+def _verify(tensor: LazyTensor) -> None:
+    tensor.read(verify=True)
 
 
 def is_bundle(prefix: str | os.PathLike[str]) -> bool:

@@ -198,20 +198,29 @@ def decode_function(message: Any, file: str | None = None) -> FunctionDef:
 def decode_library(message: Any, file: str | None = None) -> FunctionLibrary:
     """A `FunctionLibrary`.
 
-    Raises FormatError when two functions share a name.
+    Raises FormatError when two different functions share a name.
     """
-    functions = {function.signature.name: function for function in message.function}
-    if len(functions) != len(message.function):
-        raise FormatError(
-            "the graph's library defines a function twice", file=file,
-            expected=f"{len(message.function)} names", found=f"{len(functions)} names",
-        )  # fmt: skip
     registered = message.registered_gradients
     return FunctionLibrary(
-        LazyMapping(functions, lambda function: decode_function(function, file), file),
+        LazyMapping(
+            _by_name(message.function, file), lambda function: decode_function(function, file), file
+        ),
         {item.function_name: item.gradient_func for item in message.gradient},
         {item.registered_op_type: item.gradient_func for item in registered},
     )
+
+
+def _by_name(messages: Any, file: str | None) -> dict[str, Any]:
+    functions: dict[str, Any] = {}
+    for message in messages:
+        name = message.signature.name
+        first = functions.setdefault(name, message)
+        if first is not message and first != message:
+            raise FormatError(
+                "the graph's library defines a function twice and differently",
+                file=file, record=name,
+            )  # fmt: skip
+    return functions
 
 
 def parse_graph(data: bytes, *, file: str | None = None) -> GraphDef:

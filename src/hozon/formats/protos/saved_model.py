@@ -94,7 +94,7 @@ def decode_saved_model_text(data: bytes, *, file: str = "saved_model.pbtxt") -> 
     return _record(message, file)
 
 
-def refuse_chunked(data: bytes, *, file: str = "saved_model.cpb") -> SavedModelRecord:
+def refuse_chunked(_data: bytes, *, file: str = "saved_model.cpb") -> SavedModelRecord:
     """Raise UnsupportedError: the root message is cut into chunks (TensorFlow's proto splitter).
 
     TensorFlow writes such a file only when asked to, for graphs of more than 2 GB.

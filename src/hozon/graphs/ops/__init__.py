@@ -9,6 +9,7 @@ from hozon.graphs.ops.compare import COMPARE
 from hozon.graphs.ops.control import CONTROL
 from hozon.graphs.ops.conv import CONV
 from hozon.graphs.ops.core import CORE
+from hozon.graphs.ops.cross import CROSS
 from hozon.graphs.ops.diagonal import DIAGONAL
 from hozon.graphs.ops.gather import GATHER
 from hozon.graphs.ops.image import IMAGE
@@ -82,6 +83,7 @@ OPS = merge(
         RAGGED,
         SPARSE,
         SPARSE_MATH,
+        CROSS,
         SPARSE_STORE,
         PARSING,
         XLA,

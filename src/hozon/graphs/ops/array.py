@@ -48,9 +48,7 @@ def unpack(node: NodeView) -> Kernel:
     def kernel(x: Value) -> tuple[Value, ...]:
         where = axis % x.ndim
         if x.shape[where] != number:
-            raise MismatchError(
-                f"node {node.name!r} cannot unpack {x.shape} into {number} parts"
-            )
+            raise MismatchError(f"node {node.name!r} cannot unpack {x.shape} into {number} parts")
         before = (slice(None),) * where
         return tuple(x[(*before, i, ...)] for i in range(number))
 
@@ -102,10 +100,7 @@ def split_at(x: Value, sizes: tuple[int, ...], axis: int) -> tuple[Value, ...]:
         return (x,)
     ends = np.cumsum(sizes)
     before = (slice(None),) * (axis % x.ndim)
-    return tuple(
-        x[(*before, slice(int(e) - n, int(e)))]
-        for e, n in zip(ends, sizes, strict=True)
-    )
+    return tuple(x[(*before, slice(int(e) - n, int(e)))] for e, n in zip(ends, sizes, strict=True))
 
 
 @ARRAY.op("Split")
@@ -133,23 +128,15 @@ def split_v(node: NodeView) -> Kernel:
         wanted = static_ints(sizes, "the sizes of a split")
         rest = x.shape[where] - sum(n for n in wanted if n != -1)
         full = tuple(rest if n == -1 else n for n in wanted)
-        if (
-            sum(full) != x.shape[where]
-            or min(full, default=0) < 0
-            or wanted.count(-1) > 1
-        ):
-            raise MismatchError(
-                f"node {node.name!r} cannot split {x.shape} into {wanted}"
-            )
+        if sum(full) != x.shape[where] or min(full, default=0) < 0 or wanted.count(-1) > 1:
+            raise MismatchError(f"node {node.name!r} cannot split {x.shape} into {wanted}")
         return split_at(x, full, where)
 
     return kernel
 
 
 def _widths(node: NodeView, paddings: Value) -> list[tuple[int, int]]:
-    widths = [
-        (int(a), int(b)) for a, b in static(paddings, "the padding").reshape(-1, 2)
-    ]
+    widths = [(int(a), int(b)) for a, b in static(paddings, "the padding").reshape(-1, 2)]
     if any(a < 0 or b < 0 for a, b in widths):
         raise MismatchError(f"node {node.name!r}: negative padding {widths}")
     return widths
@@ -158,14 +145,10 @@ def _widths(node: NodeView, paddings: Value) -> list[tuple[int, int]]:
 def pad_constant(x: Value, widths: list[tuple[int, int]], value: Value) -> Value:
     """`x` with `value` around it."""
     if not all(map(is_static, (x, value))):
-        return jax.lax.pad(
-            jnp.asarray(x), jnp.asarray(value), [(a, b, 0) for a, b in widths]
-        )
+        return jax.lax.pad(jnp.asarray(x), jnp.asarray(value), [(a, b, 0) for a, b in widths])
     shape = tuple(a + n + b for n, (a, b) in zip(x.shape, widths, strict=True))
     padded = np.full(shape, value, x.dtype)
-    padded[
-        tuple(slice(a, a + n) for n, (a, _) in zip(x.shape, widths, strict=True))
-    ] = x
+    padded[tuple(slice(a, a + n) for n, (a, _) in zip(x.shape, widths, strict=True))] = x
     return padded
 
 
@@ -173,9 +156,7 @@ def pad_constant(x: Value, widths: list[tuple[int, int]], value: Value) -> Value
 def pad(node: NodeView) -> Kernel:
     def kernel(x: Value, paddings: Value, value: Value = None) -> Value:
         if value is None:
-            value = (
-                np.asarray(b"", object) if x.dtype == object else np.zeros((), x.dtype)
-            )
+            value = np.asarray(b"", object) if x.dtype == object else np.zeros((), x.dtype)
         return pad_constant(x, _widths(node, paddings), value)
 
     return kernel
@@ -191,9 +172,7 @@ def _mirror(
     def widths(shape: tuple[int, ...], paddings: Value) -> list[tuple[int, int]]:
         found = _widths(node, paddings)
         if any(max(w) > max(n - spare, 0) for n, w in zip(shape, found, strict=True)):
-            raise MismatchError(
-                f"node {node.name!r}: {mode} padding {found} exceeds {shape}"
-            )
+            raise MismatchError(f"node {node.name!r}: {mode} padding {found} exceeds {shape}")
         return found
 
     return mode, widths
@@ -211,9 +190,7 @@ def mirror_pad_grad(node: NodeView) -> Kernel:
 
     def kernel(gradient: Value, paddings: Value) -> Value:
         pairs = _widths(node, paddings)
-        shape = tuple(
-            n - a - b for n, (a, b) in zip(gradient.shape, pairs, strict=True)
-        )
+        shape = tuple(n - a - b for n, (a, b) in zip(gradient.shape, pairs, strict=True))
         found = widths(shape, paddings)
         whole = jax.ShapeDtypeStruct(shape, gradient.dtype)
         transposed = jax.linear_transpose(lambda x: jnp.pad(x, found, mode=mode), whole)
@@ -256,11 +233,7 @@ def reverse_sequence(node: NodeView) -> Kernel:
 
 
 def _check_lengths(node: NodeView, lengths: Value, size: int) -> None:
-    if (
-        is_static(lengths)
-        and lengths.size
-        and not 0 <= lengths.min() <= lengths.max() <= size
-    ):
+    if is_static(lengths) and lengths.size and not 0 <= lengths.min() <= lengths.max() <= size:
         raise MismatchError(f"node {node.name!r}: sequence lengths outside 0..{size}")
 
 
@@ -293,9 +266,7 @@ def _inplace(combine: Callable[[Any, Value], Value]) -> Kernel:
     """Rows replaced by a function of what is there; indices wrap around."""
 
     def kernel(x: Value, indices: Value, values: Value) -> Value:
-        return combine(
-            jnp.asarray(x).at[ns(indices).remainder(indices, x.shape[0])], values
-        )
+        return combine(jnp.asarray(x).at[ns(indices).remainder(indices, x.shape[0])], values)
 
     return kernel
 
@@ -314,8 +285,6 @@ def unravel_index(node: NodeView) -> Kernel:
         if is_static(indices) and indices.size and indices.max() >= np.prod(shape):
             raise MismatchError(f"node {node.name!r}: an index lies outside {shape}")
         lib = ns(indices)
-        return lib.stack(
-            [x.astype(indices.dtype) for x in lib.unravel_index(indices, shape)]
-        )
+        return lib.stack([x.astype(indices.dtype) for x in lib.unravel_index(indices, shape)])
 
     return kernel

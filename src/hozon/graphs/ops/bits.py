@@ -94,7 +94,7 @@ def _bitcast_traced(x: Value, target: np.dtype[Any]) -> Value:
         parts = jnp.stack([x.real, x.imag], axis=-1)
         if target.itemsize == x.dtype.itemsize:
             return jax.lax.bitcast_convert_type(_joined(parts, target), target)
-        return jax.lax.bitcast_convert_type(parts, target).reshape(x.shape + (-1,))
+        return jax.lax.bitcast_convert_type(parts, target).reshape((*x.shape, -1))
     if target.kind == "c":
         half = np.dtype(f"f{target.itemsize // 2}")
         parts = jax.lax.bitcast_convert_type(x, half)

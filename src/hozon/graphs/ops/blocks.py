@@ -21,9 +21,7 @@ def _pairs(value: Value, purpose: str) -> Pairs:
     return [(int(a), int(b)) for a, b in static(value, purpose).reshape(-1, 2)]
 
 
-def space_to_batch(
-    node: NodeView, x: Value, block: Sequence[int], padding: Pairs
-) -> Value:
+def space_to_batch(node: NodeView, x: Value, block: Sequence[int], padding: Pairs) -> Value:
     """Blocks of the axes after the first become batch entries, block position first."""
     m = len(block)
     widths = [(0, 0), *padding, *[(0, 0)] * (x.ndim - 1 - m)]
@@ -34,36 +32,26 @@ def space_to_batch(
         padded.shape[m + 1 :],
     )
     if any(n % b for n, b in zip(space, block, strict=True)):
-        raise MismatchError(
-            f"node {node.name!r}: blocks {tuple(block)} do not divide {space}"
-        )
+        raise MismatchError(f"node {node.name!r}: blocks {tuple(block)} do not divide {space}")
     inner = [n // b for n, b in zip(space, block, strict=True)]
     lib = ns(x)
-    split = lib.reshape(
-        padded, (batch, *itertools.chain(*zip(inner, block, strict=True)), *depth)
-    )
+    split = lib.reshape(padded, (batch, *itertools.chain(*zip(inner, block, strict=True)), *depth))
     order = [
         *range(2, 2 * m + 1, 2),
         0,
         *range(1, 2 * m, 2),
         *range(2 * m + 1, split.ndim),
     ]
-    return lib.reshape(
-        lib.transpose(split, order), (batch * math.prod(block), *inner, *depth)
-    )
+    return lib.reshape(lib.transpose(split, order), (batch * math.prod(block), *inner, *depth))
 
 
-def batch_to_space(
-    node: NodeView, x: Value, block: Sequence[int], crops: Pairs
-) -> Value:
+def batch_to_space(node: NodeView, x: Value, block: Sequence[int], crops: Pairs) -> Value:
     """The reverse of `space_to_batch`, with `crops` cut off."""
     m = len(block)
     space, depth = x.shape[1 : m + 1], x.shape[m + 1 :]
     batch, rest = divmod(x.shape[0], math.prod(block))
     if rest:
-        raise MismatchError(
-            f"node {node.name!r}: batch {x.shape[0]} is not made of {block} blocks"
-        )
+        raise MismatchError(f"node {node.name!r}: batch {x.shape[0]} is not made of {block} blocks")
     lib = ns(x)
     split = lib.reshape(x, (*block, batch, *space, *depth))
     pairs = itertools.chain(*((m + 1 + i, i) for i in range(m)))
@@ -91,9 +79,7 @@ def batch_to_space_nd(node: NodeView) -> Kernel:
 @BLOCKS.op("SpaceToBatch")
 def space_to_batch_2d(node: NodeView) -> Kernel:
     block = (int(node.attr("block_size")),) * 2
-    return lambda x, padding: space_to_batch(
-        node, x, block, _pairs(padding, "the padding")
-    )
+    return lambda x, padding: space_to_batch(node, x, block, _pairs(padding, "the padding"))
 
 
 @BLOCKS.op("BatchToSpace")
@@ -153,9 +139,7 @@ def _block(node: NodeView) -> tuple[int, bool]:
 def extract_patches(node: NodeView) -> Kernel:
     """Patches laid out in the last axis: position in the patch first, then channel."""
     sizes, strides = node.ints("ksizes"), node.ints("strides")
-    rates = (
-        node.ints("rates") if node.op == "ExtractImagePatches" else (1,) * len(sizes)
-    )
+    rates = node.ints("rates") if node.op == "ExtractImagePatches" else (1,) * len(sizes)
     same = node.text("padding") == "SAME"
     inner = slice(1, len(sizes) - 1)
 
@@ -177,14 +161,9 @@ def _patches(
     if same:
         counts = [-(-n // s) for n, s in zip(space, strides, strict=True)]
     else:
-        counts = [
-            max((n - e) // s + 1, 0)
-            for n, e, s in zip(space, spans, strides, strict=True)
-        ]
+        counts = [max((n - e) // s + 1, 0) for n, e, s in zip(space, spans, strides, strict=True)]
     needed = [(c - 1) * s + e for c, s, e in zip(counts, strides, spans, strict=True)]
-    missing = [
-        max(want - n, 0) if same else 0 for want, n in zip(needed, space, strict=True)
-    ]
+    missing = [max(want - n, 0) if same else 0 for want, n in zip(needed, space, strict=True)]
     widths = [(0, 0), *((m // 2, m - m // 2) for m in missing), (0, 0)]
     padded = pad_constant(x, widths, np.zeros((), x.dtype))
     parts = [

@@ -8,13 +8,13 @@ for the condition's value, so the branch is then picked before the rest is compi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hozon.errors import UnsupportedError
 from hozon.formats.protos.graph import FunctionRef
 from hozon.graphs.staging import Staged, is_abstract, is_numeric, same, stage, strong
 from hozon.graphs.table import Kernel, NodeView, OpTable
@@ -59,8 +59,8 @@ def case(node: NodeView) -> Kernel:
 
     def kernel(context: Any, index: Value, *inputs: Value) -> tuple[Value, ...]:
         if not is_traced(index):
-            chosen = int(index) if 0 <= int(index) <= last else last
-            return tuple(context.call(branches[chosen], inputs))
+            known = int(index) if 0 <= int(index) <= last else last
+            return tuple(context.call(branches[known], inputs))
         chosen = jnp.where((index < 0) | (index > last), last, index)
         return switch(context, index, chosen, branches, inputs)
 
@@ -74,7 +74,7 @@ def switch(
     staged, cells = _stage_branches(context, branches, inputs)
     leaves = [jax.tree.flatten(s.outputs, is_leaf=is_abstract) for s in staged]
     tree = leaves[0][1]
-    if any(other != tree for _, other in leaves):
+    if not all(tree == other for _, other in leaves):
         raise NotStatic(condition, "which branch gives its kind of values")
     columns = list(zip(*(flat for flat, _ in leaves), strict=True))
     dynamic = [not all(same(column[0], leaf) for leaf in column) for column in columns]
@@ -121,8 +121,7 @@ def _stage_branches(
     while True:
         found = len(cells), len(shapes)
         staged = [
-            stage(lambda _, b=branch: _call(context, b, inputs, cells, shapes), [])
-            for branch in branches
+            stage(partial(_call, context, branch, inputs, cells, shapes), []) for branch in branches
         ]
         _list_shapes(staged, shapes)
         if found == (len(cells), len(shapes)):
@@ -130,7 +129,12 @@ def _stage_branches(
 
 
 def _call(
-    context: Any, branch: Any, inputs: Sequence[Value], cells: dict[int, Cell], shapes: Any
+    context: Any,
+    branch: Any,
+    inputs: Sequence[Value],
+    cells: dict[int, Cell],
+    shapes: dict[int, Any],
+    _: Sequence[Value],
 ) -> list[Value]:
     child = context.child()
     known = list(cells.values())
@@ -179,9 +183,8 @@ def with_gradient(
 ) -> tuple[Value, ...]:
     """`values`, whose gradient is what a function of the library makes of their cotangents.
 
-    The function takes one cotangent per value and then what it captured. It gives gradients for
-    the last of the values: ``tf.custom_gradient`` puts results first, and their gradients, which
-    are None, are left out of the saved function.
+    The function takes one cotangent per value and then what it captured. ``tf.custom_gradient``
+    puts the results first among the values, then the arguments, for which there are gradients.
     """
     varied = [i for i, value in enumerate(values) if is_traced(value)]
     cells = list(context.library.bound(gradient.function).cells)
@@ -204,7 +207,8 @@ def with_gradient(
             full[i] = cotangent if cotangent.dtype != jax.dtypes.float0 else full[i]
         arguments = [*full, *gradient.arguments(_filled(captured, given))]
         gradients = child.call(gradient.function, arguments)
-        return _tail(gradients, values, varied), _zero_cotangents(kept)
+        padded = gradient.spread(gradients, len(values))
+        return [_cotangent(padded[i], values[i]) for i in varied], _zero_cotangents(kept)
 
     identity.defvjp(forward, backward)
     kept = [value for value in captured if is_numeric(value)]
@@ -216,19 +220,6 @@ def _filled(captured: Sequence[Value], given: Sequence[Value]) -> list[Value]:
     """The captured values, the numeric ones among them as the backward pass sees them."""
     numbers = iter(given)
     return [next(numbers) if is_numeric(value) else value for value in captured]
-
-
-def _tail(
-    gradients: Sequence[Value], values: Sequence[Value], varied: Sequence[int]
-) -> list[Value]:
-    """Cotangents for the values at `varied`; those before the given ones have none."""
-    first = len(values) - len(gradients)
-    if first < 0:
-        raise UnsupportedError(
-            f"a custom gradient gives {len(gradients)} gradients for {len(values)} values"
-        )
-    padded = [*(None for _ in range(first)), *gradients]
-    return [_cotangent(padded[i], values[i]) for i in varied]
 
 
 def _cotangent(gradient: Value | None, value: Value) -> Value:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from hozon.graphs.kernels.convolution import convolution
+from hozon.graphs.kernels.convolution import (
+    convolution,
+    convolution_input_gradient,
+    convolution_kernel_gradient,
+    depthwise_convolution,
+    grouped_kernel,
+)
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, static_ints
 
@@ -18,110 +25,79 @@ class Geometry:
     """Strides, dilations and padding of a convolution node, for its spatial axes only."""
 
     def __init__(self, node: NodeView, rank: int) -> None:
-        default = "NHWC" if rank == 2 else "NDHWC"
-        self.data_format = node.text("data_format") if _declares(node, "data_format") else default
-        self.first = self.data_format.startswith("NC")
+        declared = node.definition.attrs if node.definition is not None else {}
+        first = "data_format" in declared and node.text("data_format").startswith("NC")
         self.rank = rank
-        self.strides = self._spatial(node.ints("strides"))
-        self.dilations = (
-            self._spatial(node.ints("dilations")) if _declares(node, "dilations") else (1,) * rank
-        )
-        self.padding = self._padding(node)
+        self.first = first
+        self.arguments: dict[str, Any] = {
+            "strides": self._spatial(node.ints("strides")),
+            "padding": self._padding(node),
+            "data_format": "channels_first" if first else "channels_last",
+        }
+        if "dilations" in declared:
+            self.arguments["dilations"] = self._spatial(node.ints("dilations"))
 
-    def _spatial(self, values: tuple[int, ...]) -> tuple[int, ...]:
-        return values[2:] if self.first else values[1:-1]
+    def _spatial(self, values: Sequence[Any]) -> list[Any]:
+        return list(values[2:] if self.first else values[1:-1])
 
-    def _padding(self, node: NodeView) -> str | list[tuple[int, int]]:
+    def _padding(self, node: NodeView) -> Any:
         padding = node.text("padding")
         if padding != "EXPLICIT":
             return padding
         flat = node.ints("explicit_paddings")
-        return list(self._spatial(tuple(zip(flat[::2], flat[1::2], strict=True))))  # type: ignore[arg-type]
+        return self._spatial(list(zip(flat[::2], flat[1::2], strict=True)))
 
-    @property
-    def channel_axis(self) -> int:
-        """The axis of channels in inputs and outputs."""
-        return 1 if self.first else self.rank + 1
-
-    def convolve(self, x: Value, kernel: Value, groups: int) -> Value:
-        """The convolution of this geometry."""
-        return convolution(
-            jnp.asarray(x), jnp.asarray(kernel), strides=self.strides, padding=self.padding,
-            dilations=self.dilations, groups=groups, data_format=self.data_format,
-        )  # fmt: skip
-
-    def grouped(self, x: Value, kernel: Value) -> Value:
-        """A convolution whose number of groups follows from the shapes."""
-        return self.convolve(x, kernel, x.shape[self.channel_axis] // kernel.shape[-2])
-
-    def depthwise(self, x: Value, kernel: Value) -> Value:
-        """A depthwise convolution: `kernel` is (*window, channels, multiplier)."""
-        *window, channels, multiplier = kernel.shape
-        return self.convolve(x, kernel.reshape(*window, 1, channels * multiplier), channels)
+    def input_shape(self, sizes: Value, channels: int, batch: int) -> tuple[int, ...]:
+        """The shape of a gradient's input; TensorFlow also takes its spatial sizes alone."""
+        given = static_ints(sizes, "the shape of a transposed convolution")
+        if len(given) != self.rank:
+            return given
+        return (batch, channels, *given) if self.first else (batch, *given, channels)
 
 
-def _declares(node: NodeView, name: str) -> bool:
-    return node.definition is not None and name in node.definition.attrs
+def _rank(node: NodeView) -> int:
+    return 3 if "3D" in node.op else 2
 
 
-@CONV.op("Conv2D", "Conv3D", "Conv")
+@CONV.op("Conv2D", "Conv3D")
 def conv(node: NodeView) -> Kernel:
-    return Geometry(node, 3 if node.op == "Conv3D" else 2).grouped
+    arguments = Geometry(node, _rank(node)).arguments
+    return lambda x, kernel: convolution(jnp.asarray(x), jnp.asarray(kernel), **arguments)
 
 
 @CONV.op("DepthwiseConv2dNative")
 def depthwise_conv(node: NodeView) -> Kernel:
-    return Geometry(node, 2).depthwise
+    arguments = Geometry(node, 2).arguments
+    return lambda x, kernel: depthwise_convolution(jnp.asarray(x), jnp.asarray(kernel), **arguments)
 
 
-def _input_gradient(form: str) -> Any:
-    def handler(node: NodeView) -> Kernel:
-        geometry = Geometry(node, 3 if "3D" in node.op else 2)
-        forward = getattr(geometry, form)
+@CONV.op("Conv2DBackpropInput", "Conv3DBackpropInputV2", "DepthwiseConv2dNativeBackpropInput")
+def input_gradient(node: NodeView) -> Kernel:
+    geometry = Geometry(node, _rank(node))
+    depthwise = node.op.startswith("Depthwise")
 
-        def gradient(sizes: Value, kernel: Value, g: Value) -> Value:
-            shape = _sizes(sizes, geometry, kernel, g)
-            zeros = jax.ShapeDtypeStruct(shape, g.dtype)
-            transpose = jax.linear_transpose(lambda x: forward(x, jnp.asarray(kernel)), zeros)
-            return transpose(jnp.asarray(g))[0]
+    def gradient(sizes: Value, kernel: Value, g: Value) -> Value:
+        shape = geometry.input_shape(sizes, kernel.shape[-2], g.shape[0])
+        kernel = jnp.asarray(kernel)
+        kernel = grouped_kernel(kernel) if depthwise else kernel
+        return convolution_input_gradient(jnp.asarray(g), kernel, shape, **geometry.arguments)
 
-        return gradient
-
-    return handler
+    return gradient
 
 
-def _sizes(sizes: Value, geometry: Geometry, kernel: Value, g: Value) -> tuple[int, ...]:
-    """The input's shape; TensorFlow also takes the two spatial sizes alone."""
-    given = static_ints(sizes, "the shape of a transposed convolution")
-    if len(given) == geometry.rank:
-        channels = (kernel.shape[-2],)
-        given = (*channels, *given) if geometry.first else (*given, *channels)
-        given = (g.shape[0], *given)
-    return given
+@CONV.op("Conv2DBackpropFilter", "Conv3DBackpropFilterV2", "DepthwiseConv2dNativeBackpropFilter")
+def kernel_gradient(node: NodeView) -> Kernel:
+    arguments = Geometry(node, _rank(node)).arguments
+    depthwise = node.op.startswith("Depthwise")
 
+    def gradient(x: Value, sizes: Value, g: Value) -> Value:
+        shape = static_ints(sizes, "the shape of a kernel")
+        *window, channels, multiplier = shape
+        grouped = (*window, 1, channels * multiplier) if depthwise else shape
+        x, g = jnp.asarray(x), jnp.asarray(g)
+        return convolution_kernel_gradient(x, g, grouped, **arguments).reshape(shape)
 
-CONV.op("Conv2DBackpropInput", "Conv3DBackpropInputV2")(_input_gradient("grouped"))
-CONV.op("DepthwiseConv2dNativeBackpropInput")(_input_gradient("depthwise"))
-
-
-def _kernel_gradient(form: str) -> Any:
-    def handler(node: NodeView) -> Kernel:
-        geometry = Geometry(node, 3 if "3D" in node.op else 2)
-        forward = getattr(geometry, form)
-
-        def gradient(x: Value, sizes: Value, g: Value) -> Value:
-            shape = static_ints(sizes, "the shape of a kernel")
-            zeros = jax.ShapeDtypeStruct(shape, x.dtype)
-            transpose = jax.linear_transpose(lambda k: forward(jnp.asarray(x), k), zeros)
-            return transpose(jnp.asarray(g))[0]
-
-        return gradient
-
-    return handler
-
-
-CONV.op("Conv2DBackpropFilter", "Conv3DBackpropFilterV2")(_kernel_gradient("grouped"))
-CONV.op("DepthwiseConv2dNativeBackpropFilter")(_kernel_gradient("depthwise"))
+    return gradient
 
 
 @CONV.op("Dilation2D")

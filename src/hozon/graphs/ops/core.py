@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hozon.errors import FormatError, MismatchError
+from hozon.formats.protos.tensorproto import to_numpy
+from hozon.graphs.ops.gather import check_indices, gather, gather_nd
 from hozon.graphs.resources import Constant, Variable, fits
 from hozon.graphs.table import Kernel, NodeView, OpTable, with_cells
-from hozon.graphs.values import Cell, Value, is_static, ns
-from hozon.tensors.tensorproto import to_numpy
+from hozon.graphs.values import Cell, Value, is_static
 
 CORE = OpTable("core")
 
@@ -78,7 +78,7 @@ def variable_handle(node: NodeView) -> Kernel:
 def _variable(node: NodeView, name: str) -> Cell:
     dtype = node.dtype("dtype").numpy
     shape = node.attr("shape").dims
-    make = lambda: Variable(None, name=name, shape=shape, dtype=dtype)  # noqa: E731
+    make = lambda: Variable(None, name=name, shape=shape, dtype=dtype)
     variable: Cell = node.resources.get("variable", name, make)
     return variable
 
@@ -94,43 +94,22 @@ def resource_gather(node: NodeView) -> Kernel:
     batch_dims = int(node.attr("batch_dims"))
     node.dtype("dtype")
 
-    def gather(context: Any, cell: Cell, indices: Value) -> Value:
-        return gather_rows(context.read(cell), indices, batch_dims)
+    def kernel(context: Any, cell: Cell, indices: Value) -> Value:
+        params = context.read(cell)
+        check_indices(node, indices, params.shape[batch_dims])
+        return gather(params, indices, batch_dims, batch_dims)
 
-    return gather
-
-
-def gather_rows(params: Value, indices: Value, batch_dims: int = 0) -> Value:
-    """Rows of `params` by `indices`: shape ``batch + indices.shape[b:] + params.shape[b+1:]``.
-
-    On an accelerator TensorFlow gives zeros for indices out of range, on a CPU it fails; a
-    compiled program cannot fail, so here they give zeros (NaN would poison a whole batch).
-    """
-    if batch_dims:
-        return jax.vmap(lambda p, i: gather_rows(p, i, batch_dims - 1))(params, indices)
-    if is_static(params) and is_static(indices):
-        return np.take(params, indices, axis=0)
-    return jnp.take(params, indices, axis=0, mode="fill", fill_value=0)
+    return kernel
 
 
 @CORE.op("ResourceGatherNd", context=True)
 def resource_gather_nd(node: NodeView) -> Kernel:
     node.dtype("dtype")
 
-    def gather(context: Any, cell: Cell, indices: Value) -> Value:
-        return gather_nd(context.read(cell), indices)
+    def kernel(context: Any, cell: Cell, indices: Value) -> Value:
+        return gather_nd(node, context.read(cell), indices)
 
-    return gather
-
-
-def gather_nd(params: Value, indices: Value) -> Value:
-    """Slices of `params` at index vectors in the last axis of `indices`."""
-    if indices.shape[-1] == 0:
-        return ns(params).broadcast_to(params, indices.shape[:-1] + params.shape)
-    index = tuple(ns(indices).moveaxis(indices, -1, 0))
-    if is_static(params):
-        return params[index] if is_static(indices) else jnp.asarray(params)[index]
-    return params.at[index].get(mode="fill", fill_value=0)
+    return kernel
 
 
 @CORE.op("AssignVariableOp", context=True)

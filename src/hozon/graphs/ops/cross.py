@@ -6,6 +6,7 @@ tensorflow/core/kernels/sparse_cross_op.cc and tensorflow/core/platform/fingerpr
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -13,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from hozon.errors import MismatchError
-from hozon.raw.hashing import fingerprint64
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, static, static_int
+from hozon.graphs.values import Value, static, static_int, static_ints
+from hozon.raw.hashing import fingerprint64, siphash24
 
 CROSS = OpTable("cross")
 Array = np.ndarray[Any, Any]
@@ -37,15 +38,13 @@ def fingerprint_cat(first: int, second: int) -> int:
     return result ^ result >> 47
 
 
-def _fingerprint(feature: Feature) -> int:
-    return fingerprint64(feature) if isinstance(feature, bytes) else feature & MASK
-
-
-def hashed(buckets: int, seed: int | None) -> Combine:
-    """Crosses as numbers; without a seed the first feature's fingerprint is the start."""
+def hashed(
+    buckets: int, seed: int | None, digest: Callable[[bytes], int] = fingerprint64
+) -> Combine:
+    """Crosses as numbers; without a seed the first feature's number is the start."""
 
     def combine(features: tuple[Feature, ...]) -> int:
-        numbers = list(map(_fingerprint, features))
+        numbers = [digest(f) if isinstance(f, bytes) else f & MASK for f in features]
         result = numbers.pop(0) if seed is None else seed & MASK
         for number in numbers:
             result = fingerprint_cat(result, number)
@@ -100,8 +99,7 @@ def _columns(inputs: Sequence[Value], count: int) -> list[Column]:
     indices, values = known[:count], known[count : 2 * count]
     shapes, dense = known[2 * count : 3 * count], known[3 * count :]
     sparse = [
-        sparse_column(i, v, int(s[0]))
-        for i, v, s in zip(indices, values, shapes, strict=True)
+        sparse_column(i, v, int(s[0])) for i, v, s in zip(indices, values, shapes, strict=True)
     ]
     return [*sparse, *(x.tolist() for x in dense)]
 
@@ -112,9 +110,7 @@ def sparse_cross(node: NodeView) -> Kernel:
     settings = bool(node.attr("hashed_output")), *map(int, map(node.attr, ("num_buckets",
                                                                           "hash_key")))  # fmt: skip
     combine = hashed(*settings[1:]) if settings[0] else joined(b"_X_")
-    return lambda *inputs: _sparse(
-        crosses(node, _columns(inputs, count), combine), dtype
-    )
+    return lambda *inputs: _sparse(crosses(node, _columns(inputs, count), combine), dtype)
 
 
 @CROSS.op("SparseCrossV2", host=True)
@@ -123,11 +119,15 @@ def sparse_cross_v2(node: NodeView) -> Kernel:
 
     def kernel(*inputs: Value) -> tuple[Value, Value, Value]:
         separator = bytes(static(inputs[-1], "the separator")[()])
-        return _sparse(
-            crosses(node, _columns(inputs[:-1], count), joined(separator)), object
-        )
+        return _sparse(crosses(node, _columns(inputs[:-1], count), joined(separator)), object)
 
     return kernel
+
+
+def _low_bytes(column: Column) -> Column:
+    """Integers as this op hashes those of sparse columns: the four low bytes of each."""
+    return [[f if isinstance(f, bytes) else (f & 0xFFFFFFFF).to_bytes(4, "little") for f in row]
+            for row in column]  # fmt: skip
 
 
 @CROSS.op("SparseCrossHashed", host=True)
@@ -135,11 +135,17 @@ def sparse_cross_hashed(node: NodeView) -> Kernel:
     count = int(node.attr("N"))
 
     def kernel(*inputs: Value) -> tuple[Value, Value, Value]:
-        *columns, buckets, strong, _ = inputs
-        if static(strong, "the hash").any():
-            raise node.refuse("strong_hash (a keyed SipHash) is not supported")
-        combine = hashed(static_int(buckets, "the number of buckets"), None)
-        return _sparse(crosses(node, _columns(columns, count), combine), np.int64)
+        *columns, buckets, strong_hash, salt = inputs
+        strong = bool(static(strong_hash, "the hash"))
+        key = static_ints(salt, "the key of the hash")
+        digest = functools.partial(siphash24, (key[0] & MASK, key[1] & MASK))
+        combine = hashed(
+            static_int(buckets, "the number of buckets"), None, digest if strong else fingerprint64
+        )
+        sparse = _columns(columns[: 3 * count], count)
+        dense = _columns(columns[3 * count :], 0)
+        read = [*map(_low_bytes, sparse), *(map(_low_bytes, dense) if strong else dense)]
+        return _sparse(crosses(node, read, combine), np.int64)
 
     return kernel
 

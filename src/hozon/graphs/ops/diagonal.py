@@ -82,7 +82,7 @@ def spread(packed: Value, bands: Bands, background: Value) -> Value:
     line, place, held = bands.packed_places()
     xp = ns(packed, background)
     if packed.size == 0:
-        shape = packed.shape[:-2] + (bands.rows, bands.columns)
+        shape = (*packed.shape[:-2], bands.rows, bands.columns)
         return xp.broadcast_to(xp.asarray(background, packed.dtype), shape)
     return xp.where(held, packed[..., line, place], background)
 

@@ -27,9 +27,7 @@ def check_indices(node: NodeView, indices: Value, size: int) -> None:
         low, high = int(indices.min()), int(indices.max())
         if low < 0 or high >= size:
             wrong = low if low < 0 else high
-            raise MismatchError(
-                f"node {node.name!r}: index {wrong} is not in [0, {size})"
-            )
+            raise MismatchError(f"node {node.name!r}: index {wrong} is not in [0, {size})")
 
 
 def gather(params: Value, indices: Value, axis: int, batch_dims: int = 0) -> Value:
@@ -37,9 +35,7 @@ def gather(params: Value, indices: Value, axis: int, batch_dims: int = 0) -> Val
     if is_static(params) and is_static(indices):
         return _gather_static(params, indices, axis, batch_dims)
     params, indices = jnp.asarray(params), jnp.asarray(indices)
-    function: Callable[..., Value] = functools.partial(
-        _gather_traced, axis=axis - batch_dims
-    )
+    function: Callable[..., Value] = functools.partial(_gather_traced, axis=axis - batch_dims)
     for _ in range(batch_dims):
         function = jax.vmap(function)
     return function(params, indices)
@@ -77,8 +73,7 @@ def gather_v2(node: NodeView) -> Kernel:
     batch_dims = int(node.attr("batch_dims"))
 
     def kernel(params: Value, indices: Value, axis: Value) -> Value:
-        batch = batch_dims % (indices.ndim + 1) if batch_dims < 0 else batch_dims
-        batch -= batch_dims < 0
+        batch = batch_dims + indices.ndim if batch_dims < 0 else batch_dims
         where = static_int(axis, "the axis") % params.ndim
         check_indices(node, indices, params.shape[where])
         return gather(params, indices, where, batch)
@@ -86,24 +81,28 @@ def gather_v2(node: NodeView) -> Kernel:
     return kernel
 
 
+def gather_nd(node: NodeView, params: Value, indices: Value, ignore: bool = False) -> Value:
+    """Slices of `params` at index vectors in the last axis of `indices`.
+
+    `ignore`: a vector out of range gives zeros instead of an error.
+    """
+    depth = indices.shape[-1]
+    if depth == 0:
+        return ns(params).broadcast_to(params, indices.shape[:-1] + params.shape)
+    index = tuple(indices[..., i] for i in range(depth))
+    if not ignore:
+        for i, size in zip(index, params.shape, strict=False):
+            check_indices(node, i, size)
+        if is_static(params) and is_static(indices):
+            return params[(*index, ...)]
+    filled = jnp.asarray(params).at[index]
+    return filled.get(mode="fill", fill_value=0, wrap_negative_indices=False)
+
+
 @GATHER.op("GatherNd")
-def gather_nd(node: NodeView) -> Kernel:
+def gather_nd_op(node: NodeView) -> Kernel:
     ignore = node.text("bad_indices_policy") == "IGNORE"
-
-    def kernel(params: Value, indices: Value) -> Value:
-        depth = indices.shape[-1]
-        if depth == 0:
-            return ns(params).broadcast_to(params, indices.shape[:-1] + params.shape)
-        index = tuple(indices[..., i] for i in range(depth))
-        if not ignore:
-            for i, size in zip(index, params.shape, strict=False):
-                check_indices(node, i, size)
-            if is_static(params) and is_static(indices):
-                return params[(*index, ...)]
-        filled = jnp.asarray(params).at[index]
-        return filled.get(mode="fill", fill_value=0, wrap_negative_indices=False)
-
-    return kernel
+    return lambda params, indices: gather_nd(node, params, indices, ignore)
 
 
 @GATHER.op("DynamicPartition")

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg  # type: ignore[import-untyped]
+import scipy.linalg
 
 from hozon.graphs.ops.reduce import NARROW
 from hozon.graphs.table import Kernel, NodeView, OpTable
@@ -322,11 +322,12 @@ def matrix_exponential(x: Value) -> Value:
 
 
 def _per_matrix(function: Any) -> Kernel:
-    """A function of SciPy on each matrix of a stack."""
+    """A function of SciPy on each matrix of a stack, in double precision."""
 
     def compute(x: Value) -> Value:
         x = np.asarray(x)
-        flat = x.reshape((-1, *x.shape[-2:])) if x.size else x[:0]
+        wide = x.astype(np.promote_types(x.dtype, np.float64))
+        flat = wide.reshape((-1, *x.shape[-2:])) if x.size else wide[:0]
         stack = [np.asarray(function(matrix), x.dtype) for matrix in flat]
         return np.stack(stack).reshape(x.shape) if stack else x
 

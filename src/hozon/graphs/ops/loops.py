@@ -10,6 +10,7 @@ Python loop over calls of the body.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -205,15 +206,13 @@ class Loop:
         """The body traced, once the state has a form that the body keeps."""
         for _ in range(MAX_ROUNDS):
             assigned: dict[int, Cell] = {}
-            staged = stage(lambda xs: self._trip(xs, len(counters), assigned),
-                           [*counters, *self.state])  # fmt: skip
+            trip = partial(self._trip, len(counters), assigned)
+            staged = stage(trip, [*counters, *self.state])
             if not self._adapt(staged.outputs, assigned):
                 return staged
         raise NotStatic(None, "the form of a loop's state")
 
-    def _trip(
-        self, inputs: Sequence[Value], count: int, assigned: dict[int, Cell]
-    ) -> list[Value]:
+    def _trip(self, count: int, assigned: dict[int, Cell], inputs: Sequence[Value]) -> list[Value]:
         """One trip from counters and state to the next state."""
         child = self.context.child()
         counters, state = inputs[:count], list(inputs[count:])
@@ -311,4 +310,4 @@ def _is_same(new: Value, old: Value) -> bool:
 def _forms(value: Value) -> Any:
     """What two values must have in common to be the state of one loop."""
     leaves, tree = jax.tree.flatten(value, is_leaf=is_abstract)
-    return tree, [(tuple(leaf.shape), np.dtype(leaf.dtype)) for leaf in leaves]
+    return str(tree), [(tuple(leaf.shape), np.dtype(leaf.dtype)) for leaf in leaves]

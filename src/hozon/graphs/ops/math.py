@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +31,6 @@ MATH.kernels(
         "Sub": shared("subtract"),
         "Mul": shared("multiply"),
         "Neg": shared("negative"),
-        "Abs": shared("abs"),
         "Sign": shared("sign"),
         "Exp": shared("exp"),
         "Expm1": shared("expm1"),
@@ -60,6 +60,12 @@ def add(x: Value, y: Value) -> Value:
     """The sum; of strings, the concatenation."""
     total = ns(x, y).add(x, y)
     return np.asarray(total, object) if isinstance(total, (bytes, str)) else total
+
+
+@MATH.kernel("Abs")
+def absolute(x: Value) -> Value:
+    """The absolute value; its gradient at zero is zero."""
+    return x * jnp.sign(x) if not is_static(x) and is_inexact(x) else ns(x).abs(x)
 
 
 @MATH.kernel("Rsqrt")
@@ -151,7 +157,23 @@ MATH.kernels(
 
 @MATH.kernel("Pow")
 def power(x: Value, y: Value) -> Value:
-    return ns(x, y).power(x, y)
+    """``x`` to the power ``y``."""
+    return ns(x, y).power(x, y) if is_static(y) or not is_inexact(y) else _power(x, y)
+
+
+@jax.custom_jvp
+def _power(x: Value, y: Value) -> Value:
+    return jnp.power(x, y)
+
+
+@_power.defjvp
+def _power_jvp(primals: tuple[Value, Value], tangents: tuple[Value, Value]) -> Any:
+    """As JAX, but the slope along `y` is zero, not NaN, where `x` has no logarithm."""
+    (x, y), (dx, dy) = primals, tangents
+    z, slope = jax.jvp(lambda base: jnp.power(base, y), (jnp.asarray(x),), (dx,))
+    known = x != 0 if jnp.iscomplexobj(x) else x > 0
+    logarithm = jnp.where(known, jnp.log(jnp.where(known, x, 1)), 0)
+    return z, slope + z * logarithm * dy
 
 
 # Extremes

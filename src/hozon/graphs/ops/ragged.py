@@ -45,9 +45,7 @@ def ragged_to_tensor(node: NodeView) -> Kernel:
     """A dense tensor, padded with the default and cut to the wanted shape."""
     kinds = [kind.decode() for kind in node.attr("row_partition_types")]
 
-    def kernel(
-        shape: Value, values: Value, default: Value, *partitions: Value
-    ) -> Value:
+    def kernel(shape: Value, values: Value, default: Value, *partitions: Value) -> Value:
         known = [static(p, "a row partition") for p in partitions]
         levels = _levels(node, kinds, known)
         wanted = static(shape, "the shape of a padded tensor")
@@ -70,9 +68,7 @@ def _levels(node: NodeView, kinds: list[str], partitions: list[Array]) -> list[A
     elif kinds and kinds[0] != "VALUE_ROWIDS":
         count = len(partitions[0]) - (kinds[0] == "ROW_SPLITS")
     else:
-        raise FormatError(
-            f"node {node.name!r}: no row partition says how many rows there are"
-        )
+        raise FormatError(f"node {node.name!r}: no row partition says how many rows there are")
     levels: list[Array] = []
     for kind, partition in zip(kinds, partitions, strict=True):
         levels.append(_splits(node, kind, partition, count))
@@ -85,9 +81,7 @@ def _outer_shape(levels: list[Array], wanted: Array) -> tuple[int, ...]:
     needed = [len(levels[0]) - 1, *(int(np.diff(s).max(initial=0)) for s in levels)]
     asked = wanted.tolist() if wanted.ndim else []
     asked += [-1] * len(needed)
-    return tuple(
-        n if want < 0 else int(want) for n, want in zip(needed, asked, strict=False)
-    )
+    return tuple(n if want < 0 else int(want) for n, want in zip(needed, asked, strict=False))
 
 
 def _sources(levels: list[Array], sizes: tuple[int, ...]) -> Array:
@@ -111,9 +105,7 @@ def _fit_inner(dense: Value, wanted: Array, node: NodeView) -> Value:
         len(asked) != dense.ndim
         or any(want not in (-1, n) for n, want in zip(dense.shape, asked, strict=True))
     ):
-        raise MismatchError(
-            f"node {node.name!r} cannot pad to {asked}: it has {dense.shape}"
-        )
+        raise MismatchError(f"node {node.name!r} cannot pad to {asked}: it has {dense.shape}")
     return dense
 
 
@@ -186,9 +178,7 @@ def ragged_gather(node: NodeView) -> Kernel:
 
 def uniform_splits(shape: Sequence[int]) -> list[Array]:
     """The splits that describe the axes of a dense tensor after its first."""
-    return [
-        np.arange(math.prod(shape[:i]) + 1) * shape[i] for i in range(1, len(shape))
-    ]
+    return [np.arange(math.prod(shape[:i]) + 1) * shape[i] for i in range(1, len(shape))]
 
 
 def gather_rows(splits: Sequence[Array], rows: Array) -> tuple[list[Array], Array]:
@@ -230,9 +220,7 @@ def ragged_to_variant(node: NodeView) -> Kernel:
         if not batched:
             return variants([RaggedVariant(tuple(splits), values)]).reshape(())
         if not splits:
-            return variants(
-                [RaggedVariant((), values[i, ...]) for i in range(len(values))]
-            )
+            return variants([RaggedVariant((), values[i, ...]) for i in range(len(values))])
         return variants([_row(splits, values, i) for i in range(len(splits[0]) - 1)])
 
     return kernel
@@ -298,9 +286,7 @@ def ragged_fill_empty_rows(node: NodeView) -> Kernel:
     Returns row ids, values, a flag per row, and where each given value went.
     """
 
-    def kernel(
-        ids: Value, values: Value, nrows: Value, default: Value
-    ) -> tuple[Value, ...]:
+    def kernel(ids: Value, values: Value, nrows: Value, default: Value) -> tuple[Value, ...]:
         rows = static(ids, "an empty row")
         count = static_int(nrows, "the number of rows")
         check_indices(node, rows, count)
@@ -317,9 +303,7 @@ def fill_rows(rows: Array, count: int) -> tuple[Array, Array, Array, Array]:
     Returns the new row ids sorted, the source of each entry (the number of given ones for the
     default), whether each row was empty, and where each given entry went.
     """
-    empty = (
-        np.bincount(rows, minlength=count) == 0 if rows.size else np.ones(count, bool)
-    )
+    empty = np.bincount(rows, minlength=count) == 0 if rows.size else np.ones(count, bool)
     missing = np.flatnonzero(empty)
     joined = np.concatenate([rows, missing]).astype(np.int64)
     order = np.argsort(joined, kind="stable")

@@ -105,6 +105,24 @@ def bucketize(node: NodeView) -> Kernel:
     return find
 
 
+@RANK.op("BoostedTreesBucketize")
+def boosted_trees_bucketize(node: NodeView) -> Kernel:
+    """For each feature the bucket of each value: the first whose upper boundary holds it."""
+    features = int(node.attr("num_features"))
+
+    def find(*inputs: Value) -> tuple[Value, ...]:
+        pairs = zip(inputs[:features], inputs[features:], strict=True)
+        return tuple(_bucket(values, boundaries) for values, boundaries in pairs)
+
+    return find
+
+
+def _bucket(values: Value, boundaries: Value) -> Value:
+    xp = ns(values, boundaries)
+    place = xp.searchsorted(boundaries, values, side="left")
+    return xp.minimum(place, max(boundaries.shape[0] - 1, 0)).astype(np.int32)
+
+
 # Ranks
 
 

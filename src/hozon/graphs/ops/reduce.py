@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hozon.errors import MismatchError
+from hozon.graphs.ops.math import truncate_div
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, is_static, ns, static_int, static_ints
 
@@ -55,28 +57,24 @@ def _prod(x: Value, axes: Axes, keep: bool) -> Value:
 
 def _mean(x: Value, axes: Axes, keep: bool) -> Value:
     """The mean; of integers, rounded toward zero."""
-    if jnp.issubdtype(x.dtype, jnp.inexact):
-        return module(x).mean(x, axis=axes, keepdims=keep, dtype=x.dtype)
+    if module(x) is jnp and jnp.issubdtype(x.dtype, jnp.inexact):
+        return jnp.mean(x, axis=axes, keepdims=keep, dtype=x.dtype)
     total = _sum(x, axes, keep)
-    count = np.asarray(np.prod([x.shape[a] for a in axes], dtype=int), x.dtype)
-    if not count:
-        return total
-    return (ns(x).sign(total) * (ns(x).abs(total) // count)).astype(x.dtype)
+    count = np.asarray(math.prod(x.shape[a] for a in axes), x.dtype)
+    return total if not count and x.dtype.kind in "iu" else truncate_div(total, count)
 
 
 def _max(x: Value, axes: Axes, keep: bool) -> Value:
-    return ns(x).max(x, axis=axes, keepdims=keep, initial=_empty(x, axes, lowest))
+    return ns(x).max(x, axis=axes, keepdims=keep, **_start(x, axes, lowest))
 
 
 def _min(x: Value, axes: Axes, keep: bool) -> Value:
-    return ns(x).min(x, axis=axes, keepdims=keep, initial=_empty(x, axes, highest))
+    return ns(x).min(x, axis=axes, keepdims=keep, **_start(x, axes, highest))
 
 
-def _empty(x: Value, axes: Axes, value: Callable[[Any], Any]) -> Any:
+def _start(x: Value, axes: Axes, value: Callable[[Any], Any]) -> dict[str, Any]:
     """What an extreme over no elements is; left out otherwise, for the sake of the gradient."""
-    reduced = [x.shape[a] for a in axes]
-    default = np._NoValue if is_static(x) else None
-    return value(x.dtype) if 0 in reduced else default
+    return {"initial": value(x.dtype)} if 0 in [x.shape[a] for a in axes] else {}
 
 
 def _euclidean_norm(x: Value, axes: Axes, keep: bool) -> Value:
@@ -149,7 +147,7 @@ def _shifted(x: Value, axis: int, first: Any) -> Value:
         return x
     xp = ns(x)
     kept = x[(slice(None),) * axis + (slice(0, count - 1),)]
-    shape = x.shape[:axis] + (1,) + x.shape[axis + 1 :]
+    shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
     return xp.concatenate([xp.full(shape, first, x.dtype), kept], axis=axis)
 
 

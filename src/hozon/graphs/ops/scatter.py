@@ -64,9 +64,7 @@ def vectors(node: NodeView, x: Value, indices: Value, checked: bool = True) -> I
     return index
 
 
-def _scatter_vectors(
-    node: NodeView, x: Value, indices: Value, updates: Value, how: str
-) -> Value:
+def _scatter_vectors(node: NodeView, x: Value, indices: Value, updates: Value, how: str) -> Value:
     checked = node.text("bad_indices_policy") != "IGNORE"
     if indices.shape[-1] == 0:
         return _scatter_whole(x, updates, how)
@@ -91,9 +89,7 @@ def scatter_nd(node: NodeView) -> Kernel:
         if updates.dtype == object:
             blank: Any = np.full(dims, b"", object)
             return _scatter_vectors(node, blank, indices, updates, "set")
-        return _scatter_vectors(
-            node, np.zeros(dims, updates.dtype), indices, updates, "add"
-        )
+        return _scatter_vectors(node, np.zeros(dims, updates.dtype), indices, updates, "add")
 
     return kernel
 
@@ -113,11 +109,7 @@ def tensor_scatter(node: NodeView) -> Kernel:
 
 HOW = {"Update": "set", "Add": "add", "Sub": "subtract", "Mul": "multiply", "Div": "divide",
        "Max": "max", "Min": "min"}  # fmt: skip
-ROW_OPS = {
-    f"{kind}Scatter{name}": how
-    for kind in ("Resource", "")
-    for name, how in HOW.items()
-}
+ROW_OPS = {f"{kind}Scatter{name}": how for kind in ("Resource", "") for name, how in HOW.items()}
 VECTOR_OPS = {
     f"{kind}ScatterNd{name}": HOW[name]
     for kind in ("Resource", "")

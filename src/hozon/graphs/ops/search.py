@@ -28,7 +28,7 @@ def first_seen(x: Array) -> tuple[Array, Array, Array]:
 
     Distinct rows are numbered as they appear. NaN differs from everything, itself included.
     """
-    if x.dtype == object or x.ndim > 1 and not x[0:1].size:
+    if x.dtype == object or (x.ndim > 1 and not x[0:1].size):
         return _first_seen_objects(x)
     axis = None if x.ndim == 1 else 0
     _, first, inverse, counts = np.unique(
@@ -49,9 +49,7 @@ def _first_seen_objects(x: Array) -> tuple[Array, Array, Array]:
     numbers: dict[Any, int] = {}
     first: list[int] = []
     inverse = np.zeros(len(x), np.int64)
-    for i, row in enumerate(
-        x.reshape(len(x), -1).tolist() if x.ndim > 1 else x.tolist()
-    ):
+    for i, row in enumerate(x.reshape(len(x), -1).tolist() if x.ndim > 1 else x.tolist()):
         key = tuple(row) if isinstance(row, list) else row
         if key not in numbers:
             numbers[key] = len(first)
@@ -107,9 +105,7 @@ def bound(node: NodeView) -> Kernel:
 
     def kernel(inputs: Value, values: Value) -> Value:
         if is_static(inputs) and is_static(values):
-            rows = [
-                np.searchsorted(a, v, side) for a, v in zip(inputs, values, strict=True)
-            ]
+            rows = [np.searchsorted(a, v, side) for a, v in zip(inputs, values, strict=True)]
             return np.asarray(rows, dtype).reshape(values.shape)
         search = jax.vmap(lambda a, v: jnp.searchsorted(a, v, side))
         return search(jnp.asarray(inputs), jnp.asarray(values)).astype(dtype)
@@ -134,18 +130,14 @@ def edit_distance(node: NodeView) -> Kernel:
             guess, truth = guesses.get(place, []), truths.get(place, [])
             distance: float = levenshtein(guess, truth)
             if normalize:
-                distance = (
-                    distance / len(truth) if truth else (np.inf if guess else 0.0)
-                )
+                distance = distance / len(truth) if truth else (np.inf if guess else 0.0)
             distances[place] = distance
         return distances
 
     return kernel
 
 
-def sequences(
-    indices: Array, values: Array, shape: Array
-) -> dict[tuple[int, ...], list[Any]]:
+def sequences(indices: Array, values: Array, shape: Array) -> dict[tuple[int, ...], list[Any]]:
     """The values of a sparse tensor grouped by all but their last index."""
     groups: dict[tuple[int, ...], list[Any]] = {}
     for row, value in zip(indices.tolist(), values.tolist(), strict=True):
@@ -189,15 +181,10 @@ def set_operation(node: NodeView) -> Kernel:
         first, left = _groups(known[: split[0]])
         second, right = _groups(known[split[0] :])
         if len(left) != len(right):
-            raise MismatchError(
-                f"node {node.name!r} combines sets of shapes {left} and {right}"
-            )
+            raise MismatchError(f"node {node.name!r} combines sets of shapes {left} and {right}")
         dtype = known[0].dtype if split[0] == 1 else known[1].dtype
         places = sorted({*first, *second})
-        found = {
-            p: sorted(combine(first.get(p, set()), second.get(p, set())))
-            for p in places
-        }
+        found = {p: sorted(combine(first.get(p, set()), second.get(p, set()))) for p in places}
         outer = tuple(max(a, b) for a, b in zip(left, right, strict=True))
         return _sparse_groups(found, outer, dtype)
 

@@ -44,16 +44,12 @@ def rank(x: Value) -> Value:
 @SHAPE.op("Reshape")
 def reshape(node: NodeView) -> Kernel:
     def kernel(x: Value, wanted: Value) -> Value:
-        return ns(x).reshape(
-            x, full_shape(node, x.shape, static_ints(wanted, "the shape"))
-        )
+        return ns(x).reshape(x, full_shape(node, x.shape, static_ints(wanted, "the shape")))
 
     return kernel
 
 
-def full_shape(
-    node: NodeView, old: tuple[int, ...], new: tuple[int, ...]
-) -> tuple[int, ...]:
+def full_shape(node: NodeView, old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
     """`new` with its -1 replaced by what is left of the size of `old`."""
     count = math.prod(old)
     known = math.prod(n for n in new if n != -1)
@@ -73,12 +69,8 @@ def squeeze(node: NodeView) -> Kernel:
         chosen = axes or tuple(i for i, n in enumerate(x.shape) if n == 1)
         dropped = {axis % max(x.ndim, 1) for axis in chosen}
         if any(x.shape[i] != 1 for i in dropped):
-            raise MismatchError(
-                f"node {node.name!r} cannot squeeze axes {axes} of {x.shape}"
-            )
-        return ns(x).reshape(
-            x, tuple(n for i, n in enumerate(x.shape) if i not in dropped)
-        )
+            raise MismatchError(f"node {node.name!r} cannot squeeze axes {axes} of {x.shape}")
+        return ns(x).reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in dropped))
 
     return kernel
 
@@ -160,9 +152,7 @@ def fill(dims: Value, value: Value) -> Value:
 def _constant_like(x: Value, number: int) -> Value:
     if not hasattr(x, "dtype"):
         return _constant_tree(x, number)
-    value = (
-        np.asarray(b"", object) if x.dtype == object else np.asarray(number, x.dtype)
-    )
+    value = np.asarray(b"", object) if x.dtype == object else np.asarray(number, x.dtype)
     return np.broadcast_to(value, x.shape)
 
 
@@ -186,9 +176,7 @@ def arange(node: NodeView) -> Kernel:
         if step == 0 or (first > last and step > 0) or (first < last and step < 0):
             if first == last:
                 return np.zeros(0, dtype)
-            raise MismatchError(
-                f"node {node.name!r}: no range from {first} to {last} by {step}"
-            )
+            raise MismatchError(f"node {node.name!r}: no range from {first} to {last} by {step}")
         if np.issubdtype(dtype, np.integer):
             return np.arange(int(first), int(last), int(step)).astype(dtype)
         count = math.ceil(abs((float(last) - float(first)) / float(step)))
@@ -202,7 +190,7 @@ def empty(node: NodeView) -> Kernel:
     """Memory whose content TensorFlow leaves open unless `init`; zeros here."""
     dtype = node.dtype("dtype").numpy
     node.attr("init")
-    zero = np.asarray(b"", object) if dtype == object else np.zeros((), dtype)
+    zero = np.asarray(b"", object) if dtype.kind == "O" else np.zeros((), dtype)
     return lambda dims: np.broadcast_to(zero, static_ints(dims, "the shape"))
 
 

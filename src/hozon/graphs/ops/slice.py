@@ -65,9 +65,7 @@ def strided_index(
             index.append(None)
             continue
         if axis >= len(shape):
-            raise MismatchError(
-                f"node {node.name!r}: {items} indices for shape {shape}"
-            )
+            raise MismatchError(f"node {node.name!r}: {items} indices for shape {shape}")
         if kind == "shrink":
             index.append(_position(node, begin, i, shape[axis]))
         else:
@@ -142,9 +140,7 @@ def strided_slice_grad(node: NodeView) -> Kernel:
     """The gradient in the place it was sliced from, zeros elsewhere."""
     masks = Masks.of(node)
 
-    def kernel(
-        shape: Value, begin: Value, end: Value, strides: Value, dy: Value
-    ) -> Value:
+    def kernel(shape: Value, begin: Value, end: Value, strides: Value, dy: Value) -> Value:
         dims = static_ints(shape, "the shape")
         index = strided_index(node, masks, dims, begin, end, strides)
         return replace(np.zeros(dims, dy.dtype), index, dy)
@@ -156,12 +152,8 @@ def strided_slice_grad(node: NodeView) -> Kernel:
 def tensor_strided_slice_update(node: NodeView) -> Kernel:
     masks = Masks.of(node)
 
-    def kernel(
-        x: Value, begin: Value, end: Value, strides: Value, value: Value
-    ) -> Value:
-        return replace(
-            x, strided_index(node, masks, x.shape, begin, end, strides), value
-        )
+    def kernel(x: Value, begin: Value, end: Value, strides: Value, value: Value) -> Value:
+        return replace(x, strided_index(node, masks, x.shape, begin, end, strides), value)
 
     return kernel
 
@@ -191,12 +183,9 @@ def plain_slice(node: NodeView) -> Kernel:
             return jax.lax.dynamic_slice(jnp.asarray(x), list(begin), sizes)
         starts = static_ints(begin, "the begin of a slice")
         stops = tuple(
-            n if s == -1 else b + s
-            for b, s, n in zip(starts, sizes, x.shape, strict=True)
+            n if s == -1 else b + s for b, s, n in zip(starts, sizes, x.shape, strict=True)
         )
-        if any(
-            not 0 <= b <= e <= n for b, e, n in zip(starts, stops, x.shape, strict=True)
-        ):
+        if any(not 0 <= b <= e <= n for b, e, n in zip(starts, stops, x.shape, strict=True)):
             raise MismatchError(
                 f"node {node.name!r}: slice at {starts} of size {sizes} exceeds {tuple(x.shape)}"
             )

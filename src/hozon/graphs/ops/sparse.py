@@ -26,9 +26,7 @@ def sparse_indices(node: NodeView, indices: Value, shape: tuple[int, ...]) -> Ar
     """Static indices, all inside `shape`."""
     known = static(indices, "the indices of a sparse tensor")
     if known.size and ((known < 0).any() or (known >= np.asarray(shape)).any()):
-        raise MismatchError(
-            f"node {node.name!r}: an index of a sparse tensor exceeds {shape}"
-        )
+        raise MismatchError(f"node {node.name!r}: an index of a sparse tensor exceeds {shape}")
     return known
 
 
@@ -45,11 +43,7 @@ def unflatten(flat: Array, shape: tuple[int, ...]) -> Array:
     for size in reversed(shape):
         flat, column = np.divmod(flat, max(size, 1))
         columns.append(column)
-    return (
-        np.stack(columns[::-1], axis=1).astype(np.int64)
-        if columns
-        else flat[:, None][:, :0]
-    )
+    return np.stack(columns[::-1], axis=1).astype(np.int64) if columns else flat[:, None][:, :0]
 
 
 def row_major(indices: Array) -> Array:
@@ -83,20 +77,14 @@ def sparse_to_dense(node: NodeView) -> Kernel:
 def sparse_fill_empty_rows(node: NodeView) -> Kernel:
     """Every row without values gets the default at its first column."""
 
-    def kernel(
-        indices: Value, values: Value, shape: Value, default: Value
-    ) -> tuple[Value, ...]:
+    def kernel(indices: Value, values: Value, shape: Value, default: Value) -> tuple[Value, ...]:
         dims = static_ints(shape, "the dense shape")
         known = static(indices, "an empty row")
         rows = known[:, 0]
         if rows.size and not 0 <= rows.min() <= rows.max() < dims[0]:
-            raise MismatchError(
-                f"node {node.name!r}: a row lies outside 0..{dims[0] - 1}"
-            )
+            raise MismatchError(f"node {node.name!r}: a row lies outside 0..{dims[0] - 1}")
         filled, source, empty, places = fill_rows(rows, dims[0])
-        rest = np.concatenate(
-            [known[:, 1:], np.zeros((1, known.shape[1] - 1), known.dtype)]
-        )
+        rest = np.concatenate([known[:, 1:], np.zeros((1, known.shape[1] - 1), known.dtype)])
         every = np.concatenate([values, np.asarray(default, values.dtype).reshape(1)])
         return (
             np.concatenate([filled[:, None], rest[source]], axis=1), every[source], empty, places,
@@ -158,9 +146,7 @@ def sparse_split(node: NodeView) -> Kernel:
     """Equal parts along an axis; the first ``size % num_split`` parts are one longer."""
     number = int(node.attr("num_split"))
 
-    def kernel(
-        axis: Value, indices: Value, values: Value, shape: Value
-    ) -> tuple[Value, ...]:
+    def kernel(axis: Value, indices: Value, values: Value, shape: Value) -> tuple[Value, ...]:
         dims = static(shape, "the dense shape")
         where = static_int(axis, "the axis") % len(dims)
         size, longer = divmod(int(dims[where]), number)
@@ -192,16 +178,12 @@ def sparse_slice(
     indices: Value, values: Value, shape: Value, start: Value, size: Value
 ) -> tuple[Value, Value, Value]:
     """The entries in a box, counted from its corner."""
-    dims, begin, extent = (
-        static(x, "the box of a slice") for x in (shape, start, size)
-    )
+    dims, begin, extent = (static(x, "the box of a slice") for x in (shape, start, size))
     return cut(indices, values, dims, begin, extent)
 
 
 @SPARSE.kernel("SparseSliceGrad")
-def sparse_slice_grad(
-    gradient: Value, indices: Value, start: Value, found: Value
-) -> Value:
+def sparse_slice_grad(gradient: Value, indices: Value, start: Value, found: Value) -> Value:
     """The gradients of the entries that a slice kept, zero for the others."""
     known = static(indices, "the entries of a slice")
     kept = {
@@ -210,8 +192,6 @@ def sparse_slice_grad(
             (static(found, "the entries of a slice") + static(start, "a box")).tolist()
         )
     }
-    source = np.asarray(
-        [kept.get(tuple(row), len(kept)) for row in known.tolist()], np.int64
-    )
+    source = np.asarray([kept.get(tuple(row), len(kept)) for row in known.tolist()], np.int64)
     lib = ns(gradient)
     return lib.concatenate([gradient, np.zeros(1, gradient.dtype)])[source]

@@ -33,9 +33,7 @@ def segments(values: Value, ids: Array, count: int, how: str) -> Value:
     if how == "add":
         return jnp.zeros(count, values.dtype).at[ids].add(values)
     filled = np.bincount(ids, minlength=count) > 0 if count else np.zeros(0, bool)
-    return jnp.where(filled, jax.ops.segment_max(values, ids, count), 0).astype(
-        values.dtype
-    )
+    return jnp.where(filled, jax.ops.segment_max(values, ids, count), 0).astype(values.dtype)
 
 
 def _static_max(values: Array, ids: Array, count: int) -> Array:
@@ -69,11 +67,7 @@ def sparse_dense_matmul(node: NodeView) -> Kernel:
             product = np.zeros((rows, dense.shape[1]), values.dtype)
             np.add.at(product, row, terms)
             return product
-        return (
-            jnp.zeros((rows, dense.shape[1]), values.dtype)
-            .at[row]
-            .add(terms, mode="drop")
-        )
+        return jnp.zeros((rows, dense.shape[1]), values.dtype).at[row].add(terms, mode="drop")
 
     return kernel
 
@@ -135,12 +129,8 @@ def aligned(
     """
     dims = static_ints(first[2], "the dense shape")
     if dims != static_ints(second[2], "the dense shape"):
-        raise MismatchError(
-            f"node {node.name!r} combines sparse tensors of different shapes"
-        )
-    flats = [
-        flat_indices(sparse_indices(node, x[0], dims), dims) for x in (first, second)
-    ]
+        raise MismatchError(f"node {node.name!r} combines sparse tensors of different shapes")
+    flats = [flat_indices(sparse_indices(node, x[0], dims), dims) for x in (first, second)]
     union = np.unique(np.concatenate(flats))
     sources = []
     for flat in flats:
@@ -170,18 +160,14 @@ def sparse_add(node: NodeView) -> Kernel:
 
 
 @SPARSE_MATH.kernel("SparseAddGrad")
-def sparse_add_grad(
-    gradient: Value, a: Value, b: Value, total: Value
-) -> tuple[Value, Value]:
+def sparse_add_grad(gradient: Value, a: Value, b: Value, total: Value) -> tuple[Value, Value]:
     """The gradient of each operand's values: that of the sum at the same place, or 0."""
     known = {tuple(row): i for i, row in enumerate(static(total, INDICES).tolist())}
     padded = _with_zero(gradient)
 
     def taken(indices: Value) -> Value:
         rows = static(indices, INDICES).tolist()
-        return padded[
-            np.asarray([known.get(tuple(r), len(known)) for r in rows], np.int64)
-        ]
+        return padded[np.asarray([known.get(tuple(r), len(known)) for r in rows], np.int64)]
 
     return taken(a), taken(b)
 
@@ -216,11 +202,7 @@ def sparse_reduce(node: NodeView) -> Kernel:
         chosen = {a % len(dims) for a in static_ints(axes, "the axes")}
         kept = [i for i in range(len(dims)) if i not in chosen]
         outer = tuple(dims[i] for i in kept)
-        full = (
-            tuple(1 if i in chosen else n for i, n in enumerate(dims))
-            if keep
-            else outer
-        )
+        full = tuple(1 if i in chosen else n for i, n in enumerate(dims)) if keep else outer
         flat = flat_indices(known[:, kept], outer)
         if not node.op.endswith("Sparse"):
             return segments(values, flat, int(np.prod(outer)), how).reshape(full)
@@ -276,15 +258,11 @@ def bincount(
 def sparse_bincount(node: NodeView) -> Kernel:
     binary = bool(node.attr("binary_output"))
 
-    def kernel(
-        indices: Value, values: Value, shape: Value, size: Value, weights: Value
-    ) -> Value:
+    def kernel(indices: Value, values: Value, shape: Value, size: Value, weights: Value) -> Value:
         _no_negative(node, values)
         dims = static_ints(shape, "the dense shape")
         rows = static(indices, INDICES)[:, 0] if len(dims) > 1 else None
-        return bincount(
-            rows, dims[0], values, static_int(size, "the size"), weights, binary
-        )
+        return bincount(rows, dims[0], values, static_int(size, "the size"), weights, binary)
 
     return kernel
 
@@ -340,9 +318,7 @@ def count_sparse(node: NodeView) -> Kernel:
 
 def _sparse_rows(inputs: tuple[Value, ...]) -> tuple[Array | None, int, Array]:
     indices, values, shape = inputs
-    return (
-        (indices[:, 0], int(shape[0]), values) if len(shape) > 1 else (None, 1, values)
-    )
+    return (indices[:, 0], int(shape[0]), values) if len(shape) > 1 else (None, 1, values)
 
 
 def _dense_rows(inputs: tuple[Value, ...]) -> tuple[Array | None, int, Array]:

@@ -10,11 +10,11 @@ import numpy as np
 
 from hozon.errors import FormatError
 from hozon.formats.protos.tensor import parse_tensor
+from hozon.formats.protos.tensorproto import to_numpy
 from hozon.graphs.ops.sparse import row_major
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, static, static_ints
 from hozon.tensors.dtypes import VARIANT
-from hozon.tensors.tensorproto import to_numpy
 
 SPARSE_STORE = OpTable("sparse_store")
 Array = np.ndarray[Any, Any]
@@ -64,15 +64,9 @@ def serialize_many_sparse(node: NodeView) -> Kernel:
 
 
 def _unpacked(item: Any, dtype: np.dtype[Any]) -> Array:
-    array = (
-        item.value
-        if isinstance(item, TensorVariant)
-        else to_numpy(parse_tensor(bytes(item)))
-    )
+    array = item.value if isinstance(item, TensorVariant) else to_numpy(parse_tensor(bytes(item)))
     if array.dtype != dtype:
-        raise FormatError(
-            f"a packed sparse tensor holds {array.dtype}, {dtype} is expected"
-        )
+        raise FormatError(f"a packed sparse tensor holds {array.dtype}, {dtype} is expected")
     return np.asarray(array)
 
 
@@ -96,9 +90,7 @@ def deserialize_sparse(node: NodeView) -> Kernel:
     return kernel
 
 
-def stacked(
-    items: Sequence[Parts], outer: tuple[int, ...], dtype: np.dtype[Any]
-) -> Parts:
+def stacked(items: Sequence[Parts], outer: tuple[int, ...], dtype: np.dtype[Any]) -> Parts:
     """Sparse tensors as the slices of one, whose inner shape is the largest of theirs."""
     if not items:
         raise FormatError("no packed sparse tensor says what shape the result has")

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.special  # type: ignore[import-untyped]
+import scipy.special
 from jax.scipy import special as jsp
 
 from hozon.graphs.table import Kernel, OpTable

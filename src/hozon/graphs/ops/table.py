@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,27 +58,25 @@ def find(node: NodeView) -> Kernel:
 
 @TABLE.op("LookupTableInsertV2", "LookupTableInsert", host=True)
 def insert(node: NodeView) -> Kernel:
-    return lambda table, keys, values: _done(table.insert(keys, values))
+    return _nothing(LookupTable.insert)
 
 
 @TABLE.op("LookupTableRemoveV2", host=True)
 def remove(node: NodeView) -> Kernel:
-    return lambda table, keys: _done(table.remove(keys))
+    return _nothing(LookupTable.remove)
 
 
 @TABLE.op("LookupTableImportV2", "LookupTableImport", host=True)
 def import_entries(node: NodeView) -> Kernel:
-    def fill(table: LookupTable, keys: Value, values: Value) -> tuple[()]:
-        if table.mutable:
-            return _done(table.import_entries(keys, values))
-        return _done(table.initialize(keys, values))
+    def fill(table: LookupTable, keys: Value, values: Value) -> None:
+        (table.import_entries if table.mutable else table.initialize)(keys, values)
 
-    return fill
+    return _nothing(fill)
 
 
 @TABLE.op("InitializeTableV2", "InitializeTable", host=True)
 def initialize(node: NodeView) -> Kernel:
-    return lambda table, keys, values: _done(table.initialize(keys, values))
+    return _nothing(LookupTable.initialize)
 
 
 @TABLE.op("LookupTableExportV2", "LookupTableExport", host=True)
@@ -98,7 +97,7 @@ def initialize_from_text(node: NodeView) -> Kernel:
     offset = int(node.attr("offset"))
     count = int(node.attr("vocab_size"))
 
-    def fill(context: Any, table: LookupTable, filename: Value) -> tuple[()]:
+    def fill(context: Any, table: LookupTable, filename: Value) -> None:
         read = context.library.resources.read_asset
         if read is None:
             raise node.refuse("there are no assets here to fill a table from")
@@ -107,11 +106,9 @@ def initialize_from_text(node: NodeView) -> Kernel:
         rows = [(i, line, line.split(delimiter)) for i, line in enumerate(lines)]
         keys = [_column(row, columns[0]) for row in rows]
         values = [_column(row, columns[1]) for row in rows]
-        return _done(
-            table.initialize(_typed(keys, table.key_dtype), _typed(values, table.value_dtype))
-        )
+        table.initialize(_typed(keys, table.key_dtype), _typed(values, table.value_dtype))
 
-    return fill
+    return _nothing(fill)
 
 
 def _column(row: tuple[int, bytes, list[bytes]], column: int) -> Any:
@@ -130,5 +127,11 @@ def _typed(items: list[Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     return result
 
 
-def _done(_: None) -> tuple[()]:
-    return ()
+def _nothing(call: Callable[..., None]) -> Kernel:
+    """A kernel without outputs from a method of a table."""
+
+    def kernel(*arguments: Value) -> tuple[()]:
+        call(*arguments)
+        return ()
+
+    return kernel

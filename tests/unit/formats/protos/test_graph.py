@@ -119,10 +119,14 @@ def test_gradients() -> None:
     assert found.registered_gradients == {"Custom-1": "h"}
 
 
-def test_two_functions_of_one_name_are_refused() -> None:
+def test_two_different_functions_of_one_name_are_refused() -> None:
     with pytest.raises(FormatError, match="twice") as caught:
-        graph(FUNCTION, FUNCTION)
-    assert caught.value.file == "g.pb"
+        graph(FUNCTION, {**FUNCTION, "ret": {"y": "n:y:1"}})
+    assert (caught.value.file, caught.value.record) == ("g.pb", "f")
+
+
+def test_a_function_may_be_repeated() -> None:
+    assert list(graph(FUNCTION, FUNCTION).library) == ["f"]
 
 
 def test_a_result_without_a_value_is_refused_with_its_file() -> None:

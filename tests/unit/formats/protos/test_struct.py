@@ -16,7 +16,7 @@ from hozon.formats.protos.struct import (
     decode_structure,
 )
 from hozon.formats.protos.tensor import Shape, TypeNumber
-from hozon.tensors.tensorproto import to_numpy
+from hozon.formats.protos.tensorproto import to_numpy
 from tests.oracle.client import Oracle
 
 ENCODE = """

@@ -40,8 +40,9 @@ class Case:
 
     `attrs` are named as in the op definition; dtypes are given by name (``"int64"``). `traced`
     lists the positions of the flat inputs that are arguments of an outer ``jax.jit``: None is
-    every numeric one, for the first case of each op; an empty tuple skips that run. `gradient` compares derivatives for all
-    floating inputs. `canonical` is applied to both outputs first (say, to undo free signs).
+    every numeric one, for the first case of each op; an empty tuple skips that run. `gradient`
+    compares derivatives for all floating inputs. `canonical` is applied to both outputs first
+    (say, to undo free signs).
     `fails`: TensorFlow refuses this, and Hozon must too, with a `HozonError`.
     """
 
@@ -130,6 +131,16 @@ def ids(cases: Sequence[Case]) -> list[str]:
     return [case.id for case in _distinct(cases)]
 
 
+def traced_once(cases: Sequence[Case]) -> list[Case]:
+    """The cases, only the first of each op that is traced being so: compiling takes most time."""
+    ops: set[str] = set()
+    thinned = []
+    for case in cases:
+        thinned.append(replace(case, traced=()) if case.op in ops else case)
+        ops |= {case.op} if case.traced != () else set()
+    return thinned
+
+
 def check(case: Case, answer: Answer) -> None:
     """Run a case every way and compare."""
     if case.fails:
@@ -164,7 +175,13 @@ def prepared(answer: Answer) -> tuple[Library, Function]:
 
 def kernel(op: str, **attrs: Any) -> Callable[..., Any]:
     """The kernel of an op, for ops that TensorFlow itself cannot run here."""
-    return OPS[op].handler(NodeView(Node("op", op, (), (), attrs)))
+    run = OPS[op].handler(NodeView(Node("op", op, (), (), attrs)))
+
+    def wide(*values: Any) -> Any:
+        with jax.enable_x64(True):
+            return run(*values)
+
+    return wide
 
 
 def _traced_positions(case: Case) -> list[int]:

@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hozon.formats.protos.graph import decode_graph
+from hozon.formats.protos.graph_pb2 import GraphDef
+from hozon.graphs.build import function_from_graph
+from hozon.graphs.execute import call
+from hozon.graphs.library import Library
 from tests.unit.graphs.ops.harness import (
     Case,
     answers,
@@ -176,53 +181,52 @@ def test_compiled_gather_gives_zeros_outside(position: int, oracle: Any) -> None
 
 
 SCATTERS = """
-results = {}
-for how in ("Update", "Add", "Sub", "Mul", "Div", "Max", "Min"):
-    for dtype in (tf.float32, tf.int32):
-        for kind in ("resource", "reference"):
-            with tf.Graph().as_default() as graph:
-                start = np.arange(1, 13).reshape(4, 3) * 7
-                variable = tf.compat.v1.get_variable(
-                    "v", initializer=tf.constant(start, dtype), use_resource=kind == "resource")
-                indices = tf.compat.v1.placeholder(tf.int32, [3], "indices")
-                updates = tf.compat.v1.placeholder(dtype, [3, 3], "updates")
-                prefix = "Resource" if kind == "resource" else ""
-                target = variable.handle if kind == "resource" else variable._ref()
-                apply = getattr(tf.raw_ops, prefix + "Scatter" + how)
-                arguments = {"resource" if kind == "resource" else "ref": target}
-                step = apply(indices=indices, updates=updates, **arguments)
-                step = step if kind == "resource" else step.op
-                with tf.control_dependencies([step]):
-                    value = tf.identity(variable.read_value(), name="value")
-                with tf.compat.v1.Session() as session:
-                    session.run(variable.initializer)
-                    feeds = {indices: rows, updates: deltas}
-                    results[how, dtype.name, kind] = (
-                        graph.as_graph_def().SerializeToString(), session.run(value, feeds), start)
-out["results"] = results
+def run(key, dtype, kind, build):
+    with tf.Graph().as_default() as graph:
+        start = (np.arange(1, 13).reshape(4, 3) * 7).astype(dtype)
+        variable = tf.compat.v1.get_variable(
+            "v", initializer=start, use_resource=kind == "resource")
+        updates = tf.compat.v1.placeholder(dtype, [None, None], "updates")
+        target = variable.handle if kind == "resource" else variable._ref()
+        step = build("Resource" if kind == "resource" else "", target, updates)
+        step = step if kind == "resource" else step.op
+        with tf.control_dependencies([step]):
+            value = tf.identity(variable.read_value(), name="value")
+        with tf.compat.v1.Session() as session:
+            session.run(variable.initializer)
+            expected = session.run(value, {updates: deltas})
+        out[key, dtype, kind] = graph.as_graph_def().SerializeToString(), expected, start
+
+for kind in ("resource", "reference"):
+    for dtype in ("float32", "int32"):
+        for how in ("Update", "Add", "Sub", "Mul", "Div", "Max", "Min"):
+            run(how, dtype, kind, lambda prefix, target, updates: getattr(
+                tf.raw_ops, prefix + "Scatter" + how)(
+                    indices=tf.constant(rows), updates=updates,
+                    **{"resource" if prefix else "ref": target}))
+        for how in ("Update", "Add", "Sub", "Max", "Min"):
+            run("Nd" + how, dtype, kind, lambda prefix, target, updates: getattr(
+                tf.raw_ops, prefix + "ScatterNd" + how)(
+                    indices=tf.constant(rows[:, None]), updates=updates, ref=target))
+        run("slice", dtype, kind, lambda prefix, target, updates: getattr(
+            tf.raw_ops, prefix + "StridedSliceAssign")(
+                begin=[0, 9], end=[3, -9], strides=[1, -1], value=updates, ref=target))
 """
 
 
 def test_variable_scatters(oracle: Any) -> None:
-    from hozon.formats.protos.graph import decode_graph
-    from hozon.formats.protos.graph_pb2 import GraphDef
-    from hozon.graphs.build import function_from_graph
-    from hozon.graphs.execute import call
-    from hozon.graphs.library import Library
-
     rows, deltas = i4(2, 0, 3), np.arange(-4, 5).reshape(3, 3) * 2 + 1
-    results = oracle.python(SCATTERS, rows=rows, deltas=deltas)["results"]
-    assert len(results) == 28
+    results = oracle.python(SCATTERS, rows=rows, deltas=deltas)
+    assert len(results) == 52
     for (how, dtype, kind), (data, expected, start) in results.items():
         graph = decode_graph(GraphDef.FromString(data))
         library = Library(graph.library)
         function = function_from_graph(
-            "f", graph.nodes, {"i": "indices:0", "u": "updates:0"}, {"y": "value:0"},
-            graph.library, (),
-        )  # fmt: skip
+            "f", graph.nodes, {"u": "updates:0"}, {"y": "value:0"}, graph.library, ()
+        )
         (cell,) = library.bound(function).cells
-        cell.assign(start.astype(dtype))
-        (found,) = call(library, function, [rows, deltas.astype(dtype)])
+        cell.assign(start)
+        (found,) = call(library, function, [deltas.astype(dtype)])
         where = f"{how} {dtype} {kind}"
         assert found.dtype == expected.dtype, where
         np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-6, err_msg=where)

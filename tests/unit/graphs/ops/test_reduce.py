@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.unit.graphs.ops.harness import Case, answers, check, ids, kernel
+from tests.unit.graphs.ops.harness import Case, answers, check, ids, kernel, traced_once
 
 RNG = np.random.default_rng(2)
 NUMBERS = ("Sum", "Prod", "Mean", "Max", "Min", "EuclideanNorm")
@@ -124,6 +125,14 @@ def bins() -> Iterator[Case]:
     yield Case("Bucketize", [np.array([-1, 0.1, 2, np.inf, -np.inf], "f4")], edges)
 
 
+def bfloat16() -> Iterator[Case]:
+    for op in ("Sum", "Mean", "Max", "Min", "Prod"):
+        x = normal((3, 4)).astype(ml_dtypes.bfloat16)
+        yield Case(op, [x, axes(0)], traced=[0], rtol=2e-2, atol=2e-2)
+    for op in ("ArgMax", "Cumsum"):
+        yield Case(op, [x, np.array(0, "i4")], traced=[0], rtol=2e-2, atol=3e-2)
+
+
 def ranks() -> Iterator[Case]:
     for dtype in ("float32", "float64", "int32", "int64", "uint8", "float16", "int8"):
         yield Case("TopKV2", [normal((3, 7), dtype), np.array(3, "i4")], traced=[0])
@@ -144,7 +153,7 @@ def ranks() -> Iterator[Case]:
                 yield Case("InTopKV2", [*inputs, np.array(k, dtype)])
 
 
-CASES = [*reductions(), *running(), *bins(), *ranks()]
+CASES = traced_once([*reductions(), *running(), *bins(), *ranks(), *bfloat16()])
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +181,13 @@ def test_approx_top_k_is_exact(largest: bool) -> None:
     expected = np.sort(x, axis=-1)[:, ::-1][:, :3] if largest else np.sort(x, axis=-1)[:, :3]
     np.testing.assert_array_equal(values, expected)
     np.testing.assert_array_equal(np.take_along_axis(x, where, -1), expected)
+
+
+def test_buckets_of_boosted_trees() -> None:
+    """The op is of TensorFlow 2.0 to 2.11; a value above the last boundary is in its bucket."""
+    edges = np.array([-1, 0, 0.5, 2], "f4")
+    values = np.array([-3, -1, -0.5, 0.5, 1, 2, 7], "f4")
+    find = kernel("BoostedTreesBucketize", num_features=2)
+    first, second = find(values, values[:2], edges, edges[:1])
+    np.testing.assert_array_equal(first, np.array([0, 0, 1, 2, 3, 3, 3], "i4"))
+    np.testing.assert_array_equal(second, np.array([0, 0], "i4"))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.unit.graphs.ops.harness import Case, answers, check, ids, kernel
+from tests.unit.graphs.ops.harness import Case, answers, check, ids, kernel, traced_once
 
 RNG = np.random.default_rng(3)
 
@@ -66,7 +66,7 @@ def selected() -> Iterator[Case]:
         yield Case(f"{op}GradV2", [grad, indices, ids_, rows], traced=())
 
 
-CASES = [*in_order(), *numbered(), *selected()]
+CASES = traced_once([*in_order(), *numbered(), *selected()])
 
 
 @pytest.fixture(scope="module")

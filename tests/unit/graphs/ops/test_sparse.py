@@ -142,7 +142,31 @@ def counts() -> Iterator[Case]:
                 yield Case("DenseCountSparseOutput", [table, given], attrs_, traced=())
 
 
-CASES = [*dense(), *structure(), *products(), *sums(), *reductions(), *counts()]
+def crosses() -> Iterator[Case]:
+    places, shape, table = i8([0, 0], [0, 1], [2, 0]), i8(3, 2), i8([1, 2], [3, 4], [5, 6])
+    long = text(b"a", b"bcd", b"xyz" * 30)
+    for values in (i8(5, -7, 9), long):
+        given: list[Any] = [[places], [values], [shape], [table]]
+        for buckets in (0, 100):
+            attrs = {"hashed_output": True, "num_buckets": buckets, "hash_key": 956888297470,
+                     "out_type": "int64", "internal_type": "int64"}  # fmt: skip
+            yield Case("SparseCross", given, attrs, traced=())
+            for strong in (False, True):
+                settings = [np.int64(buckets), np.bool_(strong), i8(-3, 12)]
+                yield Case("SparseCrossHashed", [*given, *settings], traced=())
+        attrs = {"hashed_output": False, "num_buckets": 0, "hash_key": 0,
+                 "out_type": "string", "internal_type": "int64"}  # fmt: skip
+        yield Case("SparseCross", given, attrs, traced=())
+        yield Case("SparseCrossV2", [*given, np.array(b"-", object)], traced=())
+        for hashed in (True, False):
+            attrs = {"input_order": "DRS", "hashed_output": hashed, "num_buckets": 100,
+                     "hash_key": 7, "out_values_type": "int64" if hashed else "string",
+                     "out_row_splits_type": "int64"}  # fmt: skip
+            ragged: list[Any] = [[values], [i8(0, 1, 1, 3)]]
+            yield Case("RaggedCross", [*ragged, *given], attrs, traced=())
+
+
+CASES = [*crosses(), *dense(), *structure(), *products(), *sums(), *reductions(), *counts()]
 
 
 @pytest.fixture(scope="module")
@@ -178,11 +202,11 @@ def test_packed(oracle: Any) -> None:
         assert found.dtype == want.dtype
         np.testing.assert_array_equal(found, want)
     variant = TypeNumber(21)
-    for pack in ("SerializeSparse", "SerializeManySparse"):
-        packed = kernel(pack, out_type=variant)(*answer["a"])
-        for found, want in zip(many(packed) if packed.ndim > 1 else unpack(packed),
-                               answer["back" if packed.ndim > 1 else "a"], strict=True):  # fmt: skip
-            np.testing.assert_array_equal(found, want)
+    alone = unpack(kernel("SerializeSparse", out_type=variant)(*answer["a"]))
+    rows = many(kernel("SerializeManySparse", out_type=variant)(*answer["a"]))
+    for found, want in zip((*alone, *rows), (*answer["a"], *answer["back"]), strict=True):
+        assert found.dtype == want.dtype
+        np.testing.assert_array_equal(found, want)
 
 
 def kernel(op: str, **attrs: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Live Keras models from records, and records from live models."""

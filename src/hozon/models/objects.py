@@ -1,0 +1,142 @@
+"""The Keras objects of a SavedModel: class, config and children by node of the object graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from hozon.containers.savedmodel.read import SavedModel, parse_metadata
+from hozon.errors import FormatError
+from hozon.formats.protos.object_graph import Variable as SavedVariable
+
+MODELS = ("_tf_keras_model", "_tf_keras_network", "_tf_keras_sequential")
+LAYERS = ("_tf_keras_layer", "_tf_keras_rnn_layer", "_tf_keras_input_layer", *MODELS)
+#: Children that are bookkeeping of Keras, not attributes of the user.
+BOOKKEEPING = frozenset(
+    {"variables", "trainable_variables", "non_trainable_variables", "regularization_losses",
+     "losses", "keras_api", "signatures", "layers", "metrics", "layer_metrics", "__call__",
+     "call_and_return_all_conditional_losses", "call_and_return_conditional_losses",
+     "_default_save_signature", "activity_regularizer_fn", "optimizer", "loss"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class KerasNode:
+    """One Keras object. `config` is None where the object was saved without one."""
+
+    node: int
+    path: str
+    identifier: str
+    class_name: str
+    name: str
+    config: Mapping[str, Any] | None
+    metadata: Mapping[str, Any]
+
+    @property
+    def is_model(self) -> bool:
+        """Whether this was a model."""
+        return self.identifier in MODELS
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether this was a layer (a model is one)."""
+        return self.identifier in LAYERS
+
+
+class KerasObjects:
+    """All Keras objects of an artifact and how they hang together."""
+
+    def __init__(self, artifact: SavedModel) -> None:
+        graph = artifact.meta_graph.object_graph
+        if graph is None:
+            raise FormatError(
+                f"{artifact.path} holds no object graph, so no Keras model", file=str(artifact.path)
+            )
+        self.artifact = artifact
+        self.graph = graph
+        self.nodes = {i: self._node(i) for i in artifact.keras_metadata}
+
+    @property
+    def root(self) -> KerasNode | None:
+        """The root, when it is a Keras layer or model."""
+        node = self.nodes.get(0)
+        return node if node is not None and node.is_layer else None
+
+    def _node(self, node_id: int) -> KerasNode:
+        item = self.artifact.keras_metadata[node_id]
+        metadata = untagged(parse_metadata(item, self.artifact.path))
+        config = metadata.get("config")
+        if not isinstance(config, dict) or config.get("layer was saved without config"):
+            config = None
+        return KerasNode(
+            node_id, item.path or ("root" if node_id == 0 else f"object {node_id}"),
+            item.identifier, str(metadata.get("class_name", "")), str(metadata.get("name", "")),
+            config, metadata,
+        )  # fmt: skip
+
+    def children(self, node_id: int) -> dict[str, int]:
+        """The named edges of a node."""
+        return {edge.name: edge.node for edge in self.graph.nodes[node_id].children}
+
+    def attributes(self, node_id: int) -> dict[str, int]:
+        """The edges that are attributes of the saved object, Keras' bookkeeping left out."""
+        return {
+            name: child for name, child in self.children(node_id).items()
+            if name not in BOOKKEEPING
+            and not name.startswith(("layer-", "layer_with_weights-", "_layer_call_fn"))
+        }  # fmt: skip
+
+    def layers(self, node_id: int) -> Iterator[KerasNode]:
+        """The layers of a model in order, from its ``layer-N`` edges."""
+        edges = self.children(node_id)
+        numbered = [(int(name[6:]), child) for name, child in edges.items()
+                    if name.startswith("layer-") and name[6:].isdigit()]  # fmt: skip
+        for _, child in sorted(numbered):
+            if child in self.nodes:
+                yield self.nodes[child]
+
+    def items(self, node_id: int) -> list[int]:
+        """The members of a saved list."""
+        edges = self.children(node_id)
+        numbered = [(int(name), child) for name, child in edges.items() if name.isdigit()]
+        return [child for _, child in sorted(numbered)]
+
+    def weights(self, node_id: int) -> list[int]:
+        """The variable nodes of a layer in the order of Keras' ``layer.weights``."""
+        children = self.children(node_id)
+        trainable = self.items(children["trainable_variables"]) if (
+            "trainable_variables" in children) else []  # fmt: skip
+        everything = self.items(children["variables"]) if "variables" in children else []
+        return [*trainable, *(v for v in everything if v not in trainable)]
+
+    def variable(self, node_id: int) -> SavedVariable | None:
+        """The variable at a node, None if there is something else."""
+        payload = self.graph.nodes[node_id].payload
+        return payload if isinstance(payload, SavedVariable) else None
+
+    @cached_property
+    def by_name(self) -> Mapping[str, int]:
+        """Layers by name; of several with one name, the first."""
+        found: dict[str, int] = {}
+        for node_id, node in sorted(self.nodes.items()):
+            if node.is_layer:
+                found.setdefault(node.name, node_id)
+        return found
+
+
+def untagged(value: Any) -> Any:
+    """JSON as Keras 2 wrote it, with its tagged tuples, shapes and types as plain values."""
+    if isinstance(value, dict):
+        tag = value.get("class_name")
+        if tag in ("__tuple__", "tuple") and "items" in value:
+            return [untagged(item) for item in value["items"]]
+        if tag == "TensorShape" and "items" in value:
+            return [untagged(item) for item in value["items"]]
+        if tag == "__ellipsis__":
+            return Ellipsis
+        return {key: untagged(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [untagged(item) for item in value]
+    return value

@@ -1,0 +1,82 @@
+"""What a load did: which object came back how, which variables were found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from hozon.errors import MismatchError
+
+#: How an object came back, best first.
+RUNGS = ("custom class", "built-in class", "saved functions", "signature", "data")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRung:
+    """One saved object: its path, class, and the rung of the ladder on which it came back."""
+
+    path: str
+    class_name: str
+    rung: str
+    note: str = ""
+
+
+@dataclass(slots=True)
+class LoadReport:
+    """The outcome of a load, per object and per variable.
+
+    `matched`: variables that got their stored value; `missing`: variables of the model without a
+    stored value; `unexpected`: stored values that no variable took; `mismatched`: pairs that
+    disagree in shape; `converted` and `lost`: what was translated from an older dialect, and
+    what has no counterpart.
+    """
+
+    objects: list[ObjectRung] = field(default_factory=list)
+    matched: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    mismatched: list[str] = field(default_factory=list)
+    converted: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+    def add_object(self, path: str, class_name: str, rung: str, note: str = "") -> None:
+        """Note how an object came back."""
+        self.objects.append(ObjectRung(path, class_name, rung, note))
+
+    def rung(self, path: str) -> str:
+        """The rung of the object at a path (``"root"``, ``"root.layer-0"`` ...)."""
+        return next(o.rung for o in self.objects if o.path == path)
+
+    def assert_consumed(self) -> LoadReport:
+        """Raise MismatchError unless everything in the file and in the model was matched."""
+        return self._assert_empty(self.missing, self.unexpected, self.mismatched)
+
+    def assert_existing_objects_matched(self) -> LoadReport:
+        """Raise MismatchError unless every variable of the model got a value."""
+        return self._assert_empty(self.missing, [], self.mismatched)
+
+    def expect_partial(self) -> LoadReport:
+        """Say that a partial match is fine; returns the report."""
+        return self
+
+    def _assert_empty(
+        self, missing: Iterable[str], unexpected: Iterable[str], mismatched: Iterable[str]
+    ) -> LoadReport:
+        problems = [
+            *(f"no stored value for {name}" for name in missing),
+            *(f"no variable for the stored {name}" for name in unexpected),
+            *mismatched,
+        ]
+        if problems:
+            raise MismatchError("file and model do not match:\n  " + "\n  ".join(problems))
+        return self
+
+    def __str__(self) -> str:
+        counted = {rung: sum(o.rung == rung for o in self.objects) for rung in RUNGS}
+        objects = ", ".join(f"{n} by {rung}" for rung, n in counted.items() if n)
+        lines = [f"objects: {objects or 'none'}",
+                 f"variables: {len(self.matched)} matched, {len(self.missing)} missing, "
+                 f"{len(self.unexpected)} unexpected, {len(self.mismatched)} mismatched"]
+        lines += [f"converted: {item}" for item in self.converted]
+        lines += [f"lost: {item}" for item in self.lost]
+        return "\n".join(lines)

@@ -1,0 +1,101 @@
+"""Custom gradients of SavedModels against TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import hozon.saved_model
+from tests.oracle.client import Oracle
+
+X = np.linspace(-1, 2, 6, dtype=np.float32).reshape(2, 3)
+
+SAVE = """
+@tf.custom_gradient
+def clipped(x):
+    y = tf.sin(x)
+    def grad(dy):
+        return tf.clip_by_value(dy * tf.cos(x), -0.25, 0.25)
+    return y, grad
+
+@tf.custom_gradient
+def mixed(x, n, z):
+    def grad(dy):
+        return dy * 3 * z, None, dy * x
+    return x * z * tf.cast(n, tf.float32), grad
+
+@tf.custom_gradient
+def scaled(x):
+    def grad(dy):
+        return dy * 7 * tf.exp(x)
+    return tf.exp(x), grad
+
+class Module(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([2, 3])])
+    def plain(self, x):
+        return clipped(x) * x
+
+    @tf.function(input_signature=[tf.TensorSpec([2, 3])])
+    def repeated(self, x):
+        return clipped(clipped(x)) + scaled(x)
+
+    @tf.function(input_signature=[tf.TensorSpec([2, 3])])
+    def looped(self, x):
+        return tf.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, clipped(y) * 1.5), (0, x))[1]
+
+    @tf.function(input_signature=[tf.TensorSpec([2, 3])])
+    def several(self, x):
+        return mixed(x, tf.constant(2), tf.cos(x))
+
+module = Module()
+tf.saved_model.save(module, path, options=tf.saved_model.SaveOptions(
+    experimental_custom_gradients=True))
+for name in ("plain", "repeated", "looped", "several"):
+    with tf.GradientTape() as tape:
+        t = tf.constant(x)
+        tape.watch(t)
+        y = getattr(module, name)(t)
+    out[name] = y, tape.gradient(y, t)
+"""
+
+
+@pytest.fixture(scope="module")
+def saved(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    path = str(tmp_path_factory.mktemp("custom") / "model")
+    return oracle.python(SAVE, path=path, x=X), hozon.saved_model.load(path)
+
+
+@pytest.mark.parametrize("name", ["plain", "repeated", "looped", "several"])
+def test_custom_gradients_are_followed(saved: Any, name: str) -> None:
+    answers, loaded = saved
+    function = getattr(loaded, name)
+    outputs, gradient = answers[name]
+    np.testing.assert_allclose(function(X), outputs, rtol=1e-5, atol=1e-6)
+    for differentiate in (jax.grad, lambda f: jax.jit(jax.grad(f))):
+        actual = differentiate(lambda x: function(x).sum())(X)
+        np.testing.assert_allclose(actual, gradient, rtol=1e-5, atol=1e-6)
+
+
+def test_custom_gradient_from_the_wild(shared: Path, oracle: Oracle) -> None:
+    name = "google-deepmind--tf2jax--tf2jax_test_data_custom_gradient_cubed"
+    path = shared / "wild" / "models" / name
+    if not path.is_dir():
+        pytest.skip(f"{path} is missing")
+    answer = oracle.python(
+        "f = tf.saved_model.load(path).f if hasattr(tf.saved_model.load(path), 'f') else"
+        " tf.saved_model.load(path)\n"
+        "with tf.GradientTape() as tape:\n"
+        "    t = tf.constant(2.0)\n"
+        "    tape.watch(t)\n"
+        "    y = f(t)\n"
+        "out['y'], out['gradient'] = y, tape.gradient(y, t)\n",
+        path=str(path),
+    )
+    loaded = hozon.saved_model.load(path)
+    function = getattr(loaded, "f", loaded)
+    value, gradient = jax.value_and_grad(function)(np.float32(2))
+    np.testing.assert_allclose([value, gradient], [answer["y"], answer["gradient"]], rtol=1e-6)
