@@ -9,6 +9,7 @@ from typing import Any
 
 from hozon.containers.savedmodel.read import SavedModel, parse_metadata
 from hozon.errors import FormatError
+from hozon.formats.protos.object_graph import UserObject
 from hozon.formats.protos.object_graph import Variable as SavedVariable
 
 MODELS = ("_tf_keras_model", "_tf_keras_network", "_tf_keras_sequential")
@@ -102,6 +103,13 @@ class KerasObjects:
         edges = self.children(node_id)
         numbered = [(int(name), child) for name, child in edges.items() if name.isdigit()]
         return [child for _, child in sorted(numbered)]
+
+    def is_list(self, node_id: int) -> bool:
+        """Whether a node is a saved list or tuple."""
+        payload = self.graph.nodes[node_id].payload
+        return isinstance(payload, UserObject) and payload.identifier in (
+            "trackable_list_wrapper", "trackable_tuple_wrapper"
+        )  # fmt: skip
 
     def weights(self, node_id: int) -> list[int]:
         """The variable nodes of a layer in the order of Keras' ``layer.weights``."""

@@ -84,9 +84,14 @@ class Table:
 
 
 class ObjectGraphLoader:
-    """Makes the live object of each node of one object graph, once."""
+    """Makes the live object of each node of one object graph, once.
 
-    def __init__(self, artifact: SavedModel) -> None:
+    `cell` may put something else in the place of a variable, given its node and the variable.
+    """
+
+    def __init__(
+        self, artifact: SavedModel, cell: Callable[[int, Variable], Any] | None = None
+    ) -> None:
         graph = artifact.meta_graph.object_graph
         if graph is None:
             raise FormatError("the SavedModel has no object graph", file=str(artifact.path))
@@ -95,7 +100,9 @@ class ObjectGraphLoader:
         self.concrete: Mapping[str, SavedConcreteFunction] = graph.concrete_functions
         definitions = artifact.meta_graph.graph.library
         self.library = Library(definitions, gradients=self._gradients())
+        self.library.resources.read_asset = artifact.read_asset
         self.variables: list[Variable] = []
+        self._cell = cell
         self._objects: dict[int, Any] = {}
         self._functions: dict[str, ConcreteFunction] = {}
         for node_id in range(len(self.nodes)):
@@ -161,14 +168,14 @@ class ObjectGraphLoader:
         kind = LoadedModel if node_id == 0 else LoadedObject
         return kind(node_id, payload.identifier)
 
-    def _variable(self, node_id: int, payload: SavedVariable) -> Variable:
+    def _variable(self, node_id: int, payload: SavedVariable) -> Any:
         variable = Variable(
             self.artifact.variable_value(node_id, payload), name=payload.name,
             shape=payload.shape.dims, dtype=dtype_of_number(payload.dtype).numpy,
             trainable=payload.trainable,
         )  # fmt: skip
         self.variables.append(variable)
-        return variable
+        return variable if self._cell is None else self._cell(node_id, variable)
 
     def _connect(self) -> None:
         for node_id, node in enumerate(self.nodes):
@@ -256,7 +263,11 @@ def function_spec(record: SavedFunctionSpec | None) -> FunctionSpec:
 
 def load(path: Any, tags: Any = None) -> LoadedModel:
     """Load a SavedModel at graph level; see `hozon.saved_model.load`."""
-    artifact = SavedModel.read(path, tags)
+    return load_artifact(SavedModel.read(path, tags))
+
+
+def load_artifact(artifact: SavedModel) -> LoadedModel:
+    """The live graph-level objects of a SavedModel that has been read."""
     session = Session(artifact)
     if artifact.meta_graph.object_graph is None:
         return _from_session(session)

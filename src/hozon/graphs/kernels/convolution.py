@@ -38,7 +38,7 @@ from hozon.graphs.kernels.windows import (
     taps,
 )
 
-Form = Callable[[Array, Array, Window, int], Array]
+Form = Callable[[Array, Array, Window], Array]
 
 # Unrolled taps cost compile time; larger depthwise kernels (rare) go by blocks of groups.
 _MAX_TAPS = 128
@@ -63,7 +63,7 @@ def convolution(
     """
     x = channels_last(x, data_format)
     window = make_window(x.shape[1:-1], kernel.shape[:-2], strides, dilations, padding)
-    return from_channels_last(_convolve(x, kernel, window, _groups(x, kernel)), data_format)
+    return from_channels_last(_convolve(x, kernel, window), data_format)
 
 
 def depthwise_convolution(
@@ -130,9 +130,8 @@ def convolution_kernel_gradient(
     """The gradient of `convolution` for a kernel of ``kernel_shape``."""
     x, gradient = channels_last(x, data_format), channels_last(gradient, data_format)
     window = make_window(x.shape[1:-1], kernel_shape[:-2], strides, dilations, padding)
-    groups = x.shape[-1] // kernel_shape[-2]
     zero = jnp.zeros(tuple(kernel_shape), x.dtype)
-    _, pull = jax.vjp(lambda kernel: _convolve(x, kernel, window, groups), zero)
+    _, pull = jax.vjp(lambda kernel: _convolve(x, kernel, window), zero)
     (result,) = pull(gradient)
     return result
 
@@ -155,17 +154,17 @@ def _spatial_and_channels(
     return tuple(shape[2:]), shape[1]
 
 
-def _convolve(x: Array, kernel: Array, window: Window, groups: int) -> Array:
+def _convolve(x: Array, kernel: Array, window: Window) -> Array:
     if 0 in (*x.shape, *kernel.shape, *window.output_shape(x.shape[1:-1])):
         return _empty(x, kernel, window)
-    form = _cpu_form(window, groups, kernel)
+    form = _cpu_form(_groups(x, kernel), kernel, window)
     if form is _native:
-        return _native(x, kernel, window, groups)
+        return _native(x, kernel, window)
     return lax.platform_dependent(
         x,
         kernel,
-        cpu=lambda x, kernel: form(x, kernel, window, groups),
-        default=lambda x, kernel: _native(x, kernel, window, groups),
+        cpu=lambda x, kernel: form(x, kernel, window),
+        default=lambda x, kernel: _native(x, kernel, window),
     )
 
 
@@ -174,7 +173,7 @@ def _empty(x: Array, kernel: Array, window: Window) -> Array:
     return jnp.zeros(shape, x.dtype)
 
 
-def _cpu_form(window: Window, groups: int, kernel: Array) -> Form:
+def _cpu_form(groups: int, kernel: Array, window: Window) -> Form:
     if groups > 1 and kernel.shape[-2] == 1 and math.prod(window.size) <= _MAX_TAPS:
         return _by_taps
     if groups > 1:
@@ -182,7 +181,7 @@ def _cpu_form(window: Window, groups: int, kernel: Array) -> Form:
     return _by_product if window.is_point else _native
 
 
-def _native(x: Array, kernel: Array, window: Window, groups: int) -> Array:
+def _native(x: Array, kernel: Array, window: Window) -> Array:
     """XLA's own convolution."""
     return lax.conv_general_dilated(
         x,
@@ -191,7 +190,7 @@ def _native(x: Array, kernel: Array, window: Window, groups: int) -> Array:
         window.pads,
         rhs_dilation=window.dilations,
         dimension_numbers=_dimension_numbers(x.ndim),
-        feature_group_count=groups,
+        feature_group_count=_groups(x, kernel),
     )
 
 
@@ -200,9 +199,9 @@ def _dimension_numbers(ndim: int) -> lax.ConvDimensionNumbers:
     return lax.ConvDimensionNumbers(data, (ndim - 1, ndim - 2, *range(ndim - 2)), data)
 
 
-def _by_taps(x: Array, kernel: Array, window: Window, groups: int) -> Array:
+def _by_taps(x: Array, kernel: Array, window: Window) -> Array:
     """Depthwise: the sum over taps of what the tap sees times the tap's row of the kernel."""
-    multiplier = kernel.shape[-1] // groups
+    multiplier = kernel.shape[-1] // x.shape[-1]
     # Without the barrier the padding is worked out again in every tap's read.
     seen = lax.optimization_barrier(pad_spatial(x, window.pads))
     wide = _accumulator(x.dtype)
@@ -226,7 +225,7 @@ def _is_small_float(dtype: jnp.dtype) -> bool:
     return bool(jnp.issubdtype(dtype, jnp.floating)) and dtype.itemsize < 4
 
 
-def _by_product(x: Array, kernel: Array, window: Window, groups: int) -> Array:
+def _by_product(x: Array, kernel: Array, window: Window) -> Array:
     """One tap: a matrix product over channels at the positions that the strides keep."""
     ((index, view),) = taps(x, window)
     wide = _accumulator(x.dtype)
@@ -235,16 +234,17 @@ def _by_product(x: Array, kernel: Array, window: Window, groups: int) -> Array:
     return product.astype(x.dtype)
 
 
-def _by_blocks(x: Array, kernel: Array, window: Window, groups: int) -> Array:
+def _by_blocks(x: Array, kernel: Array, window: Window) -> Array:
     """Grouped: dense convolutions, each over as many groups as fill a matrix product.
 
     Inside a block the kernel is zero between groups, so a NaN or an infinity reaches the other
     groups of its block.
     """
+    groups = _groups(x, kernel)
     per_block = _groups_per_block(groups, kernel.shape[-2])
     blocks = groups // per_block
     pairs = zip(jnp.split(x, blocks, -1), jnp.split(kernel, blocks, -1), strict=True)
-    results = [_native(a, _dense(b, per_block), window, 1) for a, b in pairs]
+    results = [_native(a, _dense(b, per_block), window) for a, b in pairs]
     return jnp.concatenate(results, -1)
 
 
@@ -273,7 +273,7 @@ def _transpose(
         return jnp.zeros(shape, gradient.dtype)
     if all(s == 1 for s in window.strides):
         flipped = _flip(kernel, groups)
-        return _convolve(gradient, flipped, _unit_stride_window(gradient, window, spatial), groups)
+        return _convolve(gradient, flipped, _unit_stride_window(gradient, window, spatial))
     if any(d != 1 for d in window.dilations):
         return _transpose_native(gradient, kernel, window, groups, spatial)
     return lax.platform_dependent(
@@ -337,7 +337,7 @@ def _transpose_by_phases(
     size = phased.shape[:-2]
     pads = tuple((k - 1, m - n) for k, m, n in zip(size, counts, gradient.shape[1:-1], strict=True))
     ones = (1,) * len(size)
-    small = _convolve(gradient, phased, Window(size, ones, ones, pads), groups)
+    small = _convolve(gradient, phased, Window(size, ones, ones, pads))
     full = _interleave(small, window.strides, groups)
     starts = [low for low, _ in window.pads]
     limits = [low + n for low, n in zip(starts, spatial, strict=True)]

@@ -6,7 +6,6 @@ tensorflow/core/kernels/sparse_cross_op.cc and tensorflow/core/platform/fingerpr
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -15,8 +14,8 @@ import numpy as np
 
 from hozon.errors import MismatchError
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, static, static_int, static_ints
-from hozon.raw.hashing import fingerprint64, siphash24
+from hozon.graphs.values import Value, static, static_int
+from hozon.raw.hashing import fingerprint64
 
 CROSS = OpTable("cross")
 Array = np.ndarray[Any, Any]
@@ -38,13 +37,11 @@ def fingerprint_cat(first: int, second: int) -> int:
     return result ^ result >> 47
 
 
-def hashed(
-    buckets: int, seed: int | None, digest: Callable[[bytes], int] = fingerprint64
-) -> Combine:
+def hashed(buckets: int, seed: int | None) -> Combine:
     """Crosses as numbers; without a seed the first feature's number is the start."""
 
     def combine(features: tuple[Feature, ...]) -> int:
-        numbers = [digest(f) if isinstance(f, bytes) else f & MASK for f in features]
+        numbers = [fingerprint64(f) if isinstance(f, bytes) else f & MASK for f in features]
         result = numbers.pop(0) if seed is None else seed & MASK
         for number in numbers:
             result = fingerprint_cat(result, number)
@@ -107,9 +104,8 @@ def _columns(inputs: Sequence[Value], count: int) -> list[Column]:
 @CROSS.op("SparseCross", host=True)
 def sparse_cross(node: NodeView) -> Kernel:
     count, dtype = int(node.attr("N")), node.dtype("out_type").numpy
-    settings = bool(node.attr("hashed_output")), *map(int, map(node.attr, ("num_buckets",
-                                                                          "hash_key")))  # fmt: skip
-    combine = hashed(*settings[1:]) if settings[0] else joined(b"_X_")
+    buckets, key = int(node.attr("num_buckets")), int(node.attr("hash_key"))
+    combine = hashed(buckets, key) if node.attr("hashed_output") else joined(b"_X_")
     return lambda *inputs: _sparse(crosses(node, _columns(inputs, count), combine), dtype)
 
 
@@ -135,16 +131,12 @@ def sparse_cross_hashed(node: NodeView) -> Kernel:
     count = int(node.attr("N"))
 
     def kernel(*inputs: Value) -> tuple[Value, Value, Value]:
-        *columns, buckets, strong_hash, salt = inputs
-        strong = bool(static(strong_hash, "the hash"))
-        key = static_ints(salt, "the key of the hash")
-        digest = functools.partial(siphash24, (key[0] & MASK, key[1] & MASK))
-        combine = hashed(
-            static_int(buckets, "the number of buckets"), None, digest if strong else fingerprint64
-        )
+        *columns, buckets, strong_hash, _ = inputs
+        if static(strong_hash, "the hash").any():
+            raise node.refuse("strong_hash, in which TensorFlow 2.21 itself crashes")
+        combine = hashed(static_int(buckets, "the number of buckets"), None)
         sparse = _columns(columns[: 3 * count], count)
-        dense = _columns(columns[3 * count :], 0)
-        read = [*map(_low_bytes, sparse), *(map(_low_bytes, dense) if strong else dense)]
+        read = [*map(_low_bytes, sparse), *_columns(columns[3 * count :], 0)]
         return _sparse(crosses(node, read, combine), np.int64)
 
     return kernel

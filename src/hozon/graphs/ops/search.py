@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -107,7 +108,7 @@ def bound(node: NodeView) -> Kernel:
         if is_static(inputs) and is_static(values):
             rows = [np.searchsorted(a, v, side) for a, v in zip(inputs, values, strict=True)]
             return np.asarray(rows, dtype).reshape(values.shape)
-        search = jax.vmap(lambda a, v: jnp.searchsorted(a, v, side))
+        search: Callable[..., Value] = jax.vmap(lambda a, v: jnp.searchsorted(a, v, side))
         return search(jnp.asarray(inputs), jnp.asarray(values)).astype(dtype)
 
     return kernel
@@ -157,7 +158,7 @@ def levenshtein(first: list[Any], second: list[Any]) -> int:
     return costs[-1]
 
 
-SET_OPERATIONS = {
+SET_OPERATIONS: dict[str, Callable[[set[Any], set[Any]], set[Any]]] = {
     "a-b": lambda a, b: a - b,
     "b-a": lambda a, b: b - a,
     "intersection": lambda a, b: a & b,

@@ -1,0 +1,320 @@
+"""From a read SavedModel to a live Keras model: the ladder.
+
+For each saved Keras object the first rung that holds: a custom class given or registered, by its
+config; a built-in class, by its config through the dialect tables; else a class made on the fly
+that has the saved name and runs the saved functions. A model that was saved without a config, a
+subclass nobody supplied, runs its saved functions over sublayers that come back by their own
+rungs and share their variables with it. A SavedModel without Keras objects becomes a model
+around its signature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from hozon.config.build import build_layer, build_model, unbuildable_layers
+from hozon.containers.savedmodel.read import SavedModel
+from hozon.errors import HozonError, UnsupportedError
+from hozon.graphs.resources import Variable as GraphVariable
+from hozon.models._keras import deferred_initializers, require_jax
+from hozon.models.cells import KerasCell
+from hozon.models.graph_layers import GraphLayer, GraphModel, SavedCall, graph_class
+from hozon.models.objects import KerasNode, KerasObjects
+from hozon.models.report import LoadReport
+from hozon.models.signature_model import signature_model
+from hozon.models.tables import restore_vocabularies
+from hozon.models.weights import Assigner
+from hozon.restored.loader import LoadedObject, ObjectGraphLoader
+
+CONFIG_MODELS = ("Sequential", "Functional", "Model")
+
+
+class Revival:
+    """One load: the objects of a file on their way to live ones."""
+
+    def __init__(self, artifact: SavedModel, custom_objects: Mapping[str, Any] | None) -> None:
+        self.artifact = artifact
+        self.objects = KerasObjects(artifact)
+        self.custom_objects = dict(custom_objects or {})
+        self.report = LoadReport()
+        self.assigner = Assigner(self.objects, self.report)
+        self.layers: dict[int, keras.layers.Layer] = {}
+        self._loader: ObjectGraphLoader | None = None
+        self._cells: dict[int, Any] = {}
+        self._owners: dict[int, keras.layers.Layer] = {}
+
+    @property
+    def loader(self) -> ObjectGraphLoader:
+        """The graph-level objects, made when a saved function is first needed."""
+        if self._loader is None:
+            self._loader = ObjectGraphLoader(self.artifact, self._cell)
+        return self._loader
+
+    def model(self, root: KerasNode) -> keras.Model:
+        """The live model of the root object."""
+        model = self._by_config(root)
+        if model is None:
+            model = self._by_functions(root)
+        return model
+
+    # Built from config
+
+    def _by_config(self, root: KerasNode) -> keras.Model | None:
+        config = self._config_of(root)
+        if config is None:
+            return None
+        try:
+            missing = unbuildable_layers(config, custom_objects=self.custom_objects)
+            factories = self._factories(missing)
+            with deferred_initializers() as deferred:
+                model = build_model(
+                    config, custom_objects=self.custom_objects, factories=factories,
+                    report=self.report.converted,
+                )  # fmt: skip
+                self._assign_model(root, model)
+                deferred.finish()
+        except UnsupportedError as error:
+            self.report.converted.append(f"{root.path}: not built from its config: {error}")
+            return None
+        return model
+
+    def _config_of(self, root: KerasNode) -> dict[str, Any] | None:
+        if root.config is None or root.class_name not in (*CONFIG_MODELS, *self.custom_objects):
+            return None
+        if "layers" not in root.config and root.class_name in CONFIG_MODELS:
+            return None
+        return {"class_name": root.class_name, "config": dict(root.config)}
+
+    def _factories(self, missing: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
+        """For each layer that no class can be found for, what makes it from saved functions."""
+        factories: dict[str, Callable[..., Any]] = {}
+        for name in missing:
+            node_id = self.objects.by_name.get(name)
+            if node_id is None or not self._saved_call(self.objects.nodes[node_id]).exists:
+                raise UnsupportedError(
+                    f"layer {name!r} ({missing[name]}) has no saved functions; "
+                    f"pass custom_objects={{{missing[name]!r}: {missing[name]}}}"
+                )
+            factories[name] = self._factory(self.objects.nodes[node_id])
+        return factories
+
+    def _factory(self, node: KerasNode) -> Callable[..., Any]:
+        return lambda config: self._graph_object(node, GraphLayer)
+
+    def _assign_model(self, root: KerasNode, model: keras.Model) -> None:
+        self.layers[root.node] = model
+        self.report.add_object(root.path, root.class_name, "built-in class")
+        for node in self.objects.layers(root.node):
+            layer = _find(model, node)
+            if layer is None:
+                self.report.lost.append(f"{node.path}: no layer {node.name!r} in the model")
+                continue
+            self._assign_object(node, layer)
+
+    def _assign_object(self, node: KerasNode, layer: keras.layers.Layer) -> None:
+        """Weights of a built layer, sublayers of nested models one by one."""
+        if node.node in self.layers:
+            return
+        if isinstance(layer, GraphLayer):
+            self.layers[node.node] = layer
+            self.report.add_object(node.path, node.class_name, "saved functions")
+            return
+        if isinstance(layer, keras.Model) and node.is_model and any(
+            self.objects.layers(node.node)
+        ):  # fmt: skip
+            self._assign_model(node, layer)
+            return
+        self.layers[node.node] = layer
+        rung = "custom class" if node.class_name in self.custom_objects else "built-in class"
+        self.report.add_object(node.path, node.class_name, rung)
+        if getattr(layer, "host", False) or restore_vocabularies(self.objects, node, layer):
+            return
+        self.assigner.assign_layer(node.node, layer, node.path)
+
+    # Running saved functions
+
+    def _saved_call(self, node: KerasNode) -> SavedCall:
+        loaded = self.loader.object(node.node)
+        functions = dict(loaded.__dict__) if isinstance(loaded, LoadedObject) else {}
+        api = functions.get("keras_api")
+        if isinstance(api, LoadedObject):
+            functions = {**api.__dict__, **functions}
+        return SavedCall(node.name, functions)
+
+    def _by_functions(self, root: KerasNode) -> keras.Model:
+        call = self._saved_call(root)
+        if not call.exists:
+            return signature_model(self.artifact, root.name, self.report)
+        base = GraphModel if root.is_model else GraphLayer
+        model = self._graph_object(root, base)
+        self.report.add_object(root.path, root.class_name, "saved functions")
+        return model
+
+    def _graph_object(self, node: KerasNode, base: type) -> Any:
+        """A layer or model that runs its saved functions and owns its variables."""
+        made = graph_class(base, node.class_name)(name=_valid_name(node.name))
+        made.saved_call = self._saved_call(node)
+        made.saved_config = node.config
+        self.layers[node.node] = made
+        self._add_sublayers(node, made)
+        self._add_variables(node, made)
+        made.trainable = bool(node.metadata.get("trainable", True))
+        made.built = True
+        return made
+
+    def _add_sublayers(self, node: KerasNode, made: Any) -> None:
+        for name, child in self.objects.attributes(node.node).items():
+            value = self._attribute(child)
+            if value is not None:
+                _set_attribute(made, name, value)
+
+    def _attribute(self, node_id: int) -> Any:
+        """A sublayer, or a list or dictionary of them, as a live attribute; None for the rest."""
+        node = self.objects.nodes.get(node_id)
+        if node is not None and node.is_layer:
+            return self.layers.get(node_id) or self._sublayer(node)
+        if node is None and self.objects.is_list(node_id):
+            items = [self._attribute(item) for item in self.objects.items(node_id)]
+            return [item for item in items if item is not None] or None
+        return None
+
+    def _sublayer(self, node: KerasNode) -> Any:
+        built = self._built_sublayer(node)
+        if built is not None:
+            return built
+        if not self._saved_call(node).exists and not self.objects.weights(node.node):
+            return None
+        self.report.add_object(node.path, node.class_name, "saved functions")
+        return self._graph_object(node, GraphModel if node.is_model else GraphLayer)
+
+    def _built_sublayer(self, node: KerasNode) -> Any:
+        """A sublayer by config, built for the input shape that was saved with it."""
+        if node.config is None:
+            return None
+        config = {"class_name": node.class_name, "config": dict(node.config)}
+        try:
+            with deferred_initializers() as deferred:
+                if self._config_of(node) is not None and node.is_model:
+                    return self._by_config(node)
+                layer = build_layer(config, custom_objects=self.custom_objects)
+                shape = node.metadata.get("build_input_shape")
+                if shape is not None and not layer.built:
+                    layer.build(_shape(shape))
+                if len(layer.weights) != len(self.objects.weights(node.node)):
+                    return None
+                self._assign_object(node, layer)
+                deferred.finish()
+        except (HozonError, ValueError, TypeError):
+            return None
+        return layer
+
+    def _add_variables(self, node: KerasNode, made: Any) -> None:
+        """Keras variables for the saved ones that no sublayer has taken."""
+        weights = self.objects.weights(node.node)
+        for node_id in weights:
+            if node_id not in self.assigner.variables:
+                self._new_variable(node_id, made, node.path)
+
+    def _new_variable(self, node_id: int, owner: Any, path: str) -> None:
+        saved = self.objects.variable(node_id)
+        stored = self.artifact.variable_value(node_id, saved)
+        if saved is None or stored is None:
+            return
+        with deferred_initializers():
+            variable = owner.add_weight(
+                shape=stored.shape, dtype=stored.dtype.name, initializer="zeros",
+                trainable=saved.trainable, name=_last(saved.name), autocast=False,
+            )  # fmt: skip
+        self.assigner.assign(node_id, variable, path)
+
+    def _cell(self, node_id: int, variable: GraphVariable) -> Any:
+        """What graph functions use for a variable node: the Keras variable once there is one."""
+        return LateCell(self, node_id, variable)
+
+
+class LateCell:
+    """A variable node of the graph, bound to its Keras variable when first used."""
+
+    trainable = True
+
+    def __init__(self, revival: Revival, node_id: int, variable: GraphVariable) -> None:
+        self._revival = revival
+        self._node_id = node_id
+        self._variable = variable
+        self.name = variable.name
+        self.shape = variable.shape
+        self.dtype = variable.dtype
+
+    @property
+    def _target(self) -> Any:
+        live = self._revival.assigner.variables.get(self._node_id)
+        return self._variable if live is None else KerasCell(live, self.dtype)
+
+    @property
+    def initialized(self) -> bool:
+        """Whether there is a value to read."""
+        return bool(getattr(self._target, "initialized", True))
+
+    def read(self) -> Any:
+        """The current value."""
+        return self._target.read()
+
+    def peek(self) -> Any:
+        """The current value if a Keras variable holds it, so that it may be traced."""
+        target = self._target
+        return target.read() if isinstance(target, KerasCell) else None
+
+    def assign(self, value: Any) -> None:
+        """Replace the value."""
+        self._target.assign(value)
+
+
+def revive(artifact: SavedModel, custom_objects: Mapping[str, Any] | None) -> keras.Model:
+    """The live model of a SavedModel, with its load report."""
+    require_jax("running a SavedModel")
+    if artifact.meta_graph.object_graph is None or not artifact.keras_metadata:
+        report = LoadReport()
+        model = signature_model(artifact, artifact.path.name, report)
+        model.load_report = report
+        return model
+    revival = Revival(artifact, custom_objects)
+    root = revival.objects.root
+    if root is None:
+        model = signature_model(artifact, artifact.path.name, revival.report)
+    else:
+        model = revival.model(root)
+    model.load_report = revival.report
+    model._hozon_revival = revival
+    return model
+
+
+def _find(model: keras.Model, node: KerasNode) -> keras.layers.Layer | None:
+    return next((layer for layer in model.layers if layer.name == node.name), None)
+
+
+def _set_attribute(target: Any, name: str, value: Any) -> None:
+    """Set an attribute under its saved name, unless Keras uses that name itself."""
+    if not name.isidentifier() or hasattr(type(target), name):
+        name = f"saved_{name}"
+    if name.isidentifier():
+        setattr(target, name, value)
+
+
+def _valid_name(name: str) -> str | None:
+    return name.replace("/", "_") or None
+
+
+def _last(name: str) -> str:
+    return name.split(":")[0].rsplit("/", 1)[-1] or "variable"
+
+
+def _shape(value: Any) -> Any:
+    """A saved input shape: a list of sizes, or a structure of such lists."""
+    if isinstance(value, dict):
+        return {key: _shape(item) for key, item in value.items()}
+    if isinstance(value, list) and any(isinstance(item, (list, dict)) for item in value):
+        return [_shape(item) for item in value]
+    return tuple(value)
