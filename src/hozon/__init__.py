@@ -19,6 +19,7 @@ from hozon.errors import (
 
 if TYPE_CHECKING:
     from hozon import saved_model as saved_model
+    from hozon.api import load_model as load_model
     from hozon.inspection import inspect as inspect
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 #: Where each lazy public name lives; a module stands for itself.
 _LAZY = {
     "inspect": "hozon.inspection",
+    "load_model": "hozon.api",
     "saved_model": "hozon.saved_model",
 }
 
@@ -37,6 +39,7 @@ __all__ = [
     "UnsafeError",
     "UnsupportedError",
     "inspect",
+    "load_model",
     "saved_model",
 ]
 

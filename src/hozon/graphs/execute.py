@@ -27,12 +27,17 @@ from hozon.graphs.interpreter import (
 from hozon.graphs.ir import Ref
 from hozon.graphs.kernels.compile import compiler_options
 from hozon.graphs.library import Bound, FunctionKey, Library
-from hozon.graphs.values import Cell, Value, is_static
+from hozon.graphs.values import Cell, Value, as_numpy, is_static
 
 #: Small integer results that are known while tracing stay known to later programs.
 STATIC_RESULT_SIZE = 4096
 #: Steps whose value does not depend on the call.
 FREE_OPS = frozenset({"Const"})
+#: Steps that only pass a value on; what is on the host stays there.
+PASSING_OPS = frozenset({"Identity"})
+#: In a loop on the host, inputs of more forms than this are not worth compiling for: a list or
+#: sequence that grows has another form at every trip.
+MAX_FORMS = 3
 
 
 def call(library: Library, function: FunctionKey, arguments: Sequence[Value]) -> tuple[Value, ...]:
@@ -137,7 +142,9 @@ class Plan:
     def __init__(self, bound: Bound, host: frozenset[int], static: frozenset[Ref]) -> None:
         self.bound = bound
         self.static = static
-        self.kinds = [self._kind(i, host) for i in range(len(bound.steps))]
+        self.kinds: list[str] = []
+        for index in range(len(bound.steps)):
+            self.kinds.append(self._kind(index, host))
         levels = self._levels()
         self.segments = [
             [i for i, level in enumerate(levels) if level == wanted]
@@ -154,6 +161,9 @@ class Plan:
             return "given"
         if step.node.op in FREE_OPS and not step.node.inputs and not step.cells:
             return "free"
+        if step.node.op in PASSING_OPS and step.node.inputs:
+            passed = {self.kinds[ref.node] for ref in step.node.inputs}
+            return "host" if passed <= {"host", "given"} else "device"
         return "host" if step.host or index in host else "device"
 
     def _levels(self) -> list[int | None]:
@@ -214,6 +224,7 @@ class Program:
         self.outputs = [ref for ref in wanted if ref.node in inside]
         self.cells = list({id(c): c for i in nodes for c in bound.steps[i].cells}.values())
         self._compiled: dict[Hashable, Callable[..., Any]] = {}
+        self._forms: set[Hashable] = set()
 
     def run(self, context: Context, values: dict[Ref, Value], known: set[Ref]) -> None:
         """Run the program: read inputs from `values`, add outputs to it, assign updates."""
@@ -225,6 +236,9 @@ class Program:
                 fixed[ref] = fix(value)
             else:
                 dynamic[ref] = value
+        if context.looping and self._is_rare(fixed, dynamic):
+            self._interpret(context, values)
+            return
         cells = self._cells([f.value for f in fixed.values()])
         program = self._program(context, fixed, list(dynamic), cells)
         results, updates = program(list(dynamic.values()), [context.peek(c) for c in cells])
@@ -235,6 +249,24 @@ class Program:
             values[ref] = value
         for index, value in updates.items():
             context.assign(cells[index], value)
+
+    def _is_rare(self, fixed: dict[Ref, Fixed], dynamic: dict[Ref, Value]) -> bool:
+        """Whether inputs of this form come only after `MAX_FORMS` others."""
+        form = (tuple(fixed.items()), tuple((ref, _form(value)) for ref, value in dynamic.items()))
+        if len(self._forms) < MAX_FORMS:
+            self._forms.add(form)
+        return form not in self._forms
+
+    def _interpret(self, context: Context, values: dict[Ref, Value]) -> None:
+        """Run the steps one by one, in NumPy where they can."""
+        child = context.child()
+        child.numpy = True
+        for index in self.nodes:
+            inputs = [jax.tree.map(as_numpy, values[ref])
+                      for ref in self.plan.bound.steps[index].node.inputs]  # fmt: skip
+            Plan._store(values, index, run_step(child, self.plan.bound, index, inputs))
+        for cell, value in child.updates.values():
+            context.assign(cell, value)
 
     def _cells(self, fixed: Sequence[Value]) -> list[Cell]:
         """Variables that the program may touch, given its inputs; strings stay outside."""
@@ -275,6 +307,12 @@ class Program:
             return [_result(values[ref]) for ref in self.outputs], updates
 
         return compute
+
+
+def _form(value: Value) -> Hashable:
+    """What a program is compiled for: the structure, shapes and types of an input."""
+    leaves, tree = jax.tree.flatten(value)
+    return tree, tuple((leaf.shape, leaf.dtype.str) for leaf in leaves)
 
 
 def _is_array(value: Value) -> bool:

@@ -40,6 +40,8 @@ class Context:
 
     Assignments are kept in `updates` until the outermost call commits them, so a call is pure
     and can be traced. `host` is true while values are concrete and NumPy may be used freely.
+    `looping` is true inside of a loop that runs on the host, `numpy` where variables are wanted as
+    NumPy arrays.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class Context:
         self.updates: dict[int, tuple[Cell, Value]] = {}
         self._given: dict[int, Value] = {}
         self._largest: dict[int, tuple[Value, int]] = {}
+        self.looping: bool = parent is not None and parent.looping
+        self.numpy: bool = parent is not None and parent.numpy
         self._caller = caller
         self._parent = parent
 
@@ -60,6 +64,11 @@ class Context:
     def child(self) -> Context:
         """A context for a branch or loop body: it sees this state and keeps its own updates."""
         return Context(self.library, self._caller, self.host, self)
+
+    @property
+    def speculative(self) -> bool:
+        """Whether this traces a branch or loop body that a run may never enter."""
+        return self._parent is not None and not self.host
 
     def give(self, cell: Cell, value: Value) -> None:
         """State the value of a cell as seen from here, without it being an update."""
@@ -80,10 +89,12 @@ class Context:
     def read(self, cell: Cell) -> Value:
         """The value of a variable as this call sees it."""
         if id(cell) in self.updates:
-            return self.updates[id(cell)][1]
-        if id(cell) in self._given:
-            return self._given[id(cell)]
-        return self._parent.read(cell) if self._parent is not None else cell.read()
+            value = self.updates[id(cell)][1]
+        elif id(cell) in self._given:
+            value = self._given[id(cell)]
+        else:
+            value = self._parent.read(cell) if self._parent is not None else cell.read()
+        return as_numpy(value) if self.numpy else value
 
     def peek(self, cell: Cell) -> Value | None:
         """The value of a variable as this call sees it, None before it has one."""

@@ -76,8 +76,10 @@ class ItemList:
     def stacked(self, shape: PartialShape = None) -> StackedList:
         """The same list as one array; `NotStatic` when its elements differ in shape."""
         full = self.element_shape(shape)
-        items = self.items(full) if full is not None else self.elements
-        if full is None or any(not hasattr(e, "dtype") or e.shape != full for e in items):
+        if full is None:
+            raise NotStatic(None, "which element of a list of unknown shape is used")
+        items = self.items(full)
+        if any(not hasattr(e, "dtype") or tuple(e.shape) != full for e in items):
             raise NotStatic(None, "which element of a list of different shapes is used")
         if not items or all(e is None for e in self.elements):
             return StackedList(np.zeros((self.length, *full), self.dtype), None, self.shape)
@@ -261,3 +263,24 @@ def known_shape(shape: PartialShape) -> tuple[int, ...] | None:
         return None
     known = tuple(size for size in shape if size is not None)
     return known if len(known) == len(shape) else None
+
+
+def add_lists(first: TensorList, second: TensorList) -> TensorList:
+    """The sums of the elements of two lists; what was never set counts as zero."""
+    if isinstance(first, StackedList) and isinstance(second, StackedList):
+        return replace(first, array=first.array + second.array)
+    pairs = zip(all_elements(first), all_elements(second), strict=True)
+    sums = tuple(a if b is None else b if a is None else a + b for a, b in pairs)
+    return ItemList(sums, first.dtype, merge_shapes(first.shape, second.shape))
+
+
+def all_elements(items: TensorList) -> tuple[Value | None, ...]:
+    """The elements one by one, None where none was set."""
+    return items.elements if isinstance(items, ItemList) else items.items()
+
+
+def zeros_list(items: TensorList) -> TensorList:
+    """A list of the same length whose elements are not set."""
+    if isinstance(items, StackedList):
+        return replace(items, array=ns(items.array).zeros_like(items.array))
+    return replace(items, elements=(None,) * items.length)

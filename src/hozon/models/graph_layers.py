@@ -14,7 +14,7 @@ import keras
 
 from hozon.errors import MismatchError, UnsupportedError
 from hozon.restored.functions import ConcreteFunction, Function
-from hozon.restored.structures import flatten
+from hozon.restored.structures import flatten, pack
 
 WITH_LOSSES = ("call_and_return_all_conditional_losses", "call_and_return_conditional_losses")
 
@@ -63,6 +63,7 @@ class SavedCall:
         training: bool,
     ) -> Any:  # fmt: skip
         assert function is not None
+        args = _structured(function, args)
         failure: MismatchError | None = None
         for extra in self._variants(function, training):
             try:
@@ -77,6 +78,18 @@ class SavedCall:
         if "training" not in _arguments(function):
             return [{}]
         return [{"training": training}, {}, {"training": None}]
+
+
+def _structured(function: Function, args: Sequence[Any]) -> Sequence[Any]:
+    """A flat list given for a call that was traced with a dictionary, in that dictionary's form."""
+    traces = function.concrete_functions
+    expected = traces[0].arguments[0] if traces else ()
+    if not args or not expected or not isinstance(expected[0], Mapping):
+        return args
+    leaves = list(flatten(expected[0]))
+    if isinstance(args[0], (list, tuple)) and len(args[0]) == len(leaves):
+        return [pack(expected[0], iter(args[0])), *args[1:]]
+    return args
 
 
 def _arguments(function: Function) -> tuple[str, ...]:

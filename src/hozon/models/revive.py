@@ -25,9 +25,12 @@ from hozon.models.graph_layers import GraphLayer, GraphModel, SavedCall, graph_c
 from hozon.models.objects import KerasNode, KerasObjects
 from hozon.models.report import LoadReport
 from hozon.models.signature_model import signature_model
+from hozon.models.strings import with_strings
 from hozon.models.tables import restore_vocabularies
+from hozon.models.training import restore_training
 from hozon.models.weights import Assigner
 from hozon.restored.loader import LoadedObject, ObjectGraphLoader
+from hozon.tensors.dtypes import STRING
 
 CONFIG_MODELS = ("Sequential", "Functional", "Model")
 
@@ -272,23 +275,33 @@ class LateCell:
         self._target.assign(value)
 
 
-def revive(artifact: SavedModel, custom_objects: Mapping[str, Any] | None) -> keras.Model:
+def revive(
+    artifact: SavedModel, custom_objects: Mapping[str, Any] | None, *, compiled: bool = True
+) -> keras.Model:
     """The live model of a SavedModel, with its load report."""
     require_jax("running a SavedModel")
-    if artifact.meta_graph.object_graph is None or not artifact.keras_metadata:
+    if artifact.meta_graph.object_graph is None or 0 not in artifact.keras_metadata:
         report = LoadReport()
         model = signature_model(artifact, artifact.path.name, report)
         model.load_report = report
-        return model
+        return with_strings(model) if takes_strings(artifact) else model
     revival = Revival(artifact, custom_objects)
     root = revival.objects.root
     if root is None:
         model = signature_model(artifact, artifact.path.name, revival.report)
     else:
         model = revival.model(root)
+        if compiled:
+            restore_training(model, revival.objects, revival.assigner, revival.custom_objects)
     model.load_report = revival.report
-    model._hozon_revival = revival
-    return model
+    return with_strings(model) if takes_strings(artifact) else model
+
+
+def takes_strings(artifact: SavedModel) -> bool:
+    """Whether any input of a signature is a string."""
+    signatures = artifact.meta_graph.signatures.values()
+    return any(int(info.dtype) == STRING.number
+               for signature in signatures for info in signature.inputs.values())  # fmt: skip
 
 
 def _find(model: keras.Model, node: KerasNode) -> keras.layers.Layer | None:

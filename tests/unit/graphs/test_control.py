@@ -175,6 +175,30 @@ CASES = {
                 array = array.write(i, x[:, :i])
             return array.read(1), array.read(2)
         """, (X,), gradient=True),
+    "gradient_of_while": Case("""
+        def f(x):
+            y = tf.while_loop(lambda i, y: i < 4, lambda i, y: (i + 1, tf.sin(y) * x), (0, x))[1]
+            return y, tf.gradients(y, x)[0]
+        """, (X,)),
+    "gradient_of_while_on_data": Case("""
+        def f(x, n):
+            y = tf.while_loop(lambda i, y: i < n, lambda i, y: (i + 1, tf.sin(y) * x), (0, x))[1]
+            return y, tf.gradients(y, x)[0]
+        """, (X, np.int32(3)), host=True),
+    "gradient_of_cond": Case("""
+        def f(p, x):
+            y = tf.cond(p, lambda: tf.sin(x) * x, lambda: x)
+            return y, tf.gradients(y, x)[0]
+        """, (np.bool_(True), X), host=True),
+    "gradient_of_map_fn": Case("""
+        def f(x):
+            y = tf.map_fn(lambda r: tf.sin(r) * tf.reduce_sum(r), x)
+            return y, tf.gradients(y, x)[0]
+        """, (X,)),
+    "string_branch": Case("""
+        def f(p, s):
+            return tf.cond(p, lambda: tf.strings.join([s, s]), lambda: s)
+        """, (np.bool_(True), np.array(["a"])), host=True),
     "random_in_loop": Case("""
         def f(x):
             return tf.while_loop(lambda i, y: i < 3,

@@ -117,6 +117,24 @@ CASES = {
                 return i + 1, tf.cond(tf.equal(i % 2, 0), loop, lambda: y - x)
             return tf.while_loop(lambda i, y: i < 5, body, (0, x))[1]
         """, X),
+    "gradient_of_while": _v1("""
+        def f(x):
+            y = tf.while_loop(lambda i, y: i < 4, lambda i, y: (i + 1, tf.sin(y) * x), (0, x))[1]
+            return y, tf.gradients(y, x)
+        """, X),
+    "gradient_of_while_on_data": _v1("""
+        def f(x, n):
+            y = tf.while_loop(lambda i, y: i < n, lambda i, y: (i + 1, tf.sin(y) * x), (0, x))[1]
+            return y, tf.gradients(y, x)
+        """, X, np.int32(3), host=True),
+    "gradient_of_nested_while": _v1("""
+        def f(x):
+            def outer(i, y):
+                z = tf.while_loop(lambda j, z: j < i, lambda j, z: (j + 1, tf.sin(z * x)), (0, y))[1]
+                return i + 1, z * 1.5
+            y = tf.while_loop(lambda i, y: i < 3, outer, (0, x))[1]
+            return y, tf.gradients(y, x)
+        """, X, host=True),
     "strings": _v1("""
         def f(s, n):
             return tf.while_loop(lambda i, t: i < n,

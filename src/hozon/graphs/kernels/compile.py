@@ -20,21 +20,20 @@ def compiler_options() -> CompilerOptions:
 
 
 def jit(function: Callable[..., Any], **keywords: Any) -> Callable[..., Any]:
-    """`jax.jit` with `compiler_options` where they apply: in calls from outside any trace.
+    """`jax.jit` with `compiler_options` wherever JAX allows them.
 
-    JAX rejects compiler options on a function that is called while another is being traced (by
-    `jax.jit`, `jax.grad`, `jax.lax.scan`, ...); such calls get the same function without them.
+    JAX rejects compiler options on a function that is traced as part of another program. A call
+    with a tracer among its arguments therefore goes without them; any other call is computed at
+    once, even while something else is being traced.
     """
-    inner = jax.jit(function, **keywords)
-    outer = jax.jit(function, compiler_options=compiler_options(), **keywords)
+    traced = jax.jit(function, **keywords)
+    compiled = jax.jit(function, compiler_options=compiler_options(), **keywords)
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        return (outer if _is_outermost(args, kwargs) else inner)(*args, **kwargs)
+        leaves = jax.tree.leaves((args, kwargs))
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+            return traced(*args, **kwargs)
+        with jax.ensure_compile_time_eval():
+            return compiled(*args, **kwargs)
 
     return call
-
-
-def _is_outermost(*arguments: Any) -> bool:
-    if not jax.core.trace_ctx.is_top_level():
-        return False
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hozon.errors import MismatchError
+from hozon.graphs.ops.gather import gather
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, is_static, ns, static, static_int, static_ints
 
@@ -224,10 +225,8 @@ def reverse_sequence(node: NodeView) -> Kernel:
         steps = np.arange(x.shape[seq_dim])
         last = lengths[:, None]
         order = lib.where(steps < last, last - 1 - steps, steps)  # (batch, steps)
-        if batch_dim > seq_dim:
-            order = order.T
-        shape = [n if i in (seq_dim, batch_dim) else 1 for i, n in enumerate(x.shape)]
-        return lib.take_along_axis(x, order.reshape(shape), axis=seq_dim)
+        moved = lib.moveaxis(x, (batch_dim, seq_dim), (0, 1))
+        return lib.moveaxis(gather(moved, order, 1, 1), (0, 1), (batch_dim, seq_dim))
 
     return kernel
 

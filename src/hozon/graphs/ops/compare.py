@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from hozon.errors import MismatchError
@@ -34,7 +36,7 @@ def _equality(node: NodeView, name: str, otherwise: bool) -> Kernel:
     def compare(x: Value, y: Value) -> Value:
         if not strict and not broadcastable(x.shape, y.shape):
             return np.asarray(otherwise)
-        return np.asarray(np_equal(x, y, name)) if is_object(x) else getattr(ns(x, y), name)(x, y)
+        return _strings(x, y, name) if is_object(x) else getattr(ns(x, y), name)(x, y)
 
     return compare
 
@@ -44,10 +46,9 @@ def is_object(x: Value) -> bool:
     return is_static(x) and np.asarray(x).dtype == object
 
 
-def np_equal(x: Value, y: Value, name: str) -> Value:
-    return getattr(np, name)(x, y).astype(bool) if np.ndim(x) or np.ndim(y) else (
-        (x.item() == y.item()) == (name == "equal")
-    )  # fmt: skip
+def _strings(x: Value, y: Value, name: str) -> Value:
+    """The comparison of string tensors; NumPy gives plain objects for scalars."""
+    return np.asarray(getattr(np, name)(x, y), bool)
 
 
 def broadcastable(x: tuple[int, ...], y: tuple[int, ...]) -> bool:
@@ -84,13 +85,13 @@ def select(condition: Value, x: Value, y: Value) -> Value:
 COMPARE.kernels({"SelectV2": shared("where")})
 
 
-@COMPARE.op("Assert", host=False)
+@COMPARE.op("Assert", host=False, context=True)
 def assert_true(node: NodeView) -> Kernel:
-    """A check: it can fail only where its condition is known, so not in a compiled program."""
+    """A check: it fails only where its condition is known and the graph is sure to ask for it."""
     node.attr("T")
 
-    def check(condition: Value, *data: Value) -> tuple[()]:
-        if is_static(condition) and not np.all(condition):
+    def check(context: Any, condition: Value, *data: Value) -> tuple[()]:
+        if is_static(condition) and not np.all(condition) and not context.speculative:
             told = " ".join(_shown(item) for item in data)
             raise MismatchError(f"the assertion of node {node.name!r} failed: {told}")
         return ()

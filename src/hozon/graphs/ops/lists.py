@@ -19,6 +19,7 @@ from hozon.graphs.tensorlist import (
     PartialShape,
     StackedList,
     TensorList,
+    all_elements,
     empty_list,
     known_shape,
     list_of,
@@ -101,12 +102,7 @@ def resize(items: TensorList, length: Value) -> TensorList:
 @LISTS.kernel("TensorListConcatLists")
 def concat_lists(first: TensorList, second: TensorList) -> TensorList:
     shape = merge_shapes(first.shape, second.shape)
-    return ItemList((*elements(first), *elements(second)), first.dtype, shape)
-
-
-def elements(items: TensorList) -> tuple[Value | None, ...]:
-    """The elements one by one, None where none was set."""
-    return items.elements if isinstance(items, ItemList) else items.items()
+    return ItemList((*all_elements(first), *all_elements(second)), first.dtype, shape)
 
 
 @LISTS.op("TensorListPushBackBatch")
@@ -174,7 +170,7 @@ def concat_list(
     rest = _rest(items, shape)
     parts = [
         np.zeros((leading[i] if i < len(leading) else 0, *rest), items.dtype) if e is None else e
-        for i, e in enumerate(elements(items))
+        for i, e in enumerate(all_elements(items))
     ]
     lengths = np.array([part.shape[0] for part in parts], np.int64)
     empty = np.zeros((0, *rest), items.dtype)
@@ -183,7 +179,7 @@ def concat_list(
 
 def _rest(items: TensorList, shape: PartialShape) -> tuple[int, ...]:
     """The sizes of the elements after the first axis."""
-    for element in elements(items):
+    for element in all_elements(items):
         if element is not None:
             return tuple(element.shape[1:])
     known = known_shape((merge_shapes(items.shape, shape) or (None,))[1:])

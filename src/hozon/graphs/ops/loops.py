@@ -84,14 +84,19 @@ def python_loop(
     values: Sequence[Value],
 ) -> tuple[Value, ...]:
     """Run trip by trip; under tracing the condition must be known at every one."""
+    child = context.child()
+    child.looping = True
     values = list(values)
     while True:
-        more = test(context, values)
+        more = test(child, values)
         if is_traced(more):
             raise NotStatic(None, "whether a loop goes on")
         if not bool(more):
-            return tuple(values)
-        values = list(body(context, values))
+            break
+        values = list(body(child, values))
+    for cell, value in child.updates.values():
+        context.assign(cell, value)
+    return tuple(values)
 
 
 def _opaque(values: Sequence[Value]) -> frozenset[int]:
@@ -303,8 +308,8 @@ def _is_counted(value: Value) -> bool:
 
 def _is_same(new: Value, old: Value) -> bool:
     """Whether a variable that must stay the same does."""
-    first, second = jax.tree.flatten(new), jax.tree.flatten(old)
-    return first[1] == second[1] and all(map(same, first[0], second[0]))
+    first, second = jax.tree.leaves(new), jax.tree.leaves(old)
+    return len(first) == len(second) and all(map(same, first, second))
 
 
 def _forms(value: Value) -> Any:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hozon.graphs.table import Kernel, NodeView, OpTable
+from hozon.graphs.tensorlist import add_lists, is_list
 from hozon.graphs.values import Value, is_static, ns, static_int
 
 MATH = OpTable("math")
@@ -218,7 +219,7 @@ MATH.kernels({"Ceil": _rounding("ceil"), "Floor": _rounding("floor"),
 @MATH.op("AddN", "AccumulateNV2")
 def add_n(node: NodeView) -> Kernel:
     node.attr("N")
-    return lambda *values: reduce(shared("add"), values)
+    return lambda *values: reduce(add_lists if is_list(values[0]) else shared("add"), values)
 
 
 @MATH.op("LinSpace")

@@ -279,6 +279,39 @@ def variant_gradient(node: NodeView) -> Kernel:
     return kernel
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class CompositeVariant:
+    """What a variant made of a composite tensor holds: its component tensors."""
+
+    components: tuple[Value, ...]
+
+
+@RAGGED.op("CompositeTensorVariantFromComponents", host=True)
+def composite_to_variant(node: NodeView) -> Kernel:
+    """A composite tensor (ragged, sparse, ...) as one variant scalar."""
+    node.attr("metadata")
+
+    def kernel(*components: Value) -> Value:
+        encoded = np.empty((), object)
+        encoded[()] = CompositeVariant(components)
+        return encoded
+
+    return kernel
+
+
+@RAGGED.op("CompositeTensorVariantToComponents", host=True)
+def composite_from_variant(node: NodeView) -> Kernel:
+    node.attr("metadata")
+
+    def kernel(encoded: Value) -> tuple[Value, ...]:
+        held = encoded[()]
+        if not isinstance(held, CompositeVariant):
+            raise MismatchError(f"node {node.name!r} reads a variant that is no composite tensor")
+        return held.components
+
+    return kernel
+
+
 @RAGGED.op("RaggedFillEmptyRows", host=True)
 def ragged_fill_empty_rows(node: NodeView) -> Kernel:
     """Every row without values gets the default.

@@ -12,6 +12,7 @@ import numpy as np
 from hozon.errors import MismatchError
 from hozon.graphs.resources import fits
 from hozon.graphs.table import Kernel, NodeView, OpTable
+from hozon.graphs.tensorlist import is_list, zeros_list
 from hozon.graphs.values import Value, is_static, ns, static, static_int, static_ints
 
 SHAPE = OpTable("shape")
@@ -162,7 +163,7 @@ def _constant_tree(x: Any, number: int) -> Any:
 
 
 SHAPE.kernels({
-    "ZerosLike": lambda x: _constant_like(x, 0),
+    "ZerosLike": lambda x: zeros_list(x) if is_list(x) else _constant_like(x, 0),
     "OnesLike": lambda x: _constant_like(x, 1),
 })  # fmt: skip
 

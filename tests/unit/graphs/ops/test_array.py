@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hozon.graphs.ir import Node
+from hozon.graphs.ops import OPS
+from hozon.graphs.table import NodeView
 from tests.unit.graphs.ops.harness import Case, answers, check, ids
 
 RNG = np.random.default_rng(2)
@@ -209,9 +212,6 @@ def test_array(name: str, told: Any) -> None:
 @pytest.mark.parametrize("op", ["SpaceToDepth", "DepthToSpace"])
 def test_channels_first(op: str) -> None:
     """TensorFlow's CPU kernels know NHWC only; NCHW is the same with the axes in another order."""
-    from hozon.graphs.ir import Node
-    from hozon.graphs.ops import OPS
-    from hozon.graphs.table import NodeView
 
     def kernel(layout: bytes) -> Any:
         node = Node("n", op, (), (), {"T": 1, "block_size": 2, "data_format": layout})

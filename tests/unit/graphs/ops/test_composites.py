@@ -75,6 +75,14 @@ FUNCTIONS: dict[str, tuple[list[Any], str]] = {
         ),
     ),
     "traced_position": ([CUBE, np.int32(2)], "[x[:, i], x[:, :i], x[:, i - 1:i + 1]]"),
+    "variant_round_trip": (
+        [HOLES],
+        (
+            "(lambda c: c.composite_tensor_from_variant(c.composite_tensor_to_variants(r(x)),"
+            " r(x)._type_spec).to_tensor())(__import__("
+            "'tensorflow.python.ops.composite_tensor_ops', fromlist=['ops']))"
+        ),
+    ),
     "edits": (
         [TEXT],
         (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -104,6 +105,22 @@ def scattered() -> Iterator[Case]:
     yield Case("TensorScatterUpdate", [x, i4([4]), normal(1, 3)], fails=True)
 
 
+def narrow() -> Iterator[Case]:
+    """Types that NumPy itself does not know, or only half."""
+    for dtype in (ml_dtypes.bfloat16, np.float16, np.uint8, np.bool_, np.complex64):
+        x = (normal(4, 3) + 20).astype(dtype)
+        yield Case("GatherV2", [x, i4(3, 0), np.int32(0)], traced=[0, 1])
+        yield Case("TensorScatterUpdate", [x, i4([2], [0]), x[:2]])
+        yield Case("ConcatV2", [[x, x], np.int32(1)], traced=[0])
+        yield Case("Pad", [x, i4([1, 0], [0, 2])], traced=[0])
+        if dtype is not np.bool_:
+            yield Case("ScatterNd", [i4([2], [0], [2]), x[:3], i4(4, 3)], traced=[0, 1])
+        if dtype not in (np.bool_, np.complex64):
+            yield Case("TensorScatterMax", [x, i4([2], [0]), x[1:3]])
+            bounds = [i4(2, -1), i4(0, -9), i4(-1, -2)]
+            yield Case("StridedSlice", [x, *bounds], traced=[0])
+
+
 def searched() -> Iterator[Case]:
     yield Case("Where", [normal(3, 2) > 0], traced=())
     yield Case("Where", [i4([0, 2], [-1, 0])], traced=())
@@ -147,7 +164,7 @@ def set_operations() -> Iterator[Case]:
     yield Case("SetSize", [i8([0, 0], [0, 1], [1, 0]), i8(4, 4, 2), i8(3, 2)], traced=())
 
 
-CASES = [*gathered(), *scattered(), *searched(), *set_operations()]
+CASES = [*gathered(), *scattered(), *narrow(), *searched(), *set_operations()]
 
 
 @pytest.fixture(scope="module")

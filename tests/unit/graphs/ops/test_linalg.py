@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hozon.graphs.ops import OPS
 from tests.unit.graphs.ops.harness import Case, answers, check, ids, kernel, traced_once
 
 RNG = np.random.default_rng(4)
@@ -227,3 +228,9 @@ def test_ops_of_old_graphs() -> None:
     np.testing.assert_allclose(np.abs(together[1:]), np.abs(vectors), rtol=1e-4)
     exponential = vectors @ np.diag(np.exp(values)) @ vectors.T
     np.testing.assert_allclose(kernel("MatrixExponential")(x), exponential, rtol=1e-4)
+
+
+@pytest.mark.parametrize("op", sorted(op for op in OPS if f"Batch{op}" in OPS and op != "MatMul"))
+def test_batch_ops_of_tensorflow_1(op: str) -> None:
+    """``BatchX`` is what ``X`` was called for stacks of matrices."""
+    assert OPS[f"Batch{op}"].handler is OPS[op].handler or "FFT" in op

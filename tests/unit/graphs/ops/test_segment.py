@@ -79,10 +79,13 @@ def test_segment(name: str, told: Any) -> None:
     check(*told[name])
 
 
-@pytest.mark.parametrize(("kind", "empty"), [("Sum", 0), ("Prod", 1)])
-def test_numbered_segments_of_xla(kind: str, empty: float) -> None:
+LEAST = np.finfo("f4").min
+KINDS = [("Sum", 5, 0), ("Prod", 6, 1), ("Max", 3, LEAST), ("Min", 2, -LEAST)]
+
+
+@pytest.mark.parametrize(("kind", "first", "empty"), KINDS)
+def test_numbered_segments_of_xla(kind: str, first: float, empty: float) -> None:
     """SegmentSumV2 and its like have no CPU kernel in TensorFlow."""
     data, ids_ = np.array([2, 3, 4], "f4"), np.array([0, 0, 2], "i4")
     total = kernel(f"Segment{kind}V2")(data, ids_, np.array(4, "i4"))
-    first = {"Sum": 5, "Prod": 6}[kind]
     np.testing.assert_array_equal(total, np.array([first, empty, 4, empty], "f4"))

@@ -1,0 +1,63 @@
+"""The cases with Hozon. Prints seconds."""
+
+import sys
+import time
+
+START = time.perf_counter()
+
+from timing import batch, seconds  # noqa: E402
+
+
+def load_graph(folder):
+    import hozon.saved_model
+
+    return seconds(lambda: hozon.saved_model.load(f"{folder}/resnet50"))
+
+
+def load_keras(folder):
+    import hozon
+
+    return seconds(lambda: hozon.load_model(f"{folder}/resnet50"), repeat=3)
+
+
+def first_graph(folder):
+    import hozon.saved_model
+    import numpy as np
+
+    loaded = hozon.saved_model.load(f"{folder}/resnet50")
+    signature = loaded.signatures["serving_default"]
+    (name,) = signature.inputs
+    [np.asarray(y) for y in signature(**{name: batch("resnet50", 1)}).values()]
+    return time.perf_counter() - START
+
+
+def first_keras(folder):
+    import hozon
+
+    hozon.load_model(f"{folder}/resnet50").predict(batch("resnet50", 1), verbose=0)
+    return time.perf_counter() - START
+
+
+def read_bundle(folder, name):
+    from hozon.formats.bundle import open_bundle
+
+    def read():
+        bundle = open_bundle(f"{folder}/{name}")
+        for _, tensor in bundle.items():
+            tensor.read()
+
+    return seconds(read)
+
+
+def throughput(folder, model, size):
+    import hozon.saved_model
+    import jax
+
+    signature = hozon.saved_model.load(f"{folder}/{model}").signatures["serving_default"]
+    (name,) = signature.inputs
+    x = batch(model, int(size))
+    return seconds(lambda: jax.block_until_ready(signature(**{name: x})), repeat=10, warmup=3)
+
+
+if __name__ == "__main__":
+    print(globals()[sys.argv[1]](*sys.argv[2:]))

@@ -1,0 +1,62 @@
+"""The cases with TensorFlow and tf_keras. Prints seconds."""
+
+import sys
+import time
+
+START = time.perf_counter()
+
+from timing import batch, seconds  # noqa: E402
+
+
+def load_graph(folder):
+    import tensorflow as tf
+
+    return seconds(lambda: tf.saved_model.load(f"{folder}/resnet50"), repeat=3)
+
+
+def load_keras(folder):
+    import tf_keras
+
+    return seconds(lambda: tf_keras.models.load_model(f"{folder}/resnet50"), repeat=2)
+
+
+def first_graph(folder):
+    import tensorflow as tf
+
+    signature = tf.saved_model.load(f"{folder}/resnet50").signatures["serving_default"]
+    (name,) = signature.structured_input_signature[1]
+    [y.numpy() for y in signature(**{name: tf.constant(batch("resnet50", 1))}).values()]
+    return time.perf_counter() - START
+
+
+def first_keras(folder):
+    import tf_keras
+
+    model = tf_keras.models.load_model(f"{folder}/resnet50")
+    model.predict(batch("resnet50", 1), verbose=0)
+    return time.perf_counter() - START
+
+
+def read_bundle(folder, name):
+    import tensorflow as tf
+
+    def read():
+        reader = tf.train.load_checkpoint(f"{folder}/{name}")
+        for key in reader.get_variable_to_shape_map():
+            reader.get_tensor(key)
+
+    return seconds(read, repeat=3)
+
+
+def throughput(folder, model, size):
+    import tensorflow as tf
+
+    signature = tf.saved_model.load(f"{folder}/{model}").signatures["serving_default"]
+    (name,) = signature.structured_input_signature[1]
+    x = tf.constant(batch(model, int(size)))
+    return seconds(lambda: [y.numpy() for y in signature(**{name: x}).values()], repeat=10,
+                   warmup=3)
+
+
+if __name__ == "__main__":
+    print(globals()[sys.argv[1]](*sys.argv[2:]))
