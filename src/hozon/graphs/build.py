@@ -45,8 +45,13 @@ def parse_input(text: str) -> RawInput:
 class GraphNames:
     """The nodes of one graph or function body by name, with their outputs resolved."""
 
-    def __init__(self, where: str, nodes: Sequence[Node], inputs: Sequence[Sequence[str]],
-                 library: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        where: str,
+        nodes: Sequence[Node],
+        inputs: Sequence[Sequence[str]],
+        library: Mapping[str, Any],
+    ) -> None:
         self.where = where
         self.nodes = nodes
         self.inputs = inputs
@@ -134,8 +139,9 @@ def function_from_record(
                        *(i for i in node.inputs if i.startswith("^"))))  # fmt: skip
     names = GraphNames(where, arguments + bodies, inputs, library)
     nodes = names.connected()
-    results = [_required(names.resolve(record.ret[out.name], out.name)[0], where)
-               for out in record.outputs]
+    results = [
+        _required(names.resolve(record.ret[out.name], out.name)[0], where) for out in record.outputs
+    ]
     roots = [names.position[n] for n in record.control_ret.values() if n in names.position]
     if not record.control_ret:
         roots = [i for i, node in enumerate(nodes) if node.op.startswith(SIDE_EFFECTS)]
@@ -166,10 +172,13 @@ def function_from_graph(
     connected = names.connected()
     fed = {_required(names.resolve(t, arg)[0], arg): arg for arg, t in feeds.items()}
     argument_nodes = {arg: len(connected) + i for i, arg in enumerate(feeds)}
-    connected = [_replace_inputs(node, {ref: Ref(argument_nodes[arg], 0)
-                                        for ref, arg in fed.items()}) for node in connected]
-    connected += [Node(f"feed:{arg}", ARGUMENT_OP, (), (), {"index": i})
-                  for i, arg in enumerate(feeds)]
+    connected = [
+        _replace_inputs(node, {ref: Ref(argument_nodes[arg], 0) for ref, arg in fed.items()})
+        for node in connected
+    ]
+    connected += [
+        Node(f"feed:{arg}", ARGUMENT_OP, (), (), {"index": i}) for i, arg in enumerate(feeds)
+    ]
     results = []
     for key, tensor in fetches.items():
         ref = _required(names.resolve(tensor, key)[0], key)

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from hozon.errors import UnsupportedError
 from hozon.graphs.interpreter import (
     Context,
     NodeNotStatic,
@@ -68,8 +69,22 @@ def call_pure(
         context = Context(library, inline if traced else planned, host=not traced)
         for cell, value in given.values():
             context.give(cell, value)
-        outputs = context.call(function, arguments)
+        try:
+            outputs = context.call(function, arguments)
+        except NodeNotStatic as error:
+            raise _untraceable(bound, error) from error
     return outputs, list(context.updates.values())
+
+
+def _untraceable(bound: Bound, error: NodeNotStatic) -> UnsupportedError:
+    node = error.node
+    return UnsupportedError(
+        f"{bound.function.name!r} cannot be traced by JAX: {error.purpose} depends on data in "
+        f"node {node.name!r} ({node.op})",
+        feature=node.op, record=node.name,
+        instead="call it outside of jax.jit, jax.grad and jax.vmap, or close over the values "
+        "that must be known as NumPy arrays",
+    )  # fmt: skip
 
 
 def _peek(cell: Cell) -> Value:
@@ -189,7 +204,7 @@ class Plan:
             values[Ref(position, 0)] = argument
         for index, kind in enumerate(self.kinds):
             if kind == "free":
-                self._store(values, index, run_step(context, self.bound, index, []))
+                _store(values, index, run_step(context, self.bound, index, []))
         with np.errstate(all="ignore"):
             for nodes, program in zip(self.segments, self.programs, strict=True):
                 if program is not None:
@@ -197,13 +212,13 @@ class Plan:
                     continue
                 for index in nodes:
                     inputs = [values[ref] for ref in self.bound.steps[index].node.inputs]
-                    self._store(values, index, run_step(context, self.bound, index, inputs))
+                    _store(values, index, run_step(context, self.bound, index, inputs))
         return tuple(values[ref] for ref in self.bound.function.results)
 
-    @staticmethod
-    def _store(values: dict[Ref, Value], index: int, outputs: tuple[Value, ...]) -> None:
-        for number, value in enumerate(outputs):
-            values[Ref(index, number)] = value
+
+def _store(values: dict[Ref, Value], index: int, outputs: tuple[Value, ...]) -> None:
+    for number, value in enumerate(outputs):
+        values[Ref(index, number)] = value
 
 
 class Program:
@@ -264,7 +279,7 @@ class Program:
         for index in self.nodes:
             inputs = [jax.tree.map(as_numpy, values[ref])
                       for ref in self.plan.bound.steps[index].node.inputs]  # fmt: skip
-            Plan._store(values, index, run_step(child, self.plan.bound, index, inputs))
+            _store(values, index, run_step(child, self.plan.bound, index, inputs))
         for cell, value in child.updates.values():
             context.assign(cell, value)
 
@@ -297,11 +312,11 @@ class Program:
             values = {ref: item.value for ref, item in fixed.items()}
             values.update(zip(dynamic, inputs, strict=True))
             for index in self.free:
-                Plan._store(values, index, run_step(context, bound, index, []))
+                _store(values, index, run_step(context, bound, index, []))
             with np.errstate(all="ignore"):
                 for index in self.nodes:
                     inputs_ = [values[ref] for ref in bound.steps[index].node.inputs]
-                    Plan._store(values, index, run_step(context, bound, index, inputs_))
+                    _store(values, index, run_step(context, bound, index, inputs_))
             position = {id(cell): i for i, cell in enumerate(cells)}
             updates = {position[id(c)]: v for c, v in context.updates.values()}
             return [_result(values[ref]) for ref in self.outputs], updates
@@ -331,5 +346,3 @@ def _result(value: Value) -> Any:
         small = value.dtype.kind in "iub" and value.size <= STATIC_RESULT_SIZE
         return fix(value) if small or value.dtype == object else value
     return value if _is_array(value) else fix(value)
-
-

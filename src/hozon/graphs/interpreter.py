@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from hozon.errors import HozonError
+from hozon.graphs.ir import Node
 from hozon.graphs.library import Bound, FunctionKey, Library, Step
 from hozon.graphs.values import Cell, NotStatic, Value, as_numpy
 
@@ -25,13 +26,14 @@ NEEDS_VALUE = (
 
 
 class NodeNotStatic(NotStatic):
-    """`NotStatic`, with the step of the outermost function where it happened."""
+    """`NotStatic`, with the step of the outermost function and the node where it happened."""
 
-    def __init__(self, cause: Exception, step: int, inputs: Sequence[Value]) -> None:
+    def __init__(self, cause: Exception, step: int, inputs: Sequence[Value], node: Node) -> None:
         value = getattr(cause, "value", None)
         purpose = getattr(cause, "purpose", "a value that must be known in advance")
         super().__init__(value, purpose)
         self.step = step
+        self.node: Node = getattr(cause, "node", node)
         self.input = next((i for i, x in enumerate(inputs) if x is value), None)
 
 
@@ -143,7 +145,7 @@ def run_step(
     try:
         result = step.kernel(context, *inputs) if step.context else step.kernel(*inputs)
     except (NotStatic, *NEEDS_VALUE) as error:
-        raise NodeNotStatic(error, position, inputs) from error
+        raise NodeNotStatic(error, position, inputs, step.node) from error
     except HozonError:
         raise
     except Exception as error:

@@ -114,6 +114,7 @@ class Library:
         }
         self._functions: dict[str, Function] = {}
         self._bound: dict[Any, Bound] = {}
+        self._binding: set[Any] = set()
 
     def function(self, key: FunctionKey) -> Function:
         """The function of a name (or itself)."""
@@ -140,8 +141,15 @@ class Library:
         """
         identity = key if isinstance(key, str) else id(key)
         if identity not in self._bound:
-            self.require_ops(key)
-            self._bound[identity] = self._bind(self.function(key))
+            if identity in self._binding:
+                name = self.function(key).name
+                raise UnsupportedError(f"function {name!r} calls itself", record=name)
+            self._binding.add(identity)
+            try:
+                self.require_ops(key)
+                self._bound[identity] = self._bind(self.function(key))
+            finally:
+                self._binding.discard(identity)
         return self._bound[identity]
 
     def require_ops(self, key: FunctionKey) -> None:

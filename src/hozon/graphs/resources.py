@@ -43,7 +43,7 @@ class Variable:
         if hasattr(value, "read"):
             value = value.read()
         if not isinstance(value, jax.Array) and np.asarray(value).dtype != object:
-            with jax.enable_x64(True):
+            with jax.enable_x64(True), jax.ensure_compile_time_eval():
                 value = jnp.asarray(value)
         self._value = value
         return value
@@ -93,7 +93,7 @@ class Constant:
     def read(self) -> Value:
         """The constant as a JAX array."""
         if is_static(self._value):
-            with jax.enable_x64(True):
+            with jax.enable_x64(True), jax.ensure_compile_time_eval():
                 self._value = jnp.asarray(self._value)
         return self._value
 

@@ -79,7 +79,7 @@ class ItemList:
         if full is None:
             raise NotStatic(None, "which element of a list of unknown shape is used")
         items = self.items(full)
-        if any(not hasattr(e, "dtype") or tuple(e.shape) != full for e in items):
+        if any(is_list(e) or tuple(e.shape) != full for e in items):
             raise NotStatic(None, "which element of a list of different shapes is used")
         if not items or all(e is None for e in self.elements):
             return StackedList(np.zeros((self.length, *full), self.dtype), None, self.shape)
@@ -89,7 +89,7 @@ class ItemList:
         """The full shape of the elements as far as any, or `shape`, tells; else None."""
         for item in self.elements:
             if item is not None:
-                return tuple(item.shape) if hasattr(item, "dtype") else None
+                return None if is_list(item) else tuple(item.shape)
         return known_shape(merge_shapes(self.shape, shape))
 
     def _zeros(self, shape: PartialShape) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from hozon.errors import MismatchError
 
@@ -43,6 +43,15 @@ class LoadReport:
         """Note how an object came back."""
         self.objects.append(ObjectRung(path, class_name, rung, note))
 
+    def copy(self) -> LoadReport:
+        """A report with the same entries."""
+        return LoadReport(**{f.name: list(getattr(self, f.name)) for f in fields(self)})
+
+    def restore(self, earlier: LoadReport) -> None:
+        """Go back to what an earlier copy held."""
+        for field_ in fields(self):
+            setattr(self, field_.name, list(getattr(earlier, field_.name)))
+
     def rung(self, path: str) -> str:
         """The rung of the object at a path (``"root"``, ``"root.layer-0"`` ...)."""
         return next(o.rung for o in self.objects if o.path == path)
@@ -68,7 +77,7 @@ class LoadReport:
             *mismatched,
         ]
         if problems:
-            raise MismatchError("file and model do not match:\n  " + "\n  ".join(problems))
+            raise MismatchError("file and model do not match", mismatches=problems)
         return self
 
     def __str__(self) -> str:

@@ -67,8 +67,9 @@ class Revival:
 
     def _by_config(self, root: KerasNode) -> keras.Model | None:
         config = self._config_of(root)
-        if config is None:
+        if config is None or takes_strings(self.artifact):
             return None
+        before = self.report.copy(), dict(self.assigner.variables), dict(self.layers)
         try:
             missing = unbuildable_layers(config, custom_objects=self.custom_objects)
             factories = self._factories(missing)
@@ -78,11 +79,22 @@ class Revival:
                     report=self.report.converted,
                 )  # fmt: skip
                 self._assign_model(root, model)
+                self._require_all()
                 deferred.finish()
         except UnsupportedError as error:
+            report, variables, self.layers = before
+            self.report.restore(report)
+            self.assigner.variables = variables
             self.report.converted.append(f"{root.path}: not built from its config: {error}")
             return None
         return model
+
+    def _require_all(self) -> None:
+        """A model of which a variable found no place would be silently wrong."""
+        report = self.report
+        left = [*report.mismatched, *(f"{name} found no place" for name in report.unexpected)]
+        if left:
+            raise UnsupportedError(f"its variables do not fit: {'; '.join(left[:3])}")
 
     def _config_of(self, root: KerasNode) -> dict[str, Any] | None:
         if root.config is None or root.class_name not in (*CONFIG_MODELS, *self.custom_objects):
@@ -112,6 +124,8 @@ class Revival:
         self.report.add_object(root.path, root.class_name, "built-in class")
         for node in self.objects.layers(root.node):
             layer = _find(model, node)
+            if layer is None and node.identifier == "_tf_keras_input_layer":
+                continue
             if layer is None:
                 self.report.lost.append(f"{node.path}: no layer {node.name!r} in the model")
                 continue
@@ -130,12 +144,20 @@ class Revival:
         ):  # fmt: skip
             self._assign_model(node, layer)
             return
+        self._build_for(node, layer)
         self.layers[node.node] = layer
         rung = "custom class" if node.class_name in self.custom_objects else "built-in class"
         self.report.add_object(node.path, node.class_name, rung)
         if getattr(layer, "host", False) or restore_vocabularies(self.objects, node, layer):
             return
         self.assigner.assign_layer(node.node, layer, node.path)
+
+    @staticmethod
+    def _build_for(node: KerasNode, layer: keras.layers.Layer) -> None:
+        """Build a layer for the input shape that was saved with it."""
+        shape = node.metadata.get("build_input_shape")
+        if shape is not None and not layer.built:
+            layer.build(_shape(shape))
 
     # Running saved functions
 
@@ -203,9 +225,7 @@ class Revival:
                 if self._config_of(node) is not None and node.is_model:
                     return self._by_config(node)
                 layer = build_layer(config, custom_objects=self.custom_objects)
-                shape = node.metadata.get("build_input_shape")
-                if shape is not None and not layer.built:
-                    layer.build(_shape(shape))
+                self._build_for(node, layer)
                 if len(layer.weights) != len(self.objects.weights(node.node)):
                     return None
                 self._assign_object(node, layer)

@@ -79,6 +79,10 @@ class StringInputs:
         """Call the model; strings may be NumPy arrays or lists."""
         return super().__call__(*map(decode, args), **kwargs)  # type: ignore[misc]
 
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's own call; Keras' trainer comes here with codes."""
+        return super().call(*map(decode, args), **kwargs)  # type: ignore[misc]
+
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """Train; as ``keras.Model.fit``, `x` with NumPy string arrays or lists of strings."""
         if "validation_data" in kwargs and kwargs["validation_data"] is not None:
@@ -105,6 +109,21 @@ class StringInputs:
     def predict_on_batch(self, x: Any) -> Any:
         """Predict one batch; see `fit`."""
         return super().predict_on_batch(self._data(x))  # type: ignore[misc]
+
+    def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Build metrics, loss and optimizer on a real batch; Keras would trace a symbolic one."""
+        if data_batch is None:
+            _, _, steps = next(iter(iterator))
+            data_batch = steps[0] if isinstance(steps, (list, tuple)) else next(steps)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data_batch)
+        outputs = self(x, training=False)
+        if self._compile_metrics is not None and not self._compile_metrics.built:  # type: ignore[attr-defined]
+            self._compile_metrics.build(y, outputs)  # type: ignore[attr-defined]
+        if self._compile_loss is not None and not self._compile_loss.built:  # type: ignore[attr-defined]
+            self._compile_loss.build(y, outputs)  # type: ignore[attr-defined]
+        if self.optimizer is not None and not self.optimizer.built:  # type: ignore[attr-defined]
+            self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
+        self._post_build()  # type: ignore[attr-defined]
 
     @property
     def run_eagerly(self) -> bool:

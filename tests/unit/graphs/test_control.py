@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
+from hozon.errors import UnsupportedError
+from hozon.formats.protos.graph import parse_graph
+from hozon.formats.protos.graph_pb2 import GraphDef
+from hozon.graphs.library import Library
 from tests.oracle.client import Oracle
-from tests.unit.graphs.flow import Case, check, record
+from tests.unit.graphs.flow import Case, check, prepared, record
 
 X = np.linspace(-1, 2, 6, dtype=np.float32).reshape(2, 3)
 ROW = np.linspace(0.5, 1.5, 4, dtype=np.float32)
@@ -185,6 +190,37 @@ CASES = {
             y = tf.while_loop(lambda i, y: i < n, lambda i, y: (i + 1, tf.sin(y) * x), (0, x))[1]
             return y, tf.gradients(y, x)[0]
         """, (X, np.int32(3)), host=True),
+    "gradient_of_nested_while": Case("""
+        def f(x):
+            def outer(i, y):
+                z = tf.while_loop(lambda j, z: j < i, lambda j, z: (j + 1, tf.sin(z * x)),
+                                  (0, y))[1]
+                return i + 1, z * 1.5
+            y = tf.while_loop(lambda i, y: i < 3, outer, (0, x))[1]
+            return y, tf.gradients(y, x)[0]
+        """, (X,), host=True),
+    "map_fn_of_ragged": Case("""
+        def f(x):
+            r = tf.RaggedTensor.from_row_lengths(x, [2, 0, 4])
+            return tf.map_fn(tf.reduce_sum, r, fn_output_signature=tf.float32)
+        """, (X.reshape(-1),), host=True),
+    "search_with_break": Case("""
+        def f(x, limit):
+            found = tf.constant(-1)
+            tokens = tf.TensorArray(tf.float32, size=0, dynamic_size=True)
+            for i in tf.range(6):
+                value = tf.reduce_sum(x) * tf.cast(i, tf.float32)
+                tokens = tokens.write(i, value)
+                if value > limit:
+                    found = i
+                    break
+            return found, tokens.stack()
+        """, (X, np.float32(9)), host=True),
+    "assertion": Case("""
+        def f(x):
+            tf.debugging.assert_less(x, 100.0)
+            return x * 2
+        """, (X,), gradient=True),
     "gradient_of_cond": Case("""
         def f(p, x):
             y = tf.cond(p, lambda: tf.sin(x) * x, lambda: x)
@@ -194,7 +230,7 @@ CASES = {
         def f(x):
             y = tf.map_fn(lambda r: tf.sin(r) * tf.reduce_sum(r), x)
             return y, tf.gradients(y, x)[0]
-        """, (X,)),
+        """, (X,), host=True),
     "string_branch": Case("""
         def f(p, s):
             return tf.cond(p, lambda: tf.strings.join([s, s]), lambda: s)
@@ -234,8 +270,8 @@ CASES = {
             from tensorflow.python.ops import list_ops
             l = list_ops.empty_tensor_list([3], tf.float32)
             _, l = tf.while_loop(lambda i, l: i < 4,
-                lambda i, l: (i + 1, list_ops.tensor_list_push_back(l, x[0] * tf.cast(i, tf.float32))),
-                (0, l))
+                lambda i, l: (i + 1, list_ops.tensor_list_push_back(
+                    l, x[0] * tf.cast(i, tf.float32))), (0, l))
             l, last = list_ops.tensor_list_pop_back(l, tf.float32)
             return list_ops.tensor_list_stack(l, tf.float32, element_shape=[3]), last
         """, (X,), gradient=True),
@@ -250,3 +286,36 @@ def answers(oracle: Oracle) -> dict[str, Any]:
 @pytest.mark.parametrize("name", CASES)
 def test_like_tensorflow(name: str, answers: dict[str, Any]) -> None:
     check(CASES[name], answers[name])
+
+
+def test_loops_and_conditionals_can_be_batched(answers: dict[str, Any]) -> None:
+    for name in ("counted_while", "while_until_small", "scan", "array_written"):
+        recorded = prepared(answers[name])
+        xs = np.stack([X, X * 0.3, X + 1])
+        batched = jax.vmap(lambda x, f=recorded: f(x))(xs)
+        single = [recorded(x) for x in xs]
+        for position, got in enumerate(batched):
+            wanted = np.stack([np.asarray(one[position]) for one in single])
+            np.testing.assert_allclose(np.broadcast_to(got, wanted.shape), wanted, rtol=2e-5)
+
+
+def test_a_function_that_calls_itself_is_refused() -> None:
+    graph = GraphDef()
+    function = graph.library.function.add()
+    function.signature.name = "f"
+    function.signature.input_arg.add(name="x", type=1)
+    function.signature.output_arg.add(name="y", type=1)
+    node = function.node_def.add(name="c", op="PartitionedCall", input=["x"])
+    node.attr["f"].func.name = "f"
+    function.ret["y"] = "c:output:0"
+    library = Library(parse_graph(graph.SerializeToString()).library)
+    with pytest.raises(UnsupportedError, match="calls itself"):
+        library.bound("f")
+
+
+def test_what_cannot_be_traced_says_where_and_what_to_do(answers: dict[str, Any]) -> None:
+    recorded = prepared(answers["growing_on_data"])
+    with pytest.raises(UnsupportedError, match=r"node '.*while' .*outside of jax\.jit"):
+        jax.jit(recorded)(X, np.int32(3))
+    outputs = jax.jit(lambda x: recorded(x, np.int32(3)))(X)
+    assert [np.shape(y) for y in outputs if np.ndim(y)] == [(16, 3)]

@@ -50,7 +50,8 @@ CASES = {
     "cond_nested": _v1("""
         def f(p, x):
             def inner():
-                return tf.cond(p > 5, lambda: x * 3, lambda: tf.cond(p > 2, lambda: x, lambda: x * x))
+                return tf.cond(p > 5, lambda: x * 3,
+                               lambda: tf.cond(p > 2, lambda: x, lambda: x * x))
             y = tf.cond(p > 0, inner, lambda: -x)
             return y, tf.cond(p < 9, lambda: y + 1, lambda: y * y)
         """, np.int32(3), X, gradient=True),
@@ -113,7 +114,8 @@ CASES = {
         def f(x):
             def body(i, y):
                 def loop():
-                    return tf.while_loop(lambda j, z: j < i, lambda j, z: (j + 1, z * 1.1), (0, y))[1]
+                    return tf.while_loop(lambda j, z: j < i, lambda j, z: (j + 1, z * 1.1),
+                                         (0, y))[1]
                 return i + 1, tf.cond(tf.equal(i % 2, 0), loop, lambda: y - x)
             return tf.while_loop(lambda i, y: i < 5, body, (0, x))[1]
         """, X),
@@ -130,7 +132,8 @@ CASES = {
     "gradient_of_nested_while": _v1("""
         def f(x):
             def outer(i, y):
-                z = tf.while_loop(lambda j, z: j < i, lambda j, z: (j + 1, tf.sin(z * x)), (0, y))[1]
+                z = tf.while_loop(lambda j, z: j < i, lambda j, z: (j + 1, tf.sin(z * x)),
+                                  (0, y))[1]
                 return i + 1, z * 1.5
             y = tf.while_loop(lambda i, y: i < 3, outer, (0, x))[1]
             return y, tf.gradients(y, x)
@@ -242,3 +245,25 @@ BROKEN = {
 def test_broken_frames_are_refused(name: str) -> None:
     with pytest.raises(FormatError):
         _finish(BROKEN[name], len(BROKEN[name]) - 1)
+
+
+OPS = ("Const", "Identity", "Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond", "Add")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_graphs_are_structured_or_refused(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    for _ in range(300):
+        count = int(random.integers(2, 14))
+        nodes = []
+        for i in range(count):
+            op = str(random.choice(OPS))
+            arity = {"Const": 0, "Switch": 2, "Merge": 2, "Add": 2}.get(op, 1)
+            inputs = tuple(Ref(int(random.integers(count)), int(random.integers(2)))
+                           for _ in range(arity))  # fmt: skip
+            controls = tuple(random.integers(count, size=int(random.random() < 0.2)).tolist())
+            nodes.append(Node(f"s{i % 3}/n{i}", op, inputs, controls, {"frame_name": b"f"}))
+        try:
+            _finish(nodes, count - 1)
+        except FormatError:
+            continue

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 from hozon.errors import MismatchError
 from hozon.graphs.tensorlist import empty_list, list_of
 from tests.oracle.client import Oracle
-from tests.unit.graphs.flow import Case, check, record
+from tests.unit.graphs.flow import Case, check, prepared, record
 
 X = np.linspace(-1, 2, 6, dtype=np.float32).reshape(2, 3)
 SEQUENCES = np.sin(np.arange(40, dtype=np.float32)).reshape(2, 5, 4)
@@ -132,6 +133,13 @@ def answers(oracle: Oracle) -> dict[str, Any]:
 @pytest.mark.parametrize("name", CASES)
 def test_like_tensorflow(name: str, answers: dict[str, Any]) -> None:
     check(CASES[name], answers[name])
+
+
+def test_variables_may_be_read_first_under_tracing(answers: dict[str, Any]) -> None:
+    recorded = prepared(answers["lstm"])
+    first = jax.jit(recorded)(SEQUENCES)
+    np.testing.assert_allclose(first[0], answers["lstm"]["outputs"][0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(recorded(SEQUENCES)[0], first[0], rtol=1e-5, atol=1e-6)
 
 
 def test_a_position_outside_of_a_list_is_refused() -> None:

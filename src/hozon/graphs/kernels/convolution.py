@@ -34,7 +34,6 @@ from hozon.graphs.kernels.windows import (
     channels_last,
     from_channels_last,
     make_window,
-    pad_spatial,
     taps,
 )
 
@@ -202,12 +201,10 @@ def _dimension_numbers(ndim: int) -> lax.ConvDimensionNumbers:
 def _by_taps(x: Array, kernel: Array, window: Window) -> Array:
     """Depthwise: the sum over taps of what the tap sees times the tap's row of the kernel."""
     multiplier = kernel.shape[-1] // x.shape[-1]
-    # Without the barrier the padding is worked out again in every tap's read.
-    seen = lax.optimization_barrier(pad_spatial(x, window.pads))
     wide = _accumulator(x.dtype)
     total = sum(
-        _repeat_channels(view, multiplier).astype(wide) * kernel[index][0].astype(wide)
-        for index, view in taps(seen, window)
+        _repeat_channels(view, multiplier).astype(wide) * kernel[index[1:-1]][0].astype(wide)
+        for index, view in taps(x, window.between_batch_and_channels)
     )
     return jnp.asarray(total).astype(x.dtype)
 
@@ -227,10 +224,12 @@ def _is_small_float(dtype: jnp.dtype) -> bool:
 
 def _by_product(x: Array, kernel: Array, window: Window) -> Array:
     """One tap: a matrix product over channels at the positions that the strides keep."""
-    ((index, view),) = taps(x, window)
+    strides = (1, *window.strides, 1)
+    view = lax.slice(x, (0,) * x.ndim, x.shape, strides)
+    only = kernel.reshape(kernel.shape[-2:])
     wide = _accumulator(x.dtype)
     contract = (((x.ndim - 1,), (0,)), ((), ()))
-    product = lax.dot_general(view, kernel[index], contract, preferred_element_type=wide)
+    product = lax.dot_general(view, only, contract, preferred_element_type=wide)
     return product.astype(x.dtype)
 
 

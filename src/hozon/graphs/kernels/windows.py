@@ -1,8 +1,4 @@
-"""Sliding windows: how kernel taps, strides, dilations and padding land on an input.
-
-Everything here is about the spatial axes only; an array is laid out channels last,
-``(batch, *spatial, channels)``, unless a function says otherwise.
-"""
+"""Sliding windows: how kernel taps, strides, dilations and padding land on an input."""
 
 from __future__ import annotations
 
@@ -12,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 Pads = tuple[tuple[int, int], ...]
@@ -21,7 +18,7 @@ DataFormat = Literal["channels_last", "channels_first"]
 
 @dataclass(frozen=True)
 class Window:
-    """A window over spatial axes. Every tuple has one entry per spatial axis."""
+    """A window over some axes. Every tuple has one entry per axis."""
 
     size: tuple[int, ...]
     strides: tuple[int, ...]
@@ -38,9 +35,19 @@ class Window:
         """Whether each output position reads one input position and no padding."""
         return all(k == 1 for k in self.size) and not any(itertools.chain(*self.pads))
 
-    def output_shape(self, spatial: Sequence[int]) -> tuple[int, ...]:
-        """The spatial shape that sliding over an input of shape ``spatial`` gives."""
-        steps = zip(spatial, self.pads, self.reach, self.strides, strict=True)
+    @property
+    def between_batch_and_channels(self) -> Window:
+        """The window over all axes of ``(batch, *spatial, channels)`` from a spatial one."""
+        return Window(
+            (1, *self.size, 1),
+            (1, *self.strides, 1),
+            (1, *self.dilations, 1),
+            ((0, 0), *self.pads, (0, 0)),
+        )
+
+    def output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape that sliding over axes of the lengths ``shape`` gives."""
+        steps = zip(shape, self.pads, self.reach, self.strides, strict=True)
         return tuple(max(0, (n + sum(p) - r) // s + 1) for n, p, r, s in steps)
 
 
@@ -71,37 +78,31 @@ def _same_pads(length: int, size: int, stride: int, dilation: int) -> tuple[int,
     return total // 2, total - total // 2
 
 
-def pad_spatial(x: Array, pads: Pads, value: float = 0.0) -> Array:
-    """``x`` with ``value`` around its spatial axes; negative counts crop."""
+def pad(x: Array, pads: Pads, value: float = 0.0) -> Array:
+    """``x`` with ``value`` around each axis; negative counts crop."""
     if not any(itertools.chain(*pads)):
         return x
-    config = [(0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0)]
-    return lax.pad(x, jnp.asarray(value, x.dtype), config)
+    return lax.pad(x, np.asarray(value, x.dtype), [(low, high, 0) for low, high in pads])
 
 
-def taps(x: Array, window: Window) -> Iterator[tuple[tuple[int, ...], Array]]:
-    """Each tap of the window with the (already padded) input as that tap sees it.
+def taps(x: Array, window: Window, fill: float = 0.0) -> Iterator[tuple[tuple[int, ...], Array]]:
+    """Each tap of a window over all axes of ``x``, with ``x`` (padded by ``fill``) as it sees it.
 
-    Yields the tap's index in the kernel and an array of shape
-    ``(batch, *output, channels)``.
+    Yields the tap's index in the window and an array of the window's output shape.
     """
-    spatial = x.shape[1:-1]
-    output = Window(
-        window.size, window.strides, window.dilations, ((0, 0),) * len(spatial)
-    ).output_shape(spatial)
+    # Without the barrier XLA works the padding out again in every tap's read.
+    seen = lax.optimization_barrier(pad(x, window.pads, fill))
+    yield from _views(seen, window, window.output_shape(x.shape))
+
+
+def _views(
+    padded: Array, window: Window, output: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, ...], Array]]:
     for index in itertools.product(*map(range, window.size)):
         starts = [i * d for i, d in zip(index, window.dilations, strict=True)]
         steps = zip(starts, output, window.strides, strict=True)
         limits = [start + (n - 1) * s + 1 for start, n, s in steps]
-        yield (
-            index,
-            lax.slice(
-                x,
-                (0, *starts, 0),
-                (x.shape[0], *limits, x.shape[-1]),
-                (1, *window.strides, 1),
-            ),
-        )
+        yield index, lax.slice(padded, starts, limits, window.strides)
 
 
 def channels_last(x: Array, data_format: DataFormat) -> Array:

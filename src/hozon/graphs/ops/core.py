@@ -20,7 +20,7 @@ CORE = OpTable("core")
 LARGE_CONSTANT = 1 << 15
 
 
-@CORE.op("Const", "HostConst", context=True)
+@CORE.op("Const", "HostConst", context=True, host=False)
 def const(node: NodeView) -> Kernel:
     node.attr("dtype")
     value = to_numpy(node.attr("value"))

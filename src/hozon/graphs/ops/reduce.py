@@ -111,11 +111,14 @@ def reduction(node: NodeView) -> Kernel:
 
 @REDUCE.op("ArgMax", "ArgMin")
 def arg_extreme(node: NodeView) -> Kernel:
+    """The place of the first extreme; unlike in NumPy, NaN never wins."""
     output = node.dtype("output_type").numpy
-    name = node.op.lower()
+    name, last = node.op.lower(), lowest if node.op == "ArgMax" else highest
 
     def find(x: Value, axis: Value) -> Value:
         where = axis_of(static_int(axis, "the axis"), np.ndim(x), node.name)
+        if jnp.issubdtype(x.dtype, jnp.floating):
+            x = ns(x).where(ns(x).isnan(x), last(x.dtype), x)
         return getattr(ns(x), name)(x, axis=where).astype(output)
 
     return find

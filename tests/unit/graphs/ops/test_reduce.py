@@ -72,6 +72,8 @@ def reductions() -> Iterator[Case]:
         ties = np.array([[1, 3, 3], [2, 2, 2]], "f4")
         yield Case(op, [ties, np.array(1, "i4")], {"output_type": "int32"}, traced=[0])
         yield Case(op, [normal((5,)), np.array(0, "i8")], traced=[0])
+        holes = np.array([[np.nan, 1, 2], [1, np.nan, 2], [3, np.nan, 2], [np.nan] * 3], "f4")
+        yield Case(op, [holes, np.array(1, "i4")], traced=[0])
 
 
 def running() -> Iterator[Case]:

@@ -1,0 +1,1 @@
+"""Keras configs of every age, and the live objects they describe."""

@@ -1,0 +1,1 @@
+"""Differences between Keras' config dialects, one row each."""
