@@ -46,7 +46,10 @@ class Deferred:
         """Run the initializers of variables that were not assigned; return those variables."""
         rest = [(v, i) for v, i in self._waiting.values() if isinstance(v._value, np.ndarray)]
         for variable, initializer in rest:
-            variable.assign(initializer(variable.shape, dtype=variable.dtype))
+            if isinstance(initializer, keras.initializers.Zeros):
+                variable.assign(np.zeros(variable._value.shape, variable._value.dtype))
+            else:
+                variable.assign(initializer(variable.shape, dtype=variable.dtype))
         self._waiting.clear()
         return [variable for variable, _ in rest]
 

@@ -71,22 +71,32 @@ class Revival:
             return None
         before = self.report.copy(), dict(self.assigner.variables), dict(self.layers)
         try:
-            missing = unbuildable_layers(config, custom_objects=self.custom_objects)
-            factories = self._factories(missing)
             with deferred_initializers() as deferred:
-                model = build_model(
-                    config, custom_objects=self.custom_objects, factories=factories,
-                    report=self.report.converted,
-                )  # fmt: skip
+                model = self._build(config)
                 self._assign_model(root, model)
                 self._require_all()
                 deferred.finish()
-        except UnsupportedError as error:
+        except HozonError as error:
             report, variables, self.layers = before
             self.report.restore(report)
             self.assigner.variables = variables
             self.report.converted.append(f"{root.path}: not built from its config: {error}")
             return None
+        return model
+
+    def _build(self, config: dict[str, Any]) -> keras.Model:
+        """Build by config; where classes are missing, layers that run their saved functions."""
+        arguments: dict[str, Any] = {"custom_objects": self.custom_objects}
+        changes: list[str] = []
+        try:
+            model = build_model(config, report=changes, **arguments)
+        except HozonError:
+            changes = []
+            factories = self._factories(unbuildable_layers(config, **arguments))
+            if not factories:
+                raise
+            model = build_model(config, report=changes, factories=factories, **arguments)
+        self.report.converted.extend(changes)
         return model
 
     def _require_all(self) -> None:
