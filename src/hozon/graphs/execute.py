@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hozon.errors import UnsupportedError
@@ -26,8 +27,9 @@ from hozon.graphs.interpreter import (
     run_step,
 )
 from hozon.graphs.ir import Ref
-from hozon.graphs.kernels.compile import compiler_options
+from hozon.graphs.kernels.compile import jit
 from hozon.graphs.library import Bound, FunctionKey, Library
+from hozon.graphs.resources import Variable
 from hozon.graphs.values import Cell, Value, as_numpy, is_static
 
 #: Small integer results that are known while tracing stay known to later programs.
@@ -42,8 +44,16 @@ MAX_FORMS = 3
 
 
 def call(library: Library, function: FunctionKey, arguments: Sequence[Value]) -> tuple[Value, ...]:
-    """Call a function of the library on arrays, strings, cells or tracers, and commit updates."""
+    """Call a function of the library on arrays, strings, cells or tracers, and commit updates.
+
+    Raises UnsupportedError when the call is traced by JAX and would assign to a variable: the
+    assignment would happen once, while tracing, or leak a tracer.
+    """
     outputs, updates = call_pure(library, function, arguments, {})
+    staged = bool(updates) and is_staging()
+    for cell, value in updates:
+        if isinstance(cell, Variable) and (staged or holds_tracer(value)):
+            raise untraceable_assignment(cell.name, library.function(function).name)
     for cell, value in updates:
         cell.assign(value)
     return outputs
@@ -57,23 +67,46 @@ def call_pure(
 ) -> tuple[tuple[Value, ...], list[tuple[Cell, Value]]]:
     """Call a function with given values for some cells; return outputs and updates.
 
-    Nothing is assigned, so the call is a pure function of `arguments` and `given`.
+    No variable is assigned, so the call is a pure function of `arguments` and `given`, but for
+    the random state, which every draw advances.
     """
     bound = library.bound(function)
+    random = library.resources.random
     with jax.enable_x64(True):
         cells = [*bound.cells, *(a for a in arguments if isinstance(a, Cell))]
         state = [given[id(c)][1] if id(c) in given else _peek(c) for c in cells]
-        traced = holds_tracer([a for a in arguments if not isinstance(a, Cell)]) or holds_tracer(
-            [s for s in state if s is not None]
-        )
+        values = [*(a for a in arguments if not isinstance(a, Cell)),
+                  *(s for s in state if s is not None)]  # fmt: skip
+        traced = holds_tracer(values) or is_staging()
         context = Context(library, inline if traced else planned, host=not traced)
         for cell, value in given.values():
             context.give(cell, value)
+        if traced and any(cell is random for cell in cells):
+            context.give(random, random.draw())
         try:
             outputs = context.call(function, arguments)
         except NodeNotStatic as error:
             raise _untraceable(bound, error) from error
-    return outputs, list(context.updates.values())
+    updates = list(context.updates.values())
+    if not traced:
+        for _, value in (u for u in updates if u[0] is random):
+            random.assign(value)
+    return outputs, [(cell, value) for cell, value in updates if cell is not random]
+
+
+def is_staging() -> bool:
+    """Whether JAX is recording a program here, as in `jax.jit`, rather than computing."""
+    return isinstance(jnp.zeros(()), jax.core.Tracer)
+
+
+def untraceable_assignment(variable: str, function: str) -> UnsupportedError:
+    """The error for a variable that would be assigned while JAX traces."""
+    return UnsupportedError(
+        f"{function!r} assigns to the variable {variable!r}, which jax.jit, jax.grad and jax.vmap "
+        "cannot see", feature="assignment while tracing", record=variable,
+        instead="use stateless_call, which takes the values of the variables and returns the new "
+        "ones",
+    )  # fmt: skip
 
 
 def _untraceable(bound: Bound, error: NodeNotStatic) -> UnsupportedError:
@@ -296,7 +329,7 @@ class Program:
         if key not in self._compiled:
             library = context.library
             compute = self._traceable(library, fixed, dynamic, cells)
-            self._compiled[key] = jax.jit(compute, compiler_options=compiler_options())
+            self._compiled[key] = jit(compute)
         return self._compiled[key]
 
     def _traceable(

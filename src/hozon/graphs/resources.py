@@ -8,12 +8,13 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import io_callback
 
 from hozon.errors import MismatchError
-from hozon.graphs.values import Value, is_static
+from hozon.graphs.values import Cell, Value, is_static
 
 
-class Variable:
+class Variable(Cell):
     """A variable of a loaded graph: one array that calls read and may replace.
 
     The value can be given as an array or as anything with ``read()`` (a lazy tensor), which is
@@ -81,7 +82,7 @@ class Variable:
         return f"<hozon Variable {self.name!r} shape={self.shape} dtype={self.dtype}>"
 
 
-class Constant:
+class Constant(Cell):
     """A large constant of a graph, kept out of the compiled program like a variable."""
 
     def __init__(self, name: str, value: np.ndarray[Any, Any]) -> None:
@@ -102,7 +103,7 @@ class Constant:
         raise TypeError(f"{self.name!r} is a constant")
 
 
-class RandomState:
+class RandomState(Cell):
     """The state that stateful random ops draw from: a JAX key, advanced at every draw."""
 
     name = "random state"
@@ -124,6 +125,17 @@ class RandomState:
     def assign(self, value: Value) -> None:
         """Replace the key."""
         self._value = value
+
+    def draw(self) -> jax.Array:
+        """A fresh raw key while JAX traces: drawn anew each time the traced program runs."""
+        key: jax.Array = io_callback(self._advance, jax.ShapeDtypeStruct((2,), np.uint32))
+        return key
+
+    def _advance(self) -> np.ndarray[Any, Any]:
+        entropy = [int(word) for word in np.asarray(self._value)]
+        words = np.random.SeedSequence(entropy).generate_state(4, np.uint32)
+        self._value = words[:2]
+        return words[2:]
 
 
 def fits(shape: tuple[int, ...], declared: tuple[int | None, ...] | None) -> bool:

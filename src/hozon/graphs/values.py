@@ -9,7 +9,7 @@ for tables.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,17 +27,26 @@ class NotStatic(Exception):  # noqa: N818 - a signal between an op and the plann
         self.purpose = purpose
 
 
-@runtime_checkable
-class Cell(Protocol):
-    """A variable: something with one value that a call may read and replace."""
+class Cell:
+    """A variable: something with one value that a call may read and replace.
+
+    Attributes:
+        name: what the variable is called.
+        shape: its shape, None for an unknown rank, an entry None for a free size.
+        dtype: the dtype of its values.
+    """
 
     name: str
     shape: tuple[int | None, ...] | None
     dtype: np.dtype[Any]
 
-    def read(self) -> Value: ...
+    def read(self) -> Value:
+        """The current value."""
+        raise NotImplementedError
 
-    def assign(self, value: Value) -> None: ...
+    def assign(self, value: Value) -> None:
+        """Replace the value."""
+        raise NotImplementedError
 
 
 def is_static(value: Value) -> bool:

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from hozon.graphs.values import Value
+from hozon.graphs.values import Cell, Value
 
 
-class KerasCell:
+class KerasCell(Cell):
     """A Keras variable seen by a graph: reads and assignments go to the variable.
 
     So saved functions take part in Keras' training: inside a stateless scope the variable gives
@@ -21,13 +21,9 @@ class KerasCell:
 
     def __init__(self, variable: keras.Variable, dtype: np.dtype[Any]) -> None:
         self.variable = variable
-        self.name: str = variable.path
+        self.name = variable.path
+        self.shape = tuple(variable.shape)
         self.dtype = dtype
-
-    @property
-    def shape(self) -> tuple[int | None, ...]:
-        """The variable's shape."""
-        return tuple(self.variable.shape)
 
     def read(self) -> Value:
         """The current value in the dtype that the graph declares."""

@@ -46,7 +46,7 @@ SLOTS: Mapping[str, Slots] = {
 }
 #: Scalars besides iterations and learning rate: (attribute in Keras 3, edges that may hold it).
 SCALARS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    "Nadam": (("_u_product", ("_u_product", "momentum_cache")),),
+    "Nadam": (("_u_product", ("_u_product", "_m_cache", "momentum_cache")),),
 }
 ITERATIONS = ("_iterations", "iter")
 LEARNING_RATE = ("_learning_rate", "learning_rate")
@@ -76,7 +76,7 @@ class OptimizerState:
         rate = getattr(optimizer, "_learning_rate", None)
         if isinstance(rate, keras.Variable):
             self._scalar(children, LEARNING_RATE, rate)
-        name = type(optimizer).__name__
+        name = type(optimizer).__name__.removeprefix("Legacy")
         for attribute, edges in SCALARS.get(name, ()):
             self._scalar(children, edges, getattr(optimizer, attribute))
         for attribute, slot, edge in SLOTS.get(name, ()):

@@ -19,6 +19,7 @@ from hozon.config.build import build_layer, build_model, unbuildable_layers
 from hozon.containers.savedmodel.read import SavedModel
 from hozon.errors import HozonError, UnsupportedError
 from hozon.graphs.resources import Variable as GraphVariable
+from hozon.graphs.values import Cell
 from hozon.models._keras import deferred_initializers, require_jax
 from hozon.models.cells import KerasCell
 from hozon.models.graph_layers import GraphLayer, GraphModel, SavedCall, graph_class
@@ -145,10 +146,6 @@ class Revival:
         """Weights of a built layer, sublayers of nested models one by one."""
         if node.node in self.layers:
             return
-        if isinstance(layer, GraphLayer):
-            self.layers[node.node] = layer
-            self.report.add_object(node.path, node.class_name, "saved functions")
-            return
         if isinstance(layer, keras.Model) and node.is_model and any(
             self.objects.layers(node.node)
         ):  # fmt: skip
@@ -184,9 +181,7 @@ class Revival:
         if not call.exists:
             return signature_model(self.artifact, root.name, self.report)
         base = GraphModel if root.is_model else GraphLayer
-        model = self._graph_object(root, base)
-        self.report.add_object(root.path, root.class_name, "saved functions")
-        return model
+        return self._graph_object(root, base)
 
     def _graph_object(self, node: KerasNode, base: type) -> Any:
         """A layer or model that runs its saved functions and owns its variables."""
@@ -194,6 +189,7 @@ class Revival:
         made.saved_call = self._saved_call(node)
         made.saved_config = node.config
         self.layers[node.node] = made
+        self.report.add_object(node.path, node.class_name, "saved functions")
         self._add_sublayers(node, made)
         self._add_variables(node, made)
         made.trainable = bool(node.metadata.get("trainable", True))
@@ -222,7 +218,6 @@ class Revival:
             return built
         if not self._saved_call(node).exists and not self.objects.weights(node.node):
             return None
-        self.report.add_object(node.path, node.class_name, "saved functions")
         return self._graph_object(node, GraphModel if node.is_model else GraphLayer)
 
     def _built_sublayer(self, node: KerasNode) -> Any:
@@ -268,7 +263,7 @@ class Revival:
         return LateCell(self, node_id, variable)
 
 
-class LateCell:
+class LateCell(Cell):
     """A variable node of the graph, bound to its Keras variable when first used."""
 
     trainable = True

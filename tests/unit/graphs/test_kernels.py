@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -239,3 +241,28 @@ def test_compiled_functions_work_inside_and_outside_of_traces() -> None:
     np.testing.assert_array_equal(jax.vmap(double)(x), expected)
     np.testing.assert_array_equal(jax.grad(lambda x: double(x).sum())(x), np.full(3, 2.0))
     np.testing.assert_array_equal(jax.jvp(double, (x,), (x,))[1], expected)
+
+
+FAULTS = """
+import resource
+import numpy as np
+from hozon.graphs.kernels.memory import keep_freed_memory
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.ones(100 * 2**18, "f")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+first = faults(), faults()
+kept = keep_freed_memory()
+faults()
+print(int(kept), *first, faults())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
+def test_freed_memory_is_kept() -> None:
+    command = [sys.executable, "-c", FAULTS]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    kept, _, before, after = map(int, answer.split())
+    if not kept:
+        pytest.skip("the C library is not glibc")
+    assert after < before / 10

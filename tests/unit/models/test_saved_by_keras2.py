@@ -114,6 +114,12 @@ OPTIMIZERS = [
     "keras.optimizers.legacy.Adam(0.01, amsgrad=True), 'mse'",
     "keras.optimizers.legacy.SGD(0.1, momentum=0.9, decay=0.01), 'mse'",
     "keras.optimizers.legacy.RMSprop(0.01), 'mse'",
+    "keras.optimizers.legacy.RMSprop(0.01, momentum=0.5, centered=True), 'mse'",
+    "keras.optimizers.legacy.Adagrad(0.1), 'mse'",
+    "keras.optimizers.legacy.Nadam(0.01), 'mse'",
+    "keras.optimizers.legacy.Ftrl(0.1), 'mse'",
+    "keras.optimizers.legacy.Adamax(0.01), 'mse'",
+    "keras.optimizers.legacy.Adadelta(0.5), 'mse'",
     "keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)), 'mse'",
 ]
 

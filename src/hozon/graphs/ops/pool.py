@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hozon.graphs.kernels.pooling import lowest, max_windows, sum_windows
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, static_ints
 
@@ -37,19 +38,15 @@ class Window:
             return list(zip(self.explicit[::2], self.explicit[1::2], strict=True))
         return jax.lax.padtype_to_pads(shape, self.size, self.strides, self.padding)
 
-    def reduce(self, x: Value, start: Any, combine: Any) -> Value:
-        """Combine every window of `x`."""
+    def maximum(self, x: Value) -> Value:
+        """The maximum of every window."""
         x = jnp.asarray(x)
-        return jax.lax.reduce_window(
-            x, np.asarray(start, x.dtype), combine, self.size, self.strides, self.pads(x.shape)
-        )
+        return max_windows(x, self.size, self.strides, self.pads(x.shape))
 
-
-def lowest(dtype: Any) -> Any:
-    """The value that no maximum is below."""
-    if jnp.issubdtype(dtype, jnp.floating):
-        return -np.inf
-    return jnp.iinfo(dtype).min
+    def total(self, x: Value) -> Value:
+        """The sum of every window."""
+        x = jnp.asarray(x)
+        return sum_windows(x, self.size, self.strides, self.pads(x.shape))
 
 
 @POOL.op("MaxPool", "MaxPool3D")
@@ -57,7 +54,7 @@ def max_pool(node: NodeView) -> Kernel:
     if node.op == "MaxPool" and node.text("data_format") == "NCHW_VECT_C":
         raise node.refuse("data_format NCHW_VECT_C")
     window = Window(node)
-    return lambda x: window.reduce(x, lowest(x.dtype), jax.lax.max)
+    return lambda x: window.maximum(x)
 
 
 @POOL.op("MaxPoolV2")
@@ -67,7 +64,7 @@ def max_pool_v2(node: NodeView) -> Kernel:
     def pool(x: Value, size: Value, strides: Value) -> Value:
         window.size = static_ints(size, "the window")
         window.strides = static_ints(strides, "the strides")
-        return window.reduce(x, lowest(x.dtype), jax.lax.max)
+        return window.maximum(x)
 
     return pool
 
@@ -80,7 +77,7 @@ def avg_pool(node: NodeView) -> Kernel:
 
 def average(window: Window, x: Value) -> Value:
     """The mean of every window; padding does not count."""
-    total = window.reduce(x, 0, jax.lax.add)
+    total = window.total(x)
     if window.padding == "VALID":
         return total / int(np.prod(window.size))
     spatial = jnp.ones([1 if i in (0, 1 if window.first else x.ndim - 1) else n
@@ -97,7 +94,7 @@ def max_pool_grad(node: NodeView) -> Kernel:
     window = Window(node)
 
     def gradient(x: Value, y: Value, g: Value) -> Value:
-        _, pull = jax.vjp(lambda v: window.reduce(v, lowest(v.dtype), jax.lax.max), jnp.asarray(x))
+        _, pull = jax.vjp(lambda v: window.maximum(v), jnp.asarray(x))
         return pull(jnp.asarray(g))[0]
 
     return gradient
