@@ -50,8 +50,11 @@ class Variable(Cell):
         return value
 
     def assign(self, value: Value) -> None:
-        """Replace the value; shape and dtype stay as declared."""
-        array = value if isinstance(value, jax.Array) else np.asarray(value)
+        """Replace the value; shape and dtype stay as declared.
+
+        Python numbers, text and NumPy arrays are converted where their kind allows it.
+        """
+        array = value if isinstance(value, jax.Array) else _converted(value, self.dtype)
         if not fits(tuple(array.shape), self.shape):
             raise MismatchError(
                 f"variable {self.name!r} has shape {self.shape}, the value {tuple(array.shape)}"
@@ -60,7 +63,7 @@ class Variable(Cell):
             raise MismatchError(
                 f"variable {self.name!r} holds {self.dtype}, the value is {array.dtype}"
             )
-        self._value = value
+        self._value = array
 
     @property
     def initialized(self) -> bool:
@@ -136,6 +139,20 @@ class RandomState(Cell):
         words = np.random.SeedSequence(entropy).generate_state(4, np.uint32)
         self._value = words[:2]
         return words[2:]
+
+
+def _converted(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """A Python value or NumPy array as an array of `dtype`, or of its own if it is of a higher
+    kind: numbers may become longer, shorter or floating, text becomes bytes."""
+    array = np.asarray(value)
+    if array.dtype == dtype:
+        return array
+    if dtype == np.dtype(object) and array.dtype.kind in "US":
+        texts = array.astype(object)
+        return np.frompyfunc(lambda t: t.encode() if isinstance(t, str) else t, 1, 1)(texts)  # type: ignore[no-any-return]
+    kinds = (np.bool_, np.integer, np.floating, np.complexfloating)
+    ranks = [[jnp.issubdtype(d, kind) for kind in kinds] for d in (array.dtype, dtype)]
+    return array.astype(dtype) if all(map(any, ranks)) and ranks[0] >= ranks[1] else array
 
 
 def fits(shape: tuple[int, ...], declared: tuple[int | None, ...] | None) -> bool:

@@ -90,10 +90,14 @@ def _bilinear(scaler: Scaler, source: int, target: int) -> np.ndarray:
 
 
 def _bicubic(scaler: Scaler, source: int, target: int) -> np.ndarray:
-    """Keys' kernel with a = -0.5 for half pixel centres, -0.75 without (resize_bicubic_op.cc)."""
+    """Keys' kernel with a = -0.5 for half pixel centres, -0.75 without (resize_bicubic_op.cc).
+
+    TensorFlow keeps the kernel in a table of 1024 steps per pixel.
+    """
     a = -0.5 if scaler.half else -0.75
-    at = scaler.positions(source, target).astype(np.float64)
+    at = scaler.positions(source, target)
     low = np.floor(at).astype(int)
+    at = low + np.rint((at - low) * np.float32(1024)).astype(np.float64) / 1024
     matrix = np.zeros((target, source), np.float64)
     for tap in range(-1, 3):
         distance = np.abs(at - (low + tap))

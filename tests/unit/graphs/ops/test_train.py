@@ -1,0 +1,78 @@
+"""Optimizer steps against TensorFlow's kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hozon.formats.protos.graph import parse_graph
+from hozon.graphs.build import function_from_graph
+from hozon.graphs.execute import call
+from hozon.graphs.library import Library
+from tests.oracle.client import Oracle
+
+#: Op: (number of cells, number of scalars before the gradient, scalars after it, attrs).
+STEPS: dict[str, tuple[int, int, int, dict[str, Any]]] = {
+    "GradientDescent": (1, 1, 0, {}),
+    "Momentum": (2, 1, 1, {"use_nesterov": True}),
+    "KerasMomentum": (2, 1, 1, {"use_nesterov": True}),
+    "Adam": (3, 6, 0, {}),
+    "AdamWithAmsgrad": (4, 6, 0, {}),
+    "AdaMax": (3, 5, 0, {}),
+    "Adagrad": (2, 1, 0, {}),
+    "AdagradV2": (2, 2, 0, {}),
+    "Adadelta": (3, 3, 0, {}),
+    "RMSProp": (3, 4, 0, {}),
+    "CenteredRMSProp": (4, 4, 0, {}),
+    "Ftrl": (3, 0, 4, {}),
+    "FtrlV2": (3, 0, 5, {}),
+}
+
+RUN = """
+graph = tf.Graph()
+with graph.as_default():
+    cells = [tf.Variable(value, name=f"c{i}", use_resource=True) for i, value in enumerate(values)]
+    for cell in cells:
+        tf.compat.v1.add_to_collection("cells", cell)
+    before = [tf.constant(s, "float32") for s in first]
+    after = [tf.constant(s, "float32") for s in last]
+    gradient = tf.constant(grad)
+    handles = [cell.handle for cell in cells]
+    from tensorflow.python.framework import op_def_registry
+    names = [a.name for a in op_def_registry.get("ResourceApply" + op).input_arg]
+    inputs = [*handles, *before, gradient, *after]
+    step = getattr(tf.raw_ops, "ResourceApply" + op)(**dict(zip(names, inputs)), **attrs)
+    with tf.control_dependencies([step]):
+        reads = [cell.read_value() for cell in cells]
+    with tf.compat.v1.Session() as session:
+        initializer = tf.compat.v1.global_variables_initializer()
+        session.run(initializer)
+        out["values"] = session.run(reads)
+    out["initializer"] = initializer.name
+    out["reads"] = [read.name for read in reads]
+    out["graph"] = graph.as_graph_def().SerializeToString()
+"""
+
+
+@pytest.mark.parametrize("op", STEPS)
+def test_step_as_in_tensorflow(op: str, oracle: Oracle) -> None:
+    cells, before, after, attrs = STEPS[op]
+    rng = np.random.default_rng(1)
+    values = [rng.random((3, 2)).astype("f4") + 1 for _ in range(cells)]
+    first = (rng.random(before) * 0.5 + 0.1).tolist()
+    last = (rng.random(after) * 0.5 + 0.1).tolist()
+    if op.startswith("Ftrl"):
+        last[-1] = -0.5
+    told = oracle.python(RUN, op=op, values=values, first=first, last=last, attrs=attrs,
+                         grad=rng.normal(size=(3, 2)).astype("f4"))  # fmt: skip
+    graph = parse_graph(told["graph"])
+    library = Library({})
+    start = function_from_graph("init", graph.nodes, {}, {}, {}, [told["initializer"]])
+    call(library, start, [])
+    fetches = {f"y{i}": name for i, name in enumerate(told["reads"])}
+    results = call(library, function_from_graph("step", graph.nodes, {}, fetches, {}), [])
+    for have, want in zip(results, told["values"], strict=True):
+        assert np.asarray(have).dtype == want.dtype
+        np.testing.assert_allclose(np.asarray(have), want, rtol=1e-5, atol=1e-6)
