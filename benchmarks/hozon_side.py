@@ -21,8 +21,9 @@ def load_keras(folder):
 
 
 def first_graph(folder):
-    import hozon.saved_model
     import numpy as np
+
+    import hozon.saved_model
 
     loaded = hozon.saved_model.load(f"{folder}/resnet50")
     signature = loaded.signatures["serving_default"]
@@ -43,15 +44,16 @@ def read_bundle(folder, name):
 
     def read():
         bundle = open_bundle(f"{folder}/{name}")
-        for _, tensor in bundle.items():
+        for tensor in bundle.values():
             tensor.read()
 
     return seconds(read)
 
 
 def throughput(folder, model, size):
-    import hozon.saved_model
     import jax
+
+    import hozon.saved_model
 
     signature = hozon.saved_model.load(f"{folder}/{model}").signatures["serving_default"]
     (name,) = signature.inputs

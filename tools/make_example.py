@@ -2,8 +2,9 @@
 
 Trained and saved by tf_keras, on scikit-learn's digits, in the oracle's environment:
 
-    .venv/bin/python -c "import numpy as np, sklearn.datasets as d; b = d.load_digits(); np.savez("digits.npz", images=b.images, target=b.target)"
     .venv-oracle/bin/python tools/make_example.py digits.npz
+
+``digits.npz`` holds the arrays ``images`` and ``target`` of ``sklearn.datasets.load_digits``.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 import numpy as np
 
 from hozon.errors import FormatError, MismatchError
+
+#: Characters of an output's name that are not used in the name of its file.
+UNUSABLE = re.compile(r"[^\w.#-]|^\.+")
 
 __all__ = ["predict", "read_input", "write_outputs"]
 
@@ -51,26 +55,49 @@ def read_input(argument: str) -> tuple[str, Any]:
         raise MismatchError(f"--input takes NAME=FILE, not {argument!r}")
     path = Path(file)
     if not path.is_file():
-        raise FormatError(f"{file} does not exist", file=file)
-    if path.suffix == ".txt":
-        lines = np.empty(0, object)
-        texts = path.read_bytes().splitlines()
-        lines = np.empty(len(texts), object)
-        lines[:] = texts
-        return name, lines
+        raise MismatchError(f"{file} does not exist", file=file)
+    return name, read_lines(path) if path.suffix == ".txt" else read_array(path)
+
+
+def read_lines(path: Path) -> np.ndarray[Any, Any]:
+    """The lines of a text file as a vector of bytes objects."""
+    texts = path.read_bytes().splitlines()
+    lines = np.empty(len(texts), object)
+    lines[:] = texts
+    return lines
+
+
+def read_array(path: Path) -> np.ndarray[Any, Any]:
+    """The array of an ``.npy`` file; pickled objects are refused."""
     try:
-        return name, np.load(path, allow_pickle=False)
-    except ValueError as error:
-        raise FormatError(f"{file} is no NumPy file of numbers or text: {error}", file=file) from None
+        with path.open("rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except (ValueError, EOFError, SyntaxError) as error:
+        raise FormatError(
+            f"{path} is no NumPy file of numbers or text: {error}", file=str(path)
+        ) from None
 
 
 def write_outputs(outputs: Mapping[str, Any], folder: str | os.PathLike[str]) -> list[Path]:
-    """Write each output to ``NAME.npy`` in `folder`, strings as fixed-width bytes."""
+    """Write each output to ``NAME.npy`` in `folder`.
+
+    Strings become fixed-width bytes, floats that NumPy has not (bfloat16) float32; what a name
+    may not have in a file becomes ``_``.
+
+    Raises MismatchError when two outputs would be written to the same file.
+    """
     target = Path(folder)
+    files = {name: target / f"{UNUSABLE.sub('_', name)}.npy" for name in outputs}
+    if len(set(files.values())) != len(files):
+        raise MismatchError(f"outputs share a file name: {', '.join(outputs)}")
     target.mkdir(parents=True, exist_ok=True)
-    written = []
     for name, array in outputs.items():
-        file = target / f"{name.replace('/', '_')}.npy"
-        np.save(file, array.astype(bytes) if array.dtype == object else array, allow_pickle=False)
-        written.append(file)
-    return written
+        np.save(files[name], storable(array), allow_pickle=False)
+    return list(files.values())
+
+
+def storable(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """An array as a dtype that ``.npy`` files hold."""
+    if array.dtype == object:
+        return array.astype(bytes)
+    return array.astype(np.float32) if array.dtype.kind == "V" else array

@@ -19,9 +19,9 @@ from hozon.formats.protos.saved_model import (
     decode_saved_model,
     decode_saved_model_text,
 )
+from hozon.formats.protos.tensorproto import to_numpy
 from hozon.formats.protos.trackable import decode_trackable_graph
 from hozon.objects.graph import match, paths
-from hozon.formats.protos.tensorproto import to_numpy
 from tests.conftest import shared_folder
 
 NODES: list[dict[str, Any]] = [

@@ -1,4 +1,4 @@
-"""One layer's config to a live layer."""
+"""One layer's Keras 3 config to a live layer."""
 
 from __future__ import annotations
 
@@ -7,120 +7,165 @@ from typing import Any
 
 import keras
 
-from hozon.config.dialects.layers import COMMON, LAYERS
-from hozon.config.dtypes import policy_name
-from hozon.config.names import ALIASES
-from hozon.config.objects import ObjectReader, call_with, is_serialized, kind_of_key
-from hozon.config.registry import UNSAFE, Registry, missing
-from hozon.errors import HozonError, UnsafeError
+from hozon.config.dialects.values import kind_of_key
+from hozon.config.lambdas import known_function
+from hozon.config.legacy.tf_ops import one_tensor_function
+from hozon.config.objects import ObjectReader, call_with, from_custom, missing
+from hozon.config.registry import Registry, kind_of_entry
+from hozon.config.tagged import is_serialized, is_tagged, plain
+from hozon.config.upgrade import LAYER_KEYS, MODELS, short_name
+from hozon.errors import UnsafeError, UnsupportedError
 
-#: Keys whose value is a layer, or a list of layers.
-LAYER_KEYS = ("layer", "backward_layer", "forward_layer", "cell", "cells")
 Factory = Callable[[dict[str, Any]], Any]
+#: Keys that say what Keras 3's constructors do not take and need not know when they are empty.
+EMPTY = ("quantization_config", "registered_name")
 
 
 class LayerReader:
-    """Builds layers from configs.
+    """Builds layers from Keras 3 configs.
 
-    `factories` maps layer names to functions of the config that make the layer instead; a model
-    inside a model is built by `model_builder`.
+    `factories` maps layer names to functions of the config that make the layer instead,
+    `lambda_functions` maps names of Lambda layers to their functions; a model inside a model is
+    built by `models`.
     """
 
     def __init__(
         self,
         registry: Registry,
-        factories: Mapping[str, Factory] | None,
-        model_builder: Callable[[dict[str, Any]], Any],
-        changes: list[str],
+        factories: Mapping[str, Factory],
+        lambda_functions: Mapping[str, Callable[..., Any]],
+        models: Callable[[Mapping[str, Any]], Any],
     ) -> None:
         self.registry = registry
-        self.factories = dict(factories or {})
-        self.objects = ObjectReader(registry)
-        self.model_builder = model_builder
-        self.changes = changes
+        self.factories = factories
+        self.lambda_functions = lambda_functions
+        self.objects = ObjectReader(registry, self.read)
+        self._models = models
 
     def read(self, entry: Mapping[str, Any]) -> Any:
         """The layer of ``{"class_name": ..., "config": ...}``.
 
         Raises MissingObjectError for an unknown class, UnsafeError for one that would run code
-        of the file, UnsupportedError for what Keras 3 cannot say.
+        of the file, UnsupportedError for arguments that the class refuses.
         """
-        class_name = str(entry["class_name"])
-        config = dict(entry.get("config") or {})
-        name = str(config.get("name") or entry.get("name") or "")
+        class_name, given = str(entry["class_name"]), entry.get("config")
+        config = dict(given) if isinstance(given, Mapping) else {}
+        name = str(entry.get("name") or config.get("name") or "")
         if name in self.factories:
             return self.factories[name](config)
-        if self.registry.is_custom(class_name):
-            return self.registry.find("layer", class_name).from_config(config)
-        if class_name in ("Sequential", "Functional", "Model"):
-            return self.model_builder({"class_name": class_name, "config": config})
-        return self._builtin(class_name, name, config)
-
-    def _builtin(self, class_name: str, name: str, config: dict[str, Any]) -> Any:
-        if class_name.rsplit(">", 1)[-1] in UNSAFE:
-            raise UnsafeError(
-                f"layer {name!r} is a {class_name}, which runs code or opens paths of the file; "
-                "pass a layer of yours in custom_objects instead"
-            )
-        found = self.registry.find("layer", class_name)
+        custom = self.registry.custom_class(class_name, entry.get("registered_name"))
+        if custom is not None:
+            return self._custom(custom, class_name, config, entry)
+        short = short_name(class_name)
+        if short in MODELS and (isinstance(given, list) or "layers" in config):
+            return self._models(entry)
+        if short == "Lambda":
+            return self._lambda(name, config)
+        found = self.registry.find(kind_of_entry(entry), class_name)
         if found is None:
-            raise missing(class_name)
-        return call_with(found, self.arguments(class_name, name, config), f"layer {name!r}")
+            return missing(class_name)
+        return self._built(self._make(found, class_name, name, config), entry)
 
-    def arguments(self, class_name: str, name: str, config: dict[str, Any]) -> dict[str, Any]:
-        """Constructor arguments: keys of the dialect translated, nested objects built."""
-        short = class_name.rsplit(">", 1)[-1].rsplit(".", 1)[-1]
-        for rule in (*COMMON, *LAYERS.get(ALIASES.get(short, short), ())):
-            rule(name, config, self.changes)
-        trainable = config.pop("trainable", True)
-        arguments = {key: self._value(key, value) for key, value in config.items()}
-        arguments["dtype"] = policy_name(arguments.get("dtype"))
-        if "name" in arguments:
-            arguments["name"] = valid_name(arguments["name"], self.changes)
-        if not trainable and short not in LAYERS_WITHOUT_TRAINABLE:
-            arguments["trainable"] = False
+    def _make(self, found: type, class_name: str, name: str, config: dict[str, Any]) -> Any:
+        trainable = config.pop("trainable", True) if issubclass(found, keras.layers.Layer) else True
+        layer = call_with(found, self.arguments(config), f"{class_name} {name!r}")
+        if trainable is False:
+            layer.trainable = False
+        return layer
+
+    def _custom(
+        self, custom: Any, class_name: str, config: dict[str, Any], entry: Mapping[str, Any]
+    ) -> Any:
+        if "dtype" in config:
+            config["dtype"] = self.objects.dtype(config["dtype"])
+        return self._built(from_custom(custom, config, class_name), entry)
+
+    def _built(self, layer: Any, entry: Mapping[str, Any]) -> Any:
+        """A custom layer or a model without inputs, built as Keras 3 recorded it."""
+        recorded = entry.get("build_config")
+        is_ours = self.registry.custom_class(str(entry["class_name"])) is None
+        if recorded and not is_ours and hasattr(layer, "build_from_config") and not layer.built:
+            layer.build_from_config(recorded)
+        return layer
+
+    def arguments(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Constructor arguments, nested objects built."""
+        arguments = {key: self._value(key, value) for key, value in config.items()
+                     if key not in EMPTY or value}  # fmt: skip
+        if arguments.get("name", "") is None:
+            del arguments["name"]
         return arguments
 
     def _value(self, key: str, value: Any) -> Any:
-        if key in LAYER_KEYS:
-            if isinstance(value, list):
-                return [self.read(item) for item in value]
-            return self.read(value) if is_serialized(value) else value
+        if key == "dtype":
+            return self.objects.dtype(value)
+        if key in LAYER_KEYS and isinstance(value, (list, tuple)):
+            return [self.read(item) for item in value]
+        if key in LAYER_KEYS and is_serialized(value):
+            return self.read(value)
         kind = kind_of_key(key)
         if kind is not None and (is_serialized(value) or isinstance(value, str)):
             return self.objects.read(kind, value)
-        return value
+        if is_serialized(value) and not is_tagged(value):
+            return self._object(key, value)
+        if isinstance(value, list) and value and all(map(is_serialized, value)):
+            return [self._value(key, item) for item in value]
+        return self.objects.value(value)
+
+    def _object(self, key: str, value: Mapping[str, Any]) -> Any:
+        """An object under a key that does not tell its kind."""
+        if self.registry.find("layer", value["class_name"]) is not None:
+            return self.read(value)
+        return self.objects.value(value)
+
+    def _lambda(self, name: str, config: dict[str, Any]) -> Any:
+        """A Lambda layer with the caller's function, or with one that is known by its name."""
+        function = self._lambda_function(name, config)
+        arguments = config.get("arguments")
+        made = keras.layers.Lambda(
+            function, name=name or None, dtype=self.objects.dtype(config.get("dtype")),
+            arguments=arguments if isinstance(arguments, Mapping) else None,
+            output_shape=_output_shape(config),
+        )  # fmt: skip
+        made.trainable = config.get("trainable", True) is not False
+        return made
+
+    def _lambda_function(self, name: str, config: Mapping[str, Any]) -> Callable[..., Any]:
+        if name in self.lambda_functions:
+            return self.lambda_functions[name]
+        function = config.get("function")
+        if isinstance(function, Mapping) and function.get("class_name") == "function":
+            function = function.get("config")
+        if isinstance(function, str) and function in self.registry.custom:
+            found: Callable[..., Any] = self.registry.custom[function]
+            return found
+        known = known_function(config)
+        if known is not None:
+            return one_tensor_function(known)
+        if isinstance(function, str) and config.get("function_type") != "lambda":
+            missing(function)
+        raise UnsafeError(
+            f"Lambda layer {name!r} holds its function as Python bytecode, which is never run",
+            refused="Lambda", record=name, allow=f"lambda_functions={{{name!r}: ...}}",
+        )  # fmt: skip
 
 
-#: Layers whose constructor in Keras 3 refuses ``trainable``.
-LAYERS_WITHOUT_TRAINABLE = frozenset({"Discretization", "SpatialDropout1D", "SpatialDropout2D",
-                                      "SpatialDropout3D", "InputLayer"})  # fmt: skip
-
-
-def valid_name(name: Any, changes: list[str]) -> Any:
-    """A layer name that Keras 3 takes: it refuses "/"."""
-    if isinstance(name, str) and "/" in name:
-        renamed = name.replace("/", "_")
-        changes.append(f"layer {name!r} is named {renamed!r}: Keras 3 refuses '/' in names")
-        return renamed
-    return name
-
-
-def why_not(reader: LayerReader, entry: Mapping[str, Any]) -> str | None:
-    """Why a layer cannot be built from its config, None if it can."""
-    try:
-        reader.read(entry)
-    except (HozonError, ValueError, TypeError):
-        return str(entry["class_name"])
+def _output_shape(config: Mapping[str, Any]) -> Any:
+    shape = config.get("output_shape")
+    if isinstance(shape, (list, tuple)) and all(isinstance(i, int) or i is None for i in shape):
+        return tuple(shape)
     return None
 
 
-def input_tensor(config: Mapping[str, Any], changes: list[str]) -> Any:
-    """A ``keras.Input`` of an InputLayer's config."""
-    shape = config.get("batch_input_shape") or config.get("batch_shape")
-    return keras.Input(
-        batch_shape=tuple(shape) if shape is not None else None,
-        dtype=policy_name(config.get("dtype")),
-        sparse=bool(config.get("sparse", False)) or None,
-        name=valid_name(config.get("name"), changes),
-    )
+def input_layer(entry: Mapping[str, Any], objects: ObjectReader) -> keras.layers.InputLayer:
+    """An InputLayer of its Keras 3 config."""
+    config = entry.get("config") or {}
+    shape = plain(config.get("batch_shape"))
+    if not isinstance(shape, (list, tuple)):
+        raise UnsupportedError(f"input {config.get('name')!r} has no shape")
+    dtype = objects.dtype(config.get("dtype"))
+    return keras.layers.InputLayer(
+        batch_shape=tuple(shape), dtype=getattr(dtype, "name", dtype),
+        sparse=bool(config.get("sparse")), optional=bool(config.get("optional")),
+        name=config.get("name"),
+    )  # fmt: skip

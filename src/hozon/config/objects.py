@@ -1,64 +1,29 @@
-"""Serialized objects of a config to live ones: initializers, activations, losses ...
-
-Every age wrote such an object as a name, as ``{"class_name": ..., "config": ...}``, or with a
-``module`` and ``registered_name`` beside these (which are never imported, only compared).
-"""
+"""Serialized objects of a Keras 3 config to live ones: initializers, activations, policies ..."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hozon.config.names import ALIASES
-from hozon.config.registry import Registry, missing
-from hozon.errors import UnsafeError, UnsupportedError
+import keras
 
-#: Keys of built-in objects' configs that Keras 3 does not take.
-DROPPED = {
-    "initializer": ("dtype", "partition"),
-    "loss": ("fn",),
-    "metric": ("fn",),
-}
-#: Suffix or name of a config key to the kind of object it holds.
-SUFFIXES = (
-    ("_initializer", "initializer"),
-    ("_regularizer", "regularizer"),
-    ("_constraint", "constraint"),
-    ("activation", "activation"),
-)
-INITIALIZERS: Mapping[str, str] = {
-    "glorot_uniform": "GlorotUniform", "glorot_normal": "GlorotNormal", "he_normal": "HeNormal",
-    "he_uniform": "HeUniform", "lecun_normal": "LecunNormal", "lecun_uniform": "LecunUniform",
-    "zeros": "Zeros", "zero": "Zeros", "ones": "Ones", "one": "Ones", "uniform": "RandomUniform",
-    "normal": "RandomNormal", "random_uniform": "RandomUniform", "random_normal": "RandomNormal",
-    "truncated_normal": "TruncatedNormal", "orthogonal": "Orthogonal", "identity": "Identity",
-    "constant": "Constant", "variance_scaling": "VarianceScaling",
-}  # fmt: skip
-CONSTRAINTS: Mapping[str, str] = {
-    "max_norm": "MaxNorm", "maxnorm": "MaxNorm", "non_neg": "NonNeg", "nonneg": "NonNeg",
-    "unit_norm": "UnitNorm", "unitnorm": "UnitNorm", "min_max_norm": "MinMaxNorm",
-}  # fmt: skip
-REGULARIZERS: Mapping[str, str] = {"l1": "L1", "l2": "L2", "l1_l2": "L1L2"}
-SHORT_NAMES: Mapping[str, Mapping[str, str]] = {
-    "initializer": INITIALIZERS, "constraint": CONSTRAINTS, "regularizer": REGULARIZERS,
-}  # fmt: skip
+from hozon.config.dialects.values import SHORT_NAMES
+from hozon.config.registry import Registry
+from hozon.config.tagged import is_serialized, is_tagged, plain
+from hozon.errors import HozonError, MissingObjectError, UnsafeError, UnsupportedError
 
-
-def kind_of_key(key: str) -> str | None:
-    """The kind of object that a config key holds, None for plain values."""
-    return next((kind for suffix, kind in SUFFIXES if key.endswith(suffix)), None)
-
-
-def is_serialized(value: Any) -> bool:
-    """Whether a value is a serialized object."""
-    return isinstance(value, dict) and "class_name" in value
+FUNCTIONS = frozenset({"function", "Function"})
 
 
 class ObjectReader:
-    """Builds the small objects of configs through one registry."""
+    """Builds the small objects of configs through one registry.
 
-    def __init__(self, registry: Registry) -> None:
+    `layers` builds a layer that stands where an activation does.
+    """
+
+    def __init__(self, registry: Registry, layers: Callable[[Mapping[str, Any]], Any]) -> None:
         self.registry = registry
+        self._layers = layers
 
     def read(self, kind: str, value: Any) -> Any:
         """A live object of a kind from its serialized form; None stays None."""
@@ -68,42 +33,95 @@ class ObjectReader:
             return self.activation(value)
         if isinstance(value, str):
             value = {"class_name": value, "config": {}}
+        if is_tagged(value):
+            return plain(value)
         if not is_serialized(value):
-            raise UnsupportedError(f"{value!r} is no serialized {kind}")
-        return self._build(kind, value)
+            raise UnsupportedError(f"{value!r:.100} is no serialized {kind}")
+        return self.build(kind, value)
 
     def activation(self, value: Any) -> Any:
         """An activation: a function by name, or a layer used as one."""
-        if is_serialized(value) and value["class_name"] in ("function", "Function"):
-            value = value["config"]
+        if is_serialized(value) and value["class_name"] in FUNCTIONS:
+            value = value.get("registered_name") if value.get("registered_name") not in (
+                None, "function") else value.get("config")  # fmt: skip
         if isinstance(value, str):
-            function = self.registry.function("activation", value.rsplit(">", 1)[-1])
-            if function is None:
-                raise missing(value)
-            return function
+            function = self.registry.function("activation", value)
+            return missing(value) if function is None else function
         if is_serialized(value):
             if value["class_name"] in ("__lambda__", "Lambda"):
-                raise UnsafeError("the activation is stored as Python bytecode, which is never run")
-            return self._build("layer", value)
-        raise UnsupportedError(f"{value!r} is no serialized activation")
+                raise UnsafeError("an activation is stored as Python bytecode, which is never run")
+            return self._layers(value)
+        raise UnsupportedError(f"{value!r:.100} is no serialized activation")
 
-    def _build(self, kind: str, value: Mapping[str, Any]) -> Any:
-        name = str(value["class_name"])
-        name = SHORT_NAMES.get(kind, {}).get(name, name)
-        config = dict(value.get("config") or {})
+    def build(self, kind: str, value: Mapping[str, Any]) -> Any:
+        """An object of a class of a kind."""
+        name = SHORT_NAMES.get(kind, {}).get(value["class_name"], value["class_name"])
+        if name in FUNCTIONS:
+            function = self.registry.function("activation", str(value.get("config")))
+            return missing(str(value.get("config"))) if function is None else function
+        config = value.get("config")
+        config = dict(config) if isinstance(config, Mapping) else {}
+        custom = self.registry.custom_class(name, value.get("registered_name"))
+        if custom is not None:
+            return from_custom(custom, config, name)
         found = self.registry.find(kind, name)
         if found is None:
-            raise missing(ALIASES.get(name, name))
-        if self.registry.is_custom(name) and hasattr(found, "from_config"):
-            return found.from_config(config)
-        for key in DROPPED.get(kind, ()):
-            config.pop(key, None)
-        return call_with(found, config, name)
+            return missing(name)
+        if config.get("name", "") is None:
+            del config["name"]
+        return call_with(found, {key: self.value(item) for key, item in config.items()}, name)
+
+    def value(self, value: Any) -> Any:
+        """A value inside an object's config: plain data, a seed generator, a dtype policy."""
+        if is_serialized(value) and value["class_name"] == "SeedGenerator":
+            return call_with(keras.random.SeedGenerator, _seed(value), "SeedGenerator")
+        if is_serialized(value) and not is_tagged(value):
+            for kind in ("policy", "initializer", "regularizer", "constraint", "schedule"):
+                if self.registry.find(kind, value["class_name"]) is not None:
+                    return self.build(kind, value)
+        return plain(value)
+
+    def dtype(self, value: Any) -> Any:
+        """A dtype policy: a name, a serialized policy, or a map of policies."""
+        if not is_serialized(value):
+            return value
+        if value["class_name"] == "DTypePolicyMap":
+            config = dict(value.get("config") or {})
+            config["default_policy"] = self.dtype(config.get("default_policy"))
+            config["policy_map"] = {path: self.dtype(item)
+                                    for path, item in (config.get("policy_map") or {}).items()}  # fmt: skip
+            return call_with(keras.dtype_policies.DTypePolicyMap, config, "DTypePolicyMap")
+        return self.build("policy", value)
+
+
+def _seed(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    config = value.get("config") or {}
+    return {key: config[key] for key in ("seed", "name") if key in config}
+
+
+def missing(name: str) -> Any:
+    """Raise MissingObjectError for one name."""
+    raise MissingObjectError("the config uses a class or function that Keras does not have",
+                             names=[name])  # fmt: skip
+
+
+def from_custom(found: Any, config: dict[str, Any], name: str) -> Any:
+    """An object of the caller's class, made as the class says; or the caller's function."""
+    if not hasattr(found, "from_config"):
+        return found if not isinstance(found, type) else call_with(found, config, name)
+    try:
+        return found.from_config(config)
+    except TypeError as error:
+        raise UnsupportedError(f"{name}.from_config does not take the saved config: {error}",
+                               feature=name) from error  # fmt: skip
 
 
 def call_with(function: Callable[..., Any], config: Mapping[str, Any], name: str) -> Any:
-    """Call a class with a config; arguments that it refuses are an UnsupportedError."""
+    """Call a class with a config; what it refuses becomes an UnsupportedError that names it."""
     try:
         return function(**config)
-    except TypeError as error:
-        raise UnsupportedError(f"{name}: {error}") from error
+    except HozonError:
+        raise
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UnsupportedError(f"{name} refuses its saved arguments: {error}",
+                               feature=name) from error  # fmt: skip

@@ -1,4 +1,4 @@
-"""Optimizer configs of Keras 1 and 2 as Keras 3 optimizers."""
+"""Optimizer configs of every age as Keras 3 optimizers."""
 
 from __future__ import annotations
 
@@ -7,66 +7,102 @@ from typing import Any
 
 import keras
 
-from hozon.config.objects import ObjectReader, call_with, is_serialized
-from hozon.config.registry import missing
+from hozon.config.dialects.training import (
+    DECAY_OF_MOMENTUM,
+    OLD_GENERATION,
+    OLD_OPTIMIZERS,
+    OPTIMIZER_DROPPED,
+    OPTIMIZER_RENAMED,
+    OPTIMIZERS,
+)
+from hozon.config.objects import ObjectReader, call_with, from_custom, missing
+from hozon.config.tagged import is_serialized
+from hozon.config.upgrade import short_name
 from hozon.errors import UnsupportedError
 
-#: Keys that Keras 3 does not take and that change no number.
-DROPPED = ("jit_compile", "is_legacy_optimizer", "schedule_decay", "sparse", "registered_name",
-           "epsilon_hat")  # fmt: skip
-RENAMED = {"lr": "learning_rate"}
 LOSS_SCALES = frozenset({"LossScaleOptimizer", "LossScaleOptimizerV1", "LossScaleOptimizerV3"})
+#: Growth steps that no training reaches: a loss scale that stays.
+NEVER = 2**31 - 1
 
 
-def read_optimizer(entry: Mapping[str, Any], objects: ObjectReader, changes: list[str]) -> Any:
-    """The optimizer of ``{"class_name": ..., "config": ...}``.
+def read_optimizer(entry: Any, objects: ObjectReader, changes: list[str]) -> Any:
+    """The optimizer of a name or of ``{"class_name": ..., "config": ...}``.
 
     Raises MissingObjectError for an unknown class, UnsupportedError for an argument that Keras 3
     has no counterpart for.
     """
+    if isinstance(entry, str):
+        entry = {"class_name": entry, "config": {}}
+    if not is_serialized(entry):
+        raise UnsupportedError(f"{entry!r:.100} is no serialized optimizer")
     class_name = str(entry["class_name"])
     config = dict(entry.get("config") or {})
-    short = class_name.rsplit(">", 1)[-1]
+    short = OPTIMIZERS.get(short_name(class_name), short_name(class_name))
     if short in LOSS_SCALES:
         return _loss_scale(config, objects, changes)
-    found = objects.registry.find("optimizer", class_name)
+    custom = objects.registry.custom_class(class_name, entry.get("registered_name"))
+    if custom is not None:
+        return from_custom(custom, config, class_name)
+    if OLD_GENERATION & config.keys():
+        short = OLD_OPTIMIZERS.get(short, short)
+    found = objects.registry.find("optimizer", short)
     if found is None:
-        raise missing(class_name)
-    if objects.registry.is_custom(class_name):
-        return found.from_config(config)
-    arguments = {RENAMED.get(k, k): v for k, v in config.items() if k not in DROPPED}
-    decay = arguments.pop("decay", None)
-    arguments["learning_rate"] = _rate(arguments.get("learning_rate"), decay, objects, changes)
-    if arguments["learning_rate"] is None:
-        del arguments["learning_rate"]
-    if not arguments.get("name"):
-        arguments.pop("name", None)
-    return call_with(found, arguments, f"optimizer {short}")
+        return missing(class_name)
+    if short in DECAY_OF_MOMENTUM:
+        config.pop("decay", None)
+    arguments = _arguments(config, objects, changes)
+    return call_with(found, arguments, f"optimizer {short_name(short)}")
+
+
+def _arguments(config: dict[str, Any], objects: ObjectReader, changes: list[str]) -> dict[str, Any]:
+    given = {OPTIMIZER_RENAMED.get(key, key): value for key, value in config.items()
+             if key not in OPTIMIZER_DROPPED}  # fmt: skip
+    decay = given.pop("decay", None)
+    rate = _rate(given.pop("learning_rate", None), decay, objects, changes)
+    if rate is not None:
+        given["learning_rate"] = rate
+    if given.get("epsilon", 0) is None:
+        given["epsilon"] = keras.config.epsilon()
+    if not given.get("name"):
+        given.pop("name", None)
+    return {key: objects.value(value) for key, value in given.items()}
 
 
 def _rate(rate: Any, decay: Any, objects: ObjectReader, changes: list[str]) -> Any:
     """A learning rate, a schedule, or Keras 2's ``decay`` as the schedule that it was."""
     if is_serialized(rate):
-        return objects.read("schedule", rate)
-    if decay:
-        changes.append(f"decay={decay} became an InverseTimeDecay schedule")
+        return read_schedule(rate, objects)
+    if decay and rate is not None:
+        changes.append(f"optimizer: decay={decay} became an InverseTimeDecay schedule")
         return keras.optimizers.schedules.InverseTimeDecay(float(rate), 1, float(decay))
     return rate
+
+
+def read_schedule(entry: Mapping[str, Any], objects: ObjectReader) -> Any:
+    """A learning rate schedule, which may hold another."""
+    config = {key: read_schedule(value, objects) if is_serialized(value) else value
+              for key, value in (entry.get("config") or {}).items()
+              if key != "name" or value}  # fmt: skip
+    class_name = str(entry["class_name"])
+    custom = objects.registry.custom_class(class_name, entry.get("registered_name"))
+    if custom is not None:
+        return from_custom(custom, config, class_name)
+    found = objects.registry.find("schedule", class_name)
+    return missing(class_name) if found is None else call_with(found, config, class_name)
 
 
 def _loss_scale(config: dict[str, Any], objects: ObjectReader, changes: list[str]) -> Any:
     """Keras 2 wrote the inner optimizer and the scale in two ways, before and after 2.4."""
     inner = config.get("inner_optimizer") or config.get("optimizer")
-    if not is_serialized(inner):
-        raise UnsupportedError("a LossScaleOptimizer without an inner optimizer")
     scale = config.get("loss_scale") or {}
-    scale = scale.get("config", {}) if isinstance(scale, Mapping) else {}
-    if config.get("dynamic") is False:
-        raise UnsupportedError("Keras 3 has no fixed loss scale")
-    initial = config.get("initial_scale") or scale.get("initial_loss_scale") or 2**15
-    steps = config.get("dynamic_growth_steps") or scale.get("increment_period") or 2000
+    old = scale.get("config", {}) if isinstance(scale, Mapping) else {"initial_loss_scale": scale}
+    fixed = config.get("dynamic") is False
+    if fixed:
+        changes.append("optimizer: a fixed loss scale became a dynamic one that never grows")
+    initial = config.get("initial_scale") or old.get("initial_loss_scale") or 2**15
+    steps = config.get("dynamic_growth_steps") or old.get("increment_period") or 2000
     return keras.optimizers.LossScaleOptimizer(
         read_optimizer(inner, objects, changes),
         initial_scale=float(initial),
-        dynamic_growth_steps=int(steps),
+        dynamic_growth_steps=NEVER if fixed else int(steps),
     )

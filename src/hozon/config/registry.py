@@ -1,24 +1,24 @@
 """What a config may name: an allow-list of classes and functions, one object per load.
 
 It holds Keras' public layers, initializers, regularizers, constraints, activations, losses,
-metrics, optimizers and schedules, what users registered with Keras, and the caller's custom
-objects. Nothing is ever imported because a file names it.
+metrics, optimizers and schedules, Hozon's own for what Keras 3 dropped, what users registered
+with Keras, and the caller's custom objects. Nothing is imported because a file names it, and a
+plain string is looked up only where its key says what kind of object it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
 import keras
 
-from hozon.config.legacy.activations import LEGACY_ACTIVATIONS
-from hozon.config.names import ALIASES
-from hozon.errors import MissingObjectError
-
-#: Public classes that run code or open files that a config names.
-UNSAFE = frozenset({"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"})
+from hozon.config._keras import OPERATIONS
+from hozon.config.legacy import LEGACY_FUNCTIONS, LEGACY_LAYERS, LEGACY_OPTIMIZERS
+from hozon.config.safety import FOREIGN
+from hozon.config.text_layers import TEXT_LAYERS
+from hozon.config.upgrade import short_name
 
 KINDS: Mapping[str, tuple[ModuleType, type]] = {
     "layer": (keras.layers, keras.layers.Layer),
@@ -31,61 +31,97 @@ KINDS: Mapping[str, tuple[ModuleType, type]] = {
     "schedule": (
         keras.optimizers.schedules, keras.optimizers.schedules.LearningRateSchedule,
     ),
+    "policy": (keras.dtype_policies, keras.dtype_policies.DTypePolicy),
 }  # fmt: skip
+FUNCTION_MODULES: Mapping[str, tuple[ModuleType, ...]] = {
+    "activation": (keras.activations,),
+    "loss": (keras.losses, keras.metrics),
+    "metric": (keras.metrics, keras.losses),
+}
+#: Members of these modules that act on names or files.
+NOT_FUNCTIONS = frozenset({"get", "deserialize", "serialize"})
 
 
 class Registry:
-    """Classes and functions by kind and name. Custom objects win over built-in ones."""
+    """Classes and functions by kind and name.
+
+    The caller's custom objects win over everything. An object registered with Keras is found by
+    its full name ``package>Name``; its short name never hides one of Keras' own.
+    """
 
     def __init__(self, custom_objects: Mapping[str, Any] | None = None) -> None:
-        self.custom: dict[str, Any] = {
-            **{name.rsplit(">", 1)[-1]: value for name, value in _registered()},
-            **dict(_registered()),
-            **(custom_objects or {}),
-        }
+        self.given: dict[str, Any] = dict(custom_objects or {})
+        self.registered: dict[str, Any] = dict(keras.saving.get_custom_objects())
 
-    def find(self, kind: str, class_name: str) -> Any:
+    @property
+    def custom(self) -> dict[str, Any]:
+        """The caller's objects and registered ones, by the names that find them."""
+        return {**self.registered, **self.given}
+
+    def custom_class(self, class_name: str, registered_name: Any = None) -> Any:
+        """The caller's or a registered object for a name, None if it is Keras' or unknown."""
+        names = [n for n in (registered_name, class_name) if isinstance(n, str)]
+        for name in (*names, *map(short_name, names)):
+            if name in self.given:
+                return self.given[name]
+        for name in names:
+            if name in self.registered and not name.startswith("hozon>"):
+                return self.registered[name]
+        if any(builtin(kind, short_name(class_name)) for kind in KINDS):
+            return None
+        return self._by_short_name(short_name(class_name))
+
+    def _by_short_name(self, short: str) -> Any:
+        found = [value for name, value in self.registered.items()
+                 if short_name(name) == short and not name.startswith("hozon>")]  # fmt: skip
+        return found[0] if len(found) == 1 else None
+
+    def find(self, kind: str, class_name: str, registered_name: Any = None) -> Any:
         """The class of a kind and name, None if there is none."""
-        short = class_name.rsplit(">", 1)[-1].rsplit(".", 1)[-1]
-        for name in (class_name, short):
-            if name in self.custom:
-                return self.custom[name]
-        return builtin(kind, ALIASES.get(short, short))
-
-    def is_custom(self, class_name: str) -> bool:
-        """Whether a name is the caller's, not Keras' own."""
-        return class_name in self.custom or class_name.rsplit(">", 1)[-1] in self.custom
+        custom = self.custom_class(class_name, registered_name)
+        return builtin(kind, class_name) if custom is None else custom
 
     def function(self, kind: str, name: str) -> Any:
         """A function of a kind ("activation", "loss", "metric") by name, None if unknown."""
-        if name in self.custom:
-            return self.custom[name]
-        if kind == "activation" and name in LEGACY_ACTIVATIONS:
-            return LEGACY_ACTIVATIONS[name]
-        module = {"activation": keras.activations, "loss": keras.losses, "metric": keras.metrics}
-        found = vars(module[kind]).get(name)
-        return found if callable(found) and not isinstance(found, type) else None
+        for names in ((name, short_name(name)), (name,)):
+            table = self.given if len(names) == 2 else self.registered
+            found = next((table[n] for n in names if n in table), None)
+            if callable(found):
+                return found
+        if name in LEGACY_FUNCTIONS:
+            return LEGACY_FUNCTIONS[name]
+        short = short_name(name)
+        if short in NOT_FUNCTIONS or short.startswith("_"):
+            return None
+        for module in FUNCTION_MODULES[kind]:
+            found = vars(module).get(short)
+            if callable(found) and not isinstance(found, type):
+                return found
+        return self._by_short_name(short) if kind == "activation" else None
 
 
-def missing(*names: str) -> MissingObjectError:
-    """The error for classes or functions that neither Keras nor the caller has."""
-    listed = ", ".join(sorted(set(names)))
-    given = {name.rsplit(">", 1)[-1]: name.rsplit(">", 1)[-1] for name in sorted(set(names))}
-    return MissingObjectError(
-        f"the model needs objects that Keras does not have: {listed}",
-        names=sorted(set(names)), custom_objects=given,
-    )  # fmt: skip
+def kind_of_entry(entry: Mapping[str, Any]) -> str:
+    """Whether a node of a model is a layer, or one of Keras 3's operations such as ``x + y``.
+
+    Both kinds have an Add; only the module that Keras 3 wrote beside the name tells them apart.
+    """
+    module = entry.get("module")
+    return "operation" if isinstance(module, str) and module.startswith("keras.src.ops") else "layer"
 
 
-def builtin(kind: str, name: str) -> type | None:
-    """A public Keras class of a kind."""
+def builtin(kind: str, class_name: str) -> type | None:
+    """A class of Keras' public namespaces, or of Hozon's, by kind and name."""
+    if kind == "operation":
+        return OPERATIONS.get(class_name)
+    if kind == "layer" and class_name in LEGACY_LAYERS:
+        return LEGACY_LAYERS[class_name]
+    if kind == "optimizer" and class_name in LEGACY_OPTIMIZERS:
+        return LEGACY_OPTIMIZERS[class_name]
+    name = short_name(class_name)
+    if kind == "layer" and name in TEXT_LAYERS:
+        return TEXT_LAYERS[name]
     module, base = KINDS[kind]
     found = vars(module).get(name)
-    if isinstance(found, type) and issubclass(found, base) and name not in UNSAFE:
+    if isinstance(found, type) and issubclass(found, base) and name not in FOREIGN:
         return found
     return None
-
-
-def _registered() -> Iterator[tuple[str, Any]]:
-    """What users registered with ``keras.saving.register_keras_serializable``."""
-    yield from keras.saving.get_custom_objects().items()

@@ -1,19 +1,20 @@
-"""A Keras 2 training configuration as arguments of Keras 3's ``compile``."""
+"""A training configuration of any age as arguments of Keras 3's ``compile``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 
-from hozon.config.objects import ObjectReader, is_serialized
+from hozon.config import safety
+from hozon.config.dialects.training import CLASSES, FUNCTIONS, RESOLVED_BY_COMPILE, WRAPPERS
+from hozon.config.objects import ObjectReader, call_with, from_custom, missing
 from hozon.config.optimizers import read_optimizer
-from hozon.config.registry import Registry, missing
-
-#: Names that ``compile`` itself understands as a metric.
-COMPILE_METRICS = frozenset({"accuracy", "acc", "crossentropy", "ce"})
-WRAPPERS = frozenset({"LossFunctionWrapper", "MeanMetricWrapper", "SumOverBatchSizeMetricWrapper"})
+from hozon.config.registry import Registry
+from hozon.config.tagged import is_serialized, plain
+from hozon.config.upgrade import short_name
+from hozon.errors import MissingObjectError, UnsafeError, UnsupportedError
 
 
 def compile_arguments(
@@ -21,111 +22,174 @@ def compile_arguments(
     *,
     custom_objects: Mapping[str, Any] | None = None,
     report: list[str] | None = None,
+    output_names: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Keyword arguments for ``keras.Model.compile``.
 
     Args:
-        training_config: Keras 2's: ``loss``, ``metrics``, ``weighted_metrics``,
-            ``loss_weights``, ``optimizer_config``.
+        training_config: Keras 1's and 2's ``training_config`` or Keras 3's ``compile_config``:
+            ``loss``, ``metrics``, ``weighted_metrics``, ``loss_weights``, ``optimizer_config``
+            or ``optimizer``.
         custom_objects: losses, metrics and optimizers by name.
         report: receives a line for each thing translated.
+        output_names: of the model. Keras 2 saved metrics of models with several outputs under
+            names that begin with the output's, which Keras 3 puts before them again.
 
     Raises:
-        MissingObjectError: a loss, metric or optimizer must be supplied.
+        MissingObjectError: names all losses, metrics and optimizers that must be supplied.
+        UnsafeError: the config asks for code to be run.
+        UnsupportedError: an argument has no counterpart in Keras 3.
     """
-    reader = TrainingReader(Registry(custom_objects), [] if report is None else report)
+    registry = Registry(custom_objects)
+    safety.check(training_config, safety.Policy(frozenset(registry.custom)))
+    reader = TrainingReader(registry, [] if report is None else report, output_names)
+    optimizer = training_config.get("optimizer_config") or training_config.get("optimizer")
     arguments: dict[str, Any] = {
-        "optimizer": reader.optimizer(training_config.get("optimizer_config")),
-        "loss": reader.each("loss", training_config.get("loss")),
-        "metrics": unwrapped(reader.each("metric", training_config.get("metrics"))),
-        "weighted_metrics": unwrapped(
-            reader.each("metric", training_config.get("weighted_metrics"))
-        ),
-        "loss_weights": training_config.get("loss_weights"),
+        "optimizer": reader.guarded(lambda: reader.optimizer(optimizer)),
+        "loss": reader.losses(training_config.get("loss")),
+        "metrics": reader.metrics(training_config.get("metrics")),
+        "weighted_metrics": reader.metrics(training_config.get("weighted_metrics")),
+        "loss_weights": plain(training_config.get("loss_weights")),
+        "run_eagerly": training_config.get("run_eagerly") or None,
+        "steps_per_execution": training_config.get("steps_per_execution"),
     }
+    reader.finish(training_config)
     return {key: value for key, value in arguments.items() if value is not None}
 
 
 class TrainingReader:
-    """Builds losses, metrics and optimizers through one registry."""
+    """Builds losses, metrics and optimizers through one registry; collects missing names."""
 
-    def __init__(self, registry: Registry, changes: list[str]) -> None:
+    def __init__(
+        self, registry: Registry, changes: list[str], output_names: Sequence[str] = ()
+    ) -> None:
         self.registry = registry
-        self.objects = ObjectReader(registry)
+        self.objects = ObjectReader(registry, _no_layers)
         self.changes = changes
+        self.outputs = tuple(output_names) if len(output_names) > 1 else ()
+        self._missing: list[str] = []
 
-    def optimizer(self, config: Mapping[str, Any] | None) -> Any:
+    def guarded(self, make: Callable[[], Any]) -> Any:
+        """What `make` makes; a missing name is kept for `finish`."""
+        try:
+            return make()
+        except MissingObjectError as error:
+            self._missing.extend(error.names)
+            return None
+
+    def finish(self, config: Mapping[str, Any]) -> None:
+        """Raise for all that was missing; tell what is dropped."""
+        if self._missing:
+            raise MissingObjectError(
+                "the training configuration uses what Keras does not have",
+                names=tuple(dict.fromkeys(self._missing)),
+            )
+        if config.get("sample_weight_mode") is not None:
+            self.changes.append("sample_weight_mode is dropped: Keras 3 goes by the weights' shape")
+
+    def optimizer(self, config: Any) -> Any:
         """The optimizer, None if there is none."""
         return None if config is None else read_optimizer(config, self.objects, self.changes)
 
-    def each(self, kind: str, value: Any) -> Any:
-        """A loss or metric, or a list or dictionary of them per output."""
+    def losses(self, value: Any) -> Any:
+        """A loss, or lists and dictionaries of losses per output."""
+        return self._each("loss", plain(value))
+
+    def metrics(self, value: Any) -> Any:
+        """A list of metrics, lists of them per output, or a dictionary by output."""
+        made = self._each("metric", plain(value))
+        if isinstance(made, list) and len(made) == 1 and isinstance(made[0], list):
+            return made[0]
+        return [made] if made is not None and not isinstance(made, (list, dict)) else made
+
+    def _each(self, kind: str, value: Any) -> Any:
         if value is None or is_serialized(value) or isinstance(value, str):
-            return self.one(kind, value)
+            return self.guarded(lambda: self.one(kind, value))
         if isinstance(value, Mapping):
-            return {name: self.each(kind, item) for name, item in value.items()}
-        return [self.each(kind, item) for item in value]
+            return {name: self._each(kind, item) for name, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._each(kind, item) for item in value]
+        raise UnsupportedError(f"{value!r:.100} is no serialized {kind}")
 
     def one(self, kind: str, value: Any) -> Any:
-        """One loss or metric."""
+        """One loss or metric from a name or a serialized object; None stays None."""
         if value is None:
             return None
         if isinstance(value, str):
             return self._named(kind, value)
-        class_name, config = str(value["class_name"]), dict(value.get("config") or {})
+        class_name, config = str(value["class_name"]), _config(value)
         if class_name in ("function", "Function"):
-            return self._named(kind, str(value["config"]))
-        if class_name in WRAPPERS:
+            return self._named(kind, str(value.get("config")))
+        custom = self.registry.custom_class(class_name, value.get("registered_name"))
+        if custom is not None:
+            return from_custom(custom, config, class_name)
+        if kind == "metric" and config.get("name"):
+            config["name"] = self._without_output(str(config["name"]))
+        if short_name(class_name) in WRAPPERS:
             return self._wrapped(kind, config)
+        return self._instance(kind, class_name, config)
+
+    def _instance(self, kind: str, class_name: str, config: dict[str, Any]) -> Any:
+        config.pop("fn", None)
         if config.get("reduction") == "auto":
             config["reduction"] = "sum_over_batch_size"
-        return self.objects.read(kind, {"class_name": class_name, "config": config})
+        short = CLASSES.get(short_name(class_name), class_name)
+        found = self.registry.find(kind, short)
+        if found is None:
+            return missing(class_name)
+        arguments = {key: self.objects.value(item) for key, item in config.items()}
+        if "dtype" in arguments:
+            arguments["dtype"] = getattr(arguments["dtype"], "name", arguments["dtype"])
+        return call_with(found, arguments, f"{kind} {short_name(class_name)}")
+
+    def _without_output(self, name: str) -> str:
+        found = [o for o in self.outputs if name.startswith(f"{o}_")]
+        return name[len(max(found, key=len)) + 1 :] if found else name
 
     def _named(self, kind: str, name: str) -> Any:
-        """A function or class by name; what Keras knows may stay a name."""
-        short = name.rsplit(">", 1)[-1]
-        if short in self.registry.custom:
-            return self.registry.custom[short]
-        if kind == "metric" and short in COMPILE_METRICS:
+        """A function or class by name. Names that ``compile`` resolves itself stay names."""
+        custom = self.registry.custom_class(name)
+        if custom is not None:
+            return custom() if isinstance(custom, type) else custom
+        short = short_name(name)
+        if kind == "metric" and short in RESOLVED_BY_COMPILE:
             return short
-        module = keras.losses if kind == "loss" else keras.metrics
-        try:
-            module.get(short)
-        except ValueError:
-            raise missing(name) from None
-        return short
+        known = FUNCTIONS.get(short, short)
+        if self.registry.function(kind, known) is not None:
+            return known
+        found = self.registry.find(kind, known)
+        return missing(name) if found is None else call_with(found, {}, name)
 
     def _wrapped(self, kind: str, config: dict[str, Any]) -> Any:
         """A wrapper around a function: the function decides the meaning, the name is kept."""
-        function = config.get("fn")
+        function, name = config.pop("fn", None), config.pop("name", None)
+        config.pop("reduction", None)
         if is_serialized(function):
-            function = function["config"]
-        name = config.get("name")
-        if kind == "metric" and name in COMPILE_METRICS and function is not None:
-            found = self._function(str(function))
-            return keras.metrics.MeanMetricWrapper(found, name=name)
+            function = function.get("config")
         if function is None:
             return self._named(kind, str(name))
-        found = self._function(str(function))
-        if kind == "metric":
-            return keras.metrics.MeanMetricWrapper(found, name=name)
-        return found
+        found = self._function(kind, str(function))
+        config["dtype"] = getattr(config.get("dtype"), "name", config.get("dtype"))
+        extra = {key: value for key, value in config.items() if key != "dtype"}
+        if kind == "loss":
+            return (lambda y, p: found(y, p, **extra)) if extra else found
+        return keras.metrics.MeanMetricWrapper(found, name=name, dtype=config["dtype"], **extra)
 
-    def _function(self, name: str) -> Any:
-        short = name.rsplit(">", 1)[-1]
-        if short in self.registry.custom:
-            return self.registry.custom[short]
-        for module in (keras.metrics, keras.losses):
-            found = vars(module).get(short)
-            if callable(found) and not isinstance(found, type):
-                return found
-        raise missing(name)
-
-
-def unwrapped(metrics: Any) -> Any:
-    """Metrics of the only output without the list around them."""
-    if isinstance(metrics, list) and len(metrics) == 1 and isinstance(metrics[0], list):
-        return metrics[0]
-    return metrics
+    def _function(self, kind: str, name: str) -> Callable[..., Any]:
+        short = FUNCTIONS.get(short_name(name), short_name(name))
+        for candidate in (name, short):
+            found = self.registry.function(kind, candidate)
+            if found is not None:
+                function: Callable[..., Any] = found
+                return function
+        made: Callable[..., Any] = missing(name)
+        return made
 
 
+def _config(value: Mapping[str, Any]) -> dict[str, Any]:
+    config = value.get("config")
+    return dict(config) if isinstance(config, Mapping) else {}
+
+
+def _no_layers(entry: Mapping[str, Any]) -> Any:
+    raise UnsafeError(f"a training configuration names a layer, {entry['class_name']}")

@@ -10,7 +10,8 @@ function is planned again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hozon.errors import UnsupportedError
+from hozon.errors import FormatError, HozonError, MismatchError, UnsupportedError
 from hozon.graphs.interpreter import (
     Context,
     NodeNotStatic,
@@ -70,9 +71,15 @@ def call_pure(
     No variable is assigned, so the call is a pure function of `arguments` and `given`, but for
     the random state, which every draw advances.
     """
-    bound = library.bound(function)
-    random = library.resources.random
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), failures_named(library, function):
+        bound = library.bound(function)
+        wanted = len(bound.function.arguments)
+        if len(arguments) != wanted:
+            raise FormatError(
+                f"{bound.function.name!r} takes {wanted} tensors, captured ones included, and is "
+                f"given {len(arguments)}", record=bound.function.name,
+            )  # fmt: skip
+        random = library.resources.random
         cells = [*bound.cells, *(a for a in arguments if isinstance(a, Cell))]
         state = [given[id(c)][1] if id(c) in given else _peek(c) for c in cells]
         values = [*(a for a in arguments if not isinstance(a, Cell)),
@@ -92,6 +99,22 @@ def call_pure(
         for _, value in (u for u in updates if u[0] is random):
             random.assign(value)
     return outputs, [(cell, value) for cell, value in updates if cell is not random]
+
+
+@contextmanager
+def failures_named(library: Library, function: FunctionKey) -> Iterator[None]:
+    """Turn what a kernel raises into a MismatchError that names the function and the node."""
+    try:
+        yield
+    except (HozonError, NotImplementedError):
+        raise
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError,
+            ValueError) as error:  # fmt: skip
+        places = [note for note in getattr(error, "__notes__", ()) if note.startswith("in node")]
+        raise MismatchError(
+            f"{library.function(function).name!r} cannot run on these arguments: "
+            f"{type(error).__name__}: {error}", mismatches=places,
+        ) from error  # fmt: skip
 
 
 def is_staging() -> bool:

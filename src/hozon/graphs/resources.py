@@ -101,7 +101,7 @@ class Constant(Cell):
                 self._value = jnp.asarray(self._value)
         return self._value
 
-    def assign(self, value: Value) -> None:
+    def assign(self, value: Value) -> None:  # noqa: ARG002
         """Constants cannot change."""
         raise TypeError(f"{self.name!r} is a constant")
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import keras
 import numpy as np
+from keras.src.backend import Variable as BackendVariable
 
 from hozon.errors import UnsupportedError
 from hozon.tensors.dtypes import dtype_of_name
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
-
-import keras  # noqa: E402
-from keras.src.backend import Variable as BackendVariable  # noqa: E402
 
 Initializer = Callable[..., Any]
 

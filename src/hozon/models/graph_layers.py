@@ -13,8 +13,10 @@ from typing import Any
 import keras
 
 from hozon.errors import MismatchError, UnsupportedError
+from hozon.formats.protos.struct import TensorSpec
 from hozon.restored.functions import ConcreteFunction, Function
-from hozon.restored.structures import flatten, pack
+from hozon.restored.structures import flatten, map_structure, pack
+from hozon.tensors.dtypes import dtype_of_number
 
 WITH_LOSSES = ("call_and_return_all_conditional_losses", "call_and_return_conditional_losses")
 
@@ -43,6 +45,12 @@ class SavedCall:
         """Whether the object's call distinguishes training from inference."""
         function = self.plain or self.with_losses
         return function is not None and "training" in _arguments(function)
+
+    def output_specs(self) -> Any:
+        """The structure of specs that a call returns, as it was saved."""
+        if self.traces(self.with_losses):
+            return self.traces(self.with_losses)[0].outputs[0]
+        return self.traces(self.plain)[0].outputs
 
     def __call__(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], training: bool
@@ -80,6 +88,10 @@ class SavedCall:
         return [{"training": training}, {}, {"training": None}]
 
 
+def _symbolic(spec: TensorSpec) -> keras.KerasTensor:
+    return keras.KerasTensor(spec.shape.dims, dtype_of_number(int(spec.dtype)).name)
+
+
 def _structured(function: Function, args: Sequence[Any]) -> Sequence[Any]:
     """A flat list given for a call that was traced with a dictionary, in that dictionary's form."""
     traces = function.concrete_functions
@@ -108,6 +120,15 @@ class GraphCallMixin:
         for loss in losses:
             self.add_loss(loss)  # type: ignore[attr-defined]
         return outputs
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Shapes and dtypes of the outputs: those saved with the function, where it knew them."""
+        specs = self.saved_call.output_specs()
+        known = [isinstance(leaf, TensorSpec) and leaf.shape.dims is not None
+                 for leaf in flatten(specs)]  # fmt: skip
+        if not all(known):
+            return super().compute_output_spec(*args, **kwargs)  # type: ignore[misc]
+        return map_structure(_symbolic, specs)
 
     def get_config(self) -> dict[str, Any]:
         """The saved config, if the object had one."""

@@ -27,7 +27,6 @@ from hozon.models.objects import KerasNode, KerasObjects
 from hozon.models.report import LoadReport
 from hozon.models.signature_model import signature_model
 from hozon.models.strings import with_strings
-from hozon.models.tables import restore_vocabularies
 from hozon.models.training import restore_training
 from hozon.models.weights import Assigner
 from hozon.restored.loader import LoadedObject, ObjectGraphLoader
@@ -77,7 +76,7 @@ class Revival:
                 self._assign_model(root, model)
                 self._require_all()
                 deferred.finish()
-        except HozonError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, the saved functions remain
             report, variables, self.layers = before
             self.report.restore(report)
             self.assigner.variables = variables
@@ -155,8 +154,8 @@ class Revival:
         self.layers[node.node] = layer
         rung = "custom class" if node.class_name in self.custom_objects else "built-in class"
         self.report.add_object(node.path, node.class_name, rung)
-        if getattr(layer, "host", False) or restore_vocabularies(self.objects, node, layer):
-            return
+        if getattr(layer, "host", False):
+            raise UnsupportedError(f"{node.name!r} looks values up, in tables of the saved graph")
         self.assigner.assign_layer(node.node, layer, node.path)
 
     @staticmethod
@@ -248,7 +247,7 @@ class Revival:
 
     def _new_variable(self, node_id: int, owner: Any, path: str) -> None:
         saved = self.objects.variable(node_id)
-        stored = self.artifact.variable_value(node_id, saved)
+        stored = None if saved is None else self.artifact.variable_value(node_id, saved)
         if saved is None or stored is None:
             return
         with deferred_initializers():

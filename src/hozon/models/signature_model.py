@@ -29,7 +29,7 @@ class SignatureModel(keras.Model):  # type: ignore[misc]
         self.loaded = loaded
         self.built = True
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any) -> Any:
         """Run the signature; a single output comes without its name."""
         outputs = self.signature(**self._named(inputs))
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs

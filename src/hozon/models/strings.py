@@ -115,7 +115,7 @@ class StringInputs:
         if data_batch is None:
             _, _, steps = next(iter(iterator))
             data_batch = steps[0] if isinstance(steps, (list, tuple)) else next(steps)
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data_batch)
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data_batch)
         outputs = self(x, training=False)
         if self._compile_metrics is not None and not self._compile_metrics.built:  # type: ignore[attr-defined]
             self._compile_metrics.build(y, outputs)  # type: ignore[attr-defined]

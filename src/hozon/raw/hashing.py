@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 
-__all__ = ["fingerprint64", "hash64", "siphash24"]
+__all__ = ["fingerprint64", "fingerprint_cat", "hash64", "siphash24"]
 
 MASK = 0xFFFFFFFFFFFFFFFF
 K0, K1, K2 = 0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F
@@ -133,6 +133,14 @@ def _round(
     v = _weak32(data, at, v[1] * multiplier, x + w[0])
     w = _weak32(data, at + 32, z + w[1], y + _u64(data, at + 16))
     return z, y, x, v, w
+
+
+def fingerprint_cat(first: int, second: int) -> int:
+    """TensorFlow's fingerprint of two fingerprints in a row (core/platform/fingerprint.h)."""
+    multiplier = 0xC6A4A7935BD1E995
+    result = first ^ multiplier ^ (_shift_mix(second * multiplier) * multiplier & MASK)
+    result = _shift_mix(result * multiplier) * multiplier & MASK
+    return _shift_mix(result)
 
 
 def hash64(data: bytes, seed: int = HASH64_SEED) -> int:

@@ -7,8 +7,12 @@ also the signatures of TensorFlow 2 files whose object graph cannot be used.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
+
+import jax
 
 from hozon.containers.savedmodel.read import SavedModel
 from hozon.errors import FormatError
@@ -17,22 +21,30 @@ from hozon.formats.protos.object_graph import (
     BareConcreteFunction,
     CapturedTensor,
     Constant,
-    FunctionSpec as SavedFunctionSpec,
     SavedNode,
     UserObject,
 )
 from hozon.formats.protos.object_graph import ConcreteFunction as SavedConcreteFunction
 from hozon.formats.protos.object_graph import Function as SavedFunction
+from hozon.formats.protos.object_graph import (
+    FunctionSpec as SavedFunctionSpec,
+)
 from hozon.formats.protos.object_graph import Variable as SavedVariable
-from hozon.formats.protos.struct import TensorSpec
 from hozon.graphs.library import CustomGradient, Library
 from hozon.graphs.resources import Variable
 from hozon.graphs.values import Value
 from hozon.restored.functions import ConcreteFunction, Function, SignatureFunction
+from hozon.restored.matching import is_spec
 from hozon.restored.session import Session
 from hozon.restored.signature import FunctionSpec
-from hozon.restored.structures import flatten
 from hozon.tensors.dtypes import dtype_of_number
+
+#: How TensorFlow names a trace of a Python function.
+TRACE_NAME = re.compile(r"^__inference_(.+?)_\d+$")
+#: Identifiers of the containers that TensorFlow tracks (trackable/data_structures.py).
+LIST = "trackable_list_wrapper"
+TUPLE = "trackable_tuple_wrapper"
+DICTIONARIES = frozenset({"trackable_dict_wrapper", "signature_map"})
 
 
 class LoadedObject:
@@ -41,11 +53,14 @@ class LoadedObject:
     Callable when the saved object was: then `__call__` is its saved function.
     """
 
+    __slots__ = ("__dict__", "_identifier", "_node_id")
+
     def __init__(self, node_id: int, identifier: str) -> None:
         self._node_id = node_id
         self._identifier = identifier
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the saved `__call__` function."""
         function = self.__dict__.get("__call__")
         if function is None:
             raise TypeError(f"the saved object {self._identifier!r} has no __call__ function")
@@ -62,24 +77,55 @@ class LoadedModel(LoadedObject):
     `signatures` maps names to `SignatureFunction`s; `variables` lists all variables.
     """
 
-    signatures: Mapping[str, SignatureFunction]
-    variables: list[Variable]
-    graph: ObjectGraphLoader | None
+    __slots__ = ("_signatures", "_variables")
+
+    def __init__(
+        self,
+        identifier: str,
+        signatures: Mapping[str, SignatureFunction],
+        variables: Callable[[], list[Variable]],
+        attributes: Mapping[str, Any],
+    ) -> None:
+        super().__init__(0, identifier)
+        self._signatures = dict(signatures)
+        self._variables = variables
+        self.__dict__.update(attributes)
+
+    @property
+    def signatures(self) -> dict[str, SignatureFunction]:
+        """The serving signatures by name."""
+        return self._signatures
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All variables; those of a TensorFlow 1 graph are restored when first asked for."""
+        return self._variables()
 
 
 class Table:
     """A table, made and filled by its saved functions when a call first needs it."""
 
-    def __init__(self, make: Callable[[], Any], fill: Callable[[], Any]) -> None:
+    def __init__(self, make: Callable[[], Any], fill: Callable[[Any], None]) -> None:
         self._make = make
         self._fill = fill
         self._handle: Any = None
+        self._busy = False
 
     def handle(self) -> Any:
-        """The filled table."""
+        """The filled table. The function that fills it asks for it too, while it is empty."""
         if self._handle is None:
-            self._handle = self._make()
-            self._fill()
+            if self._busy:
+                raise FormatError("the function that makes a table needs the table itself")
+            self._busy = True
+            try:
+                with jax.ensure_compile_time_eval():
+                    self._handle = self._make()
+                    self._fill(self._handle)
+            except BaseException:
+                self._handle = None
+                raise
+            finally:
+                self._busy = False
         return self._handle
 
 
@@ -94,7 +140,7 @@ class ObjectGraphLoader:
     ) -> None:
         graph = artifact.meta_graph.object_graph
         if graph is None:
-            raise FormatError("the SavedModel has no object graph", file=str(artifact.path))
+            raise FormatError("the SavedModel has no object graph", file=str(artifact.file))
         self.artifact = artifact
         self.nodes: Sequence[SavedNode] = graph.nodes
         self.concrete: Mapping[str, SavedConcreteFunction] = graph.concrete_functions
@@ -105,9 +151,22 @@ class ObjectGraphLoader:
         self._cell = cell
         self._objects: dict[int, Any] = {}
         self._functions: dict[str, ConcreteFunction] = {}
+        self._tables: dict[int, Table] = {}
+        self._open: set[object] = set()
         for node_id in range(len(self.nodes)):
             self.object(node_id)
         self._connect()
+
+    @contextmanager
+    def _within(self, step: object, what: str) -> Iterator[None]:
+        """Refuse to come back to a step before it is done."""
+        if step in self._open:
+            raise FormatError(f"{what} contains itself", file=str(self.artifact.file), record=what)
+        self._open.add(step)
+        try:
+            yield
+        finally:
+            self._open.discard(step)
 
     def _gradients(self) -> dict[str, CustomGradient]:
         """The functions of custom gradients, with what they captured."""
@@ -133,7 +192,8 @@ class ObjectGraphLoader:
     def object(self, node_id: int) -> Any:
         """The live object of a node."""
         if node_id not in self._objects:
-            self._objects[node_id] = self._make(node_id, self.nodes[node_id])
+            with self._within(("object", node_id), f"node {node_id}"):
+                self._objects[node_id] = self._make(node_id, self.nodes[node_id])
         return self._objects[node_id]
 
     def _make(self, node_id: int, node: SavedNode) -> Any:
@@ -156,17 +216,17 @@ class ObjectGraphLoader:
 
     @staticmethod
     def _name_of(functions: Sequence[ConcreteFunction]) -> str:
-        return functions[0].name if functions else "function without a trace"
+        """The name of the Python function, which names of traces hold."""
+        return TRACE_NAME.sub(r"\1", functions[0].name) if functions else "function"
 
     def _user_object(self, node_id: int, node: SavedNode, payload: UserObject) -> Any:
-        if payload.identifier == "trackable_list_wrapper":
-            return [None] * len(node.children)
-        if payload.identifier in ("trackable_dict_wrapper", "signature_map"):
+        if payload.identifier == LIST:
+            return [None] * len(_numbered(node))
+        if payload.identifier == TUPLE:
+            return tuple(map(self.object, _numbered(node)))
+        if payload.identifier in DICTIONARIES:
             return {}
-        if payload.identifier == "trackable_tuple_wrapper":
-            return [None] * len(node.children)
-        kind = LoadedModel if node_id == 0 else LoadedObject
-        return kind(node_id, payload.identifier)
+        return LoadedObject(node_id, payload.identifier)
 
     def _variable(self, node_id: int, payload: SavedVariable) -> Any:
         variable = Variable(
@@ -180,15 +240,16 @@ class ObjectGraphLoader:
     def _connect(self) -> None:
         for node_id, node in enumerate(self.nodes):
             target = self._objects[node_id]
-            for edge in node.children:
-                name, child = edge.name, self.object(edge.node)
-                if isinstance(target, list):
-                    if name.isdigit() and int(name) < len(target):
-                        target[int(name)] = child
-                elif isinstance(target, dict):
-                    target[name] = child
-                elif isinstance(target, LoadedObject):
-                    target.__dict__[name] = child
+            if isinstance(target, list):
+                target[:] = map(self.object, _numbered(node))
+            elif isinstance(target, dict):
+                target.update(self.children(node))
+            elif isinstance(target, LoadedObject):
+                target.__dict__.update(self.children(node))
+
+    def children(self, node: SavedNode) -> dict[str, Any]:
+        """The live objects that a node's edges lead to, by name."""
+        return {edge.name: self.object(edge.node) for edge in node.children}
 
     def concrete_function(self, name: str) -> ConcreteFunction:
         """The concrete function of a library name."""
@@ -196,8 +257,9 @@ class ObjectGraphLoader:
             record = self.concrete.get(name)
             if record is None:
                 raise FormatError(
-                    f"concrete function {name!r} is not described", file=str(self.artifact.path)
+                    f"concrete function {name!r} is not described", file=str(self.artifact.file)
                 )
+            _require_call(name, record.input_signature, self.artifact)
             self._functions[name] = ConcreteFunction(
                 name, self.library, name, record.input_signature, record.output_signature,
                 self._captures(record.bound_inputs),
@@ -212,46 +274,66 @@ class ObjectGraphLoader:
         value = self.object(node_id)
         payload = self.nodes[node_id].payload
         if isinstance(payload, CapturedTensor):
-            return self._captured_tensor(payload)
+            with self._within(("capture", node_id), f"node {node_id}"):
+                return self._captured_tensor(payload)
         if isinstance(value, LoadedObject):
             return self._table(node_id, value).handle()
         return value
 
     def _captured_tensor(self, payload: CapturedTensor) -> Value:
         record = self.concrete.get(payload.concrete_function)
-        if record is None:
-            raise FormatError(
-                f"captured tensor {payload.name!r} belongs to no described function",
-                file=str(self.artifact.path),
-            )
-        names = self.library.function(payload.concrete_function).argument_names
-        offset = len(names) - len(record.bound_inputs)
-        return self.captured(record.bound_inputs[names.index(payload.name) - offset])
+        captures: tuple[int, ...] = record.bound_inputs if record is not None else ()
+        if captures:
+            names = self.library.function(payload.concrete_function).argument_names
+            found = dict(zip(names[-len(captures) :], captures, strict=False))
+            if payload.name in found:
+                return self.captured(found[payload.name])
+        raise FormatError(
+            f"captured tensor {payload.name!r} is not one of function "
+            f"{payload.concrete_function!r}",
+            file=str(self.artifact.file), record=payload.name,
+        )  # fmt: skip
 
     def _table(self, node_id: int, owner: LoadedObject) -> Table:
-        if "_table" not in owner.__dict__:
+        if node_id not in self._tables:
             functions = owner.__dict__
             create = functions.get("_create_resource")
-            if create is None:
+            if not callable(create):
                 raise FormatError(
                     f"node {node_id} is captured as a resource but has no function that makes it",
-                    file=str(self.artifact.path), record=f"node {node_id}",
+                    file=str(self.artifact.file), record=f"node {node_id}",
                 )  # fmt: skip
-            fill = functions.get("_initialize", lambda: None)
-            owner.__dict__["_table"] = Table(create, self._restorer(owner, fill))
-        table: Table = owner.__dict__["_table"]
-        return table
+            self._tables[node_id] = Table(create, self._filler(node_id, functions))
+        return self._tables[node_id]
 
-    def _restorer(self, owner: LoadedObject, fill: Callable[[], Any]) -> Callable[[], Any]:
+    def _filler(self, node_id: int, functions: Mapping[str, Any]) -> Callable[[Any], None]:
         """Fill a table by its initializer, then with the entries that the checkpoint holds."""
 
-        def restore() -> None:
-            fill()
-            entries = self.artifact.table_entries(owner._node_id)
+        def fill(table: Any) -> None:
+            initialize = functions.get("_initialize")
+            if callable(initialize):
+                initialize()
+            entries = self.artifact.table_entries(node_id)
             if entries is not None:
-                owner.__dict__["_table"].handle().import_entries(*entries)
+                table.import_entries(*entries)
 
-        return restore
+        return fill
+
+
+def _numbered(node: SavedNode) -> list[int]:
+    """The children of a list or tuple in order; other edges of it are bookkeeping."""
+    edges = [(int(edge.name), edge.node) for edge in node.children if edge.name.isdecimal()]
+    return [child for _, child in sorted(edges)]
+
+
+def _require_call(name: str, signature: Any, artifact: SavedModel) -> None:
+    """Raise FormatError unless a signature is a pair of positional and keyword arguments."""
+    parts = signature if isinstance(signature, (list, tuple)) and len(signature) == 2 else (0, 0)
+    if not (isinstance(parts[0], (list, tuple)) and isinstance(parts[1], Mapping)):
+        raise FormatError(
+            f"the signature of {name!r} is no pair of positional and keyword arguments",
+            file=str(artifact.file), record=name,
+        )  # fmt: skip
 
 
 def function_spec(record: SavedFunctionSpec | None) -> FunctionSpec:
@@ -270,43 +352,50 @@ def load_artifact(artifact: SavedModel) -> LoadedModel:
     """The live graph-level objects of a SavedModel that has been read."""
     session = Session(artifact)
     if artifact.meta_graph.object_graph is None:
-        return _from_session(session)
+        return LoadedModel(
+            "session graph", session.signatures(), lambda: session.variables, {}
+        )  # fmt: skip
     loader = ObjectGraphLoader(artifact)
-    root = loader.object(0)
-    root.graph = loader
-    root.variables = loader.variables
-    saved = root.__dict__.get("signatures") or {}
-    root.__dict__["signatures"] = dict(_signatures(loader, session, saved))
-    return root  # type: ignore[no-any-return]
-
-
-def _from_session(session: Session) -> LoadedModel:
-    root = LoadedModel(0, "session graph")
-    root.graph = None
-    root.variables = session.variables
-    root.signatures = session.signatures()
-    return root
+    root = loader.nodes[0] if loader.nodes else None
+    if root is None or not isinstance(root.payload, UserObject):
+        raise FormatError(
+            "the root of the object graph is no object", file=str(artifact.file), record="node 0"
+        )
+    attributes = loader.children(root)
+    saved = attributes.pop("signatures", {})
+    signatures = _signatures(session, saved if isinstance(saved, dict) else {})
+    return LoadedModel(
+        root.payload.identifier, dict(signatures), lambda: loader.variables, attributes
+    )
 
 
 def _signatures(
-    loader: ObjectGraphLoader, session: Session, saved: Mapping[str, ConcreteFunction]
+    session: Session, saved: Mapping[str, Any]
 ) -> Iterator[tuple[str, SignatureFunction]]:
-    for name, fallback in session.signatures().items():
+    for name, declared in session.signatures().items():
         function = saved.get(name)
-        yield name, fallback if function is None else _signature(name, function, fallback)
+        if isinstance(function, ConcreteFunction):
+            yield name, _signature(name, function, declared)
+        else:
+            yield name, declared
 
 
 def _signature(
     name: str, function: ConcreteFunction, declared: SignatureFunction
 ) -> SignatureFunction:
-    specs = {leaf.name: leaf for leaf in flatten(function.arguments) if isinstance(leaf, TensorSpec)}
-    if set(specs) != set(declared.inputs):
-        specs = dict(function.arguments[1]) or declared.inputs
+    """A signature that runs its concrete function, whose tensors are keyword arguments."""
+    keywords: Mapping[str, Any] = function.arguments[1]
+    specs = {key: spec for key, spec in keywords.items() if is_spec(spec)}
+    if function.arguments[0] or set(specs) != set(declared.inputs):
+        return declared
 
-    def run(values: Mapping[str, Value]) -> dict[str, Any]:
-        outputs: dict[str, Any] = function.call_flat([values[key] for key in specs])
+    def run(values: Mapping[str, list[Value]]) -> dict[str, Any]:
+        outputs: dict[str, Any] = function.call_flat(
+            [part for key in sorted(specs) for part in values[key]]
+        )
         return outputs
 
     return SignatureFunction(
-        name, specs, declared.outputs, run, lambda: function.variables, declared.method
-    )
+        name, specs, declared.outputs, run, lambda: function.variables, declared.method,
+        declared.defaults,
+    )  # fmt: skip

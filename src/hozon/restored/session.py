@@ -7,15 +7,17 @@ they consist of ops that Hozon runs (no file outside the artifact is ever opened
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from hozon.containers.savedmodel.read import SavedModel
 from hozon.errors import FormatError
 from hozon.formats.protos.signatures import SignatureDef, TensorInfo
 from hozon.formats.protos.struct import TensorSpec, TypeSpec
+from hozon.formats.protos.tensorproto import to_numpy
 from hozon.graphs.build import function_from_graph
 from hozon.graphs.execute import call
 from hozon.graphs.ir import Function
@@ -23,7 +25,7 @@ from hozon.graphs.library import Library
 from hozon.graphs.resources import Variable
 from hozon.graphs.values import Value
 from hozon.restored.functions import SignatureFunction
-from hozon.restored.structures import pack, unpack_composite
+from hozon.restored.structures import pack_all
 
 #: Signatures that hold ops to run rather than to serve.
 INTERNAL = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
@@ -55,10 +57,13 @@ class Session:
                 for name, signature in declared.items() if name not in INTERNAL}  # fmt: skip
 
     def prepare(self) -> None:
-        """Restore variables and fill tables, once."""
-        if self._ready:
-            return
-        self._ready = True
+        """Restore variables and fill tables, once; also when the first call is traced."""
+        if not self._ready:
+            with jax.ensure_compile_time_eval():
+                self._prepare()
+            self._ready = True
+
+    def _prepare(self) -> None:
         saver = self.artifact.meta_graph.saver
         assets = self.artifact.asset_feeds()
         if saver is not None and saver.restore_op and self.artifact.bundle is not None:
@@ -93,16 +98,19 @@ class Session:
         inputs = {key: input_spec(info) for key, info in signature.inputs.items()}
         outputs = {key: input_spec(info) for key, info in signature.outputs.items()}
 
-        def run(values: Mapping[str, Value]) -> dict[str, Any]:
-            self.prepare()
+        def run(values: Mapping[str, list[Value]]) -> dict[str, Any]:
             function = self._function(name, signature)
-            arguments = [part for key in signature.inputs for part in unpack_composite(values[key])]
-            results = iter(call(self.library, function, arguments))
-            return {key: _result(info, results) for key, info in signature.outputs.items()}
+            self.library.require_ops(function)
+            self.prepare()
+            arguments = [part for key in signature.inputs for part in values[key]]
+            results = call(self.library, function, arguments)
+            packed: dict[str, Any] = pack_all(outputs, results, name)
+            return packed
 
         return SignatureFunction(
-            name, inputs, outputs, run, lambda: self.variables, signature.method_name
-        )
+            name, inputs, outputs, run, lambda: self.variables, signature.method_name,
+            defaults(signature),
+        )  # fmt: skip
 
     def _function(self, name: str, signature: SignatureDef) -> Function:
         if name not in self._functions:
@@ -125,8 +133,13 @@ def input_spec(info: TensorInfo) -> TensorSpec | TypeSpec:
     if info.composite is not None:
         return info.composite.type_spec
     if info.sparse is not None:
-        return TypeSpec("sparse_tensor", "", None, 3)
+        return TypeSpec("sparse_tensor", "", (info.shape, info.dtype), 3)
     return TensorSpec(info.shape, info.dtype, info.name)
+
+
+def defaults(signature: SignatureDef) -> dict[str, Any]:
+    """The values of inputs that may be left out."""
+    return {key: to_numpy(record) for key, record in signature.defaults.items()}
 
 
 def tensor_names(info: TensorInfo) -> list[str]:
@@ -140,9 +153,8 @@ def tensor_names(info: TensorInfo) -> list[str]:
 
 def _tensors(infos: Mapping[str, TensorInfo]) -> dict[str, str]:
     """Argument names to tensor names, composite values part by part."""
-    return {f"{key}#{i}": name
-            for key, info in infos.items() for i, name in enumerate(tensor_names(info))}
-
-
-def _result(info: TensorInfo, results: Iterator[Value]) -> Any:
-    return pack(input_spec(info), results)
+    return {
+        f"{key}#{i}": name
+        for key, info in infos.items()
+        for i, name in enumerate(tensor_names(info))
+    }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hozon.errors import MismatchError
+from hozon.errors import FormatError, MismatchError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,15 @@ class FunctionSpec:
     def from_saved(cls, fullargspec: Any, is_method: bool) -> FunctionSpec:
         """From the decoded ``FunctionSpec.fullargspec`` (a named tuple like inspect's)."""
         values = dict(getattr(fullargspec, "fields", {}))
-        names = tuple(values.get("args") or ())
-        defaults = dict(zip(reversed(names), reversed(values.get("defaults") or ()), strict=False))
-        defaults.update(values.get("kwonlydefaults") or {})
+        names = _sequence(values, "args")
+        defaults = dict(zip(reversed(names), reversed(_sequence(values, "defaults")), strict=False))
+        by_keyword = values.get("kwonlydefaults")
+        defaults.update(by_keyword if isinstance(by_keyword, Mapping) else {})
         if is_method and names:
             names = names[1:]
         return cls(
             names, defaults, values.get("varargs"), values.get("varkw"),
-            tuple(values.get("kwonlyargs") or ()),
+            _sequence(values, "kwonlyargs"),
         )  # fmt: skip
 
     def canonicalize(
@@ -47,6 +48,9 @@ class FunctionSpec:
                 f"takes {len(self.arguments)} arguments ({', '.join(self.arguments)}), "
                 f"{len(args)} are given"
             )
+        twice = [name for name in self.arguments[: len(args)] if name in kwargs]
+        if twice and self.varkw is None:
+            raise MismatchError(f"argument {twice[0]!r} is given twice")
         rest = dict(kwargs)
         ordered = list(args)
         defaults = self.defaults or {}
@@ -61,9 +65,22 @@ class FunctionSpec:
 
     def _keywords(self, rest: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
         for name in self.keyword_only:
-            if name not in rest and name in defaults:
-                rest[name] = defaults[name]
+            if name not in rest and name not in defaults:
+                raise MismatchError(f"argument {name!r} is missing")
+            rest.setdefault(name, defaults.get(name))
         unknown = sorted(set(rest) - set(self.keyword_only))
         if unknown and self.varkw is None:
             raise MismatchError(f"unknown argument {unknown[0]!r}")
         return rest
+
+
+def _sequence(fields: Mapping[str, Any], name: str) -> tuple[Any, ...]:
+    """A field that holds several items; None stands for none of them."""
+    items = fields.get(name)
+    if items is None:
+        return ()
+    if not isinstance(items, (list, tuple)):
+        raise FormatError(
+            f"the field {name!r} of a function's signature is no list", record="fullargspec"
+        )
+    return tuple(items)

@@ -7,12 +7,14 @@ tuples and named tuples in order, and a ragged or sparse tensor into its compone
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any
 
 import numpy as np
 
+from hozon.errors import FormatError
 from hozon.formats.protos.struct import BoundedTensorSpec, NamedTuple, TensorSpec, TypeSpec
 from hozon.graphs.values import Value
 
@@ -77,13 +79,34 @@ def pack(structure: Any, values: Iterator[Value]) -> Any:
     return structure
 
 
+def pack_all(structure: Any, values: Sequence[Value], where: str) -> Any:
+    """`structure` with its specs replaced by all of `values`, the results of `where`.
+
+    Raises FormatError when there are more or fewer of them than the structure has.
+    """
+    wanted = sum(map(component_count, flatten(structure)))
+    if wanted != len(values):
+        raise FormatError(
+            f"{where!r} gives {len(values)} tensors, its output structure has {wanted}",
+            record=where,
+        )
+    return pack(structure, iter(values))
+
+
+def component_count(leaf: Any) -> int:
+    """How many tensors a leaf of a signature stands for."""
+    if isinstance(leaf, TypeSpec):
+        return leaf.components
+    return int(isinstance(leaf, (TensorSpec, BoundedTensorSpec)))
+
+
 def pack_composite(spec: TypeSpec, parts: list[Value]) -> Any:
-    """A composite tensor from its component tensors."""
-    if spec.kind == "sparse_tensor":
+    """A composite tensor from its component tensors; those of other kinds come as a tuple."""
+    if spec.kind == "sparse_tensor" and len(parts) == 3:
         return SparseTensor(*parts)
-    if spec.kind == "ragged_tensor":
+    if spec.kind == "ragged_tensor" and parts:
         return RaggedTensor(parts[0], tuple(parts[1:]))
-    return parts[0]
+    return parts[0] if len(parts) == 1 else tuple(parts)
 
 
 def unpack_composite(value: Any) -> list[Value]:
@@ -97,7 +120,11 @@ def unpack_composite(value: Any) -> list[Value]:
 
 def build(structure: NamedTuple, values: list[Any]) -> Any:
     """A named tuple of values with the saved class name and field names."""
-    return namedtuple(structure.name, list(structure.fields), rename=True)(*values)
+    usable = structure.name.isidentifier() and not iskeyword(structure.name)
+    name = structure.name if usable else "NamedTuple"
+    # a class made at run time has no literal name
+    made = namedtuple(name, list(structure.fields), rename=True)  # type: ignore[misc]  # noqa: PYI024
+    return made(*values)
 
 
 def map_structure(function: Callable[[Any], Any], structure: Any) -> Any:

@@ -1,1 +1,41 @@
-"""Differences between Keras' config dialects, one row each."""
+"""Differences between Keras' config dialects, one row each, by family of layers.
+
+`RULES` gives for each class name of Keras 1 and 2 the rows to apply in order.
+"""
+
+from __future__ import annotations
+
+from hozon.config.dialects.common import CLASSES, COMMON
+from hozon.config.dialects.convolution import CONVOLUTION
+from hozon.config.dialects.core import CORE
+from hozon.config.dialects.keras1 import KERAS1
+from hozon.config.dialects.normalization import NORMALIZATION
+from hozon.config.dialects.preprocessing import PREPROCESSING
+from hozon.config.dialects.recurrent import RECURRENT_LAYERS
+from hozon.config.dialects.rules import Rule, Table
+from hozon.config.dialects.tensorflow import TENSORFLOW
+
+__all__ = ["CLASSES", "COMMON", "KERAS1", "RULES", "rules_of"]
+
+FAMILIES: tuple[Table, ...] = (
+    CORE, CONVOLUTION, RECURRENT_LAYERS, NORMALIZATION, PREPROCESSING, TENSORFLOW,
+)  # fmt: skip
+
+
+def _merged(families: tuple[Table, ...]) -> Table:
+    merged: dict[str, tuple[Rule, ...]] = {}
+    for family in families:
+        twice = merged.keys() & family.keys()
+        if twice:
+            raise ValueError(f"two families have rows for {sorted(twice)}")
+        merged.update(family)
+    return merged
+
+
+RULES: Table = _merged(FAMILIES)
+
+
+def rules_of(class_name: str) -> tuple[Rule, ...]:
+    """The rows of a Keras 1 or 2 class: Keras 1 names first, then Keras 2's."""
+    modern = CLASSES.get(class_name, class_name)
+    return (*KERAS1.get(class_name, ()), *RULES.get(class_name, RULES.get(modern, ())))

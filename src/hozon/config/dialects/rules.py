@@ -1,36 +1,57 @@
-"""The kinds of rows in a dialect table.
+"""The kinds of rows that a dialect table is made of.
 
-A rule looks at one key of a layer's config. It changes the config in place (a copy of the
-file's) and may add to the list of changes; what Keras 3 cannot say raises UnsupportedError.
+A rule sees one layer's entry, a copy of the file's, and changes it in place: its class name, the
+keys of its config. It tells what it did that a user may notice; what Keras 3 cannot say, and no
+layer of Hozon's keeps, raises UnsupportedError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hozon.errors import UnsupportedError
 
 Config = dict[str, Any]
-Changes = list[str]
+
+
+@dataclass(slots=True)
+class Entry:
+    """A layer on its way to Keras 3: class name, config, what happened to it."""
+
+    class_name: str
+    config: Config
+    name: str = ""
+    changes: list[str] = field(default_factory=list)
+
+    def tell(self, text: str) -> None:
+        """Add a line to the report."""
+        self.changes.append(f"layer {self.name!r}: {text}")
 
 
 class Rule(Protocol):
     """One row."""
 
-    def __call__(self, layer: str, config: Config, changes: Changes) -> None: ...
+    def __call__(self, entry: Entry) -> None: ...
+
+
+Table = Mapping[str, tuple[Rule, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """The key says nothing that Keras 3 needs."""
+    """The keys say nothing that Keras 3 needs."""
 
-    key: str
+    keys: tuple[str, ...]
 
-    def __call__(self, layer: str, config: Config, changes: Changes) -> None:
-        """Remove the key."""
-        config.pop(self.key, None)
+    def __init__(self, *keys: str) -> None:
+        object.__setattr__(self, "keys", keys)
+
+    def __call__(self, entry: Entry) -> None:
+        """Remove the keys."""
+        for key in self.keys:
+            entry.config.pop(key, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +61,43 @@ class DropNeutral:
     key: str
     neutral: tuple[Any, ...] = (None, False)
 
-    def __call__(self, layer: str, config: Config, changes: Changes) -> None:
+    def __call__(self, entry: Entry) -> None:
         """Remove the key, or refuse."""
-        value = config.pop(self.key, None)
+        value = entry.config.pop(self.key, None)
         if value is not None and value not in self.neutral:
-            raise UnsupportedError(f"layer {layer!r}: {self.key}={value!r} is gone in Keras 3")
+            raise UnsupportedError(
+                f"layer {entry.name!r}: {entry.class_name} has no {self.key}={value!r} in Keras 3",
+                feature=f"{entry.class_name}({self.key}={value!r})",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Lose:
+    """The key is gone in Keras 3, and so is what it did beyond inference."""
+
+    key: str
+    meaning: str
+    neutral: tuple[Any, ...] = (None, False)
+
+    def __call__(self, entry: Entry) -> None:
+        """Remove the key and tell what is lost."""
+        value = entry.config.pop(self.key, None)
+        if value is not None and value not in self.neutral:
+            entry.tell(f"{self.key}={value!r} is dropped: {self.meaning}")
 
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """The key has another name in Keras 3."""
+    """The key has another name."""
 
     key: str
     name: str
 
-    def __call__(self, layer: str, config: Config, changes: Changes) -> None:
-        """Move the value."""
-        if self.key in config:
-            config[self.name] = config.pop(self.key)
+    def __call__(self, entry: Entry) -> None:
+        """Move the value, unless the new name is there already."""
+        if self.key in entry.config:
+            value = entry.config.pop(self.key)
+            entry.config.setdefault(self.name, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +107,9 @@ class Default:
     key: str
     value: Any
 
-    def __call__(self, layer: str, config: Config, changes: Changes) -> None:
+    def __call__(self, entry: Entry) -> None:
         """Fill the value in."""
-        config.setdefault(self.key, self.value)
+        entry.config.setdefault(self.key, self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,28 +119,43 @@ class Convert:
     key: str
     function: Callable[[Any], Any]
 
-    def __call__(self, layer: str, config: Config, changes: Changes) -> None:
+    def __call__(self, entry: Entry) -> None:
         """Convert the value, if there is one."""
-        if config.get(self.key) is not None:
-            config[self.key] = self.function(config[self.key])
+        if entry.config.get(self.key) is not None:
+            entry.config[self.key] = self.function(entry.config[self.key])
 
 
 @dataclass(frozen=True, slots=True)
-class Refuse:
-    """Keras 3 gives the layer another meaning."""
+class Become:
+    """The layer is another class now, perhaps only where `when` holds of its config."""
 
-    reason: str
+    class_name: str
+    why: str
+    when: Callable[[Config], bool] = lambda config: True
 
-    def __call__(self, layer: str, config: Config, changes: Changes) -> None:
-        """Raise UnsupportedError."""
-        raise UnsupportedError(f"layer {layer!r}: {self.reason}")
+    def __call__(self, entry: Entry) -> None:
+        """Change the class."""
+        if self.when(entry.config):
+            entry.tell(f"{entry.class_name} became {self.class_name}: {self.why}")
+            entry.class_name = self.class_name
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Anything that no other row can say."""
+
+    function: Callable[[Entry], None]
+
+    def __call__(self, entry: Entry) -> None:
+        """Run the function."""
+        self.function(entry)
 
 
 def single(value: Any) -> Any:
-    """A list of one item as that item."""
+    """A list of one item as that item; other lists as they are."""
     return value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
 
 
-def pairs(value: Any) -> Any:
+def tuples(value: Any) -> Any:
     """Nested lists as nested tuples."""
-    return tuple(map(pairs, value)) if isinstance(value, (list, tuple)) else value
+    return tuple(map(tuples, value)) if isinstance(value, (list, tuple)) else value

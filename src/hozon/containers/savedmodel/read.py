@@ -20,15 +20,20 @@ import numpy as np
 from hozon.errors import FormatError, UnsafeError
 from hozon.formats.bundle import Bundle, open_bundle
 from hozon.formats.protos.keras_metadata import KerasObject, decode_keras_metadata
-from hozon.formats.protos.object_graph import UserObject
+from hozon.formats.protos.object_graph import UserObject, Variable
 from hozon.formats.protos.saved_model import (
     MetaGraph,
     SavedModelRecord,
     decode_saved_model,
     decode_saved_model_text,
 )
-from hozon.formats.protos.trackable import TrackableGraph, decode_trackable_graph
+from hozon.formats.protos.tensor import TensorRecord
 from hozon.formats.protos.tensorproto import to_numpy
+from hozon.formats.protos.trackable import SavedTensor, TrackableGraph, decode_trackable_graph
+from hozon.objects.graph import stored_tensors
+from hozon.objects.keys import VARIABLE_VALUE
+from hozon.tensors.dtypes import dtype_of_number
+from hozon.tensors.lazy import LazyTensor
 
 GRAPH_FILE = "saved_model.pb"
 TEXT_GRAPH_FILE = "saved_model.pbtxt"
@@ -72,13 +77,23 @@ class SavedModel:
         record = decode(root)
         return cls(root, record, choose(record, tags, str(root)))
 
+    @property
+    def file(self) -> Path:
+        """The file that holds the graphs."""
+        return graph_file(self.path)
+
     @cached_property
     def bundle(self) -> Bundle | None:
         """The variables, opened when first asked for; None for a model without any."""
-        prefix = self.path / "variables" / "variables"
+        prefix = self.variables_prefix
         if not prefix.with_name("variables.index").is_file():
             return None
         return open_bundle(prefix)
+
+    @property
+    def variables_prefix(self) -> Path:
+        """The prefix of the checkpoint with the variables."""
+        return self.path / "variables" / "variables"
 
     @cached_property
     def keras_metadata(self) -> Mapping[int, KerasObject]:
@@ -108,27 +123,50 @@ class SavedModel:
         return decode_trackable_graph(data, file=f"{self.path}/variables")
 
     @cached_property
-    def variable_keys(self) -> Mapping[int, Mapping[str, str]]:
-        """Checkpoint keys by node of the object graph and attribute name."""
-        graph = self.trackable_graph
-        if graph is None:
-            return {}
-        return {
-            i: {tensor.name: tensor.key for tensor in node.tensors}
-            for i, node in enumerate(graph.nodes)
-        }
+    def stored(self) -> Mapping[int, tuple[SavedTensor, ...]]:
+        """The stored tensors of each node of the object graph that has any."""
+        graph, kept = self.meta_graph.object_graph, self.trackable_graph
+        return stored_tensors(graph.nodes, kept.nodes) if graph and kept else {}
 
-    def variable_value(self, node_id: int, node: Any) -> Any:
-        """The stored value of a variable, lazy, or None where none is stored."""
-        key = self.variable_keys.get(node_id, {}).get("VARIABLE_VALUE")
-        if key is None or self.bundle is None or key not in self.bundle:
-            return None
-        return self.bundle[key]
+    def variable_value(self, node_id: int, node: Variable) -> LazyTensor | None:
+        """The stored value of a variable, lazy, or None where none is stored.
+
+        Raises FormatError when the variables are missing, or the stored value is not one of the
+        shape and dtype that the variable declares.
+        """
+        if self.bundle is None:
+            raise FormatError(
+                f"variable {node.name!r} has no value: the variables are missing",
+                file=str(self.variables_prefix) + ".index", record=node.name,
+            )  # fmt: skip
+        keys = [t.key for t in self.stored.get(node_id, ()) if t.name == VARIABLE_VALUE]
+        tensor = self.bundle.get(keys[0]) if keys else None
+        if keys and tensor is None:
+            raise FormatError(
+                f"variable {node.name!r} is stored as {keys[0]!r}, which the checkpoint lacks",
+                file=self.bundle.prefix, record=keys[0],
+            )  # fmt: skip
+        if tensor is not None:
+            self._check_declared(tensor, node)
+        return tensor
+
+    def _check_declared(self, tensor: LazyTensor, node: Variable) -> None:
+        dims, dtype = node.shape.dims, dtype_of_number(node.dtype)
+        fits = dims is None or (
+            len(dims) == len(tensor.shape)
+            and all(n is None or n == m for n, m in zip(dims, tensor.shape, strict=True))
+        )
+        if not fits or tensor.dtype != dtype:
+            raise FormatError(
+                f"variable {node.name!r} is stored in another form than it declares",
+                file=str(self.variables_prefix), record=tensor.name,
+                expected=f"{dtype.name}{dims}", found=f"{tensor.dtype.name}{tensor.shape}",
+            )  # fmt: skip
 
     def table_entries(self, node_id: int) -> tuple[np.ndarray[Any, Any], ...] | None:
         """Keys and values of a mutable table that the checkpoint stores."""
-        for key in self.variable_keys.get(node_id, {}).values():
-            stem = key.removesuffix("-keys").removesuffix("-values")
+        for tensor in self.stored.get(node_id, ()):
+            stem = tensor.key.removesuffix("-keys").removesuffix("-values")
             names = (f"{stem}-keys", f"{stem}-values")
             if self.bundle is not None and all(name in self.bundle for name in names):
                 return tuple(self.bundle[name].read() for name in names)
@@ -140,19 +178,20 @@ class SavedModel:
             nodes = self.meta_graph.graph.nodes
             self._constants = {n.name: n for n in nodes if n.op == "Const"}
         node = self._constants.get(operation)
-        if node is None:
+        value = None if node is None else node.attrs.get("value")
+        if not isinstance(value, TensorRecord):
             raise FormatError(
-                f"constant {operation!r} is not in the graph",
-                file=str(self.path / GRAPH_FILE), record=operation,
+                f"constant {operation!r} is not in the graph", file=str(self.file),
+                record=operation,
             )  # fmt: skip
-        return to_numpy(node.attrs["value"])
+        return to_numpy(value)
 
     def asset(self, index: int) -> Any:
         """What the graph sees as the path of an asset: a name, not a path of this machine."""
         assets = self.meta_graph.assets
         if not 0 <= index < len(assets):
             raise FormatError(
-                f"asset {index} does not exist, there are {len(assets)}", file=str(self.path)
+                f"asset {index} does not exist, there are {len(assets)}", file=str(self.file)
             )
         return np.array(ASSET_PREFIX + assets[index].filename.encode(), object)
 
@@ -171,15 +210,20 @@ class SavedModel:
         if not name.startswith(ASSET_PREFIX) or filename not in declared:
             raise UnsafeError(
                 f"the graph reads the file {filename!r}, which is not one of its assets; "
-                "Hozon opens no path that a file names"
+                "Hozon opens no path that a file names",
+                refused=filename, file=str(self.file),
+            )  # fmt: skip
+        folder = self.path.resolve() / "assets"
+        if "\0" in filename or not (folder / filename).resolve().is_relative_to(folder):
+            raise UnsafeError(
+                f"asset {filename!r} lies outside of {folder}", refused=filename,
+                file=str(self.file), allow="copy the file itself into the assets folder",
+            )  # fmt: skip
+        if not (folder / filename).is_file():
+            raise FormatError(
+                f"asset {filename!r} is missing", file=str(folder / filename), record=filename
             )
-        folder = (self.path / "assets").resolve()
-        file = (folder / filename).resolve()
-        if not file.is_relative_to(folder):
-            raise UnsafeError(f"asset {filename!r} lies outside of {folder}")
-        if not file.is_file():
-            raise FormatError(f"asset {filename!r} is missing", file=str(file))
-        return file.read_bytes()
+        return (folder / filename).read_bytes()
 
     def gradients(self) -> dict[str, str]:
         """Gradient functions by registered gradient op type."""
@@ -191,31 +235,32 @@ def parse_metadata(item: KerasObject, path: Path) -> Mapping[str, Any]:
 
     Raises FormatError when it is not a JSON object.
     """
+    file = path / METADATA_FILE
+    where = str(file if file.is_file() else graph_file(path))
+    what = f"the Keras metadata of object {item.node}"
     try:
         metadata = json.loads(item.metadata)
     except (ValueError, RecursionError) as error:
-        raise FormatError(
-            f"the Keras metadata of object {item.node} is not JSON: {error}", file=str(path)
-        ) from error
+        raise FormatError(f"{what} is not JSON: {error}", file=where) from error
     if not isinstance(metadata, dict):
-        raise FormatError(
-            f"the Keras metadata of object {item.node} is no JSON object", file=str(path)
-        )
+        raise FormatError(f"{what} is no JSON object", file=where, record=item.path)
     return metadata
+
+
+def graph_file(root: Path) -> Path:
+    """The file of a directory that holds the graphs: binary, else text."""
+    binary = root / GRAPH_FILE
+    return binary if binary.is_file() else root / TEXT_GRAPH_FILE
 
 
 def decode(root: Path) -> SavedModelRecord:
     """The decoded ``saved_model.pb`` (or its text form) of a directory."""
-    file = root / GRAPH_FILE
-    if file.is_file():
-        return decode_saved_model(file.read_bytes(), file=str(file))
-    file = root / TEXT_GRAPH_FILE
-    return decode_saved_model_text(file.read_bytes(), file=str(file))
+    file = graph_file(root)
+    read = decode_saved_model if file.name == GRAPH_FILE else decode_saved_model_text
+    return read(file.read_bytes(), file=str(file))
 
 
-def choose(
-    record: SavedModelRecord, tags: str | Iterable[str] | None, where: str
-) -> MetaGraph:
+def choose(record: SavedModelRecord, tags: str | Iterable[str] | None, where: str) -> MetaGraph:
     """The meta graph of exactly these tags; see `SavedModel.read`."""
     graphs = record.meta_graphs
     listed = ", ".join("{" + ", ".join(sorted(g.tags)) + "}" for g in graphs)

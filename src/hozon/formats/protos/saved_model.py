@@ -43,6 +43,9 @@ class AssetFile:
     filename: str
 
 
+ASSETS_COLLECTION = "saved_model_assets"
+
+
 @dataclass(frozen=True, slots=True)
 class MetaGraph:
     """One graph of a SavedModel with what is needed to use it.
@@ -145,7 +148,7 @@ def decode_meta_graph(message: Any, file: str | None = None) -> MetaGraph:
         saver=_saver(message.saver_def) if message.HasField("saver_def") else None,
         collections=decode_collections(message.collection_def),
         signatures=decode_signatures(message.signature_def),
-        assets=tuple(_asset(asset) for asset in message.asset_file_def),
+        assets=tuple(map(_asset, _asset_messages(message, file))),
         object_graph=(
             decode_object_graph(message.object_graph_def, file)
             if message.HasField("object_graph_def") else None
@@ -158,6 +161,19 @@ def _saver(message: Any) -> SaverDef:
         message.filename_tensor_name, message.save_tensor_name, message.restore_op_name,
         message.sharded, message.version,
     )  # fmt: skip
+
+
+def _asset_messages(message: Any, file: str | None) -> list[Any]:
+    """The assets of a meta graph; builders of TensorFlow 1 only list them in a collection
+    (``ASSETS_KEY`` of tensorflow/python/saved_model/constants.py)."""
+    listed = list(message.asset_file_def)
+    if listed or ASSETS_COLLECTION not in message.collection_def:
+        return listed
+    collected = message.collection_def[ASSETS_COLLECTION].any_list.value
+    return [
+        parse_message(pb.AssetFileDef, item.value, file=file, record="AssetFileDef")
+        for item in collected if item.type_url.endswith("AssetFileDef")
+    ]  # fmt: skip
 
 
 def _asset(message: Any) -> AssetFile:

@@ -15,7 +15,7 @@ import numpy as np
 from hozon.errors import MismatchError
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, static, static_int
-from hozon.raw.hashing import fingerprint64
+from hozon.raw.hashing import fingerprint64, fingerprint_cat
 
 CROSS = OpTable("cross")
 Array = np.ndarray[Any, Any]
@@ -24,17 +24,7 @@ Column = list[list[Feature]]
 Combine = Callable[[tuple[Feature, ...]], Feature]
 
 MASK = (1 << 64) - 1
-MULTIPLIER = 0xC6A4A7935BD1E995
 LARGEST = (1 << 63) - 1
-
-
-def fingerprint_cat(first: int, second: int) -> int:
-    """The fingerprint of two fingerprints in a row."""
-    mixed = (second * MULTIPLIER) & MASK
-    result = first ^ MULTIPLIER ^ ((mixed ^ mixed >> 47) * MULTIPLIER & MASK)
-    result = result * MULTIPLIER & MASK
-    result = (result ^ result >> 47) * MULTIPLIER & MASK
-    return result ^ result >> 47
 
 
 def hashed(buckets: int, seed: int | None) -> Combine:

@@ -11,8 +11,6 @@ from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, ns, static_ints
 
 IMAGE = OpTable("image")
-Array = np.ndarray
-
 
 class Scaler:
     """Where output pixels lie in the input (tensorflow/core/kernels/image_resizer_state.h)."""

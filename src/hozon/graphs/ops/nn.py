@@ -168,7 +168,7 @@ def ctc_greedy_decoder(node: NodeView) -> Kernel:
     blank_index = int(node.attr("blank_index"))
 
     def decode(inputs: Value, lengths: Value) -> tuple[Value, ...]:
-        times, batch, classes = inputs.shape
+        _, batch, classes = inputs.shape
         blank = blank_index % classes
         best = inputs.argmax(-1)
         rows = [_collapse(best[: lengths[b], b], blank, merge) for b in range(batch)]

@@ -91,7 +91,9 @@ def fused_batch_norm_grad(node: NodeView) -> Kernel:
     training = bool(node.attr("is_training"))
     first = node.text("data_format") in ("NCHW", "NCDHW")
 
-    def gradient(g: Value, x: Value, scale: Value, mean: Value, variance: Value, *_: Value) -> Value:
+    def gradient(
+        g: Value, x: Value, scale: Value, mean: Value, variance: Value, *_: Value
+    ) -> tuple[Value, ...]:
         axis = 1 if first else x.ndim - 1
 
         def forward(x: Value, scale: Value, offset: Value) -> Value:

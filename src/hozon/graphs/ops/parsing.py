@@ -7,7 +7,7 @@ import io
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -77,7 +77,7 @@ def _dense(
 ) -> Value:
     """A dense feature: shape (records, *shape), shorter varying ones padded with the default."""
     varying = bool(dense.shape) and dense.shape[0] is None
-    inner = int(np.prod([n for n in dense.shape if n is not None], dtype=int))
+    inner = int(np.prod([n for n in dense.shape if n is not None], dtype=np.int64))
     rows = []
     for record in records:
         feature = record.get(name)
@@ -106,7 +106,7 @@ def _default(
 ) -> Array:
     if varying:
         return np.empty(0, dense.dtype)
-    if default.size == 0 and int(np.prod(dense.shape, dtype=int)):
+    if default.size == 0 and int(np.prod([n or 0 for n in dense.shape], dtype=np.int64)):
         raise MismatchError(
             f"node {node.name!r}: feature {name.decode(errors='replace')!r} is required but missing"
         )
@@ -176,11 +176,14 @@ def parse_examples_v2(node: NodeView) -> Kernel:
 
 
 def _of_one(outputs: list[Value], sparse: int, dense: int) -> list[Value]:
-    """The outputs for a single record: without the axis of records."""
+    """The outputs for a single record: without the axis of records, and without row splits."""
     single = [o[:, 1:] for o in outputs[:sparse]]
     single += outputs[sparse : 2 * sparse] + [o[1:] for o in outputs[2 * sparse : 3 * sparse]]
     single += [o[0] for o in outputs[3 * sparse : 3 * sparse + dense]]
-    return single + outputs[3 * sparse + dense :]
+    ragged = (len(outputs) - 3 * sparse - dense) // 2
+    return single + outputs[3 * sparse + dense :][:ragged] + [
+        splits[:0] for splits in outputs[3 * sparse + dense + ragged :]
+    ]
 
 
 def _ragged(
@@ -209,7 +212,7 @@ def parse_single_example(node: NodeView) -> Kernel:
 @PARSING.op("DecodeRaw", host=True)
 def decode_raw(node: NodeView) -> Kernel:
     dtype = node.dtype("out_type").numpy
-    order = "<" if node.attr("little_endian") else ">"
+    order: Literal["<", ">"] = "<" if node.attr("little_endian") else ">"
 
     def kernel(data: Value) -> Value:
         items = np.asarray(data, object).reshape(-1).tolist()
@@ -248,9 +251,9 @@ def decode_csv(node: NodeView) -> Kernel:
 
 
 def _fields(text: bytes, delimiter: str, quoted: bool) -> list[str]:
-    style = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    reader = csv.reader(io.StringIO(text.decode("utf-8", "surrogateescape")),
-                        delimiter=delimiter, quoting=style)  # fmt: skip
+    lines = io.StringIO(text.decode("utf-8", "surrogateescape"))
+    reader = (csv.reader(lines, delimiter=delimiter) if quoted
+              else csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE))  # fmt: skip
     return next(reader, [""])
 
 
@@ -268,7 +271,9 @@ def _cell(
             return text.encode("utf-8", "surrogateescape")
         return dtype.type(float(text) if dtype.kind == "f" else int(text))
     except ValueError:
-        raise MismatchError(f"node {node.name!r}: field {position}: {text!r} is no {dtype}") from None
+        raise MismatchError(
+            f"node {node.name!r}: field {position}: {text!r} is no {dtype}"
+        ) from None
 
 
 @PARSING.op("ParseTensor", host=True)

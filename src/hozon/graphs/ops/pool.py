@@ -131,7 +131,7 @@ def max_pool_with_argmax(node: NodeView) -> Kernel:
 
         start = (np.asarray(lowest(x.dtype), x.dtype), np.asarray(np.iinfo(index_type).max))
         start = (start[0], start[1].astype(index_type))
-        return jax.lax.reduce_window(  # type: ignore[no-any-return]
+        return jax.lax.reduce_window(
             (x, positions), start, larger, window.size, window.strides, window.pads(x.shape)
         )
 

@@ -29,7 +29,7 @@ from hozon.graphs.tensorlist import (
     empty_list,
     is_list,
 )
-from hozon.graphs.values import Value, ns, static_int
+from hozon.graphs.values import Cell, Value, ns, static_int
 
 TENSOR_ARRAY = OpTable("tensorarray")
 
@@ -140,7 +140,7 @@ def close(node: NodeView) -> Kernel:
     return lambda *_: ()
 
 
-class StackCell:
+class StackCell(Cell):
     """A stack of tensors, one per node that makes one; every run starts with an empty one."""
 
     shape: tuple[int | None, ...] | None = None

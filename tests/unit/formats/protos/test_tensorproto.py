@@ -16,8 +16,8 @@ from hozon.formats.protos.tensor import (
     VariantRecord,
     parse_tensor,
 )
-from hozon.tensors.dtypes import VALUE_TYPES, DType, dtype_of_name
 from hozon.formats.protos.tensorproto import handles, to_numpy
+from hozon.tensors.dtypes import VALUE_TYPES, DType, dtype_of_name
 from tests.oracle.client import Oracle
 
 NUMERIC = [dtype for dtype in VALUE_TYPES if dtype.fixed]

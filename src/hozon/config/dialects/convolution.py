@@ -1,0 +1,33 @@
+"""Rows for convolution and pooling layers."""
+
+from __future__ import annotations
+
+from hozon.config.dialects.rules import (
+    Become,
+    Convert,
+    Drop,
+    DropNeutral,
+    Rule,
+    Table,
+    tuples,
+)
+
+LOCAL = "Keras 3 has no unshared convolution"
+
+GENERATED = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
+ONE_GROUP: tuple[Rule, ...] = (DropNeutral("groups", (None, 1)),)
+DEPTHWISE: tuple[Rule, ...] = (*ONE_GROUP, Drop("filters", *GENERATED))
+SEPARABLE: tuple[Rule, ...] = (*ONE_GROUP, Drop(*GENERATED))
+TRANSPOSED: tuple[Rule, ...] = (*ONE_GROUP, Convert("output_padding", tuples))
+
+CONVOLUTION: Table = {
+    "DepthwiseConv1D": DEPTHWISE,
+    "DepthwiseConv2D": DEPTHWISE,
+    "SeparableConv1D": SEPARABLE,
+    "SeparableConv2D": SEPARABLE,
+    "Conv1DTranspose": TRANSPOSED,
+    "Conv2DTranspose": TRANSPOSED,
+    "Conv3DTranspose": TRANSPOSED,
+    "LocallyConnected1D": (Become("hozon>LocallyConnected1D", LOCAL),),
+    "LocallyConnected2D": (Become("hozon>LocallyConnected2D", LOCAL),),
+}

@@ -1,0 +1,66 @@
+"""Rows for normalization and attention layers."""
+
+from __future__ import annotations
+
+from hozon.config.dialects.rules import (
+    Become,
+    Convert,
+    Drop,
+    DropNeutral,
+    Entry,
+    Lose,
+    Rule,
+    Table,
+    single,
+    tuples,
+)
+from hozon.errors import UnsupportedError
+
+AXIS = Convert("axis", single)
+
+
+def one_axis(entry: Entry) -> None:
+    """Keras 2 took several axes in BatchNormalization, Keras 3 takes one."""
+    axis = entry.config.get("axis")
+    if isinstance(axis, (list, tuple)):
+        raise UnsupportedError(
+            f"layer {entry.name!r}: BatchNormalization over the axes {list(axis)}; Keras 3 takes one",
+            feature="BatchNormalization with several axes",
+        )
+
+
+def no_sync(entry: Entry) -> None:
+    """Statistics over all replicas: on JAX one program sees the whole batch."""
+    if entry.config.pop("synchronized", False):
+        entry.tell("synchronized=True is dropped: a JAX program sees the whole batch")
+
+
+BATCH_NORM: tuple[Rule, ...] = (
+    AXIS,
+    one_axis,
+    Drop("fused", "mode"),
+    Lose("virtual_batch_size", "training normalizes over the whole batch"),
+    DropNeutral("adjustment"),
+    no_sync,
+)
+ATTENTION: tuple[Rule, ...] = (DropNeutral("causal"),)
+
+NORMALIZATION: Table = {
+    "BatchNormalization": BATCH_NORM,
+    "LayerNormalization": (AXIS,),
+    "GroupNormalization": (AXIS,),
+    "UnitNormalization": (AXIS,),
+    "Softmax": (AXIS,),
+    "Normalization": (),
+    "MultiHeadAttention": (
+        Drop("query_shape", "key_shape", "value_shape", "softmax_robust_masking"),
+        Convert("attention_axes", tuples),
+        Become(
+            "hozon>MultiHeadAttention",
+            "Keras 3's fused attention takes values of the keys' width only",
+            lambda config: config.get("value_dim") not in (None, config.get("key_dim")),
+        ),
+    ),
+    "Attention": ATTENTION,
+    "AdditiveAttention": ATTENTION,
+}

@@ -1,0 +1,62 @@
+"""Rows for preprocessing layers: images, categories, text."""
+
+from __future__ import annotations
+
+from hozon.config.dialects.rules import Become, Convert, Drop, Entry, Rename, Rule, Table, tuples
+
+GENERATOR = Drop("rng_type", "force_generator", "auto_vectorize")
+RANDOM: tuple[Rule, ...] = (GENERATOR,)
+RANDOM_AREA: tuple[Rule, ...] = (
+    GENERATOR,
+    Convert("factor", tuples),
+    Convert("height_factor", tuples),
+    Convert("width_factor", tuples),
+)
+#: These layers run on strings or on integers as text; a dtype only names what they give.
+HOST: tuple[Rule, ...] = (Drop("dtype", "has_input_vocabulary"),)
+
+
+
+def bins(entry: Entry) -> None:
+    """`bins` was a list of boundaries or a number; Keras 3 takes one of the two it became."""
+    value = entry.config.pop("bins", None)
+    if value is not None:
+        entry.config["bin_boundaries" if isinstance(value, list) else "num_bins"] = value
+    if entry.config.get("bin_boundaries") is not None:
+        entry.config.pop("num_bins", None)
+
+
+PREPROCESSING: Table = {
+    "RandomFlip": RANDOM,
+    "RandomRotation": RANDOM_AREA,
+    "RandomTranslation": RANDOM_AREA,
+    "RandomZoom": RANDOM_AREA,
+    "RandomContrast": RANDOM_AREA,
+    "RandomBrightness": (GENERATOR, Convert("value_range", tuples)),
+    "RandomCrop": (
+        GENERATOR,
+        Become("hozon>RandomCrop", "at inference Keras 2 resizes and crops to the size"),
+    ),
+    "RandomHeight": (
+        GENERATOR, Become("hozon>RandomHeight", "Keras 3 has no RandomHeight"),
+        Convert("factor", tuples),
+    ),
+    "RandomWidth": (
+        GENERATOR, Become("hozon>RandomWidth", "Keras 3 has no RandomWidth"),
+        Convert("factor", tuples),
+    ),
+    "Discretization": (bins,),
+    "CategoryEncoding": (Rename("max_tokens", "num_tokens"), Drop("sparse")),
+    "RandomFourierFeatures": (
+        Become("hozon>RandomFourierFeatures", "Keras 3 has no RandomFourierFeatures"),
+    ),
+    "ThresholdedReLU": (Become("hozon>ThresholdedReLU", "Keras 3 has no ThresholdedReLU"),),
+    "TextVectorization": HOST,
+    "StringLookup": HOST,
+    "IntegerLookup": (
+        *HOST, Rename("max_values", "max_tokens"), Rename("mask_value", "mask_token"),
+        Rename("oov_value", "oov_token"),
+    ),
+    "Hashing": HOST,
+    "HashedCrossing": HOST,
+}  # fmt: skip

@@ -1,0 +1,45 @@
+"""Names in training configs of Keras 1 and 2: optimizers, losses, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+#: Arguments of optimizers that Keras 3 does not take and that change no number.
+OPTIMIZER_DROPPED = frozenset(
+    {"jit_compile", "is_legacy_optimizer", "schedule_decay", "sparse", "registered_name"}
+)
+OPTIMIZER_RENAMED: Mapping[str, str] = {
+    "lr": "learning_rate", "m_decay": "decay", "weight_decay_rate": "weight_decay",
+}  # fmt: skip
+#: Keys that only the older generation of optimizers wrote.
+OLD_GENERATION = frozenset({"lr", "decay"})
+OLD_OPTIMIZERS: Mapping[str, str] = {
+    "RMSprop": "hozon>RMSprop", "Adagrad": "hozon>Adagrad", "Nadam": "hozon>Nadam",
+}  # fmt: skip
+#: Of the older generation, those whose ``decay`` is not one of the learning rate.
+DECAY_OF_MOMENTUM = frozenset({"hozon>Nadam"})
+OPTIMIZERS: Mapping[str, str] = {
+    "adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop", "adagrad": "Adagrad",
+    "adadelta": "Adadelta", "adamax": "Adamax", "nadam": "Nadam", "ftrl": "Ftrl",
+    "adamw": "AdamW", "lion": "Lion", "adafactor": "Adafactor", "SGDW": "SGD",
+    "RMSProp": "RMSprop",
+}  # fmt: skip
+#: Losses by name; metrics have the same names.
+FUNCTIONS: Mapping[str, str] = {
+    "mse": "mean_squared_error", "MSE": "mean_squared_error",
+    "mae": "mean_absolute_error", "MAE": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error", "MAPE": "mean_absolute_percentage_error",
+    "msle": "mean_squared_logarithmic_error", "MSLE": "mean_squared_logarithmic_error",
+    "kld": "kl_divergence", "KLD": "kl_divergence",
+    "kullback_leibler_divergence": "kl_divergence", "logcosh": "log_cosh",
+    "cosine": "cosine_similarity", "cosine_proximity": "cosine_similarity",
+    "bce": "binary_crossentropy", "BCE": "binary_crossentropy", "huber_loss": "huber",
+}  # fmt: skip
+CLASSES: Mapping[str, str] = {"CosineProximity": "CosineSimilarity", "LogCoshLoss": "LogCosh",
+                              "KLD": "KLDivergence"}  # fmt: skip
+#: Names that ``compile`` resolves itself, by the loss and the outputs' shapes.
+RESOLVED_BY_COMPILE = frozenset({"accuracy", "acc", "crossentropy", "ce"})
+#: Keras 2's classes around a function.
+WRAPPERS = frozenset(
+    {"LossFunctionWrapper", "MeanMetricWrapper", "SumOverBatchSizeMetricWrapper"}
+)

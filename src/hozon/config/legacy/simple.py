@@ -1,0 +1,198 @@
+"""Small layers that Keras 3 dropped, and a wrapper for an input order that it dropped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+register = keras.saving.register_keras_serializable(package="hozon")
+
+
+@register
+class ThresholdedReLU(keras.layers.Layer):  # type: ignore[misc]
+    """``x`` where ``x > theta``, else 0."""
+
+    def __init__(self, theta: Any = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.theta = float(theta["value"] if isinstance(theta, dict) else theta)
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """Same shape as `inputs`."""
+        return keras.ops.where(inputs > self.theta, inputs, keras.ops.zeros_like(inputs))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The input's."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "theta": self.theta}
+
+
+@register
+class RandomFourierFeatures(keras.layers.Layer):  # type: ignore[misc]
+    """``cos(x @ kernel / scale + bias)`` with a random kernel and bias that are not trained.
+
+    The kernel approximates a Gaussian or Laplacian kernel (Rahimi and Recht, 2007); of a loaded
+    model it comes from the file.
+    """
+
+    def __init__(
+        self, output_dim: int, kernel_initializer: Any = "gaussian", scale: float | None = None,
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**kwargs)
+        self.output_dim = int(output_dim)
+        self.kernel_initializer = kernel_initializer
+        self.scale = scale
+
+    def build(self, input_shape: Any) -> None:
+        """Kernel (inputs, output_dim), bias (output_dim,), and the scale, a scalar."""
+        size = int(input_shape[-1])
+        self.unscaled_kernel = self.add_weight(
+            name="unscaled_kernel", shape=(size, self.output_dim), trainable=False,
+            initializer=keras.initializers.RandomNormal(stddev=1.0)
+            if self.kernel_initializer == "gaussian"
+            else self._initializer(),
+        )  # fmt: skip
+        self.bias = self.add_weight(
+            name="bias", shape=(self.output_dim,), trainable=False,
+            initializer=keras.initializers.RandomUniform(minval=0.0, maxval=6.283185307179586),
+        )  # fmt: skip
+        scale = self.scale
+        if scale is None:
+            scale = (size / 2.0) ** 0.5 if self.kernel_initializer == "gaussian" else 1.0
+        self.kernel_scale = self.add_weight(
+            name="kernel_scale", shape=(), initializer=keras.initializers.Constant(scale),
+            trainable=bool(self.trainable), constraint="non_neg",
+        )  # fmt: skip
+        self.built = True
+
+    def _initializer(self) -> Any:
+        return keras.initializers.RandomNormal(stddev=1.0) if isinstance(
+            self.kernel_initializer, str) else self.kernel_initializer  # fmt: skip
+
+    def call(self, inputs: Any) -> Any:
+        """Shape (batch, output_dim)."""
+        ops = keras.ops
+        kernel = (1.0 / self.kernel_scale) * self.unscaled_kernel
+        return ops.cos(ops.add(ops.matmul(inputs, kernel), self.bias))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """``input_shape`` with its last axis replaced."""
+        return (*input_shape[:-1], self.output_dim)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        kernel = self.kernel_initializer
+        return {
+            **super().get_config(), "output_dim": self.output_dim, "scale": self.scale,
+            "kernel_initializer": kernel if isinstance(kernel, str)
+            else keras.initializers.serialize(kernel),
+        }  # fmt: skip
+
+
+@register
+class TimeMajor(keras.layers.Wrapper):  # type: ignore[misc]
+    """A recurrent layer over inputs (time, batch, ...): transposes before and after it."""
+
+    def build(self, input_shape: Any) -> None:
+        """Build the layer for (batch, time, ...)."""
+        if not self.layer.built:
+            self.layer.build(_swapped(input_shape))
+        self.built = True
+
+    def call(self, inputs: Any, **kwargs: Any) -> Any:
+        """The layer's outputs; sequences among them are (time, batch, ...)."""
+        outputs = self.layer(keras.ops.swapaxes(inputs, 0, 1), **kwargs)
+        if not self.layer.return_sequences:
+            return outputs
+        if isinstance(outputs, (list, tuple)):
+            return [keras.ops.swapaxes(outputs[0], 0, 1), *outputs[1:]]
+        return keras.ops.swapaxes(outputs, 0, 1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shapes of `call`'s outputs."""
+        shape = self.layer.compute_output_shape(_swapped(input_shape))
+        if not self.layer.return_sequences:
+            return shape
+        return [_swapped(shape[0]), *shape[1:]] if isinstance(shape, list) else _swapped(shape)
+
+
+def _swapped(shape: Any) -> tuple[Any, ...]:
+    return (shape[1], shape[0], *shape[2:])
+
+
+@register
+class AddLoss(keras.layers.Layer):  # type: ignore[misc]
+    """Adds its input to the model's losses and passes it on."""
+
+    def __init__(self, unconditional: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.unconditional = unconditional
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """The inputs."""
+        self.add_loss(inputs)
+        return inputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The input's."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "unconditional": self.unconditional}
+
+
+@register
+class AddMetric(keras.layers.Layer):  # type: ignore[misc]
+    """Follows its input as a metric of the model and passes it on."""
+
+    def __init__(
+        self, aggregation: str | None = None, metric_name: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.aggregation, self.metric_name = aggregation, metric_name
+        self.metric = keras.metrics.Mean(name=metric_name or self.name)
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """The inputs."""
+        self.metric.update_state(inputs)
+        return inputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The input's."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "aggregation": self.aggregation,
+                "metric_name": self.metric_name}  # fmt: skip
+
+
+@register
+class MultiHeadAttention(keras.layers.MultiHeadAttention):  # type: ignore[misc]
+    """Attention whose values have another width than its keys.
+
+    Keras' fused attention on JAX takes one width; asking for the scores takes the other way.
+    """
+
+    def call(
+        self, query: Any, value: Any, key: Any = None, query_mask: Any = None,
+        value_mask: Any = None, key_mask: Any = None, attention_mask: Any = None,
+        return_attention_scores: bool = False, training: Any = None,
+        use_causal_mask: bool = False,
+    ) -> Any:  # fmt: skip
+        """As Keras' layer."""
+        outputs, scores = super().call(
+            query, value, key, query_mask=query_mask, value_mask=value_mask, key_mask=key_mask,
+            attention_mask=attention_mask, return_attention_scores=True, training=training,
+            use_causal_mask=use_causal_mask,
+        )  # fmt: skip
+        return (outputs, scores) if return_attention_scores else outputs

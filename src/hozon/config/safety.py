@@ -1,0 +1,190 @@
+"""What may be built from a config: the one policy that every entry point goes through.
+
+A config is data of a stranger. Nothing in it is ever imported, run or opened here; this module
+finds what asks for that and refuses the whole config, before anything of it is built.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hozon.config.lambdas import known_function
+from hozon.config.tagged import is_serialized
+from hozon.config.upgrade import short_name
+from hozon.errors import FormatError, UnsafeError
+from hozon.limits import LIMITS
+
+#: Layers that run foreign code or open paths that their config names.
+FOREIGN = frozenset({"TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "KerasLayer"})
+#: Functions stored as Python bytecode.
+BYTECODE = frozenset({"__lambda__", "__bytecode__"})
+LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup"})
+#: Modules whose members no model needs, and which turn a name into an action.
+MODULES = frozenset(
+    {"os", "posix", "nt", "sys", "subprocess", "shutil", "importlib", "pickle", "marshal",
+     "socket", "ctypes", "runpy", "code", "codeop", "pty", "urllib", "requests", "http", "pathlib",
+     "io", "tempfile", "webbrowser", "multiprocessing", "threading", "signal", "inspect",
+     "operator", "functools", "asyncio", "platform", "timeit", "zipfile", "tarfile"}
+)  # fmt: skip
+#: Parts of Keras that fetch, read, write or unlock.
+GADGETS = ("keras.utils", "keras.saving", "keras.config", "keras.models.load", "keras.export",
+           "keras.src.utils", "keras.src.saving", "keras.src.export", "keras.datasets",
+           "keras.callbacks", "keras.applications")  # fmt: skip
+#: Sizes of layers and the most that a model may ask for; real ones stay far below.
+SIZES = frozenset({"units", "filters", "input_dim", "output_dim", "num_tokens", "max_tokens",
+                   "num_bins", "n", "depth_multiplier", "num_heads", "key_dim", "value_dim",
+                   "groups", "output_sequence_length"})  # fmt: skip
+LARGEST = 1 << 28
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the caller vouches for.
+
+    Attributes:
+        custom: names of the caller's custom objects and registered ones.
+        layers: names of layers that something else makes in place of their class.
+        largest: the largest size that a layer may ask for.
+    """
+
+    custom: Collection[str] = field(default_factory=frozenset)
+    layers: Collection[str] = field(default_factory=frozenset)
+    largest: int = LARGEST
+
+
+def check(config: Any, policy: Policy | None = None) -> None:
+    """Raise UnsafeError if anything in a config, at any depth, must not be built.
+
+    Raises FormatError where values nest too deeply to be a config.
+    """
+    policy = policy or Policy()
+    for entry in _entries(config, 0):
+        for rule in RULES:
+            rule(entry, policy)
+
+
+def is_safe(config: Any, policy: Policy | None = None) -> bool:
+    """Whether `check` would let a config pass."""
+    try:
+        check(config, policy)
+    except UnsafeError:
+        return False
+    return True
+
+
+def _entries(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
+    """Every dictionary of a config."""
+    if depth > 4 * LIMITS.nesting:
+        raise FormatError("the config nests too deeply", expected=4 * LIMITS.nesting)
+    if isinstance(value, Mapping):
+        yield value
+        for item in value.values():
+            yield from _entries(item, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            if isinstance(item, (Mapping, list, tuple)):
+                yield from _entries(item, depth + 1)
+
+
+def _class_of(entry: Mapping[str, Any]) -> str:
+    return short_name(entry["class_name"]) if is_serialized(entry) else ""
+
+
+def _name_of(entry: Mapping[str, Any]) -> str:
+    config = entry.get("config")
+    inner = config.get("name") if isinstance(config, Mapping) else None
+    return str(entry.get("name") or inner or "")
+
+
+def _refuse_foreign(entry: Mapping[str, Any], policy: Policy) -> None:
+    name = _class_of(entry)
+    if name in FOREIGN and not _vouched(entry, policy):
+        raise UnsafeError(
+            f"layer {_name_of(entry)!r} is a {name}, which runs code or opens paths that the file "
+            f"names; pass custom_objects={{{name!r}: YourLayer}} to use a class of yours instead",
+            refused=name, record=_name_of(entry), allow=f"custom_objects={{{name!r}: ...}}",
+        )  # fmt: skip
+
+
+def _vouched(entry: Mapping[str, Any], policy: Policy) -> bool:
+    return _class_of(entry) in policy.custom or _name_of(entry) in policy.layers
+
+
+def _refuse_bytecode(entry: Mapping[str, Any], policy: Policy) -> None:
+    if _class_of(entry) in BYTECODE:
+        raise UnsafeError(
+            "the config holds a function as Python bytecode, which is never run; build the model "
+            "with your own function passed in custom_objects",
+            refused="Python bytecode",
+        )
+
+
+def _refuse_lambda(entry: Mapping[str, Any], policy: Policy) -> None:
+    if _class_of(entry) != "Lambda" or _vouched(entry, policy):
+        return
+    config = entry.get("config")
+    function = config.get("function") if isinstance(config, Mapping) else config
+    if isinstance(function, str) and function in policy.custom:
+        return
+    if isinstance(config, Mapping) and known_function(config) is not None:
+        return
+    if isinstance(function, str) and (config or {}).get("function_type") != "lambda":
+        return
+    name = _name_of(entry)
+    raise UnsafeError(
+        f"Lambda layer {name!r} holds its function as Python bytecode, which is never run; pass "
+        f"lambda_functions={{{name!r}: your_function}}",
+        refused="Lambda", record=name, allow=f"lambda_functions={{{name!r}: ...}}",
+    )  # fmt: skip
+
+
+def _refuse_modules(entry: Mapping[str, Any], policy: Policy) -> None:
+    """A name that resolves to an action, were it imported; a custom object of that name is fine."""
+    module = entry.get("module")
+    if not isinstance(module, str) or not is_serialized(entry):
+        return
+    root = module.split(".", 1)[0]
+    named = entry.get("config") if entry["class_name"] == "function" else entry["class_name"]
+    if root == "builtins":
+        unsafe = isinstance(named, str) and hasattr(builtins, named)
+    else:
+        unsafe = root in MODULES or module.startswith(GADGETS)
+    if unsafe and str(named) not in policy.custom:
+        raise UnsafeError(
+            f"the config names {module}.{named}, which is no part of a model",
+            refused=f"{module}.{named}",
+        )
+
+
+def _refuse_paths(entry: Mapping[str, Any], policy: Policy) -> None:
+    """A vocabulary is data; a path or URL to one would be opened."""
+    config = entry.get("config")
+    if _class_of(entry) not in LOOKUPS or _vouched(entry, policy) or not isinstance(config, Mapping):
+        return
+    for key in ("vocabulary", "idf_weights"):
+        if isinstance(config.get(key), str) and config[key]:
+            raise UnsafeError(
+                f"{_class_of(entry)} {_name_of(entry)!r} names a file or URL as its {key}, which "
+                "is never opened",
+                refused=str(config[key]), record=_name_of(entry),
+            )  # fmt: skip
+
+
+def _refuse_sizes(entry: Mapping[str, Any], policy: Policy) -> None:
+    for key in SIZES & entry.keys():
+        value = entry[key]
+        if isinstance(value, (int, float)) and value > policy.largest:
+            raise UnsafeError(
+                f"layer {entry.get('name', '')!r} asks for {key}={value}; no model needs that",
+                refused=f"{key}={value}", record=str(entry.get("name", "")),
+            )  # fmt: skip
+
+
+Rule = Callable[[Mapping[str, Any], Policy], None]
+RULES: tuple[Rule, ...] = (
+    _refuse_bytecode, _refuse_lambda, _refuse_foreign, _refuse_modules, _refuse_paths,
+    _refuse_sizes,
+)  # fmt: skip

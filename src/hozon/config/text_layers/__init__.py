@@ -1,0 +1,14 @@
+"""Layers that read strings or look values up, on the host; registered as ``hozon>...``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hozon.config.text_layers.buckets import HashedCrossing, Hashing
+from hozon.config.text_layers.lookup import IntegerLookup, StringLookup
+from hozon.config.text_layers.vectorization import TextVectorization
+
+TEXT_LAYERS: Mapping[str, type] = {
+    layer.__name__: layer
+    for layer in (HashedCrossing, Hashing, IntegerLookup, StringLookup, TextVectorization)
+}

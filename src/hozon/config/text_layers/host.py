@@ -1,0 +1,113 @@
+"""What layers that run on the host, in NumPy, have in common.
+
+Keras' JAX backend has no string tensors. A symbolic model builds over ``keras.Input(...,
+dtype="string")``; when it runs, its strings are NumPy object arrays of ``bytes`` that reach these
+layers as they are. Integers may come from inside a compiled program too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+
+from hozon.errors import UnsupportedError
+
+Array = np.ndarray[Any, Any]
+Shape = tuple[int | None, ...]
+
+
+class HostLayer(keras.layers.Layer):  # type: ignore[misc]
+    """A layer without weights whose `compute` maps NumPy arrays to a NumPy array."""
+
+    host = True
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs["autocast"] = False
+        try:
+            super().__init__(**kwargs)
+        except (TypeError, ValueError) as error:
+            raise UnsupportedError(f"{type(self).__name__}: {error}") from error
+        self._convert_input_args = False
+        self._allow_non_tensor_positional_args = True
+        self.built = True
+
+    def compute(self, inputs: Any) -> Array:
+        """The outputs for NumPy inputs."""
+        raise NotImplementedError
+
+    def call(self, inputs: Any) -> Any:
+        """`compute`; inside a compiled program by a callback to the host."""
+        if any(isinstance(x, jax.core.Tracer) for x in keras.tree.flatten(inputs)):
+            return self._called_back(inputs)
+        if isinstance(inputs, (list, tuple)) and not is_text(inputs):
+            return self.compute([to_array(x) for x in inputs])
+        return self.compute(to_array(inputs))
+
+    def _called_back(self, inputs: Any) -> Any:
+        spec = self.compute_output_spec(inputs)
+        dtype = jax.dtypes.canonicalize_dtype(np.dtype(spec.dtype))
+        result = jax.ShapeDtypeStruct(spec.shape, dtype)
+        return jax.pure_callback(
+            lambda x: self.compute(keras.tree.map_structure(np.asarray, x)).astype(dtype),
+            result, inputs, vmap_method="sequential",
+        )  # fmt: skip
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """Shape and dtype of the outputs, from the shapes of the inputs."""
+        shape = keras.tree.map_structure(lambda x: tuple(x.shape), inputs)
+        return keras.KerasTensor(self.compute_output_shape(shape), self.output_dtype)
+
+    @property
+    def output_dtype(self) -> str:
+        """The name of the dtype of the outputs."""
+        return str(self.compute_dtype)
+
+
+def no_sparse(name: str, sparse: bool) -> bool:
+    """Refuse sparse outputs, whose type Keras' other layers would not see here."""
+    if sparse:
+        raise UnsupportedError(f"layer {name!r} gives sparse tensors; JAX has none for Keras",
+                               feature="sparse=True")  # fmt: skip
+    return False
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is a string, or a nested list of strings."""
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return isinstance(value, (str, bytes))
+
+
+def to_array(value: Any) -> Array:
+    """A tensor, array or nested list as a NumPy array; strings as an object array of ``bytes``."""
+    array = np.asarray(value)
+    return to_bytes(array) if array.dtype.kind in "OSU" else array
+
+
+def to_bytes(values: Any) -> Array:
+    """Strings of any kind as an object array of ``bytes``, same shape."""
+    array = np.asarray(values)
+    flat = [text if isinstance(text, bytes) else encoded(str(text))
+            for text in array.reshape(-1).tolist()]  # fmt: skip
+    return object_array(flat, array.shape)
+
+
+def object_array(items: Sequence[Any], shape: tuple[int, ...] | None = None) -> Array:
+    """An object array of items, whatever they are."""
+    array = np.empty(len(items), object)
+    array[:] = items
+    return array if shape is None else array.reshape(shape)
+
+
+def encoded(text: str) -> bytes:
+    """UTF-8; bytes that `decoded` could not read come back as they were."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def decoded(text: Any) -> Any:
+    """Bytes as text; other values as they are."""
+    return text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else text

@@ -1,0 +1,283 @@
+"""Keras 1 and 2 configs as Keras 3 configs: plain dictionaries in, plain dictionaries out.
+
+Pure: nothing is built or imported here. The result is what `build` reads, and names classes that
+Keras 3 has, or Hozon's own ("hozon>...") where Keras 3 dropped a layer or changed its meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hozon.config.dialects import CLASSES, COMMON, rules_of
+from hozon.config.dialects.calls import CALLS
+from hozon.config.dialects.rules import Entry
+from hozon.config.dialects.values import DROPPED, KERAS1_KEYS, MODULES, SHORT_NAMES, kind_of_key
+from hozon.config.inputs import first_input
+from hozon.config.nodes import Key, first_nodes, keys_in, upgraded_call, upgraded_ends
+from hozon.config.tagged import is_serialized, is_tagged
+from hozon.errors import FormatError, UnsupportedError
+from hozon.limits import LIMITS
+
+MODELS = frozenset({"Sequential", "Functional", "Model", "Network", "Graph"})
+#: Keys whose value is a layer or a list of layers.
+LAYER_KEYS = frozenset({"layer", "backward_layer", "forward_layer", "cell", "cells"})
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """A Keras 3 config, what was changed on the way, and layers under new names."""
+
+    config: dict[str, Any]
+    changes: list[str] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
+
+
+def is_keras3(entry: Any) -> bool:
+    """Whether a config is in Keras 3's dialect: by what only Keras 3 writes."""
+    if isinstance(entry, Mapping):
+        if "batch_shape" in entry and "batch_input_shape" not in entry:
+            return True
+        if entry.get("class_name") in ("__keras_tensor__", "DTypePolicy", "DTypePolicyMap"):
+            return True
+        return any(is_keras3(value) for value in entry.values())
+    return isinstance(entry, (list, tuple)) and any(is_keras3(item) for item in entry)
+
+
+def short_name(class_name: str) -> str:
+    """A class name without package or module: "Custom>Dense" and "a.b.Dense" are "Dense"."""
+    return class_name.rsplit(">", 1)[-1].rsplit(".", 1)[-1]
+
+
+def upgrade(entry: Mapping[str, Any]) -> Upgraded:
+    """A Keras 1 or 2 model or layer, ``{"class_name": ..., "config": ...}``, in Keras 3's dialect.
+
+    Raises:
+        FormatError: the config contradicts itself.
+        UnsupportedError: it holds something that neither Keras 3 nor Hozon has.
+    """
+    upgrader = Upgrader()
+    return Upgraded(upgrader.layer(entry), upgrader.changes, upgrader.renamed)
+
+
+class Upgrader:
+    """One upgrade: collects changes over nested layers and models."""
+
+    def __init__(self) -> None:
+        self.changes: list[str] = []
+        self.renamed: dict[str, str] = {}
+        self._depth = 0
+
+    def layer(self, source: Mapping[str, Any]) -> dict[str, Any]:
+        """A layer or model entry."""
+        if not is_serialized(source):
+            raise FormatError(f"{source!r:.100} is no layer: it has no class name")
+        self._depth += 1
+        if self._depth > LIMITS.nesting:
+            raise FormatError("the config nests models too deeply", expected=LIMITS.nesting)
+        try:
+            return self._layer(source)
+        finally:
+            self._depth -= 1
+
+    def _layer(self, source: Mapping[str, Any]) -> dict[str, Any]:
+        class_name = str(source["class_name"])
+        if short_name(class_name) in MODELS and _has_layers(source.get("config")):
+            return self._model(class_name, source)
+        config = source.get("config")
+        entry = Entry(class_name, dict(config or {}), _name(source), self.changes)
+        short = short_name(class_name)
+        for rule in (*COMMON, *rules_of(short)):
+            rule(entry)
+        if short in CLASSES and entry.class_name == class_name:
+            entry.class_name = CLASSES[short]
+        self._rename_key(entry.config)
+        self._nested(entry)
+        made: dict[str, Any] = {"class_name": entry.class_name, "config": entry.config}
+        build = source.get("build_config")
+        return {**made, "build_config": build} if build else made
+
+    def _rename_key(self, config: dict[str, Any]) -> None:
+        name = config.get("name")
+        if name is not None:
+            config["name"] = self._valid(str(name), ())
+
+    def _valid(self, name: str, taken: Any) -> str:
+        """A name that Keras 3 takes, which refuses "/", and that no other layer has."""
+        valid = name.replace("/", "_")
+        while valid != name and valid in taken:
+            valid += "_"
+        if valid != name and name not in self.renamed:
+            self.renamed[name] = valid
+            self.changes.append(
+                f"layer {name!r} is named {valid!r}: Keras 3 refuses '/' in layer names"
+            )
+        return valid
+
+    def _nested(self, entry: Entry) -> None:
+        for key, value in entry.config.items():
+            if key == "dtype":
+                entry.config[key] = policy(value)
+                if entry.config[key] == "float64":
+                    entry.tell("float64 computes in float32 unless JAX's x64 mode is on")
+            elif key in LAYER_KEYS and isinstance(value, list):
+                entry.config[key] = [self.layer(item) for item in value]
+            elif key in LAYER_KEYS and is_serialized(value):
+                entry.config[key] = self.layer(value)
+            elif kind_of_key(key) is not None:
+                entry.config[key] = self.object(kind_of_key(key) or "", value)
+
+    def object(self, kind: str, value: Any) -> Any:
+        """An initializer, regularizer, constraint or activation."""
+        if isinstance(value, str):
+            return self._object_name(kind, value)
+        if isinstance(value, Mapping) and "class_name" not in value and "name" in value:
+            rest = {KERAS1_KEYS.get(k, k): v for k, v in value.items() if k != "name"}
+            value = {"class_name": value["name"], "config": rest}
+        if not is_serialized(value) or is_tagged(value):
+            return value
+        if kind == "activation":
+            return self._activation(value)
+        name = SHORT_NAMES[kind].get(value["class_name"], value["class_name"])
+        config = dict(value.get("config") or {})
+        for key in DROPPED[kind]:
+            config.pop(key, None)
+        return {"module": MODULES[kind], "class_name": name, "config": config,
+                "registered_name": value.get("registered_name")}  # fmt: skip
+
+    def _object_name(self, kind: str, name: str) -> str:
+        return SHORT_NAMES[kind].get(name, name) if kind == "activation" else name
+
+    def _activation(self, value: Mapping[str, Any]) -> Any:
+        """A function by name, ``{"class_name": "function", "config": name}``, or a layer."""
+        if value["class_name"] in ("function", "Function"):
+            inner = value.get("config")
+            return self._object_name("activation", inner) if isinstance(inner, str) else value
+        if value["class_name"] in ("__lambda__", "Lambda"):
+            return dict(value)
+        return self.layer(value)
+
+    # Models
+
+    def _model(self, class_name: str, source: Mapping[str, Any]) -> dict[str, Any]:
+        config = source["config"]
+        if short_name(class_name) == "Sequential" or isinstance(config, list):
+            return self._sequential(class_name, source)
+        return self._functional(class_name, source)
+
+    def _sequential(self, class_name: str, source: Mapping[str, Any]) -> dict[str, Any]:
+        config = source["config"]
+        given = dict(config) if isinstance(config, Mapping) else {}
+        entries = _entries(config)
+        layers = [self._input(e) if e["class_name"] == "InputLayer" else self.layer(e)
+                  for e in entries]  # fmt: skip
+        if entries and entries[0]["class_name"] != "InputLayer":
+            added = first_input(entries[0], given.get("build_input_shape"))
+            layers = [added, *layers] if added is not None else layers
+        made = {"name": self._model_name(given, source), "layers": layers}
+        if given.get("trainable") is False:
+            made["trainable"] = False
+        return {"class_name": class_name, "config": made,
+                **({"build_config": source["build_config"]} if source.get("build_config") else {}),
+                }  # fmt: skip
+
+    def _model_name(self, config: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
+        name = config.get("name") or source.get("name")
+        return None if name is None else self._valid(str(name), ())
+
+    def _input(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """An InputLayer; ragged inputs are dense here, strings stay strings."""
+        config = dict(entry.get("config") or {})
+        shape = config.get("batch_input_shape") or config.get("batch_shape")
+        made = {"batch_shape": shape, "dtype": policy(config.get("dtype")),
+                "sparse": bool(config.get("sparse")), "name": _name(entry)}  # fmt: skip
+        if config.get("ragged"):
+            raise UnsupportedError(f"input {_name(entry)!r} is ragged; JAX has no ragged tensors",
+                                   feature="ragged inputs")  # fmt: skip
+        self._rename_key(made)
+        return {"class_name": "InputLayer", "config": made}
+
+    def _functional(self, class_name: str, source: Mapping[str, Any]) -> dict[str, Any]:
+        config = source["config"]
+        entries = [{**e, "name": _name(e)} for e in _entries(config)]
+        names = _unique_names(entries)
+        self._hidden_inputs_checked(entries, config, names)
+        firsts = first_nodes(entries, config)
+        taken: set[str] = set(names)
+        valid = {name: self._valid(name, taken) for name in names}
+
+        def renumber(key: Key) -> Key:
+            return (valid.get(key[0], key[0]), max(0, key[1] - firsts.get(key[0], 0)), key[2])
+
+        layers = [self._functional_layer(e, frozenset(names), valid, renumber) for e in entries]
+        made: dict[str, Any] = {
+            "name": self._model_name(config, source), "layers": layers,
+            "input_layers": upgraded_ends(config.get("input_layers"), renumber),
+            "output_layers": upgraded_ends(config.get("output_layers"), renumber),
+        }  # fmt: skip
+        if config.get("trainable") is False:
+            made["trainable"] = False
+        return {"class_name": class_name, "config": made}
+
+    def _functional_layer(
+        self, entry: Mapping[str, Any], names: frozenset[str], valid: Mapping[str, str],
+        renumber: Any,
+    ) -> dict[str, Any]:  # fmt: skip
+        made = self._input(entry) if entry["class_name"] == "InputLayer" else self.layer(entry)
+        calls = [upgraded_call(c, names, renumber) for c in entry.get("inbound_nodes") or []]
+        adapt = CALLS.get(short_name(str(entry["class_name"])))
+        if adapt is not None:
+            calls = [adapt(call, entry.get("config") or {}) for call in calls]
+        made["name"] = valid[entry["name"]]
+        made["config"] = {**made["config"], "name": made["name"]}
+        return {**made, "inbound_nodes": calls}
+
+    def _hidden_inputs_checked(
+        self, entries: list[dict[str, Any]], config: Mapping[str, Any], names: set[str]
+    ) -> None:
+        for end in ("input_layers", "output_layers"):
+            for key in keys_in(config.get(end)):
+                if key[0] not in names:
+                    raise FormatError(f"{end} names {key[0]!r}, which the model does not have")
+        if not entries or config.get("input_layers") is None:
+            raise FormatError("a functional model has no layers or no inputs")
+
+
+def policy(value: Any) -> Any:
+    """A dtype or dtype policy of any age as a name, or as Keras 3's serialized policy.
+
+    Keras 2 wrote a name or ``{"class_name": "Policy" | "PolicyV1", "config": {"name": ...}}``.
+    """
+    if is_serialized(value) and value["class_name"] in ("Policy", "PolicyV1"):
+        name = (value.get("config") or {}).get("name")
+        return None if name == "_infer" else name
+    return value
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    config = entry.get("config")
+    inner = config.get("name") if isinstance(config, Mapping) else None
+    return str(entry.get("name") or inner or "")
+
+
+def _has_layers(config: Any) -> bool:
+    return isinstance(config, list) or (isinstance(config, Mapping) and "layers" in config)
+
+
+def _entries(config: Any) -> list[dict[str, Any]]:
+    """The layer entries of a model; Keras 1 wrote a Sequential as a bare list."""
+    entries = config if isinstance(config, list) else config.get("layers")
+    if not isinstance(entries, list) or not all(is_serialized(e) for e in entries):
+        raise FormatError("a model's layers are no list of layer entries")
+    return entries
+
+
+def _unique_names(entries: list[dict[str, Any]]) -> set[str]:
+    names: set[str] = set()
+    for entry in entries:
+        if not entry["name"] or entry["name"] in names:
+            raise FormatError(f"two layers of a model are named {entry['name']!r}",
+                              record=entry["name"])  # fmt: skip
+        names.add(entry["name"])
+    return names
