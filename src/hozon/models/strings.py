@@ -25,7 +25,7 @@ def is_text(value: Any) -> bool:
     if isinstance(value, (str, bytes)):
         return True
     if isinstance(value, (list, tuple)):
-        return bool(value) and is_text(value[0])
+        return bool(value) and not hasattr(value[0], "dtype") and is_text(value[0])
     return isinstance(value, np.ndarray) and value.dtype.kind in "OSU"
 
 
@@ -151,7 +151,6 @@ def with_strings(model: keras.Model) -> keras.Model:
     kind = type(model)
     if not issubclass(kind, StringInputs):
         model.__class__ = type(kind.__name__, (StringInputs, kind), {"__module__": kind.__module__})
-    for layer in (model, *model._flatten_layers(include_self=False)):
-        layer._convert_input_args = False
-        layer._allow_non_tensor_positional_args = True
+    model._convert_input_args = False
+    model._allow_non_tensor_positional_args = True
     return model
