@@ -19,7 +19,7 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 def show(info: ArtifactInfo, console: Console | None = None) -> None:
     """Print an artifact's description."""
     out = console or Console(highlight=False)
-    out.print(f"[bold]{escape(info.path)}[/]  {info.format}, {info.producer}")
+    out.print(f"[bold]{escape(info.path)}[/]  {info.format}, {info.producer}", soft_wrap=True)
     if info.tags:
         out.print("tags: " + "; ".join(", ".join(tags) or "none" for tags in info.tags))
     for signature in info.signatures:
