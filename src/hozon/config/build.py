@@ -10,9 +10,11 @@ import keras
 
 from hozon.config import safety
 from hozon.config.layers import Factory, LayerReader, input_layer
+from hozon.config.legacy.simple import AddLoss, AddMetric
 from hozon.config.registry import Registry
 from hozon.config.replay import Replay
 from hozon.config.survey import missing_names
+from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import Upgraded, is_keras3, short_name, upgrade
 from hozon.errors import FormatError, HozonError, MissingObjectError, UnsupportedError
 
@@ -87,13 +89,16 @@ def unbuildable_layers(
 def leaf_layers(entry: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Name and entry of every layer of a model config, inputs left out, nested models opened."""
     config = entry.get("config")
-    layers = config if isinstance(config, list) else (config or {}).get("layers", ())
-    for layer in layers:
+    layers = config.get("layers", ()) if isinstance(config, Mapping) else config
+    for layer in layers if isinstance(layers, list) else ():
+        if not isinstance(layer, Mapping):
+            raise FormatError(f"{layer!r:.100} is no layer entry")
         inner = layer.get("config")
         if isinstance(inner, list) or (isinstance(inner, Mapping) and "layers" in inner):
             yield from leaf_layers(layer)
         elif layer.get("class_name") != "InputLayer":
-            yield str(layer.get("name") or (inner or {}).get("name") or ""), layer
+            named = inner.get("name") if isinstance(inner, Mapping) else None
+            yield str(layer.get("name") or named or ""), layer
 
 
 class Builder:
@@ -121,17 +126,23 @@ class Builder:
         safety.check(config, policy)
         upgraded = self._upgraded(config)
         self.changes.extend(upgraded.changes)
-        absent = missing_names(upgraded.config, self.registry, frozenset(self.reader.factories))
+        with _errors_of_ours():
+            absent = missing_names(
+                upgraded.config, self.registry, frozenset(self.reader.factories)
+            )
         if absent:
             raise MissingObjectError(
                 "the config uses classes or functions that Keras does not have", names=absent
             )
-        with _scope(self.registry):
+        with _scope(self.registry), _errors_of_ours():
             return self.reader.read(upgraded.config)
 
     def _upgraded(self, config: Mapping[str, Any]) -> Upgraded:
         dialect = self.dialect or ("keras3" if is_keras3(config) else "keras2")
-        return Upgraded(dict(config)) if dialect == "keras3" else upgrade(config)
+        if not is_serialized(config):
+            raise FormatError("the config is no object: it has no class name")
+        with _errors_of_ours():
+            return Upgraded(dict(config)) if dialect == "keras3" else upgrade(config)
 
     def _model(self, entry: Mapping[str, Any]) -> keras.Model:
         config = entry["config"]
@@ -151,10 +162,13 @@ class Builder:
     def _tell_dropped(self, replay: Replay, model: keras.Model) -> None:
         """Layers that nothing leads from to an output are no part of a Keras 3 model."""
         kept = {layer.name for layer in model.layers}
-        self.changes.extend(
-            f"layer {name!r} ({type(layer).__name__}) leads to no output and is dropped"
-            for name, layer in replay.layers.items() if layer.name not in kept
-        )  # fmt: skip
+        for name, layer in replay.layers.items():
+            if layer.name not in kept:
+                lost = isinstance(layer, (AddLoss, AddMetric))
+                self.changes.append(
+                    f"layer {name!r} ({type(layer).__name__}) leads to no output and is dropped"
+                    + ("; what it adds to training is lost" if lost else "")
+                )
 
     def _sequential(self, entry: Mapping[str, Any]) -> keras.Model:
         config = entry["config"]
@@ -170,6 +184,18 @@ class Builder:
         if not model.built and isinstance(shape, (list, tuple)):
             model.build(tuple(shape))
         return model
+
+
+@contextmanager
+def _errors_of_ours() -> Iterator[None]:
+    """What a damaged config makes Python or Keras raise becomes a FormatError."""
+    try:
+        yield
+    except HozonError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise FormatError(f"the config cannot be built: {what}", found=what) from error
 
 
 @contextmanager

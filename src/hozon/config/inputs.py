@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 INTEGER_INPUT = frozenset({"Embedding"})
-#: Keras 1 wrote the length beside the size of the input's features.
-LENGTH_KEYS = ("input_length",)
 
 
 def first_input(entry: Mapping[str, Any], build_shape: Any = None) -> dict[str, Any] | None:

@@ -12,12 +12,11 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-#: TensorFlow modules of generated op wrappers and of Python ops, whose functions are known.
-MODULES = (
-    "tensorflow.python.ops.", "tensorflow.nn", "tensorflow.math", "keras.backend",
-    "keras.src.backend", "tensorflow.python.keras.backend", "tf_keras.src.backend",
-    "tensorflow.keras.backend",
-)  # fmt: skip
+#: Modules of TensorFlow's generated op wrappers, whose code names the op.
+GENERATED = "tensorflow.python.ops.gen_"
+#: Modules whose functions Keras saved by name.
+NAMED = ("tensorflow.", "keras.backend", "keras.src.backend", "tf_keras.src.backend",
+         "keras.activations", "tf_keras.src.activations", "keras.src.activations")  # fmt: skip
 #: Names of functions of one tensor that are safe to take for what they are called.
 FUNCTIONS = frozenset(
     {"abs", "relu", "relu6", "elu", "selu", "softplus", "softsign", "sigmoid", "tanh", "softmax",
@@ -25,42 +24,39 @@ FUNCTIONS = frozenset(
      "tan", "sign", "floor", "ceil", "round", "negative", "reciprocal", "identity", "l2_normalize",
      "swish", "silu", "gelu", "leaky_relu", "zeros_like", "ones_like", "stop_gradient", "erf"}
 )  # fmt: skip
-NAMES_END = (b"\xda", b"\xfa", b"Z", b"z")
 
 
 def known_function(config: Mapping[str, Any]) -> str | None:
     """The name of the TensorFlow function that a Lambda layer wraps, None if it is not known."""
-    function = config.get("function")
-    module = config.get("module")
+    function, module = config.get("function"), config.get("module")
     if isinstance(function, Mapping):
-        function = (function.get("config") or {}).get("code")
+        inner = function.get("config")
+        function = inner.get("code") if isinstance(inner, Mapping) else inner
     if isinstance(function, (list, tuple)) and function:
         function = function[0]
-    if not isinstance(function, str) or not _is_tensorflow(module):
+    if not isinstance(function, str) or not isinstance(module, str):
         return None
     if config.get("function_type") == "function":
-        return function if function in FUNCTIONS else None
-    return _code_name(function)
+        return function if module.startswith(NAMED) and function in FUNCTIONS else None
+    return _op_name(function) if module.startswith(GENERATED) else None
 
 
-def _is_tensorflow(module: Any) -> bool:
-    return isinstance(module, str) and module.startswith(MODULES)
+def _op_name(text: str) -> str | None:
+    """The op among the names in marshalled code of a generated wrapper: searched, never loaded.
 
-
-def _code_name(text: str) -> str | None:
-    """The function's name among the strings of marshalled code: read as bytes, never loaded.
-
-    Marshal writes a short string as a type byte, its length in one byte, and its characters; a
-    code object's name follows its file name. Names of several known functions decide nothing.
+    A wrapper ``relu`` uses ``_dispatcher_for_relu`` and ``relu_eager_fallback``.
     """
     try:
         data = base64.b64decode(text, validate=False)
     except (binascii.Error, ValueError):
         return None
-    found = {name for name in FUNCTIONS if _short_string(name) in data}
-    paths = b"traceback_utils" in data
-    return found.pop() if len(found) == 1 and not paths else None
+    found = [
+        name for name in FUNCTIONS
+        if _has(data, f"_dispatcher_for_{name}") and _has(data, f"{name}_eager_fallback")
+    ]  # fmt: skip
+    return found[0] if len(found) == 1 else None
 
 
-def _short_string(name: str) -> bytes:
-    return bytes([len(name)]) + name.encode()
+def _has(data: bytes, name: str) -> bool:
+    """Whether marshalled data holds a short string: its length in one byte, then its characters."""
+    return bytes([len(name)]) + name.encode() in data

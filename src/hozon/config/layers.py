@@ -61,7 +61,9 @@ class LayerReader:
             return self._models(entry)
         if short == "Lambda":
             return self._lambda(name, config)
-        found = self.registry.find(kind_of_entry(entry), class_name)
+        found = self.registry.find(
+            kind_of_entry(entry), class_name, entry.get("registered_name")
+        )
         if found is None:
             return missing(class_name)
         return self._built(self._make(found, class_name, name, config), entry)
@@ -107,12 +109,12 @@ class LayerReader:
         if kind is not None and (is_serialized(value) or isinstance(value, str)):
             return self.objects.read(kind, value)
         if is_serialized(value) and not is_tagged(value):
-            return self._object(key, value)
+            return self._object(value)
         if isinstance(value, list) and value and all(map(is_serialized, value)):
             return [self._value(key, item) for item in value]
         return self.objects.value(value)
 
-    def _object(self, key: str, value: Mapping[str, Any]) -> Any:
+    def _object(self, value: Mapping[str, Any]) -> Any:
         """An object under a key that does not tell its kind."""
         if self.registry.find("layer", value["class_name"]) is not None:
             return self.read(value)

@@ -125,12 +125,7 @@ def _references(value: Any, names: frozenset[str], renumber: Renumber) -> Any:
 
 
 def upgraded_ends(ends: Any, renumber: Renumber) -> Any:
-    """``input_layers`` or ``output_layers``: one tensor, or a list or dictionary of them.
-
-    Keras 2 wrote a list also for one tensor, which its models took and gave by itself.
-    """
-    if isinstance(ends, (list, tuple)) and len(ends) == 1:
-        ends = ends[0]
+    """``input_layers`` or ``output_layers``: one tensor, or a list or dictionary of them."""
     key = key_of(ends)
     if key is not None:
         return list(renumber(key))

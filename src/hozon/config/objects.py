@@ -88,8 +88,8 @@ class ObjectReader:
         if value["class_name"] == "DTypePolicyMap":
             config = dict(value.get("config") or {})
             config["default_policy"] = self.dtype(config.get("default_policy"))
-            config["policy_map"] = {path: self.dtype(item)
-                                    for path, item in (config.get("policy_map") or {}).items()}  # fmt: skip
+            parts = config.get("policy_map") or {}
+            config["policy_map"] = {path: self.dtype(item) for path, item in parts.items()}
             return call_with(keras.dtype_policies.DTypePolicyMap, config, "DTypePolicyMap")
         return self.build("policy", value)
 

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 
 from hozon.config.dialects.training import (
-    DECAY_OF_MOMENTUM,
     OLD_GENERATION,
     OLD_OPTIMIZERS,
     OPTIMIZER_DROPPED,
@@ -45,18 +44,19 @@ def read_optimizer(entry: Any, objects: ObjectReader, changes: list[str]) -> Any
         return from_custom(custom, config, class_name)
     if OLD_GENERATION & config.keys():
         short = OLD_OPTIMIZERS.get(short, short)
-    found = objects.registry.find("optimizer", short)
+    found = objects.registry.find("optimizer", short, entry.get("registered_name"))
     if found is None:
         return missing(class_name)
-    if short in DECAY_OF_MOMENTUM:
-        config.pop("decay", None)
+    if short == "hozon>Nadam" and "decay" in config:
+        config.setdefault("schedule_decay", config.pop("decay"))
+    dropped = OPTIMIZER_DROPPED - ({"schedule_decay"} if short == "hozon>Nadam" else set())
+    config = {key: value for key, value in config.items() if key not in dropped}
     arguments = _arguments(config, objects, changes)
     return call_with(found, arguments, f"optimizer {short_name(short)}")
 
 
 def _arguments(config: dict[str, Any], objects: ObjectReader, changes: list[str]) -> dict[str, Any]:
-    given = {OPTIMIZER_RENAMED.get(key, key): value for key, value in config.items()
-             if key not in OPTIMIZER_DROPPED}  # fmt: skip
+    given = {OPTIMIZER_RENAMED.get(key, key): value for key, value in config.items()}
     decay = given.pop("decay", None)
     rate = _rate(given.pop("learning_rate", None), decay, objects, changes)
     if rate is not None:

@@ -79,7 +79,10 @@ class Registry:
     def find(self, kind: str, class_name: str, registered_name: Any = None) -> Any:
         """The class of a kind and name, None if there is none."""
         custom = self.custom_class(class_name, registered_name)
-        return builtin(kind, class_name) if custom is None else custom
+        if custom is not None:
+            return custom
+        ours = isinstance(registered_name, str) and registered_name.startswith("hozon>")
+        return builtin(kind, registered_name if ours else class_name)
 
     def function(self, kind: str, name: str) -> Any:
         """A function of a kind ("activation", "loss", "metric") by name, None if unknown."""
@@ -103,10 +106,18 @@ class Registry:
 def kind_of_entry(entry: Mapping[str, Any]) -> str:
     """Whether a node of a model is a layer, or one of Keras 3's operations such as ``x + y``.
 
-    Both kinds have an Add; only the module that Keras 3 wrote beside the name tells them apart.
+    Both kinds have an Add. Keras 3 wrote the module beside the name, except into H5 files; there
+    the operations are those that take several arguments where a merging layer takes a list.
     """
     module = entry.get("module")
-    return "operation" if isinstance(module, str) and module.startswith("keras.src.ops") else "layer"
+    if isinstance(module, str):
+        return "operation" if module.startswith("keras.src.ops") else "layer"
+    name = str(entry.get("class_name"))
+    calls = entry.get("inbound_nodes") or [{}]
+    if "module" in entry or name not in OPERATIONS or not isinstance(calls[0], Mapping):
+        return "layer"
+    several = len(calls[0].get("args") or ()) > 1
+    return "operation" if several or builtin("layer", name) is None else "layer"
 
 
 def builtin(kind: str, class_name: str) -> type | None:

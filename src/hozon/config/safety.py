@@ -114,7 +114,7 @@ def _vouched(entry: Mapping[str, Any], policy: Policy) -> bool:
 
 
 def _refuse_bytecode(entry: Mapping[str, Any], policy: Policy) -> None:
-    if _class_of(entry) in BYTECODE:
+    if _class_of(entry) in BYTECODE - set(policy.custom):
         raise UnsafeError(
             "the config holds a function as Python bytecode, which is never run; build the model "
             "with your own function passed in custom_objects",
@@ -162,7 +162,9 @@ def _refuse_modules(entry: Mapping[str, Any], policy: Policy) -> None:
 def _refuse_paths(entry: Mapping[str, Any], policy: Policy) -> None:
     """A vocabulary is data; a path or URL to one would be opened."""
     config = entry.get("config")
-    if _class_of(entry) not in LOOKUPS or _vouched(entry, policy) or not isinstance(config, Mapping):
+    if _class_of(entry) not in LOOKUPS or _vouched(entry, policy):
+        return
+    if not isinstance(config, Mapping):
         return
     for key in ("vocabulary", "idf_weights"):
         if isinstance(config.get(key), str) and config[key]:

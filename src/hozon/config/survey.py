@@ -16,7 +16,9 @@ STRUCTURE = TAGS | {"__keras_tensor__", "function", "Function", "SeedGenerator",
                     "DTypePolicy", "Lambda"} | MODELS  # fmt: skip
 
 
-def missing_names(config: Mapping[str, Any], registry: Registry, made: Collection[str]) -> list[str]:
+def missing_names(
+    config: Mapping[str, Any], registry: Registry, made: Collection[str]
+) -> list[str]:
     """Names in a Keras 3 config that the registry does not know, each once, in order.
 
     Layers named in `made` are made elsewhere and not looked into; neither are custom classes,
@@ -33,7 +35,9 @@ def _missing(entry: Any, registry: Registry, made: Collection[str]) -> Iterator[
     if registry.custom_class(class_name, entry.get("registered_name")) is not None:
         return
     kind = kind_of_entry(entry)
-    if short_name(class_name) not in STRUCTURE and registry.find(kind, class_name) is None:
+    registered = entry.get("registered_name")
+    found = registry.find(kind, class_name, registered)
+    if short_name(class_name) not in STRUCTURE and found is None:
         yield class_name
         return
     layers = config if isinstance(config, list) else (config or {}).get("layers", ())
@@ -44,7 +48,9 @@ def _missing(entry: Any, registry: Registry, made: Collection[str]) -> Iterator[
             yield from _missing_value(key, value, registry, made)
 
 
-def _missing_value(key: str, value: Any, registry: Registry, made: Collection[str]) -> Iterator[str]:
+def _missing_value(
+    key: str, value: Any, registry: Registry, made: Collection[str]
+) -> Iterator[str]:
     if key in LAYER_KEYS:
         for item in value if isinstance(value, list) else [value]:
             yield from _missing(item, registry, made)

@@ -15,7 +15,7 @@ from hozon.config.dialects.calls import CALLS
 from hozon.config.dialects.rules import Entry
 from hozon.config.dialects.values import DROPPED, KERAS1_KEYS, MODULES, SHORT_NAMES, kind_of_key
 from hozon.config.inputs import first_input
-from hozon.config.nodes import Key, first_nodes, keys_in, upgraded_call, upgraded_ends
+from hozon.config.nodes import Key, Renumber, first_nodes, keys_in, upgraded_call, upgraded_ends
 from hozon.config.tagged import is_serialized, is_tagged
 from hozon.errors import FormatError, UnsupportedError
 from hozon.limits import LIMITS
@@ -94,7 +94,10 @@ class Upgrader:
             entry.class_name = CLASSES[short]
         self._rename_key(entry.config)
         self._nested(entry)
-        made: dict[str, Any] = {"class_name": entry.class_name, "config": entry.config}
+        made: dict[str, Any] = {
+            "module": None, "class_name": entry.class_name, "config": entry.config,
+            "registered_name": source.get("registered_name"),
+        }  # fmt: skip
         build = source.get("build_config")
         return {**made, "build_config": build} if build else made
 
@@ -196,7 +199,7 @@ class Upgrader:
             raise UnsupportedError(f"input {_name(entry)!r} is ragged; JAX has no ragged tensors",
                                    feature="ragged inputs")  # fmt: skip
         self._rename_key(made)
-        return {"class_name": "InputLayer", "config": made}
+        return {"module": None, "class_name": "InputLayer", "config": made}
 
     def _functional(self, class_name: str, source: Mapping[str, Any]) -> dict[str, Any]:
         config = source["config"]
@@ -213,8 +216,8 @@ class Upgrader:
         layers = [self._functional_layer(e, frozenset(names), valid, renumber) for e in entries]
         made: dict[str, Any] = {
             "name": self._model_name(config, source), "layers": layers,
-            "input_layers": upgraded_ends(config.get("input_layers"), renumber),
-            "output_layers": upgraded_ends(config.get("output_layers"), renumber),
+            "input_layers": _only(upgraded_ends(config.get("input_layers"), renumber)),
+            "output_layers": _only(upgraded_ends(config.get("output_layers"), renumber)),
         }  # fmt: skip
         if config.get("trainable") is False:
             made["trainable"] = False
@@ -222,7 +225,7 @@ class Upgrader:
 
     def _functional_layer(
         self, entry: Mapping[str, Any], names: frozenset[str], valid: Mapping[str, str],
-        renumber: Any,
+        renumber: Renumber,
     ) -> dict[str, Any]:  # fmt: skip
         made = self._input(entry) if entry["class_name"] == "InputLayer" else self.layer(entry)
         calls = [upgraded_call(c, names, renumber) for c in entry.get("inbound_nodes") or []]
@@ -271,6 +274,11 @@ def _entries(config: Any) -> list[dict[str, Any]]:
     if not isinstance(entries, list) or not all(is_serialized(e) for e in entries):
         raise FormatError("a model's layers are no list of layer entries")
     return entries
+
+
+def _only(ends: Any) -> Any:
+    """The single end of a list of one: Keras 2 wrote one tensor and a list of one alike."""
+    return ends[0] if isinstance(ends, list) and len(ends) == 1 else ends
 
 
 def _unique_names(entries: list[dict[str, Any]]) -> set[str]:

@@ -25,5 +25,6 @@ def initial_state(call: Call, config: Mapping[str, Any]) -> Call:
 
 
 RECURRENT = ("SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D",
-             "Bidirectional", "CuDNNLSTM", "CuDNNGRU", "LSTMV1", "LSTMV2", "GRUV1", "GRUV2")  # fmt: skip
+             "Bidirectional", "CuDNNLSTM", "CuDNNGRU", "LSTMV1", "LSTMV2", "GRUV1",
+             "GRUV2")  # fmt: skip
 CALLS: Mapping[str, Adapt] = dict.fromkeys(RECURRENT, initial_state)

@@ -9,6 +9,7 @@ from hozon.config.dialects.rules import Drop, Entry, Rule
 
 def no_input_dim(entry: Entry) -> None:
     """`input_dim` was a way to give the input's shape; for Embedding it is the vocabulary."""
+    entry.config.pop("input_length", None)
     if entry.class_name.rsplit(">", 1)[-1] != "Embedding":
         entry.config.pop("input_dim", None)
 

@@ -92,7 +92,8 @@ BATCH_NORM: tuple[Rule, ...] = (
 )
 CONVOLUTIONS = ("Convolution1D", "Convolution2D", "Convolution3D", "Deconvolution2D",
                 "AtrousConvolution1D", "AtrousConvolution2D", "SeparableConvolution2D",
-                "LocallyConnected1D", "LocallyConnected2D", "Conv1D", "Conv2D", "Conv3D")  # fmt: skip
+                "LocallyConnected1D", "LocallyConnected2D", "Conv1D", "Conv2D",
+                "Conv3D")  # fmt: skip
 POOLINGS = tuple(f"{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3))
 GLOBALS = tuple(f"Global{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3))
 

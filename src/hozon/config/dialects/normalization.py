@@ -24,7 +24,7 @@ def one_axis(entry: Entry) -> None:
     axis = entry.config.get("axis")
     if isinstance(axis, (list, tuple)):
         raise UnsupportedError(
-            f"layer {entry.name!r}: BatchNormalization over the axes {list(axis)}; Keras 3 takes one",
+            f"layer {entry.name!r}: BatchNormalization over the axes {list(axis)}; Keras 3 takes 1",
             feature="BatchNormalization with several axes",
         )
 

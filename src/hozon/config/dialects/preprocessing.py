@@ -49,6 +49,7 @@ PREPROCESSING: Table = {
     "CategoryEncoding": (Rename("max_tokens", "num_tokens"), Drop("sparse")),
     "RandomFourierFeatures": (
         Become("hozon>RandomFourierFeatures", "Keras 3 has no RandomFourierFeatures"),
+        Rename("kernel_initializer", "kernel"),
     ),
     "ThresholdedReLU": (Become("hozon>ThresholdedReLU", "Keras 3 has no ThresholdedReLU"),),
     "TextVectorization": HOST,

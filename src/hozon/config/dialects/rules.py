@@ -33,7 +33,8 @@ class Entry:
 class Rule(Protocol):
     """One row."""
 
-    def __call__(self, entry: Entry) -> None: ...
+    def __call__(self, entry: Entry) -> None:
+        """Change the entry, or leave it."""
 
 
 Table = Mapping[str, tuple[Rule, ...]]

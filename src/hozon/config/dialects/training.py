@@ -12,12 +12,11 @@ OPTIMIZER_RENAMED: Mapping[str, str] = {
     "lr": "learning_rate", "m_decay": "decay", "weight_decay_rate": "weight_decay",
 }  # fmt: skip
 #: Keys that only the older generation of optimizers wrote.
-OLD_GENERATION = frozenset({"lr", "decay"})
+OLD_GENERATION = frozenset({"lr", "decay", "schedule_decay"})
+#: The older ones that took other steps; an old Nadam's ``decay`` is its ``schedule_decay``.
 OLD_OPTIMIZERS: Mapping[str, str] = {
     "RMSprop": "hozon>RMSprop", "Adagrad": "hozon>Adagrad", "Nadam": "hozon>Nadam",
 }  # fmt: skip
-#: Of the older generation, those whose ``decay`` is not one of the learning rate.
-DECAY_OF_MOMENTUM = frozenset({"hozon>Nadam"})
 OPTIMIZERS: Mapping[str, str] = {
     "adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop", "adagrad": "Adagrad",
     "adadelta": "Adadelta", "adamax": "Adamax", "nadam": "Nadam", "ftrl": "Ftrl",

@@ -28,9 +28,8 @@ LEGACY_LAYERS: Mapping[str, type] = {
     f"hozon>{layer.__name__}": layer
     for layer in (
         AddLoss, AddMetric, InstanceMethod, InstanceProperty, LocallyConnected1D,
-        LocallyConnected2D, MultiHeadAttention, RandomCrop, RandomFourierFeatures,
-        RandomHeight, RandomWidth,
-        SlicingOpLambda, TFOpLambda, ThresholdedReLU, TimeMajor,
+        LocallyConnected2D, MultiHeadAttention, RandomCrop, RandomFourierFeatures, RandomHeight,
+        RandomWidth, SlicingOpLambda, TFOpLambda, ThresholdedReLU, TimeMajor,
     )
 }  # fmt: skip
 LEGACY_FUNCTIONS: Mapping[str, Callable[..., Any]] = {"hozon>hard_sigmoid": hard_sigmoid}

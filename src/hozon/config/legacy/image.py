@@ -91,8 +91,8 @@ class RandomSide(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(**kwargs)
         self.factor = tuple(factor) if isinstance(factor, (list, tuple)) else factor
         self.interpolation, self.seed = interpolation, seed
-        bounds: Any = self.factor
-        self.low, self.high = bounds if isinstance(bounds, tuple) else (-bounds, bounds)
+        self.low, self.high = factor if isinstance(factor, (list, tuple)) else (
+            -float(factor), float(factor))  # type: ignore[arg-type]  # fmt: skip
         self.random = np.random.default_rng(seed)
         self.built = True
 

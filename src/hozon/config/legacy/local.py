@@ -121,9 +121,11 @@ class LocallyConnected(keras.layers.Layer):  # type: ignore[misc]
             outputs = outputs + self._placed(self.bias)
         return self.activation(outputs)
 
-    def _placed(self, value: Any) -> Any:
-        """Filters moved where the data format has them."""
-        return keras.ops.moveaxis(value, -1, 0) if self.data_format == "channels_first" else value
+    def _placed(self, bias: Any) -> Any:
+        """The bias beside the outputs. Keras 2 reshapes it for channels first: no transposition."""
+        if self.data_format == "channels_last":
+            return bias
+        return keras.ops.reshape(bias, (self.filters, *self.positions))
 
     def _patches(self, inputs: Any) -> Any:
         """Implementation 1: a patch for each position times that position's matrix."""

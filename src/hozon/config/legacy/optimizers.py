@@ -1,7 +1,8 @@
-"""Optimizers whose older generation put epsilon elsewhere.
+"""Optimizers whose older generation took other steps.
 
 Keras 1, Keras 2 up to 2.10 and `tf.keras.optimizers.legacy` divide by ``sqrt(v) + epsilon``; Keras
 3 and the optimizers of 2.11 on by ``sqrt(v + epsilon)``. For small gradients that is another step.
+Their Nadam warms its momentum up slowly, by ``0.96 ** (0.004 t)``, not by ``0.96 ** t``.
 """
 
 from __future__ import annotations
@@ -49,33 +50,37 @@ class Adagrad(keras.optimizers.Adagrad):  # type: ignore[misc]
 
 @register
 class Nadam(keras.optimizers.Nadam):  # type: ignore[misc]
-    """Nadam of ``optimizer_v2``: its momentum decays by ``0.96 ** (0.004 t)``, not ``0.96 ** t``."""
+    """Nadam of ``optimizer_v2``."""
 
-    schedule_decay = 0.004
+    def __init__(self, *args: Any, schedule_decay: float = 0.004, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.schedule_decay = schedule_decay
 
-    def _backend_update_step(
-        self, grads: Any, trainable_variables: Any, learning_rate: Any
-    ) -> None:
-        """One step of all variables; the product of the schedule advances once."""
-        step = keras.ops.cast(self.iterations + 1, self._u_product.dtype)
-        self.assign(self._u_product, self._u_product * self._momentum_at(step))
-        for gradient, variable in zip(grads, trainable_variables, strict=True):
-            self.update_step(gradient, variable, learning_rate)
-
-    def _momentum_at(self, step: Any) -> Any:
+    def _momentum(self, step: Any, dtype: Any) -> Any:
         ops = keras.ops
-        decay = ops.power(ops.cast(0.96, step.dtype), self.schedule_decay * step)
-        return self.beta_1 * (1.0 - 0.5 * decay)
+        exponent = self.schedule_decay * ops.cast(step, dtype)
+        return self.beta_1 * (1.0 - 0.5 * ops.power(ops.cast(0.96, dtype), exponent))
+
+    def _backend_update_step(self, grads: Any, variables: Any, learning_rate: Any) -> None:
+        now = self._momentum(self.iterations + 1, self._u_product.dtype)
+        self.assign(self._u_product, self._u_product * now)
+        super(keras.optimizers.Nadam, self)._backend_update_step(grads, variables, learning_rate)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One step of one variable."""
         ops, dtype, index = keras.ops, variable.dtype, self._get_variable_index(variable)
         rate, grad = ops.cast(learning_rate, dtype), ops.cast(gradient, dtype)
-        step, product = ops.cast(self.iterations + 1, dtype), ops.cast(self._u_product, dtype)
-        now, following = self._momentum_at(step), self._momentum_at(step + 1)
+        now = self._momentum(self.iterations + 1, dtype)
+        later = self._momentum(self.iterations + 2, dtype)
+        product = ops.cast(self._u_product, dtype)
         m, v = self._momentums[index], self._velocities[index]
         self.assign(m, self.beta_1 * m + (1 - self.beta_1) * grad)
         self.assign(v, self.beta_2 * v + (1 - self.beta_2) * ops.square(grad))
-        ahead = following * m / (1 - product * following) + (1 - now) * grad / (1 - product)
-        spread = v / (1 - ops.power(ops.cast(self.beta_2, dtype), step))
-        self.assign_sub(variable, rate * ahead / (ops.sqrt(spread) + self.epsilon))
+        mean = later * m / (1 - product * later) + (1 - now) * grad / (1 - product)
+        power = ops.power(ops.cast(self.beta_2, dtype), ops.cast(self.iterations + 1, dtype))
+        spread = ops.sqrt(v / (1 - power))
+        self.assign_sub(variable, rate * mean / (spread + self.epsilon))
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "schedule_decay": self.schedule_decay}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from math import pi
 from typing import Any
 
 import keras
@@ -32,48 +34,56 @@ class ThresholdedReLU(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "theta": self.theta}
 
 
+def normal(shape: Any, dtype: Any = None) -> Any:
+    """Samples of the normal distribution, of which a Gaussian kernel is made."""
+    return keras.random.normal(shape, dtype=dtype)
+
+
+def cauchy(shape: Any, dtype: Any = None) -> Any:
+    """Samples of the Cauchy distribution, of which a Laplacian kernel is made."""
+    return keras.ops.tan(pi * (keras.random.uniform(shape, dtype=dtype) - 0.5))
+
+
+KERNELS: Mapping[str, Callable[..., Any]] = {"gaussian": normal, "laplacian": cauchy}
+
+
 @register
 class RandomFourierFeatures(keras.layers.Layer):  # type: ignore[misc]
     """``cos(x @ kernel / scale + bias)`` with a random kernel and bias that are not trained.
 
     The kernel approximates a Gaussian or Laplacian kernel (Rahimi and Recht, 2007); of a loaded
-    model it comes from the file.
+    model it comes from the file. `kernel` is "gaussian", "laplacian" or an initializer; Keras 2
+    called it `kernel_initializer`, under which other layers name initializers only.
     """
 
     def __init__(
-        self, output_dim: int, kernel_initializer: Any = "gaussian", scale: float | None = None,
-        **kwargs: Any,
+        self, output_dim: int, kernel: Any = "gaussian", scale: float | None = None,
+        trainable: bool = False, **kwargs: Any,
     ) -> None:  # fmt: skip
-        super().__init__(**kwargs)
+        super().__init__(trainable=trainable, **kwargs)
         self.output_dim = int(output_dim)
-        self.kernel_initializer = kernel_initializer
+        self.kernel = kernel.lower() if isinstance(kernel, str) else kernel
         self.scale = scale
 
     def build(self, input_shape: Any) -> None:
-        """Kernel (inputs, output_dim), bias (output_dim,), and the scale, a scalar."""
+        """Kernel (inputs, output_dim), bias (output_dim,), and the scale, (1,)."""
         size = int(input_shape[-1])
         self.unscaled_kernel = self.add_weight(
             name="unscaled_kernel", shape=(size, self.output_dim), trainable=False,
-            initializer=keras.initializers.RandomNormal(stddev=1.0)
-            if self.kernel_initializer == "gaussian"
-            else self._initializer(),
+            initializer=KERNELS[self.kernel] if isinstance(self.kernel, str) else self.kernel,
         )  # fmt: skip
         self.bias = self.add_weight(
             name="bias", shape=(self.output_dim,), trainable=False,
-            initializer=keras.initializers.RandomUniform(minval=0.0, maxval=6.283185307179586),
+            initializer=keras.initializers.RandomUniform(minval=0.0, maxval=2 * pi),
         )  # fmt: skip
         scale = self.scale
         if scale is None:
-            scale = (size / 2.0) ** 0.5 if self.kernel_initializer == "gaussian" else 1.0
+            scale = (size / 2.0) ** 0.5 if self.kernel == "gaussian" else 1.0
         self.kernel_scale = self.add_weight(
-            name="kernel_scale", shape=(), initializer=keras.initializers.Constant(scale),
-            trainable=bool(self.trainable), constraint="non_neg",
+            name="kernel_scale", shape=(1,), initializer=keras.initializers.Constant(scale),
+            constraint="non_neg",
         )  # fmt: skip
         self.built = True
-
-    def _initializer(self) -> Any:
-        return keras.initializers.RandomNormal(stddev=1.0) if isinstance(
-            self.kernel_initializer, str) else self.kernel_initializer  # fmt: skip
 
     def call(self, inputs: Any) -> Any:
         """Shape (batch, output_dim)."""
@@ -87,10 +97,10 @@ class RandomFourierFeatures(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        kernel = self.kernel_initializer
+        kernel = self.kernel
         return {
             **super().get_config(), "output_dim": self.output_dim, "scale": self.scale,
-            "kernel_initializer": kernel if isinstance(kernel, str)
+            "kernel": kernel if isinstance(kernel, str)
             else keras.initializers.serialize(kernel),
         }  # fmt: skip
 

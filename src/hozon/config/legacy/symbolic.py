@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 import keras
@@ -45,6 +46,30 @@ def symbolic_result(symbol: str, args: Any, kwargs: Mapping[str, Any]) -> Any:
 
 def _shape(input: Any = None, **rest: Any) -> Any:
     return marked(tuple(input.shape)) if isinstance(input, keras.KerasTensor) else None
+
+
+def _size(input: Any = None, **rest: Any) -> Any:
+    if not isinstance(input, keras.KerasTensor):
+        return None
+    return marked(None if None in input.shape else prod(input.shape))
+
+
+def _unstack(value: Any, num: Any = None, axis: int = 0, **rest: Any) -> Any:
+    sizes = sizes_of(value)
+    return [marked(size) for size in sizes] if isinstance(sizes, tuple) else None
+
+
+def _range(start: Any, limit: Any = None, delta: Any = 1, **rest: Any) -> Any:
+    if not _symbolic([start, limit, delta]):
+        return None
+    ends = [0, sizes_of(start)] if limit is None else [sizes_of(start), sizes_of(limit)]
+    numbers = [*ends, sizes_of(delta)]
+    known = all(isinstance(number, int) for number in numbers)
+    return keras.KerasTensor((len(range(*numbers)) if known else None,), "int32")
+
+
+def _fill(dims: Any, value: Any = None, **rest: Any) -> Any:
+    return _filled(dims, "float32" if isinstance(value, float) else "int32")
 
 
 def _getitem(inputs: Any, slice_spec: Any = None, **rest: Any) -> Any:
@@ -104,6 +129,10 @@ def _filled(shape: Any, dtype: Any = "float32", **rest: Any) -> Any:
     return keras.KerasTensor(sizes, dtype if isinstance(dtype, str) else "float32")
 
 
+def _random(shape: Any, *rest: Any, dtype: Any = "float32", **more: Any) -> Any:
+    return _filled(shape, "int32" if "int" in str(dtype) else dtype)
+
+
 def _stack(values: Any, axis: int = 0, **rest: Any) -> Any:
     sizes = sizes_of(values)
     return marked(sizes) if isinstance(sizes, tuple) and _symbolic(values) else None
@@ -132,7 +161,10 @@ def _arithmetic(function: Callable[[int, int], int]) -> Callable[..., Any]:
 ADD, MULTIPLY = _arithmetic(lambda a, b: a + b), _arithmetic(lambda a, b: a * b)
 SUBTRACT, DIVIDE = _arithmetic(lambda a, b: a - b), _arithmetic(lambda a, b: a // b)
 RULES: Mapping[str, Callable[..., Any]] = {
-    "shape": _shape, "getitem": _getitem, "reshape": _reshape, "broadcast_to": _broadcast,
+    **dict.fromkeys(("normal", "random_normal", "uniform", "random_uniform", "truncated_normal"),
+                    _random),
+    "shape": _shape, "size": _size, "unstack": _unstack, "range": _range, "fill": _fill,
+    "getitem": _getitem, "reshape": _reshape, "broadcast_to": _broadcast,
     "tile": _tile, "zeros": _filled, "ones": _filled, "stack": _stack, "concat": _concat,
     "add": ADD, "radd": ADD, "mul": MULTIPLY, "rmul": MULTIPLY, "multiply": MULTIPLY,
     "sub": SUBTRACT, "subtract": SUBTRACT, "floordiv": DIVIDE,

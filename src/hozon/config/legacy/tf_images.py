@@ -7,6 +7,7 @@ from typing import Any
 
 from keras import ops
 
+from hozon.config.legacy.tf_crops import CROPS
 from hozon.errors import UnsupportedError
 
 #: Interpolations that both compute in the same way.
@@ -53,4 +54,5 @@ IMAGES: Mapping[str, Callable[..., Any]] = {
     "rgb_to_grayscale": rgb_to_grayscale,
     "per_image_standardization": per_image_standardization,
     "adjust_brightness": lambda image, delta: image + delta,
+    **CROPS,
 }  # fmt: skip

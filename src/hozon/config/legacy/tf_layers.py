@@ -8,6 +8,7 @@ symbolic tensor, unknown sizes as None, so that reshapes by it can be followed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -15,8 +16,10 @@ import numpy as np
 
 from hozon.config.legacy import tf_ops
 from hozon.config.legacy.symbolic import symbolic_result
+from hozon.config.legacy.tf_random import RANDOM
 from hozon.errors import UnsupportedError
 
+GETITEM = "__operators__.getitem"
 register = keras.saving.register_keras_serializable(package="hozon")
 
 
@@ -100,7 +103,12 @@ class TFOpLambda(FunctionLayer):
     def __init__(self, function: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.function = function
-        self._run = tf_ops.find(function)
+        self._run: Callable[..., Any]
+        if function in RANDOM:
+            self.generator = keras.random.SeedGenerator()
+            self._run = partial(RANDOM[function], self.generator)
+        else:
+            self._run = tf_ops.find(function)
 
     @property
     def symbol(self) -> str:
@@ -120,19 +128,25 @@ class TFOpLambda(FunctionLayer):
 
 @register
 class SlicingOpLambda(FunctionLayer):
-    """``x[...]``: slices come as ``{"start", "stop", "step"}``, integers, None and Ellipsis."""
+    """``x[...]``: slices come as ``{"start", "stop", "step"}``, integers, None and Ellipsis.
 
-    def __init__(self, function: str = "__operators__.getitem", **kwargs: Any) -> None:
+    Keras 2 made it for ``tf.boolean_mask`` too.
+    """
+
+    def __init__(self, function: str = GETITEM, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.function = function
+        self._run = None if function == GETITEM else tf_ops.find(function)
 
     @property
     def symbol(self) -> str:
         """The name of the operator."""
-        return "__operators__.getitem"
+        return self.function
 
     def call(self, inputs: Any, slice_spec: Any = None, **kwargs: Any) -> Any:
         """The slice."""
+        if self._run is not None:
+            return self._run(inputs, **kwargs)
         return inputs[index_of(slice_spec)]
 
     def get_config(self) -> dict[str, Any]:

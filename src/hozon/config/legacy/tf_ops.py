@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import keras
 import numpy as np
 from keras import ops
 
+from hozon.config.legacy.tf_arrays import ARRAYS
 from hozon.config.legacy.tf_images import IMAGES
+from hozon.config.legacy.tf_linalg import LINALG
+from hozon.config.legacy.tf_losses import LOSSES
+from hozon.config.legacy.tf_windows import WINDOWS
 from hozon.errors import UnsupportedError
 
 Function = Callable[..., Any]
@@ -54,16 +59,24 @@ def binary(function: Function) -> Function:
     """``f(x, y)``, the constant one of the type of the other."""
 
     def apply(x: Any, y: Any) -> Any:
-        return function(*_alike(x, y))
+        return computed(function, *_alike(x, y))
 
     return apply
+
+
+def computed(function: Function, *values: Any) -> Any:
+    """A function of values; of sizes alone it is computed at once, also while JAX traces."""
+    if not all(isinstance(value, (int, np.ndarray, np.generic)) for value in values):
+        return function(*values)
+    with jax.ensure_compile_time_eval():
+        return np.asarray(function(*values))
 
 
 def swapped(function: Function) -> Function:
     """``f(y, x)``, for reflected operators."""
 
     def apply(x: Any, y: Any) -> Any:
-        return function(*reversed(_alike(x, y)))
+        return computed(function, *reversed(_alike(x, y)))
 
     return apply
 
@@ -83,10 +96,17 @@ def _name(x: Any) -> Any:
 
 
 def dtype_name(dtype: Any) -> str:
-    """A TensorFlow dtype as it stands in a config: a name, or ``{"class_name": "TypeSpec"...}``."""
+    """A TensorFlow dtype as it stands in a config, as JAX has it: without x64, 32 bits at most.
+
+    It is a name, or ``{"class_name": "TypeSpec"...}``.
+    """
     if isinstance(dtype, Mapping):
         dtype = dtype.get("config", dtype.get("items", ""))
-    return str(dtype).removeprefix("tf.").removeprefix("<dtype: '").removesuffix("'>")
+    name = str(dtype).removeprefix("tf.").removeprefix("<dtype: '").removesuffix("'>")
+    try:
+        return str(jax.dtypes.canonicalize_dtype(name))
+    except TypeError as error:
+        raise UnsupportedError(f"tensors of dtype {name!r}", feature=name) from error
 
 
 def cast(x: Any, dtype: Any) -> Any:
@@ -96,6 +116,8 @@ def cast(x: Any, dtype: Any) -> Any:
 
 def concat(values: Any, axis: int) -> Any:
     """``tf.concat``."""
+    if all(isinstance(value, (list, tuple, np.ndarray)) for value in values):
+        return np.concatenate([np.asarray(value) for value in values], axis)
     return ops.concatenate(values, axis=axis)
 
 
@@ -156,14 +178,6 @@ def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any) -> Any:
     return ops.clip(t, clip_value_min, clip_value_max)
 
 
-def gather(params: Any, indices: Any, validate_indices: Any = None, axis: Any = None,
-           batch_dims: int = 0) -> Any:  # fmt: skip
-    """``tf.gather``, without batch axes."""
-    if batch_dims:
-        raise UnsupportedError("tf.gather with batch_dims", feature="tf.gather(batch_dims)")
-    return ops.take(params, indices, axis=0 if axis is None else axis)
-
-
 def one_hot(indices: Any, depth: int, on_value: Any = None, off_value: Any = None,
             axis: Any = None, dtype: Any = None) -> Any:  # fmt: skip
     """``tf.one_hot``."""
@@ -219,6 +233,8 @@ def stack(values: Any, axis: int = 0) -> Any:
 
 def unstack(value: Any, num: Any = None, axis: int = 0) -> Any:
     """``tf.unstack``."""
+    if isinstance(value, np.ndarray):
+        return list(np.moveaxis(value, axis, 0))
     return ops.unstack(value, num=num, axis=axis)
 
 
@@ -279,7 +295,7 @@ def bias_add(value: Any, bias: Any, data_format: Any = None) -> Any:
     """``tf.nn.bias_add``."""
     if data_format and data_format.startswith("NC"):
         return value + ops.reshape(bias, (-1, *[1] * (len(value.shape) - 2)))
-    return value + bias
+    return ops.add(*_alike(value, bias))
 
 
 def convert_to_tensor(value: Any, dtype: Any = None, **rest: Any) -> Any:
@@ -330,58 +346,6 @@ def roll(input: Any, shift: Any, axis: Any) -> Any:
     return ops.roll(input, shift=_axis(shift), axis=_axis(axis))
 
 
-def pool(function: Function) -> Function:
-    """``tf.nn.max_pool2d`` and ``tf.nn.avg_pool2d``."""
-
-    def run(input: Any, ksize: Any, strides: Any, padding: str, data_format: Any = "NHWC",
-            **rest: Any) -> Any:  # fmt: skip
-        rank = len(input.shape) - 2
-        last = not str(data_format).startswith("NC")
-        sides = [_sides(value, rank, last) for value in (ksize, strides)]
-        return function(input, sides[0], sides[1], padding=padding.lower(),
-                        data_format="channels_last" if last else "channels_first")  # fmt: skip
-
-    return run
-
-
-def _sides(value: Any, rank: int, last: bool) -> tuple[int, ...]:
-    values = [value] if isinstance(value, int) else list(value)
-    if len(values) == rank + 2:
-        values = values[1:-1] if last else values[2:]
-    return tuple(values * rank if len(values) == 1 else values)
-
-
-def conv2d(input: Any, filters: Any, strides: Any, padding: str, data_format: Any = "NHWC",
-           dilations: Any = 1, **rest: Any) -> Any:  # fmt: skip
-    """``tf.nn.conv2d`` with "SAME" or "VALID" padding."""
-    last = not str(data_format).startswith("NC")
-    return ops.conv(
-        input, filters, strides=_sides(strides, 2, last), padding=padding.lower(),
-        data_format="channels_last" if last else "channels_first",
-        dilation_rate=_sides(dilations or 1, 2, last),
-    )  # fmt: skip
-
-
-def space_to_depth(input: Any, block_size: int, data_format: str = "NHWC") -> Any:
-    """``tf.nn.space_to_depth``, channels last."""
-    _, rows, columns, depth = input.shape
-    parts = ops.reshape(
-        input, (-1, rows // block_size, block_size, columns // block_size, block_size, depth)
-    )
-    parts = ops.transpose(parts, (0, 1, 3, 2, 4, 5))
-    return ops.reshape(parts, (-1, rows // block_size, columns // block_size,
-                               block_size * block_size * depth))  # fmt: skip
-
-
-def depth_to_space(input: Any, block_size: int, data_format: str = "NHWC") -> Any:
-    """``tf.nn.depth_to_space``, channels last."""
-    _, rows, columns, depth = input.shape
-    kept = depth // (block_size * block_size)
-    parts = ops.reshape(input, (-1, rows, columns, block_size, block_size, kept))
-    parts = ops.transpose(parts, (0, 1, 3, 2, 4, 5))
-    return ops.reshape(parts, (-1, rows * block_size, columns * block_size, kept))
-
-
 def tensordot(a: Any, b: Any, axes: Any) -> Any:
     """``tf.tensordot``."""
     return ops.tensordot(a, b, axes=axes if isinstance(axes, int) else [_axis(x) for x in axes])
@@ -406,7 +370,7 @@ BINARY: Mapping[str, Function] = {
     "pow": ops.power, "maximum": ops.maximum, "minimum": ops.minimum, "equal": ops.equal,
     "not_equal": ops.not_equal, "greater": ops.greater, "greater_equal": ops.greater_equal,
     "less": ops.less, "less_equal": ops.less_equal, "logical_and": ops.logical_and,
-    "logical_or": ops.logical_or, "logical_xor": ops.logical_xor, "atan2": ops.arctan2,
+    "logical_or": ops.logical_or, "logical_xor": ops.logical_xor,
     "squared_difference": lambda x, y: ops.square(x - y),
     "divide_no_nan": lambda x, y: ops.divide_no_nan(x, y),
     "multiply_no_nan": lambda x, y: ops.where(y == 0, ops.zeros_like(x), x * y),
@@ -434,9 +398,10 @@ REDUCTIONS: Mapping[str, Function] = {
         ops.sum(ops.square(x), axis=axis, keepdims=keepdims)),
 }  # fmt: skip
 NAMED: Mapping[str, Function] = {
-    "cast": cast, "concat": concat, "split": split, "where": where, "where_v2": where,
+    "atan2": lambda y, x: ops.arctan2(y, x), "cast": cast, "concat": concat, "split": split,
+    "where": where, "where_v2": where,
     "matmul": matmul, "transpose": transpose, "einsum": einsum, "l2_normalize": l2_normalize,
-    "norm": norm, "clip_by_value": clip_by_value, "gather": gather, "one_hot": one_hot,
+    "norm": norm, "clip_by_value": clip_by_value, "one_hot": one_hot,
     "pad": pad, "reshape": reshape, "shape": shape_of, "squeeze": squeeze, "tile": tile,
     "stack": stack, "unstack": unstack, "cumsum": cumsum, "argmax": arg(ops.argmax),
     "argmin": arg(ops.argmin), "add_n": add_n, "top_k": top_k, "bias_add": bias_add,
@@ -448,9 +413,7 @@ NAMED: Mapping[str, Function] = {
     "silu": lambda features, beta=1.0: features * ops.sigmoid(beta * features),
     "swish": lambda features, beta=1.0: features * ops.sigmoid(beta * features),
     "leaky_relu": leaky_relu, "gelu": gelu, "softmax": softmax, "log_softmax": log_softmax,
-    "tensordot": tensordot, "max_pool": pool(ops.max_pool), "max_pool2d": pool(ops.max_pool),
-    "avg_pool": pool(ops.average_pool), "avg_pool2d": pool(ops.average_pool), "conv2d": conv2d,
-    "depth_to_space": depth_to_space, "space_to_depth": space_to_depth,
+    "tensordot": tensordot,
     "cross": lambda a, b: ops.cross(a, b), "rank": lambda input: np.int32(len(input.shape)),
     "size": lambda input, out_type=None: np.int32(np.prod(input.shape)),
 }  # fmt: skip
@@ -459,13 +422,17 @@ FUNCTIONS: Mapping[str, Function] = {
     **{name: unary(function) for name, function in UNARY.items()},
     **{name: binary(function) for name, function in BINARY.items()},
     **{name: reduction(function) for name, function in REDUCTIONS.items()},
-    **NAMED,
-}
-ALIASES: Mapping[str, str] = {"sub": "subtract", "mul": "multiply", "div": "divide",
-                              "neg": "negative", "lgamma": "lgamma", "max_pool_v2": "max_pool"}  # fmt: skip
+    **NAMED, **ARRAYS, **LINALG, **LOSSES, **WINDOWS,
+}  # fmt: skip
+ALIASES: Mapping[str, str] = {
+    "sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative",
+    "floor_div": "floordiv", "max_pool_v2": "max_pool",
+}  # fmt: skip
 #: Namespaces whose functions are in FUNCTIONS.
-NAMESPACES = frozenset({"", "math", "nn", "linalg", "compat.v1", "compat.v1.math",
-                        "compat.v1.nn", "compat.v1.linalg", "keras.backend", "raw_ops"})  # fmt: skip
+NAMESPACES = frozenset({
+    "", "math", "nn", "linalg", "compat.v1", "compat.v1.math", "compat.v1.nn",
+    "compat.v1.linalg", "keras.backend", "raw_ops",
+})  # fmt: skip
 PREFIXED: Mapping[str, Mapping[str, Function]] = {
     "__operators__": OPERATORS,
     "image": IMAGES,
