@@ -1,6 +1,7 @@
 """Write src/hozon/graphs/opdefs.json.gz from TensorFlow's own op registry.
 
-Run in the oracle's environment: ``.venv-oracle/bin/python tools/make_opdefs.py``.
+Run in the oracle's environment: ``.venv-oracle/bin/python tools/make_opdefs.py [TARGET]``. The file
+is one JSON object with one op a line, so that a reader can find an op without parsing all.
 """
 
 from __future__ import annotations
@@ -38,17 +39,13 @@ def value(message: Any) -> Any:
     if kind is None:
         return ["none", None]
     if kind == "list":
-        items = message.list
-        for tag in ("s", "i", "f", "b", "type", "shape"):
-            found = list(getattr(items, tag))
-            if found:
-                return ["list", [[tag, scalar(tag, item)] for item in found]]
-        return ["list", []]
+        fields = [(field.name, items) for field, items in message.list.ListFields()]
+        return ["list", [[tag, scalar(tag, item)] for tag, items in fields for item in items]]
     return [kind, scalar(kind, getattr(message, kind))]
 
 
 def scalar(kind: str, item: Any) -> Any:
-    """One value in a form that JSON holds."""
+    """One value in a form that JSON holds; `json.dumps` refuses what has none, a function say."""
     if kind == "s":
         return item.decode("latin-1")
     if kind == "shape":
@@ -57,7 +54,7 @@ def scalar(kind: str, item: Any) -> Any:
         return repr(item)
     if kind == "tensor":
         return item.SerializeToString().decode("latin-1")
-    return item.name if kind == "func" else item
+    return item
 
 
 def argument(message: Any) -> list[Any]:
@@ -67,12 +64,19 @@ def argument(message: Any) -> list[Any]:
 
 
 def attribute(message: Any) -> list[Any]:
-    """[name, type, default or None]"""
+    """[name, type, default or None, allowed values or None, minimum or None]"""
     default = value(message.default_value) if message.HasField("default_value") else None
-    return [message.name, message.type, default]
+    allowed = value(message.allowed_values) if message.HasField("allowed_values") else None
+    minimum = message.minimum if message.has_minimum else None
+    return [message.name, message.type, default, allowed, minimum]
 
 
-def main() -> None:
+def line(name: str, row: Any) -> str:
+    """One op as one member of the JSON object, on a line of its own."""
+    return f"{json.dumps(name)}:{json.dumps(row, separators=(',', ':'))}"
+
+
+def main(target: Path) -> None:
     ops = {
         op.name: [
             [argument(a) for a in op.input_arg],
@@ -82,10 +86,10 @@ def main() -> None:
         ]
         for op in sorted(registry().op, key=lambda op: op.name)
     }
-    text = json.dumps(ops, separators=(",", ":"), sort_keys=True)
-    TARGET.write_bytes(gzip.compress(text.encode(), mtime=0))
-    print(f"{len(ops)} ops, {TARGET.stat().st_size} bytes", file=sys.stderr)
+    text = "{\n" + ",\n".join(line(name, row) for name, row in ops.items()) + "\n}\n"
+    target.write_bytes(gzip.compress(text.encode(), mtime=0))
+    print(f"{len(ops)} ops, {target.stat().st_size} bytes", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET)

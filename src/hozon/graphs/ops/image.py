@@ -1,16 +1,20 @@
-"""Resizing of images."""
+"""Resizing of images of shape (batch, height, width, channels)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, ns, static_ints
 
 IMAGE = OpTable("image")
+
+Array = np.ndarray[Any, Any]
+SIZE = "the size of an image"
+
 
 class Scaler:
     """Where output pixels lie in the input (tensorflow/core/kernels/image_resizer_state.h)."""
@@ -25,57 +29,100 @@ class Scaler:
             return np.float32((source - 1) / np.float32(target - 1))
         return np.float32(source / np.float32(target))
 
-    def positions(self, source: int, target: int) -> np.ndarray:
+    def positions(self, source: int, target: int) -> Array:
         """The input coordinate of each output pixel, as float32."""
         at = np.arange(target, dtype=np.float32)
         scale = self.scale(source, target)
         return (at + np.float32(0.5)) * scale - np.float32(0.5) if self.half else at * scale
 
 
+def _nearest(scaler: Scaler, source: int, target: int) -> Array:
+    """Which input pixel each output pixel shows."""
+    at = np.arange(target, dtype=np.float32)
+    scale = scaler.scale(source, target)
+    if scaler.half:
+        found = np.floor((at + np.float32(0.5)) * scale)
+    else:
+        found = at * scale
+        found = np.floor(found + np.float32(0.5)) if scaler.aligned else np.floor(found)
+    return np.clip(found.astype(np.int64), 0, source - 1)
+
+
 @IMAGE.op("ResizeNearestNeighbor")
 def resize_nearest(node: NodeView) -> Kernel:
     scaler = Scaler(node)
 
-    def index(source: int, target: int) -> np.ndarray:
-        at = np.arange(target, dtype=np.float32)
-        scale = scaler.scale(source, target)
-        if scaler.half:
-            found = np.floor((at + np.float32(0.5)) * scale)
-        else:
-            found = at * scale
-            found = np.floor(found + np.float32(0.5)) if scaler.aligned else np.floor(found)
-        return np.clip(found.astype(np.int64), 0, source - 1)
-
     def kernel(images: Value, size: Value) -> Value:
-        height, width = static_ints(size, "the size of an image")
-        rows, columns = index(images.shape[1], height), index(images.shape[2], width)
+        height, width = static_ints(size, SIZE)
+        rows = _nearest(scaler, images.shape[1], height)
+        columns = _nearest(scaler, images.shape[2], width)
         return ns(images).take(ns(images).take(images, rows, axis=1), columns, axis=2)
 
     return kernel
 
 
-def _separable(weights: Callable[[Scaler, int, int], np.ndarray]) -> Callable[[NodeView], Kernel]:
+@IMAGE.op("ResizeNearestNeighborGrad")
+def resize_nearest_gradient(node: NodeView) -> Kernel:
+    scaler = Scaler(node)
+
+    def chosen(source: int, target: int) -> Array:
+        matrix = np.zeros((target, source), np.float32)
+        matrix[np.arange(target), _nearest(scaler, source, target)] = 1
+        return matrix
+
+    def kernel(gradients: Value, size: Value) -> Value:
+        height, width = static_ints(size, SIZE)
+        rows, columns = chosen(height, gradients.shape[1]), chosen(width, gradients.shape[2])
+        return product(rows.T, columns.T, gradients).astype(gradients.dtype)
+
+    return kernel
+
+
+def product(rows: Value, columns: Value, images: Value) -> Value:
+    """Images of shape (batch, height, width, channels) under a matrix for each axis."""
+    xp = ns(rows, columns, images)
+    options: dict[str, Any] = {} if xp is np else {"precision": "highest"}
+    images = xp.einsum("oh,bhwc->bowc", rows, images, **options)
+    return xp.einsum("ow,bhwc->bhoc", columns, images, **options)
+
+
+Weights = Callable[[Scaler, int, int], Array]
+
+
+def _separable(weights: Weights) -> Callable[[NodeView], Kernel]:
     """A handler of a resize that is a matrix product along each axis; the result is float32."""
 
     def handler(node: NodeView) -> Kernel:
         scaler = Scaler(node)
 
         def kernel(images: Value, size: Value) -> Value:
-            height, width = static_ints(size, "the size of an image")
-            x = images.astype(np.float32)
+            height, width = static_ints(size, SIZE)
             rows = weights(scaler, images.shape[1], height)
             columns = weights(scaler, images.shape[2], width)
-            xp = ns(x)
-            options = {} if xp is np else {"precision": "highest"}
-            x = xp.einsum("oh,bhwc->bowc", rows, x, **options)
-            return xp.einsum("ow,bhwc->bhoc", columns, x, **options).astype(np.float32)
+            return product(rows, columns, images.astype(np.float32)).astype(np.float32)
 
         return kernel
 
     return handler
 
 
-def _bilinear(scaler: Scaler, source: int, target: int) -> np.ndarray:
+def _separable_gradient(weights: Weights) -> Callable[[NodeView], Kernel]:
+    """A handler of the gradient of such a resize, of the shape and dtype of the image."""
+
+    def handler(node: NodeView) -> Kernel:
+        scaler = Scaler(node)
+
+        def kernel(gradients: Value, image: Value) -> Value:
+            rows = weights(scaler, image.shape[1], gradients.shape[1])
+            columns = weights(scaler, image.shape[2], gradients.shape[2])
+            return product(rows.T, columns.T, gradients).astype(image.dtype)
+
+        return kernel
+
+    return handler
+
+
+def _bilinear(scaler: Scaler, source: int, target: int) -> Array:
     at = scaler.positions(source, target)
     low = np.floor(at)
     share = (at - low).astype(np.float32)
@@ -87,7 +134,7 @@ def _bilinear(scaler: Scaler, source: int, target: int) -> np.ndarray:
     return matrix
 
 
-def _bicubic(scaler: Scaler, source: int, target: int) -> np.ndarray:
+def _bicubic(scaler: Scaler, source: int, target: int) -> Array:
     """Keys' kernel with a = -0.5 for half pixel centres, -0.75 without (resize_bicubic_op.cc).
 
     TensorFlow keeps the kernel in a table of 1024 steps per pixel.
@@ -112,7 +159,7 @@ def _bicubic(scaler: Scaler, source: int, target: int) -> np.ndarray:
     return matrix.astype(np.float32)
 
 
-def _area(scaler: Scaler, source: int, target: int) -> np.ndarray:
+def _area(scaler: Scaler, source: int, target: int) -> Array:
     scale = float(scaler.scale(source, target))
     matrix = np.zeros((target, source), np.float64)
     for i in range(target):
@@ -130,8 +177,9 @@ class AreaScaler(Scaler):
         self.half = False
 
 
-IMAGE.op("ResizeBilinear")(_separable(_bilinear))
-IMAGE.op("ResizeBicubic")(_separable(_bicubic))
+for _name, _weights in {"ResizeBilinear": _bilinear, "ResizeBicubic": _bicubic}.items():
+    IMAGE.op(_name)(_separable(_weights))
+    IMAGE.op(f"{_name}Grad")(_separable_gradient(_weights))
 
 
 @IMAGE.op("ResizeArea")
@@ -139,55 +187,9 @@ def resize_area(node: NodeView) -> Kernel:
     scaler = AreaScaler(node)
 
     def kernel(images: Value, size: Value) -> Value:
-        height, width = static_ints(size, "the size of an image")
-        x = jnp.asarray(images).astype(np.float32)
-        x = jnp.einsum("oh,bhwc->bowc", _area(scaler, images.shape[1], height), x,
-                       precision="highest")  # fmt: skip
-        return jnp.einsum("ow,bhwc->bhoc", _area(scaler, images.shape[2], width), x,
-                          precision="highest")  # fmt: skip
-
-    return kernel
-
-
-@IMAGE.op("RGBToHSV")
-def rgb_to_hsv(node: NodeView) -> Kernel:
-    def kernel(images: Value) -> Value:
-        xp = ns(images)
-        red, green, blue = (images[..., i] for i in range(3))
-        value = xp.max(images, axis=-1)
-        span = value - xp.min(images, axis=-1)
-        safe = xp.where(span > 0, span, 1)
-        hue = xp.where(red == value, (green - blue) / safe,
-                       xp.where(green == value, 2 + (blue - red) / safe,
-                                4 + (red - green) / safe)) / 6  # fmt: skip
-        hue = xp.where(span > 0, hue, 0)
-        hue = xp.where(hue < 0, hue + 1, hue)
-        saturation = xp.where(value > 0, span / xp.where(value > 0, value, 1), 0)
-        return xp.stack([hue, saturation, value], axis=-1).astype(images.dtype)
-
-    return kernel
-
-
-@IMAGE.op("HSVToRGB")
-def hsv_to_rgb(node: NodeView) -> Kernel:
-    def kernel(images: Value) -> Value:
-        xp = ns(images)
-        hue, saturation, value = (images[..., i] for i in range(3))
-        sector = hue * 6
-        red = xp.clip(xp.abs(sector - 3) - 1, 0, 1)
-        green = xp.clip(2 - xp.abs(sector - 2), 0, 1)
-        blue = xp.clip(2 - xp.abs(sector - 4), 0, 1)
-        low = 1 - saturation
-        return xp.stack([(low + saturation * c) * value for c in (red, green, blue)],
-                        axis=-1).astype(images.dtype)  # fmt: skip
-
-    return kernel
-
-
-@IMAGE.op("AdjustContrastv2")
-def adjust_contrast(node: NodeView) -> Kernel:
-    def kernel(images: Value, factor: Value) -> Value:
-        mean = ns(images).mean(images, axis=(-3, -2), keepdims=True)
-        return ((images - mean) * factor + mean).astype(images.dtype)
+        height, width = static_ints(size, SIZE)
+        rows, columns = (_area(scaler, images.shape[1], height),
+                         _area(scaler, images.shape[2], width))  # fmt: skip
+        return product(rows, columns, images.astype(np.float32)).astype(np.float32)
 
     return kernel

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hozon.graphs.ops.distributions import bounded_normal
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, static_int, static_ints
 
@@ -63,19 +64,22 @@ def parameterized_truncated_normal(node: NodeView) -> Kernel:
 
     def kernel(context: Any, shape: Value, *parameters: Value) -> Value:
         sizes = static_ints(shape, "the shape of random numbers")
-        mean, deviation, low, high = (_column(p, sizes) for p in parameters)
-        drawn = jax.random.truncated_normal(
-            context.random_key(), (low - mean) / deviation, (high - mean) / deviation, sizes, dtype
-        )
-        return drawn * deviation + mean
+        return bounded_normal(context.random_key(), sizes, parameters, dtype)
 
     return kernel
 
 
-def _column(parameter: Value, shape: tuple[int, ...]) -> Value:
-    """A parameter per batch row, or one for all."""
-    parameter = jnp.asarray(parameter)
-    return parameter.reshape(parameter.shape + (1,) * (len(shape) - parameter.ndim))
+@RANDOM.op("NonDeterministicInts", context=True, random=True)
+def non_deterministic_ints(node: NodeView) -> Kernel:
+    """Integers of the entire range; these seed a ``tf.random.Generator``."""
+    dtype = node.dtype("dtype").numpy
+    unsigned = np.dtype(f"uint{8 * dtype.itemsize}")
+
+    def kernel(context: Any, shape: Value) -> Value:
+        sizes = static_ints(shape, "the shape of random numbers")
+        return jax.random.bits(context.random_key(), sizes, unsigned).view(dtype)
+
+    return kernel
 
 
 @RANDOM.op("RandomShuffle", context=True, random=True)

@@ -1,4 +1,4 @@
-"""Optimizer steps: ``ResourceApply*`` and ``Apply*``.
+"""Optimizer steps: ``ResourceApply*``, ``ResourceSparseApply*``, ``Apply*``, ``SparseApply*``.
 
 Formulas are those of TensorFlow's CPU kernels (tensorflow/core/kernels/training_ops.cc). Each
 entry maps the values of its slots and its scalars to new values; variables are cells.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from hozon.graphs.table import Kernel, NodeView, OpTable
@@ -110,16 +111,62 @@ def _centered_rms_prop(
 
 
 def _ftrl(cells: list[Value], rest: list[Value], attrs: dict[str, Any]) -> list[Value]:
+    """With ``multiply_linear_by_lr`` the linear slot is kept multiplied by the learning rate."""
     gradient, rate, l1, l2, *shrinkage, power = rest
     variable, accumulated, linear = cells
     shrunk = gradient + 2 * shrinkage[0] * variable if shrinkage else gradient
     following = accumulated + jnp.square(gradient)
-    sigma = (jnp.power(following, -power) - jnp.power(accumulated, -power)) / rate
-    linear = linear + shrunk - sigma * variable
-    quadratic = jnp.power(following, -power) / rate + 2 * l2
-    moved = (jnp.sign(linear) * l1 - linear) / quadratic
-    variable = jnp.where(jnp.abs(linear) > l1, moved, jnp.zeros_like(moved))
+    rise = jnp.power(following, -power) - jnp.power(accumulated, -power)
+    scaled = attrs["multiply_linear_by_lr"]
+    linear = linear + (shrunk * rate - rise * variable if scaled else
+                       shrunk - rise / rate * variable)  # fmt: skip
+    scale, bound = (rate, l1 * rate) if scaled else (1, l1)
+    quadratic = jnp.power(following, -power) / rate * scale + 2 * l2 * scale
+    moved = (jnp.sign(linear) * bound - linear) / quadratic
+    variable = jnp.where(jnp.abs(linear) > bound, moved, jnp.zeros_like(moved))
     return [variable, following, linear]
+
+
+def _adagrad_da(cells: list[Value], rest: list[Value], attrs: dict[str, Any]) -> list[Value]:
+    _, total, squares = cells
+    gradient, rate, l1, l2, step = rest
+    step = jnp.asarray(step).astype(total.dtype)
+    total, squares = total + gradient, squares + jnp.square(gradient)
+    shrunk = jnp.sign(total) * jnp.maximum(jnp.abs(total) - l1 * step, 0)
+    reduced = jnp.where(l1 > 0, shrunk, total)
+    return [-rate * reduced / (l2 * step * rate + jnp.sqrt(squares)), total, squares]
+
+
+def _add_sign(cells: list[Value], rest: list[Value], attrs: dict[str, Any]) -> list[Value]:
+    (variable, m), (rate, alpha, decay, beta, gradient) = cells, rest
+    m = m * beta + gradient * (1 - beta)
+    agreement = jnp.sign(gradient) * jnp.sign(m)
+    return [variable - rate * (alpha + decay * agreement) * gradient, m]
+
+
+def _power_sign(cells: list[Value], rest: list[Value], attrs: dict[str, Any]) -> list[Value]:
+    (variable, m), (rate, base, decay, beta, gradient) = cells, rest
+    m = m * beta + gradient * (1 - beta)
+    agreement = jnp.sign(gradient) * jnp.sign(m)
+    return [variable - rate * jnp.exp(base * decay * agreement) * gradient, m]
+
+
+def _shrunk(variable: Value, rate: Value, l1: Value, l2: Value) -> Value:
+    """The proximal step of both penalties."""
+    smaller = jnp.sign(variable) * jnp.maximum(jnp.abs(variable) - rate * l1, 0)
+    return jnp.where(l1 > 0, smaller, variable) / (1 + l2 * rate)
+
+
+def _proximal_adagrad(cells: list[Value], rest: list[Value], attrs: dict[str, Any]) -> list[Value]:
+    (variable, accumulated), (rate, l1, l2, gradient) = cells, rest
+    accumulated = accumulated + jnp.square(gradient)
+    rates = rate / jnp.sqrt(accumulated)
+    return [_shrunk(variable - gradient * rates, rates, l1, l2), accumulated]
+
+
+def _proximal_descent(cells: list[Value], rest: list[Value], attrs: dict[str, Any]) -> list[Value]:
+    (variable,), (rate, l1, l2, gradient) = cells, rest
+    return [_shrunk(variable - gradient * rate, rate, l1, l2)]
 
 
 #: Op name without its prefix: number of cells, the step.
@@ -137,49 +184,89 @@ STEPS: dict[str, tuple[int, Step]] = {
     "CenteredRMSProp": (4, _centered_rms_prop),
     "Ftrl": (3, _ftrl),
     "FtrlV2": (3, _ftrl),
+    "AdagradDA": (3, _adagrad_da),
+    "AddSign": (2, _add_sign),
+    "PowerSign": (2, _power_sign),
+    "ProximalAdagrad": (2, _proximal_adagrad),
+    "ProximalGradientDescent": (1, _proximal_descent),
 }
-#: Of these the dense gradient stands first among the other inputs; ref forms exist of nearly all.
+#: Steps that exist for sparse gradients too: the same on the rows that the indices name.
+SPARSE = frozenset(
+    {
+        "Momentum", "KerasMomentum", "Adagrad", "AdagradV2", "AdagradDA", "Adadelta", "RMSProp",
+        "CenteredRMSProp", "Ftrl", "FtrlV2", "ProximalAdagrad", "ProximalGradientDescent",
+    }
+)  # fmt: skip
+#: Steps that only resource variables have.
 RESOURCE_ONLY = frozenset({"KerasMomentum", "AdamWithAmsgrad"})
-FLAGS = ("use_nesterov", "update_slots")
+FLAGS = ("use_nesterov", "update_slots", "multiply_linear_by_lr")
 
 
 def _flags(node: NodeView) -> dict[str, Any]:
     declared = node.definition.attrs if node.definition is not None else {}
-    if "multiply_linear_by_lr" in declared and node.attr("multiply_linear_by_lr"):
-        raise node.refuse("multiply_linear_by_lr")
     return {name: bool(node.attr(name)) if name in declared else name == "update_slots"
             for name in FLAGS}  # fmt: skip
 
 
-def _run(context: Any, cells: list[Cell], rest: list[Value], step: Step, flags: Any) -> None:
+def _dense(context: Any, cells: list[Cell], rest: list[Value], step: Step, flags: Any) -> None:
     values = step([jnp.asarray(context.read(c)) for c in cells], rest, flags)
     for cell, value in zip(cells, values, strict=True):
         context.assign(cell, value)
 
 
-def _register(name: str, count: int, step: Step) -> None:
-    @TRAIN.op(f"ResourceApply{name}", context=True)
-    def resource(node: NodeView) -> Kernel:
+def _sparse(
+    context: Any, cells: list[Cell], rest: list[Value], step: Step, flags: Any, place: int
+) -> None:
+    """A step on rows; TensorFlow goes through the indices one by one, so repeated ones accumulate.
+
+    `place` is where the gradient stands among the other inputs; its indices follow it.
+    """
+    tables = [jnp.asarray(context.read(c)) for c in cells]
+    gradient, indices = jnp.asarray(rest[place]), jnp.asarray(rest[place + 1])
+
+    def row(at: Value, state: list[Value]) -> list[Value]:
+        index = indices[at]
+        inputs = [*rest[:place], gradient[at], *rest[place + 2 :]]
+        changed = step([table[index] for table in state], inputs, flags)
+        return [table.at[index].set(value.astype(table.dtype))
+                for table, value in zip(state, changed, strict=True)]  # fmt: skip
+
+    for cell, value in zip(
+        cells, jax.lax.fori_loop(0, indices.shape[0], row, tables), strict=True
+    ):
+        context.assign(cell, value)
+
+
+def _handler(count: int, step: Step, sparse: bool, reference: bool) -> Callable[[NodeView], Kernel]:
+    def handler(node: NodeView) -> Kernel:
         flags = _flags(node)
-
-        def kernel(context: Any, *inputs: Value) -> tuple[()]:
-            _run(context, list(inputs[:count]), list(inputs[count:]), step, flags)
-            return ()
-
-        return kernel
-
-    if name in RESOURCE_ONLY:
-        return
-
-    @TRAIN.op(f"Apply{name}", context=True)
-    def reference(node: NodeView) -> Kernel:
-        flags = _flags(node)
+        place = _gradient_place(node) - count if sparse else 0
 
         def kernel(context: Any, *inputs: Value) -> Value:
-            _run(context, list(inputs[:count]), list(inputs[count:]), step, flags)
-            return inputs[0]
+            cells, rest = list(inputs[:count]), list(inputs[count:])
+            if sparse:
+                _sparse(context, cells, rest, step, flags, place)
+            else:
+                _dense(context, cells, rest, step, flags)
+            return inputs[0] if reference else ()
 
         return kernel
+
+    return handler
+
+
+def _gradient_place(node: NodeView) -> int:
+    """The position of the input ``grad``."""
+    declared = node.definition.inputs if node.definition is not None else ()
+    return [argument.name for argument in declared].index("grad")
+
+
+def _register(name: str, count: int, step: Step) -> None:
+    forms = [("Apply", False)] + ([("SparseApply", True)] if name in SPARSE else [])
+    for form, sparse in forms:
+        TRAIN.op(f"Resource{form}{name}", context=True)(_handler(count, step, sparse, False))
+        if name not in RESOURCE_ONLY:
+            TRAIN.op(f"{form}{name}", context=True)(_handler(count, step, sparse, True))
 
 
 for _name, (_count, _step) in STEPS.items():

@@ -141,6 +141,16 @@ def traced_once(cases: Sequence[Case]) -> list[Case]:
     return thinned
 
 
+def planned_once(cases: Sequence[Case]) -> list[Case]:
+    """The cases, only the first of each op that is planned being so, and as they are otherwise."""
+    ops: set[str] = set()
+    thinned = []
+    for case in cases:
+        thinned.append(replace(case, planned=False) if case.op in ops else case)
+        ops |= {case.op} if case.planned else set()
+    return thinned
+
+
 def check(case: Case, answer: Answer) -> None:
     """Run a case every way and compare."""
     if case.fails:

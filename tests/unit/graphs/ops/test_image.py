@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.unit.graphs.ops.harness import Case, answers, check, ids
+from tests.unit.graphs.ops.harness import Case, answers, check, ids, planned_once
 
 RNG = np.random.default_rng(5)
 SIZES = [(4, 6), (1, 1), (7, 3), (3, 9)]
@@ -45,7 +45,63 @@ def colours() -> Iterator[Case]:
     yield Case("AdjustContrastv2", [images((2, 4, 4, 3)), np.array(1.7, "f4")])
 
 
-CASES = [*resizes(), *colours()]
+    for delta in (-0.4, 0.0, 0.7):
+        yield Case("AdjustHue", [images((2, 3, 3)), np.array(delta, "f4")], atol=1e-5)
+        yield Case("AdjustSaturation", [images((2, 3, 3)), np.array(delta + 1, "f4")], atol=1e-5)
+    yield Case("AdjustHue", [images((2, 3, 3)) - np.float32(0.5), np.array(0.2, "f4")], atol=1e-5)
+
+
+def gradients() -> Iterator[Case]:
+    for centers, corners in ((False, False), (True, False), (False, True)):
+        attrs = {"half_pixel_centers": centers, "align_corners": corners}
+        for op in ("ResizeBilinearGrad", "ResizeBicubicGrad"):
+            yield Case(op, [images((1, 4, 6, 2)), images((1, 5, 3, 2))], attrs, traced=[0],
+                       atol=1e-4)  # fmt: skip
+        yield Case("ResizeNearestNeighborGrad", [images((1, 4, 6, 2)), np.array([5, 3], "i4")],
+                   attrs, traced=[0])  # fmt: skip
+
+
+def filtered() -> Iterator[Case]:
+    scale, shift = np.array([0.7, 1.6], "f4"), np.array([0.5, -1.0], "f4")
+    for kind in ("lanczos1", "lanczos3", "lanczos5", "gaussian", "box", "triangle", "keyscubic",
+                 "mitchellcubic"):  # fmt: skip
+        for smooth in (True, False):
+            attrs = {"kernel_type": kind, "antialias": smooth}
+            yield Case("ScaleAndTranslate",
+                       [images((1, 6, 5, 2)), np.array([4, 9], "i4"), scale, shift], attrs,
+                       traced=[0], atol=1e-4, rtol=1e-4)  # fmt: skip
+    yield Case("ScaleAndTranslateGrad", [images((1, 4, 9, 2)), images((1, 6, 5, 2)), scale, shift],
+               traced=[0], atol=1e-4)  # fmt: skip
+
+
+def crops() -> Iterator[Case]:
+    boxes = np.array([[0.1, 0.2, 0.8, 0.9], [-0.3, 0.5, 1.2, 0.12], [0, 0, 1, 1]], "f4")
+    owners = np.array([1, 0, 1], "i4")
+    for method in ("bilinear", "nearest"):
+        for size in ((3, 4), (1, 1), (6, 1)):
+            yield Case("CropAndResize",
+                       [images((2, 5, 6, 3)), boxes, owners, np.array(size, "i4")],
+                       {"method": method, "extrapolation_value": 0.5}, traced=[0, 1],
+                       atol=1e-5)  # fmt: skip
+    yield Case("CropAndResize", [images((1, 5, 6, 3)), boxes, owners, np.array([2, 2], "i4")],
+               fails=True)  # fmt: skip
+    yield Case("CropAndResize", [images((2, 5, 6, 3), "uint8"), boxes, owners,
+                                 np.array([2, 2], "i4")], traced=[0], atol=1e-4)  # fmt: skip
+    transforms = np.array([[0.9, 0.3, -4.0, -0.2, 1.1, 2.0, 0.01, -0.02],
+                           [1.3, 0, 2.3, 0, 0.8, -9.1, 0, 0]], "f4")  # fmt: skip
+    for mode in ("CONSTANT", "REFLECT", "WRAP", "NEAREST"):
+        for method in ("NEAREST", "BILINEAR"):
+            for rows in (transforms, transforms[:1]):
+                yield Case("ImageProjectiveTransformV3",
+                           [images((2, 5, 6, 2)), rows, np.array([7, 8], "i4"), np.float32(0.3)],
+                           {"fill_mode": mode, "interpolation": method}, traced=[0, 1],
+                           atol=1e-4)  # fmt: skip
+    yield Case("ImageProjectiveTransformV2",
+               [images((2, 5, 6, 2), "uint8"), transforms, np.array([5, 6], "i4")],
+               {"interpolation": "BILINEAR"}, traced=[0])  # fmt: skip
+
+
+CASES = planned_once([*resizes(), *colours(), *gradients(), *filtered(), *crops()])
 
 
 @pytest.fixture(scope="module")

@@ -28,22 +28,54 @@ STEPS: dict[str, tuple[int, int, int, dict[str, Any]]] = {
     "CenteredRMSProp": (4, 4, 0, {}),
     "Ftrl": (3, 0, 4, {}),
     "FtrlV2": (3, 0, 5, {}),
+    "Ftrl*": (3, 0, 4, {"multiply_linear_by_lr": True}),
+    "AdagradDA": (3, 0, 4, {}),
+    "AddSign": (2, 4, 0, {}),
+    "PowerSign": (2, 4, 0, {}),
+    "ProximalAdagrad": (2, 3, 0, {}),
+    "ProximalGradientDescent": (1, 3, 0, {}),
 }
+SPARSE = {
+    "Momentum": (2, 1, 1, {"use_nesterov": True}),
+    "KerasMomentum": (2, 1, 1, {}),
+    "Adagrad": (2, 1, 0, {}),
+    "AdagradV2": (2, 2, 0, {}),
+    "AdagradDA": (3, 0, 4, {}),
+    "Adadelta": (3, 3, 0, {}),
+    "RMSProp": (3, 4, 0, {}),
+    "CenteredRMSProp": (4, 4, 0, {}),
+    "Ftrl": (3, 0, 4, {}),
+    "FtrlV2": (3, 0, 5, {}),
+    "ProximalAdagrad": (2, 3, 0, {}),
+    "ProximalGradientDescent": (1, 3, 0, {}),
+}
+CASES = [
+    *((f"ResourceApply{op}", STEPS[op]) for op in STEPS),
+    *((f"ResourceSparseApply{op}", SPARSE[op]) for op in SPARSE),
+    *((f"Apply{op}", STEPS[op]) for op in ("Adam", "Momentum", "GradientDescent")),
+    ("SparseApplyAdagrad", SPARSE["Adagrad"]),
+]
 
 RUN = """
 graph = tf.Graph()
 with graph.as_default():
-    cells = [tf.Variable(value, name=f"c{i}", use_resource=True) for i, value in enumerate(values)]
-    for cell in cells:
-        tf.compat.v1.add_to_collection("cells", cell)
-    before = [tf.constant(s, "float32") for s in first]
-    after = [tf.constant(s, "float32") for s in last]
-    gradient = tf.constant(grad)
-    handles = [cell.handle for cell in cells]
     from tensorflow.python.framework import op_def_registry
-    names = [a.name for a in op_def_registry.get("ResourceApply" + op).input_arg]
-    inputs = [*handles, *before, gradient, *after]
-    step = getattr(tf.raw_ops, "ResourceApply" + op)(**dict(zip(names, inputs)), **attrs)
+    resource = op.startswith("Resource")
+    cells = [tf.compat.v1.Variable(value, name=f"c{i}", use_resource=resource)
+             for i, value in enumerate(values)]
+    names = [a.name for a in op_def_registry.get(op).input_arg]
+    def scalar(value, name):
+        return tf.constant(value, "int64" if name == "global_step" else "float32")
+    given = [*first, None, *([None] if indices is not None else []), *last]
+    inputs = [cell.handle if resource else cell._ref() for cell in cells]
+    for value, name in zip(given, names[len(cells):]):
+        if name in ("grad", "delta"):
+            inputs.append(tf.constant(grad))
+        elif name == "indices":
+            inputs.append(tf.constant(indices))
+        else:
+            inputs.append(scalar(value, name))
+    step = getattr(tf.raw_ops, op)(**dict(zip(names, inputs)), **attrs)
     with tf.control_dependencies([step]):
         reads = [cell.read_value() for cell in cells]
     with tf.compat.v1.Session() as session:
@@ -56,17 +88,22 @@ with graph.as_default():
 """
 
 
-@pytest.mark.parametrize("op", STEPS)
-def test_step_as_in_tensorflow(op: str, oracle: Oracle) -> None:
-    cells, before, after, attrs = STEPS[op]
+@pytest.mark.parametrize(("op", "layout"), CASES, ids=[op for op, _ in CASES])
+def test_step_as_in_tensorflow(op: str, layout: Any, oracle: Oracle) -> None:
+    cells, before, after, attrs = layout
     rng = np.random.default_rng(1)
     values = [rng.random((3, 2)).astype("f4") + 1 for _ in range(cells)]
     first = (rng.random(before) * 0.5 + 0.1).tolist()
     last = (rng.random(after) * 0.5 + 0.1).tolist()
-    if op.startswith("Ftrl"):
+    if "Ftrl" in op:
         last[-1] = -0.5
-    told = oracle.python(RUN, op=op, values=values, first=first, last=last, attrs=attrs,
-                         grad=rng.normal(size=(3, 2)).astype("f4"))  # fmt: skip
+    if "AdagradDA" in op:
+        last[-1] = 7
+    sparse = "Sparse" in op
+    indices = np.array([2, 0, 2, 2], "i4") if sparse else None
+    told = oracle.python(RUN, op=op.rstrip("*"), values=values, first=first, last=last,
+                         attrs=attrs, indices=indices,
+                         grad=rng.normal(size=(4 if sparse else 3, 2)).astype("f4"))  # fmt: skip
     graph = parse_graph(told["graph"])
     library = Library({})
     start = function_from_graph("init", graph.nodes, {}, {}, {}, [told["initializer"]])
