@@ -1,6 +1,9 @@
 # `make demo` shows the main job, `make test` checks everything. Each sets up what it needs.
 
-PYTHON ?= python3
+# The first Python that both environments can use (TensorFlow 2.21 has wheels up to 3.13).
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& echo $$p && break; done)
 VENV := .venv
 ORACLE := .venv-oracle
 BIN := $(VENV)/bin
@@ -11,6 +14,13 @@ JOBS ?= 2
 export KERAS_BACKEND ?= jax
 export JAX_PLATFORMS ?= cpu
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+# An environment that a stopped run left without pip is made again.
+define make-venv
+mkdir -p $(STAMPS); \
+test -n "$(PYTHON)" || { echo "Hozon's checks need Python 3.11, 3.12 or 3.13" >&2; exit 1; }; \
+$(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(1)
+endef
 
 .PHONY: demo test lint bench protos opdefs clean
 
@@ -35,22 +45,20 @@ opdefs: $(STAMPS)/oracle
 	$(ORACLE)/bin/python tools/make_opdefs.py
 
 $(STAMPS)/venv:
-	@mkdir -p $(STAMPS)
-	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Hozon needs Python 3.11 or newer"'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(call make-venv,$(VENV))
 	@touch $@
 
 $(STAMPS)/demo: $(STAMPS)/venv pyproject.toml
 	@$(BIN)/python $(PIP) -e '.[demo]'
 	@touch $@
 
-$(STAMPS)/dev: $(STAMPS)/venv pyproject.toml
+# After demo's: two pips must not write to one environment at the same time.
+$(STAMPS)/dev: $(STAMPS)/demo
 	@$(BIN)/python $(PIP) -e '.[dev,demo]'
 	@touch $@
 
 $(STAMPS)/oracle: tests/oracle/requirements.txt
-	@mkdir -p $(STAMPS)
-	@test -x $(ORACLE)/bin/python || $(PYTHON) -m venv $(ORACLE)
+	@$(call make-venv,$(ORACLE))
 	@$(ORACLE)/bin/python $(PIP) -r tests/oracle/requirements.txt
 	@touch $@
 

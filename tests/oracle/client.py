@@ -11,15 +11,16 @@ import pickle
 import struct
 import subprocess
 import threading
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-oracle" / "bin" / "python"
 
 
 class OracleError(AssertionError):
-    """What TensorFlow raised, with its traceback."""
+    """What TensorFlow raised, with its traceback; or that it crashed or took too long."""
 
 
 class Oracle:
@@ -31,16 +32,26 @@ class Oracle:
         self._process: subprocess.Popen[bytes] | None = None
 
     def ask(self, verb: str, **arguments: Any) -> Any:
-        """The answer to one question; raises OracleError when TensorFlow fails."""
+        """The answer to one question; raises OracleError when TensorFlow fails.
+
+        After a crash or a timeout the next question starts TensorFlow anew.
+        """
+        question = pickle.dumps((verb, arguments), protocol=4)
         process = self._running()
-        timer = threading.Timer(self._timeout, process.kill)
+        late = threading.Event()
+        timer = threading.Timer(self._timeout, _stop, [process, late])
         timer.start()
         try:
-            self._send(process, pickle.dumps((verb, arguments), protocol=4))
+            self._send(process, question)
             ok, answer = self._receive(process)
         except (BrokenPipeError, EOFError) as error:
+            code = process.wait()
             self.close()
-            raise OracleError(f"the oracle died while answering {verb!r}") from error
+            reason = f"within {self._timeout:g} s" if late.is_set() else f"and ended with {code}"
+            raise OracleError(f"the oracle did not answer {verb!r} {reason}") from error
+        except BaseException:
+            self.close()  # else its answer would be taken for that to the next question
+            raise
         finally:
             timer.cancel()
         if not ok:
@@ -57,10 +68,15 @@ class Oracle:
 
     def close(self) -> None:
         """End the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            with suppress(BrokenPipeError):
+                pipe.close()
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
@@ -90,8 +106,17 @@ class Oracle:
     @staticmethod
     def _receive(process: subprocess.Popen[bytes]) -> Any:
         assert process.stdout is not None
-        header = process.stdout.read(8)
-        if len(header) < 8:
-            raise EOFError
-        (size,) = struct.unpack("<Q", header)
-        return pickle.loads(process.stdout.read(size))
+        (size,) = struct.unpack("<Q", _exactly(process.stdout, 8))
+        return pickle.loads(_exactly(process.stdout, size))
+
+
+def _exactly(stream: IO[bytes], size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data
+
+
+def _stop(process: subprocess.Popen[bytes], late: threading.Event) -> None:
+    late.set()
+    process.kill()

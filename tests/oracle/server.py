@@ -134,17 +134,21 @@ def _attr(value: Any) -> Any:
 VERBS: dict[str, Callable[..., Any]] = {"python": python, "one_op_graphs": one_op_graphs}
 
 
+def respond(verb: str, arguments: dict[str, Any]) -> bytes:
+    """The pickled pair (True, answer), or (False, traceback)."""
+    try:
+        return pickle.dumps((True, VERBS[verb](**arguments)), protocol=4)
+    except Exception:  # noqa: BLE001 - it is told to the test
+        return pickle.dumps((False, traceback.format_exc()), protocol=4)
+
+
 def main() -> None:
     """Answer until standard input ends. TensorFlow's own prints go to standard error."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     while header := sys.stdin.buffer.read(8):
         verb, arguments = pickle.loads(sys.stdin.buffer.read(struct.unpack("<Q", header)[0]))
-        try:
-            message = (True, VERBS[verb](**arguments))
-        except Exception:  # noqa: BLE001 - it is told to the test
-            message = (False, traceback.format_exc())
-        data = pickle.dumps(message, protocol=4)
+        data = respond(verb, arguments)
         answers.write(struct.pack("<Q", len(data)) + data)
         answers.flush()
 
