@@ -98,8 +98,9 @@ def decode_wav(node: NodeView) -> Kernel:
 
     The last channel fills missing ones, silence missing samples (decode_wav_op.cc).
     """
-    wanted_channels, wanted_samples = int(node.attr("desired_channels")), int(
-        node.attr("desired_samples")
+    wanted_channels, wanted_samples = (
+        int(node.attr("desired_channels")),
+        int(node.attr("desired_samples")),
     )
     if max(wanted_channels, 1) * max(wanted_samples, 1) > MOST_SAMPLES:
         raise node.refuse(f"{wanted_samples} samples of {wanted_channels} channels")

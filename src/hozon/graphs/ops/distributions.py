@@ -40,8 +40,7 @@ def binomial(key: jax.Array, shape: Shape, counts: Value, shares: Value, dtype: 
 def bounded_normal(
     key: jax.Array, shape: Shape, parameters: Sequence[Value], dtype: Any
 ) -> jax.Array:
-    """Normal numbers by mean, deviation, least and largest value: one each, or one per batch row.
-    """
+    """Normal numbers by mean, deviation, least and largest value, for all or for each row."""
     mean, deviation, low, high = (_column(p, shape) for p in parameters)
     least, most = (low - mean) / deviation, (high - mean) / deviation
     drawn = jax.random.truncated_normal(key, least, most, shape, _drawn_in(np.dtype(dtype)))

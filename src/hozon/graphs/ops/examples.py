@@ -73,9 +73,7 @@ def _sparse(node: NodeView, records: Examples, name: bytes, dtype: np.dtype[Any]
     ]
 
 
-def _dense(
-    node: NodeView, records: Examples, name: bytes, dense: Dense, default: Array
-) -> Value:
+def _dense(node: NodeView, records: Examples, name: bytes, dense: Dense, default: Array) -> Value:
     """A dense feature: shape (records, *shape), shorter varying ones padded with the default."""
     varying = bool(dense.shape) and dense.shape[0] is None
     inner = math.prod(n for n in dense.shape if n is not None)
@@ -102,9 +100,7 @@ def _dense(
     return flat.reshape(len(rows), *shape)
 
 
-def _default(
-    node: NodeView, name: bytes, default: Array, varying: bool, dense: Dense
-) -> Array:
+def _default(node: NodeView, name: bytes, default: Array, varying: bool, dense: Dense) -> Array:
     if varying:
         return np.empty(0, dense.dtype)
     shape = [n or 0 for n in dense.shape]

@@ -57,9 +57,11 @@ def _of_one(outputs: list[Value], sparse: int, dense: int) -> list[Value]:
     single += outputs[sparse : 2 * sparse] + [o[1:] for o in outputs[2 * sparse : 3 * sparse]]
     single += [o[0] for o in outputs[3 * sparse : 3 * sparse + dense]]
     ragged = (len(outputs) - 3 * sparse - dense) // 2
-    return single + outputs[3 * sparse + dense :][:ragged] + [
-        splits[:0] for splits in outputs[3 * sparse + dense + ragged :]
-    ]
+    return (
+        single
+        + outputs[3 * sparse + dense :][:ragged]
+        + [splits[:0] for splits in outputs[3 * sparse + dense + ragged :]]
+    )
 
 
 @PARSING.op("ParseSingleExample", host=True)
@@ -75,5 +77,3 @@ def parse_single_example(node: NodeView) -> Kernel:
         return tuple(_of_one(outputs, len(sparse_types), len(denses)))
 
     return kernel
-
-

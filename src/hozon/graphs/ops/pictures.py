@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hozon.errors import FormatError, UnsupportedError
+from hozon.errors import FormatError, MismatchError, UnsupportedError
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value
+from hozon.graphs.values import Value, static_ints
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -122,6 +122,51 @@ def decode_image(node: NodeView) -> Kernel:
         else:
             array = _pixels(node, picture, channels)
         return _cast(node, array, picture, dtype)
+
+    return kernel
+
+
+@PICTURES.op("DecodeAndCropJpeg", host=True)
+def decode_and_crop(node: NodeView) -> Kernel:
+    """The window (top, left, height, width) of a picture.
+
+    TensorFlow reads no colour beyond the right edge of the window, so its last column can differ.
+    """
+    channels = int(node.attr("channels"))
+    node.attr("dct_method")
+
+    def kernel(contents: Value, window: Value) -> Value:
+        picture = _opened(node, contents)
+        top, left, height, width = static_ints(window, "the window")
+        inside = 0 <= top <= picture.height - height and 0 <= left <= picture.width - width
+        if not inside or height < 1 or width < 1:
+            raise MismatchError(f"node {node.name!r}: window {window} of {picture.size} pixels")
+        return _pixels(node, picture, channels)[top : top + height, left : left + width]
+
+    return kernel
+
+
+@PICTURES.op("EncodePng", host=True)
+def encode_png(node: NodeView) -> Kernel:
+    """PNG files that hold the same pixels as TensorFlow's, but other bytes; uint8 only."""
+    node.attr("compression")
+    if node.dtype("T").numpy != np.uint8:
+        raise node.refuse("pictures of 16 bits")
+
+    def encode(pixels: Array) -> bytes:
+        if pixels.shape[-1] not in MODES:
+            raise MismatchError(f"node {node.name!r}: {pixels.shape[-1]} channels")
+        target = io.BytesIO()
+        flat = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+        _pillow().fromarray(np.ascontiguousarray(flat)).save(target, "PNG")
+        return target.getvalue()
+
+    def kernel(images: Value) -> Value:
+        array = np.asarray(images)
+        encoded = np.empty(array.shape[:-3], object)
+        for place in np.ndindex(encoded.shape):
+            encoded[place] = encode(array[place])
+        return encoded
 
     return kernel
 

@@ -1,4 +1,4 @@
-"""Simulated quantization: real numbers rounded to what few integers can stand for.
+"""Quantization, mostly simulated: real numbers rounded to what few integers can stand for.
 
 Gradients pass straight through the rounding, as TensorFlow registers them: a number within the
 range has the gradient of its result, one beyond gives it to the end of the range.
@@ -214,7 +214,6 @@ def quantize_and_dequantize_gradient(node: NodeView) -> Kernel:
     return kernel
 
 
-#: The dtypes of quantized numbers by the name of their integers.
 def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
     info = np.iinfo(dtype)
     return float(info.min), float(info.max)
@@ -240,3 +239,54 @@ def dequantize(node: NodeView) -> Kernel:
         return (wide * xp.maximum(down, up)).astype(dtype)
 
     return kernel
+
+
+@QUANTIZE.op("QuantizeV2")
+def quantize(node: NodeView) -> Kernel:
+    """Integers for reals, and the range that they span (quantize_op.cc)."""
+    mode, narrow = node.text("mode"), bool(node.attr("narrow_range"))
+    dtype = node.dtype("T").numpy
+    least, most = _limits(dtype)
+    margin = np.float32(node.attr("ensure_minimum_range"))
+    half_even = node.text("round_mode") == "HALF_TO_EVEN"
+    if int(node.attr("axis")) != -1 or mode == "MIN_FIRST" or dtype.itemsize > 2:
+        raise node.refuse(f"mode {mode!r} to {dtype}, or one range for each channel")
+
+    def kernel(x: Value, low: Value, high: Value) -> tuple[Value, Value, Value]:
+        xp = ns(x, low, high)
+        low, high = _widened(xp, low, high, margin)
+        if mode == "SCALED":
+            scale, low, high = _scaled(xp, low, high, np.float32(least + narrow), np.float32(most))
+            scaled = xp.clip(x, low, high) * scale
+            rounded = xp.round(scaled) if half_even else _half_away(xp, scaled)
+        else:
+            half = np.float32((most - least + 1) / 2 if least < 0 else 0)
+            scale = np.float32(most - least) / (high - low)
+            rounded = _half_away(xp, (xp.clip(x, low, high) - low) * scale - half)
+        return rounded.astype(dtype), low, high
+
+    return kernel
+
+
+def _half_away(xp: Any, x: Value) -> Value:
+    return xp.trunc(x + xp.where(x < 0, np.float32(-0.5), np.float32(0.5)))
+
+
+def _widened(xp: Any, low: Value, high: Value, margin: np.float32) -> tuple[Value, Value]:
+    """The range with zero in it, and not too narrow to be told apart."""
+    low = xp.minimum(low, np.float32(0))
+    largest = xp.maximum(xp.abs(low), xp.abs(high))
+    room = xp.maximum(largest, np.float32(1)) * margin
+    return low, xp.maximum(xp.maximum(high, low + room), np.float32(0))
+
+
+def _scaled(
+    xp: Any, low: Value, high: Value, least: np.float32, most: np.float32
+) -> tuple[Value, Value, Value]:
+    """The factor that takes reals to integers, zero staying zero, and the range it spans."""
+    largest = np.float32(np.finfo(np.float32).max)
+    below, above = least * low > 0, most * high > 0
+    down = xp.where(below, least / xp.where(below, low, np.float32(1)), largest)
+    up = xp.where(above, most / xp.where(above, high, np.float32(1)), largest)
+    scale = xp.minimum(down, up)
+    return scale, least / scale, most / scale

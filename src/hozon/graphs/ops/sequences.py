@@ -217,9 +217,7 @@ def parse_sequence_example_v2(node: NodeView) -> Kernel:
     return kernel
 
 
-def _ragged_types(
-    node: NodeView, kind: str
-) -> tuple[list[np.dtype[Any]], list[np.dtype[Any]]]:
+def _ragged_types(node: NodeView, kind: str) -> tuple[list[np.dtype[Any]], list[np.dtype[Any]]]:
     """The dtypes of the values and of the row splits."""
     return ([d.numpy for d in node.dtypes(f"{kind}_ragged_value_types")],
             [d.numpy for d in node.dtypes(f"{kind}_ragged_split_types")])  # fmt: skip

@@ -98,9 +98,7 @@ def _rms_prop(cells: list[Value], rest: list[Value], attrs: dict[str, Any]) -> l
     return [variable - moment, square, moment]
 
 
-def _centered_rms_prop(
-    cells: list[Value], rest: list[Value], attrs: dict[str, Any]
-) -> list[Value]:
+def _centered_rms_prop(cells: list[Value], rest: list[Value], attrs: dict[str, Any]) -> list[Value]:
     variable, mean, square, moment = cells
     rate, rho, momentum, epsilon, gradient = rest
     square = square + (jnp.square(gradient) - square) * (1 - rho)
@@ -231,9 +229,7 @@ def _sparse(
         return [table.at[index].set(value.astype(table.dtype))
                 for table, value in zip(state, changed, strict=True)]  # fmt: skip
 
-    for cell, value in zip(
-        cells, jax.lax.fori_loop(0, indices.shape[0], row, tables), strict=True
-    ):
+    for cell, value in zip(cells, jax.lax.fori_loop(0, indices.shape[0], row, tables), strict=True):
         context.assign(cell, value)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -32,22 +33,67 @@ def _places(first: Value, last: Value, length: int, count: int) -> Value:
 @WARP.op("CropAndResize")
 def crop_and_resize(node: NodeView) -> Kernel:
     """Boxes (top, left, bottom, right as fractions) of images, float32 (crop_and_resize_op.cc)."""
-    method, outside = node.text("method"), float(node.attr("extrapolation_value"))
-    if method not in ("bilinear", "nearest"):
-        raise node.refuse(f"method {method!r}")
+    method, outside = _method(node), float(node.attr("extrapolation_value"))
 
     def kernel(images: Value, boxes: Value, owners: Value, size: Value) -> Value:
         height, width = static_ints(size, SIZE)
         _check_owners(node, owners, images.shape[0])
-        boxes = jnp.asarray(boxes, jnp.float32)
-        rows = _places(boxes[:, 0], boxes[:, 2], images.shape[1], height)
-        columns = _places(boxes[:, 1], boxes[:, 3], images.shape[2], width)
-        inside = _within(rows, images.shape[1])[:, :, None] & _within(columns, images.shape[2])[
-            :, None, :
-        ]
-        read = _reader(jnp.asarray(images).astype(jnp.float32), jnp.asarray(owners))
-        crops = _sampled(method, read, rows, columns)
-        return jnp.where(inside[..., None], crops, jnp.float32(outside))
+        return _crops(method, outside, images, boxes, owners, height, width)
+
+    return kernel
+
+
+def _method(node: NodeView) -> str:
+    method = node.text("method")
+    if method not in ("bilinear", "nearest"):
+        raise node.refuse(f"method {method!r}")
+    return method
+
+
+def _crops(
+    method: str, outside: float, images: Value, boxes: Value, owners: Value, height: int, width: int
+) -> Value:
+    boxes = jnp.asarray(boxes, jnp.float32)
+    rows = _places(boxes[:, 0], boxes[:, 2], images.shape[1], height)
+    columns = _places(boxes[:, 1], boxes[:, 3], images.shape[2], width)
+    down, across = _within(rows, images.shape[1]), _within(columns, images.shape[2])
+    inside = down[:, :, None] & across[:, None, :]
+    read = _reader(jnp.asarray(images).astype(jnp.float32), jnp.asarray(owners))
+    crops = _sampled(method, read, rows, columns)
+    return jnp.where(inside[..., None], crops, jnp.float32(outside))
+
+
+@WARP.op("CropAndResizeGradImage")
+def crop_and_resize_image_gradient(node: NodeView) -> Kernel:
+    method, dtype = _method(node), node.dtype("T").numpy
+
+    def kernel(gradients: Value, boxes: Value, owners: Value, size: Value) -> Value:
+        _, height, width, _ = gradients.shape
+        shape = static_ints(size, SIZE)
+        _check_owners(node, owners, shape[0])
+
+        def crops(images: Value) -> Value:
+            return _crops(method, 0.0, images, boxes, owners, height, width)
+
+        _, pull = jax.vjp(crops, jnp.zeros(shape, jnp.float32))
+        return pull(jnp.asarray(gradients))[0].astype(dtype)
+
+    return kernel
+
+
+@WARP.op("CropAndResizeGradBoxes")
+def crop_and_resize_boxes_gradient(node: NodeView) -> Kernel:
+    method = _method(node)
+
+    def kernel(gradients: Value, images: Value, boxes: Value, owners: Value) -> Value:
+        _, height, width, _ = gradients.shape
+        _check_owners(node, owners, images.shape[0])
+
+        def crops(boxes: Value) -> Value:
+            return _crops(method, 0.0, images, boxes, owners, height, width)
+
+        _, pull = jax.vjp(crops, jnp.asarray(boxes))
+        return pull(jnp.asarray(gradients))[0]
 
     return kernel
 
@@ -75,9 +121,9 @@ def _reader(images: Value, owners: Value) -> Callable[[Value, Value], Value]:
     return read
 
 
-def _sampled(method: str, read: Callable[[Value, Value], Value], rows: Value, columns: Value) -> (
-    Value
-):
+def _sampled(
+    method: str, read: Callable[[Value, Value], Value], rows: Value, columns: Value
+) -> Value:
     if method == "nearest":
         return read(_half_away(rows), _half_away(columns))
     top, left = jnp.floor(rows), jnp.floor(columns)

@@ -30,7 +30,7 @@ def resizes() -> Iterator[Case]:
         yield Case(op, [images((1, 3, 3, 1), "uint8"), np.array([5, 5], "i4")], traced=[0],
                    atol=1e-3, rtol=1e-4)  # fmt: skip
         yield Case(op, [images((0, 3, 3, 1)), np.array([5, 5], "i4")], traced=[0])
-    for op in ("ResizeNearestNeighbor", "ResizeBilinear"):
+    for op in ("ResizeNearestNeighbor", "ResizeBilinear", "ResizeBicubic"):
         yield Case(op, [images((2, 3, 4, 2)), np.array([6, 8], "i4")], gradient=True, traced=[0])
     for size in SIZES:
         yield Case("ResizeArea", [images((2, 5, 4, 3)), np.array(size, "i4")], traced=[0],
@@ -43,7 +43,6 @@ def colours() -> Iterator[Case]:
         yield Case("HSVToRGB", [images(shape)], atol=1e-5)
     yield Case("RGBToHSV", [np.zeros((2, 3), "float32")])
     yield Case("AdjustContrastv2", [images((2, 4, 4, 3)), np.array(1.7, "f4")])
-
 
     for delta in (-0.4, 0.0, 0.7):
         yield Case("AdjustHue", [images((2, 3, 3)), np.array(delta, "f4")], atol=1e-5)
@@ -87,6 +86,14 @@ def crops() -> Iterator[Case]:
                fails=True)  # fmt: skip
     yield Case("CropAndResize", [images((2, 5, 6, 3), "uint8"), boxes, owners,
                                  np.array([2, 2], "i4")], traced=[0], atol=1e-4)  # fmt: skip
+    grown = [images((3, 4, 2, 3)), boxes, owners]
+    for method in ("bilinear", "nearest"):
+        yield Case("CropAndResizeGradImage", [*grown, np.array([2, 5, 6, 3], "i4")],
+                   {"method": method, "T": "float32"}, traced=[0, 1], atol=1e-5)  # fmt: skip
+    yield Case("CropAndResizeGradBoxes", [grown[0], images((2, 5, 6, 3)), boxes, owners],
+               traced=[0, 1, 2], atol=1e-4)  # fmt: skip
+    yield Case("CropAndResize", [images((2, 5, 6, 3)), boxes, owners, np.array([3, 4], "i4")],
+               {"method": "bilinear"}, traced=[0, 1], atol=1e-5, gradient=True)  # fmt: skip
     transforms = np.array([[0.9, 0.3, -4.0, -0.2, 1.1, 2.0, 0.01, -0.02],
                            [1.3, 0, 2.3, 0, 0.8, -9.1, 0, 0]], "f4")  # fmt: skip
     for mode in ("CONSTANT", "REFLECT", "WRAP", "NEAREST"):

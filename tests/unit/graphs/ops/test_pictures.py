@@ -79,6 +79,10 @@ def cases(files: dict[str, bytes]) -> list[Case]:
         *(Case("DecodeJpeg", [scalar(files[name])],
                {"dct_method": "INTEGER_ACCURATE", "channels": channels}, traced=(), note=name)
           for name in ("jpeg", "gray_jpeg") for channels in (0, 1, 3)),
+        Case("DecodeAndCropJpeg", [scalar(files["jpeg"]), np.array([3, 5, 20, 25], "i4")],
+             {"dct_method": "INTEGER_ACCURATE"}, traced=()),
+        Case("DecodeAndCropJpeg", [scalar(files["jpeg"]), np.array([3, 5, 90, 9], "i4")],
+             traced=(), fails=True),
         Case("DecodeBmp", [scalar(files["bmp"])], traced=()),
         Case("DecodeGif", [scalar(files["gif"])], traced=()),
         Case("DecodeImage", [scalar(files["gif"])], {"expand_animations": False}, traced=()),
@@ -100,3 +104,13 @@ def test_what_to_install_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(UnsupportedError, match=r"hozon\[image\]"):
         kernel("DecodePng")(scalar(b""))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_png_there_and_back(channels: int) -> None:
+    pytest.importorskip("PIL", reason="Pillow is an optional extra")
+    pictures = np.random.default_rng(1).integers(0, 255, (2, 5, 4, channels)).astype("u1")
+    encoded = kernel("EncodePng", T=4)(pictures)
+    assert encoded.shape == (2,)
+    for data, picture in zip(encoded, pictures, strict=True):
+        np.testing.assert_array_equal(kernel("DecodePng")(scalar(data)), picture)

@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hozon.formats.protos.graph import parse_graph
+from hozon.graphs.build import function_from_graph
+from hozon.graphs.execute import call
+from hozon.graphs.library import Library
+from tests.oracle.client import Oracle
 from tests.unit.graphs.ops.harness import Case, answers, check, ids, planned_once
 
 RNG = np.random.default_rng(12)
@@ -63,3 +68,39 @@ def told(oracle: Any) -> Any:
 @pytest.mark.parametrize("name", ids(CASES))
 def test_quantize(name: str, told: Any) -> None:
     check(*told[name])
+
+
+ROUND_TRIP = """
+with tf.Graph().as_default() as graph:
+    x = tf.compat.v1.placeholder(tf.float32, [None], name="x")
+    names = []
+    for i, (dtype, attrs, low, high) in enumerate(forms):
+        narrow = {"narrow_range": attrs.get("narrow_range", False)}
+        q = tf.raw_ops.QuantizeV2(input=x, min_range=low, max_range=high, T=getattr(tf, dtype),
+                                  **attrs)
+        y = tf.raw_ops.Dequantize(input=q.output, min_range=q.output_min, max_range=q.output_max,
+                                  mode=attrs["mode"], **narrow)
+        names += [y.name, q.output_min.name, q.output_max.name]
+    with tf.compat.v1.Session() as session:
+        out["values"] = session.run(names, {x: data})
+    out["names"] = names
+    out["graph"] = graph.as_graph_def().SerializeToString()
+"""
+
+
+def test_real_quantization_there_and_back(oracle: Oracle) -> None:
+    forms = [
+        (dtype, {"mode": mode, **attrs}, low, high)
+        for dtype in ("qint8", "quint8")
+        for mode, attrs in (("MIN_COMBINED", {}), ("SCALED", {}), ("SCALED", {
+            "narrow_range": True, "round_mode": "HALF_TO_EVEN"}))
+        for low, high in ((-2.0, 3.0), (0.5, 4.0), (0.0, 1e-9))
+    ]  # fmt: skip
+    data = reals(50)
+    told = oracle.python(ROUND_TRIP, forms=forms, data=data)
+    graph = parse_graph(told["graph"])
+    fetches = {f"y{i}": name for i, name in enumerate(told["names"])}
+    function = function_from_graph("there", graph.nodes, {"x": "x:0"}, fetches, {})
+    for have, want in zip(call(Library({}), function, [data]), told["values"], strict=True):
+        assert np.asarray(have).dtype == want.dtype
+        np.testing.assert_allclose(np.asarray(have), want, rtol=1e-5, atol=1e-6)

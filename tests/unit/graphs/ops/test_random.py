@@ -72,3 +72,21 @@ def test_multinomial_follows_the_logits() -> None:
     np.testing.assert_allclose(shares, np.exp(logits), atol=0.03)
 
 
+def test_non_deterministic_ints_use_the_entire_range() -> None:
+    drawn, again = draw("NonDeterministicInts", [np.array([4000], "i4")],
+                        {"dtype": INT64, "shape_dtype": INT32})  # fmt: skip
+    assert drawn.dtype == np.int64
+    assert (drawn != again).all()
+    np.testing.assert_allclose(drawn.astype(float).std(), 2.0**64 / 12**0.5, rtol=0.05)
+
+
+def test_bounded_normal_numbers_lie_within() -> None:
+    parameters = [np.array([0.0, 5.0], "f4"), np.array([1.0, 2.0], "f4"),
+                  np.array([0.0, 4.0], "f4"), np.array([1.0, 6.0], "f4")]  # fmt: skip
+    drawn, _ = draw("ParameterizedTruncatedNormal", [np.array([2, 500], "i4"), *parameters],
+                    {"dtype": FLOAT, "T": INT32})  # fmt: skip
+    assert drawn.shape == (2, 500)
+    assert drawn[0].min() >= 0
+    assert drawn[0].max() <= 1
+    assert drawn[1].min() >= 4
+    assert drawn[1].max() <= 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -93,6 +94,33 @@ def test_distribution(op: str, parameters: Any, mean: float, variance: float) ->
     np.testing.assert_allclose(first.var(), variance, rtol=0.1)
     np.testing.assert_array_equal(run(shape(8000), SEED, *parameters), first)
     assert (np.asarray(run(shape(8000), SEED + 1, *parameters)) != first).any()
+
+
+def test_gamma_from_key_and_counter() -> None:
+    inputs = [shape(4000, 2), KEY, COUNTER, PHILOX, np.array([1.0, 9.0], "f4")]
+    drawn = np.asarray(kernel("StatelessRandomGammaV3", dtype=1)(*inputs))
+    np.testing.assert_allclose(drawn.mean(0), [1, 9], rtol=0.1)
+    np.testing.assert_allclose(drawn.var(0), [1, 9], rtol=0.15)
+
+
+def test_shuffle_keeps_the_rows() -> None:
+    rows = np.arange(40, dtype="i4").reshape(20, 2)
+    shuffled = np.asarray(kernel("StatelessShuffle")(rows, KEY, COUNTER, PHILOX))
+    assert (shuffled != rows).any()
+    np.testing.assert_array_equal(shuffled[np.argsort(shuffled[:, 0])], rows)
+
+
+def test_binomial_from_a_generator() -> None:
+    states = [np.array([1, 2, 3], "i8")]
+    context = SimpleNamespace(
+        read=lambda cell: states[-1],
+        assign=lambda cell, value: states.append(np.asarray(value)),
+    )
+    draw = kernel("StatefulRandomBinomial", dtype=3)
+    drawn = np.asarray(draw(context, None, PHILOX, shape(4000), np.float32(10), np.float32(0.3)))
+    assert drawn.dtype == np.int32
+    assert states[-1].tolist() == [1 + 256 * 4000, 2, 3]
+    np.testing.assert_allclose([drawn.mean(), drawn.var()], [3, 2.1], rtol=0.1)
 
 
 GENERATOR = """
