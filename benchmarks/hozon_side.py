@@ -5,7 +5,7 @@ import time
 
 START = time.perf_counter()
 
-from timing import batch, seconds  # noqa: E402
+from timing import arrays, batch, saving, seconds  # noqa: E402
 
 
 def load_graph(folder):
@@ -48,6 +48,35 @@ def read_bundle(folder, name):
             tensor.read()
 
     return seconds(read)
+
+
+def save_bundle(folder, count, size, kind="numpy", durable=""):
+    import jax.numpy as jnp
+
+    from hozon.formats.bundle import write_bundle
+
+    weights = arrays(int(count), int(size))
+    if kind == "jax":
+        weights = {name: jnp.asarray(weights.pop(name)) for name in list(weights)}
+    durable = True if durable else None
+    return saving(folder, lambda path: write_bundle(path, weights, durable=durable))
+
+
+def save_memory(folder, count, size):
+    import resource
+
+    import jax.numpy as jnp
+
+    from hozon.formats.bundle import write_bundle
+
+    def peak():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    weights = {f"v{i:05}": jnp.full(int(size), i, "float32") for i in range(int(count))}
+    saving(folder, lambda path: write_bundle(path, {"v": weights["v00000"]}))
+    before = peak()
+    saving(folder, lambda path: write_bundle(path, weights))
+    return peak() - before
 
 
 def throughput(folder, model, size):

@@ -16,7 +16,16 @@ from rich.table import Table
 HERE = Path(__file__).parent
 ORACLE = HERE.parent / ".venv-oracle" / "bin" / "python"
 
-#: name, arguments of the side scripts, what must hold.
+#: The other side of a case: its interpreter, its script, its verb where that is not Hozon's.
+PEERS = {
+    "tensorflow": (str(ORACLE), "tensorflow_side.py", None),
+    "safetensors": (sys.executable, "peer_side.py", "safetensors"),
+    "write()": (sys.executable, "peer_side.py", "plain"),
+}
+ALL = tuple(PEERS)
+
+#: Name, arguments of the side scripts, what must hold, and the peers if not TensorFlow alone.
+#: Seconds, or megabytes where the name ends so.
 CASES = [
     ("load_graph", ["load_graph"], "<= 0.3 s"),
     ("load_keras", ["load_keras"], "<= 0.5 s"),
@@ -24,6 +33,12 @@ CASES = [
     ("first_keras", ["first_keras"], "<= 40 %"),
     ("checkpoint_1gb", ["read_bundle", "gigabyte"], "<= 0.2 s"),
     ("checkpoint_10000", ["read_bundle", "many"], "<= 0.1 s"),
+    ("save_1gb", ["save_bundle", "100", "2500000"], "<= 1.2 x safetensors", ALL),
+    ("save_1gb_jax", ["save_bundle", "100", "2500000", "jax"], "<= 1.2 x safetensors", ALL),
+    ("save_1gb_durable", ["save_bundle", "100", "2500000", "numpy", "durable"], "", ALL),
+    ("save_10000", ["save_bundle", "10000", "1024"], "<= 0.15 s", ALL),
+    ("save_10000_jax", ["save_bundle", "10000", "1024", "jax"], "<= 0.15 s", ALL),
+    ("save_1gb_memory_mb", ["save_memory", "100", "2500000"], "<= 64 MB"),
     *(
         (f"throughput_{model}_{size}", ["throughput", model, str(size)], "<= 100 %")
         for model in ("mobilenet_v2", "resnet50", "lstm")
@@ -35,10 +50,20 @@ CASES = [
 def measure(python, script, arguments, folder):
     """The seconds that one process reports, or None where it fails."""
     verb, *rest = arguments
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3",
-                   "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([python, script, verb, str(folder), *rest], cwd=HERE, env=environment,
-                          capture_output=True, text=True, check=False)
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    done = subprocess.run(
+        [python, script, verb, str(folder), *rest],
+        cwd=HERE,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         print(done.stderr[-2000:], file=sys.stderr)
         return None
@@ -51,37 +76,53 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=HERE / ".cache")
     options = parser.parse_args()
-    subprocess.run([ORACLE, HERE / "prepare.py", options.folder], check=True,
-                   env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""})
+    subprocess.run(
+        [ORACLE, HERE / "prepare.py", options.folder],
+        check=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
+    )
     wanted = [c for c in CASES if not options.cases or any(w in c[0] for w in options.cases)]
     results = {}
-    for name, arguments, must in wanted:
-        ours, theirs = [], []
-        for _ in range(options.rounds):
-            ours.append(measure(sys.executable, "hozon_side.py", arguments, options.folder))
-            theirs.append(measure(str(ORACLE), "tensorflow_side.py", arguments, options.folder))
-        if None not in ours + theirs:
-            results[name] = {"hozon": statistics.median(ours), "must": must,
-                             "tensorflow": statistics.median(theirs)}
-            report = results[name]
-            print(f"{name}: {report['hozon']:.3f} s, TensorFlow {report['tensorflow']:.3f} s",
-                  flush=True)
+    for name, arguments, must, *peers in wanted:
+        taken = side_by_side(arguments, peers[0] if peers else ("tensorflow",), options)
+        if taken is not None:
+            results[name] = {**taken, "must": must}
+            print(
+                f"{name}: " + ", ".join(f"{side} {x:.3f}" for side, x in taken.items()), flush=True
+            )
     show(results)
     keep(results)
 
 
+def side_by_side(arguments, peers, options):
+    """The medians of Hozon and its peers, in turn, or None where one fails."""
+    taken = {side: [] for side in ("hozon", *peers)}
+    for _ in range(options.rounds):
+        taken["hozon"].append(measure(sys.executable, "hozon_side.py", arguments, options.folder))
+        for peer in peers:
+            python, script, verb = PEERS[peer]
+            asked = [verb or arguments[0], *arguments[1:]]
+            taken[peer].append(measure(python, script, asked, options.folder))
+    if any(None in times for times in taken.values()):
+        return None
+    return {side: statistics.median(times) for side, times in taken.items()}
+
+
 def show(results):
-    table = Table("case", "Hozon s", "TensorFlow s", "Hozon / TensorFlow", "must")
+    table = Table("case", "Hozon", *ALL, "Hozon / TensorFlow", "must")
     for name, r in results.items():
-        ratio = r["hozon"] / r["tensorflow"]
-        table.add_row(name, f"{r['hozon']:.3f}", f"{r['tensorflow']:.3f}", f"{ratio:.2f}",
-                      r["must"])
+        peers = (f"{r[peer]:.3f}" if peer in r else "" for peer in ALL)
+        ratio = f"{r['hozon'] / r['tensorflow']:.2f}" if r["tensorflow"] > 0 else ""
+        table.add_row(name, f"{r['hozon']:.3f}", *peers, ratio, r["must"])
     Console().print(table)
 
 
 def keep(results):
-    machine = {"processor": platform.machine(), "cores": os.cpu_count(),
-               "versions": {p: version(p) for p in ("jax", "keras", "numpy")}}
+    machine = {
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "versions": {p: version(p) for p in ("jax", "keras", "numpy")},
+    }
     file = HERE / "results" / "latest.json"
     kept = json.loads(file.read_text())["results"] if file.exists() else {}
     text = json.dumps({"machine": machine, "results": {**kept, **results}}, indent=2)

@@ -5,7 +5,7 @@ import time
 
 START = time.perf_counter()
 
-from timing import batch, seconds  # noqa: E402
+from timing import arrays, batch, saving, seconds  # noqa: E402
 
 
 def load_graph(folder):
@@ -48,14 +48,38 @@ def read_bundle(folder, name):
     return seconds(read, repeat=3)
 
 
+def save_bundle(folder, count, size, *_):
+    import tensorflow as tf
+
+    weights = {name: tf.Variable(value) for name, value in arrays(int(count), int(size)).items()}
+    checkpoint = tf.train.Checkpoint(**weights)
+    return saving(folder, checkpoint.write)
+
+
+def save_memory(folder, count, size):
+    import resource
+
+    import tensorflow as tf
+
+    def peak():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    weights = {f"v{i:05}": tf.Variable(tf.fill([int(size)], float(i))) for i in range(int(count))}
+    saving(folder, tf.train.Checkpoint(v=weights["v00000"]).write)
+    before = peak()
+    saving(folder, tf.train.Checkpoint(**weights).write)
+    return peak() - before
+
+
 def throughput(folder, model, size):
     import tensorflow as tf
 
     signature = tf.saved_model.load(f"{folder}/{model}").signatures["serving_default"]
     (name,) = signature.structured_input_signature[1]
     x = tf.constant(batch(model, int(size)))
-    return seconds(lambda: [y.numpy() for y in signature(**{name: x}).values()], repeat=10,
-                   warmup=3)
+    return seconds(
+        lambda: [y.numpy() for y in signature(**{name: x}).values()], repeat=10, warmup=3
+    )
 
 
 if __name__ == "__main__":

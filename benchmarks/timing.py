@@ -1,7 +1,9 @@
 """What both sides share: inputs, and timing of a call."""
 
+import shutil
 import statistics
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -12,12 +14,33 @@ def batch(model, size):
     return np.random.default_rng(0).random((size, *SHAPES[model]), "float32")
 
 
-def seconds(function, repeat=5, warmup=1):
-    """The median time of a call, after warming up."""
+def arrays(count, size):
+    """Weights to save: `count` arrays of `size` float32 numbers."""
+    rng = np.random.default_rng(0)
+    return {f"v{i:05}": rng.random(size, "float32") for i in range(count)}
+
+
+def saving(folder, save):
+    """The median time of saving under a new name; the last file is removed each time."""
+    target = Path(folder) / "saved"
+
+    def clear():
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+
+    taken = seconds(lambda: save(str(target / "weights")), repeat=7, warmup=2, before=clear)
+    clear()
+    return taken
+
+
+def seconds(function, repeat=5, warmup=1, before=lambda: None):
+    """The median time of a call, after warming up; `before` runs before each one, unmeasured."""
     for _ in range(warmup):
+        before()
         function()
     times = []
     for _ in range(repeat):
+        before()
         start = time.perf_counter()
         function()
         times.append(time.perf_counter() - start)

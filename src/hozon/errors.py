@@ -141,6 +141,35 @@ class UnsafeError(HozonError, PermissionError):
         )
 
 
+class SaveError(HozonError, OSError):
+    """A path cannot be written; what was there before is unchanged.
+
+    Attributes:
+        file: the path that was to be saved.
+        errno: the system's error number, such as `errno.ENOSPC`.
+        instead: the way around.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | os.PathLike[str] | None = None,
+        errno: int | None = None,
+        instead: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.file = None if file is None else os.fspath(file)
+        self.errno = errno
+        self.filename = self.file
+        self.strerror = None if errno is None else os.strerror(errno)
+        self.instead = instead
+
+    def details(self) -> tuple[tuple[str, object], ...]:
+        """The path and the way around."""
+        return (("file", self.file), ("instead", self.instead))
+
+
 class MismatchError(HozonError, ValueError):
     """A file and what it is loaded into disagree.
 

@@ -48,6 +48,11 @@ def test_what_the_message_says_is_not_repeated() -> None:
             LookupError,
             "x (missing: My, pass: custom_objects={'My': ...})",
         ),
+        (
+            errors.SaveError("x", file="a/b", errno=28, instead="do that"),
+            OSError,
+            "x (file: a/b, instead: do that)",
+        ),
     ],
 )
 def test_each_is_also_a_builtin(

@@ -1,7 +1,7 @@
 """``tf.train.Example`` records (tensorflow/core/example/{example,feature}.proto).
 
-    Example  { features: 1 }      Features { feature: 1, a map entry { key: 1, value: 2 } }
-    Feature  { bytes_list: 1, float_list: 2, int64_list: 3 }, each list { value: 1, maybe packed }
+Example  { features: 1 }      Features { feature: 1, a map entry { key: 1, value: 2 } }
+Feature  { bytes_list: 1, float_list: 2, int64_list: 3 }, each list { value: 1, maybe packed }
 """
 
 from __future__ import annotations

@@ -37,11 +37,18 @@ class Source(Protocol):
 
 
 class MemorySource:
-    """Bytes that are in memory, or mapped: parts are views."""
+    """Bytes that are in memory, or mapped: parts are views.
 
-    __slots__ = ("_bytes", "name", "size")
+    Attributes:
+        identity: device and number of the mapped file.
+    """
 
-    def __init__(self, name: str, data: bytes | mmap.mmap) -> None:
+    __slots__ = ("_bytes", "identity", "name", "size")
+
+    def __init__(
+        self, name: str, data: bytes | mmap.mmap, identity: tuple[int, int] | None = None
+    ) -> None:
+        self.identity = identity
         self.name = name
         self.size = len(data)
         self._bytes: Bytes = np.frombuffer(data, np.uint8)
@@ -99,11 +106,20 @@ def map_file(path: str | os.PathLike[str]) -> MemorySource:
         if not stat.S_ISREG(status.st_mode):
             raise FormatError(f"{os.fspath(path)} is not a regular file", file=path)
         if status.st_size == 0:
-            return MemorySource(os.fspath(path), b"")
+            return MemorySource(os.fspath(path), b"", (status.st_dev, status.st_ino))
         mapped = mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_READ)
     finally:
         os.close(descriptor)
-    return MemorySource(os.fspath(path), mapped)
+    return MemorySource(os.fspath(path), mapped, (status.st_dev, status.st_ino))
+
+
+def is_same_file(source: Source, path: str) -> bool:
+    """Whether a mapped file is still the one at a path, and not replaced or removed."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return getattr(source, "identity", None) == (status.st_dev, status.st_ino)
 
 
 _BINARY = getattr(os, "O_BINARY", 0)

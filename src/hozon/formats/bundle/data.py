@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 Opener = Callable[[str], Source]
 
+_HELD = 256
+"""How many data files are opened with the index."""
+
 
 class BundleData:
     """Reads tensors out of the data files, each of which is opened when first needed.
@@ -42,6 +46,13 @@ class BundleData:
         self._opener = opener
         self._files: dict[int, Source] = {}
         self._swap = header.big_endian != (sys.byteorder == "big")
+
+    def hold(self) -> None:
+        """Opens the data files, except missing ones and those of a very wide checkpoint."""
+        for shard in range(min(self.header.num_shards, _HELD)):
+            with suppress(OSError, FormatError):
+                path = data_file(self.prefix, shard, self.header.num_shards)
+                self._files[shard] = self._opener(path)
 
     def read_tensor(self, tensor: LazyTensor, verify: bool) -> NDArray[Any]:
         """The whole tensor; a view of the data file unless bytes must be swapped or joined."""

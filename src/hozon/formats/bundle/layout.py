@@ -20,7 +20,7 @@ from typing import NamedTuple
 from hozon.errors import FormatError
 from hozon.limits import LIMITS
 from hozon.raw.location import Location
-from hozon.raw.varint import read_varint, to_signed
+from hozon.raw.varint import read_varint, to_signed, write_varint
 
 VERSION = 1
 """The version of the format that this reader knows; TensorFlow has had no other."""
@@ -242,3 +242,53 @@ def _fields(data: bytes, where: Location) -> list[tuple[int, Value]]:
             raise where.damaged("a field runs past the end of its message", at=begin)
         fields.append((tag >> 3, value))
     return fields
+
+
+def write_header(header: Header) -> bytes:
+    """Encodes the header message; fields of value 0 are left out, as protocol buffers do."""
+    version = _field(1, header.producer) + _field(2, header.min_consumer)
+    version += b"".join(b"\x18" + _unsigned(number) for number in header.bad_consumers)
+    shards = _field(1, header.num_shards) + _field(2, int(header.big_endian))
+    return shards + _message(3, version)
+
+
+def write_entry(entry: Entry) -> bytes:
+    """Encodes the entry of a tensor or of a slice, with a shape even where it has no axes."""
+    data = _write_kind(entry.dtype, entry.shape, entry.shard)
+    if entry.offset:
+        data += b"\x20" + write_varint(entry.offset)
+    if entry.size:
+        data += b"\x28" + write_varint(entry.size)
+    if entry.crc:
+        data += b"\x35" + entry.crc.to_bytes(4, "little")
+    return data + b"".join(map(_write_slice, entry.slices)) if entry.slices else data
+
+
+@lru_cache(maxsize=4096)
+def _write_kind(dtype: int, shape: tuple[int, ...], shard: int) -> bytes:
+    """The first three fields, which repeat from tensor to tensor."""
+    axes = b"".join(_message(2, _field(1, size)) for size in shape)
+    return _field(1, dtype) + _message(2, axes) + _field(3, shard)
+
+
+def _write_slice(extents: tuple[tuple[int, int], ...]) -> bytes:
+    return _message(7, b"".join(map(_write_extent, extents)))
+
+
+def _write_extent(extent: tuple[int, int]) -> bytes:
+    start, length = extent
+    # The length is one of a choice, which is written even if it is 0, and left out for all.
+    return _message(1, _field(1, start) + (b"" if length < 0 else b"\x10" + _unsigned(length)))
+
+
+def _field(number: int, value: int) -> bytes:
+    """A number in a field whose tag takes one byte; nothing for 0."""
+    return bytes([number << 3]) + _unsigned(value) if value else b""
+
+
+def _message(number: int, data: bytes) -> bytes:
+    return bytes([number << 3 | 2]) + _unsigned(len(data)) + data
+
+
+def _unsigned(value: int) -> bytes:
+    return bytes([value]) if 0 <= value < 128 else write_varint(value)

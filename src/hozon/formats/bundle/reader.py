@@ -16,7 +16,7 @@ from hozon.formats.sstable import is_table
 from hozon.limits import LIMITS, Limits
 from hozon.raw.location import Location
 from hozon.raw.places import exists, is_remote, open_source, place
-from hozon.raw.sources import Source
+from hozon.raw.sources import Source, is_same_file
 from hozon.tensors.dtypes import dtype_of_number
 from hozon.tensors.lazy import LazyTensor
 
@@ -94,6 +94,15 @@ class Bundle:
     def __repr__(self) -> str:
         return f"Bundle({self.prefix!r}, {len(self)} tensors)"
 
+    def hold(self, index: Source) -> bool:
+        """Maps the data files.
+
+        Returns:
+            Whether `index` is still the one of this checkpoint, hence the data its own.
+        """
+        self._data.hold()
+        return is_same_file(index, self.prefix + INDEX_SUFFIX)
+
     def read_all(
         self, names: Iterable[str] | None = None, verify: bool = True
     ) -> dict[str, NDArray[Any]]:
@@ -142,6 +151,9 @@ def open_bundle(
 ) -> Bundle:
     """Opens a checkpoint. Only its index is read.
 
+    The data files of a local one are mapped at once, so that what is read later is what was there
+    now, even if the checkpoint is replaced meanwhile.
+
     Args:
         prefix: path or URL of the checkpoint without `.index`, such as `ckpt-1` or
             `model/variables/variables`.
@@ -153,7 +165,12 @@ def open_bundle(
         UnsupportedError: it is a checkpoint of another version, or has tensors of unknown types.
     """
     text = place(prefix)
-    return Bundle(text, read_index(_index_source(text, opener), limits), opener)
+    while True:
+        source = _index_source(text, opener)
+        bundle = Bundle(text, read_index(source, limits), opener)
+        # As long as the index is in use no other file gets its number.
+        if opener is not open_source or is_remote(text) or bundle.hold(source):
+            return bundle
 
 
 def _index_source(prefix: str, opener: Opener) -> Source:

@@ -7,6 +7,7 @@ or of 64 if it needs them, in the byte order of the machine that wrote the file.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from hozon.raw.checksum import crc32c, mask
 from hozon.raw.location import Location
+from hozon.raw.varint import write_varint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,6 +55,19 @@ def read_strings(
     bounds = [first, *ends.tolist()]
     whole = data.tobytes()
     return _object_array([whole[a:b] for a, b in pairwise(bounds)])
+
+
+def write_strings(strings: Sequence[bytes]) -> tuple[bytes, int]:
+    """What comes before the bytes of the strings, and its part of the entry's checksum.
+
+    Returns:
+        The lengths and their masked checksum as stored, and the (unmasked) checksum that the
+        bytes of all strings, one after another, go on from.
+    """
+    lengths = np.fromiter(map(len, strings), np.uint64, len(strings))
+    checksum = crc32c(_length_bytes(lengths, "<"))
+    stored = mask(checksum).to_bytes(_CRC_BYTES, "little")
+    return b"".join(map(write_varint, map(len, strings))) + stored, crc32c(stored, checksum)
 
 
 def _read_lengths(

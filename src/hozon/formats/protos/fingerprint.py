@@ -29,3 +29,18 @@ def decode_fingerprint(data: bytes, *, file: str = "fingerprint.pb") -> Fingerpr
         message.saved_object_graph_hash, message.checkpoint_hash, message.uuid,
         message.version.producer,
     )  # fmt: skip
+
+
+def encode_fingerprint(fingerprint: Fingerprint) -> bytes:
+    """The bytes of a ``fingerprint.pb``."""
+    message = pb.FingerprintDef(
+        saved_model_checksum=fingerprint.saved_model,
+        graph_def_program_hash=fingerprint.graph,
+        signature_def_hash=fingerprint.signatures,
+        saved_object_graph_hash=fingerprint.object_graph,
+        checkpoint_hash=fingerprint.checkpoint,
+        uuid=fingerprint.uuid,
+    )
+    message.version.producer = fingerprint.producer
+    data: bytes = message.SerializeToString(deterministic=True)
+    return data

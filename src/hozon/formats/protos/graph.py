@@ -19,6 +19,9 @@ from hozon.formats.protos.tensor import (
     decode_handle_data,
     decode_shape,
     decode_tensor,
+    encode_handle_data,
+    encode_shape,
+    encode_tensor,
 )
 
 __all__ = [
@@ -42,6 +45,11 @@ __all__ = [
     "decode_graph",
     "decode_library",
     "decode_node",
+    "encode_attr",
+    "encode_function",
+    "encode_graph",
+    "encode_library",
+    "encode_node",
     "parse_graph",
 ]
 
@@ -291,3 +299,109 @@ _ATTR_KINDS: Mapping[str, Any] = {
     "placeholder": AttrPlaceholder,
     "list": _list,
 }
+
+
+def encode_attr(value: AttrValue) -> Any:
+    """The ``AttrValue`` of a plain value, the inverse of `decode_attr`."""
+    if isinstance(value, tuple):
+        return graph_pb2.AttrValue(list=_encode_list(value))
+    if value is None:
+        return graph_pb2.AttrValue()
+    field, encode = _attr_encoder(value)
+    return graph_pb2.AttrValue(**{field: encode(value)})
+
+
+def encode_attrs(attrs: Attrs) -> dict[str, Any]:
+    """The attributes of a node or function."""
+    return {name: encode_attr(value) for name, value in attrs.items()}
+
+
+def encode_node(node: NodeDef) -> Any:
+    """The ``NodeDef`` message of a `NodeDef`."""
+    return graph_pb2.NodeDef(
+        name=node.name, op=node.op, input=node.inputs, device=node.device,
+        attr=encode_attrs(node.attrs),
+    )  # fmt: skip
+
+
+def encode_function(function: FunctionDef) -> Any:
+    """The ``FunctionDef`` message of a `FunctionDef`; its arguments' types are written out."""
+    signature = graph_pb2.OpDef(
+        name=function.name,
+        input_arg=map(_encode_argument, function.inputs),
+        output_arg=map(_encode_argument, function.outputs),
+        is_stateful=function.is_stateful,
+        control_output=sorted(function.control_ret),
+    )
+    argument_attrs = {
+        position: graph_pb2.FunctionDef.ArgAttrs(attr=encode_attrs(attrs))
+        for position, attrs in function.arg_attrs.items()
+    }
+    return graph_pb2.FunctionDef(
+        signature=signature, node_def=map(encode_node, function.nodes), ret=function.ret,
+        control_ret=function.control_ret, attr=encode_attrs(function.attrs),
+        arg_attr=argument_attrs, resource_arg_unique_id=function.resource_arg_unique_ids,
+    )  # fmt: skip
+
+
+def encode_library(library: FunctionLibrary) -> Any:
+    """The ``FunctionDefLibrary`` of a `FunctionLibrary`."""
+    return graph_pb2.FunctionDefLibrary(
+        function=map(encode_function, library.functions.values()),
+        gradient=[
+            graph_pb2.GradientDef(function_name=name, gradient_func=gradient)
+            for name, gradient in library.gradients.items()
+        ],
+        registered_gradients=[
+            graph_pb2.RegisteredGradient(registered_op_type=op, gradient_func=gradient)
+            for op, gradient in library.registered_gradients.items()
+        ],
+    )
+
+
+def encode_graph(graph: GraphDef) -> Any:
+    """The ``GraphDef`` message of a `GraphDef`."""
+    versions = graph_pb2.VersionDef(producer=graph.producer, min_consumer=graph.min_consumer)
+    return graph_pb2.GraphDef(
+        node=map(encode_node, graph.nodes), library=encode_library(graph.library),
+        versions=versions,
+    )  # fmt: skip
+
+
+def _encode_argument(argument: ArgDef) -> Any:
+    return graph_pb2.OpDef.ArgDef(
+        name=argument.name, type=int(argument.type), is_ref=argument.is_ref,
+        handle_data=encode_handle_data(argument.handle_data),
+    )  # fmt: skip
+
+
+def _encode_list(values: tuple[AttrValue, ...]) -> Any:
+    if not values:
+        return graph_pb2.AttrValue.ListValue()
+    field, encode = _attr_encoder(values[0])
+    return graph_pb2.AttrValue.ListValue(**{field: list(map(encode, values))})
+
+
+def _attr_encoder(value: AttrValue) -> tuple[str, Any]:
+    for kind, field, encode in _ATTR_ENCODERS:
+        if isinstance(value, kind):
+            return field, encode
+    raise TypeError(f"no attribute holds a {type(value).__name__}")
+
+
+def _encode_function_ref(reference: FunctionRef) -> Any:
+    return graph_pb2.NameAttrList(name=reference.name, attr=encode_attrs(reference.attrs))
+
+
+#: (Python type, field, encoder) in the order of trial: ``bool`` and `TypeNumber` are ``int`` too.
+_ATTR_ENCODERS: tuple[tuple[type, str, Any], ...] = (
+    (bool, "b", bool),
+    (TypeNumber, "type", int),
+    (int, "i", int),
+    (float, "f", float),
+    (bytes, "s", bytes),
+    (Shape, "shape", encode_shape),
+    (TensorRecord, "tensor", encode_tensor),
+    (FunctionRef, "func", _encode_function_ref),
+    (AttrPlaceholder, "placeholder", lambda value: value.name),
+)

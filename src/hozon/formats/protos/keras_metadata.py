@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hozon.formats.protos import keras_metadata_pb2 as pb
-from hozon.formats.protos.object_graph import Version, decode_version
+from hozon.formats.protos.object_graph import Version, decode_version, encode_version
 from hozon.formats.protos.parse import parse_message
 
 
@@ -35,3 +36,16 @@ def decode_keras_metadata(
         )
         for node in message.nodes
     )  # fmt: skip
+
+
+def encode_keras_metadata(objects: Iterable[KerasObject]) -> bytes:
+    """The bytes of a ``keras_metadata.pb``."""
+    nodes = [
+        pb.KerasObject(
+            node_id=item.node, node_path=item.path, identifier=item.identifier,
+            metadata=item.metadata, version=encode_version(item.version),
+        )
+        for item in objects
+    ]  # fmt: skip
+    data: bytes = pb.KerasMetadata(nodes=nodes).SerializeToString(deterministic=True)
+    return data

@@ -17,8 +17,8 @@ V = TypeVar("V")
 class LazyMapping(Mapping[str, V], Generic[V]):
     """A read-only mapping over `source`, each value converted at its first use.
 
-    Iteration is in sorted order, since the maps of a message have none. A FormatError of a
-    conversion is told that it happened in `file`.
+    Iteration is in the order of a ``dict``, and sorted for a map of a message, which has none. A
+    FormatError of a conversion is told that it happened in `file`.
     """
 
     __slots__ = ("_convert", "_done", "_file", "_source")
@@ -47,7 +47,7 @@ class LazyMapping(Mapping[str, V], Generic[V]):
         return isinstance(key, str) and key in self._source
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._source))
+        return iter(self._source if isinstance(self._source, dict) else sorted(self._source))
 
     def __len__(self) -> int:
         return len(self._source)

@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hozon.formats.protos import object_graph_pb2 as pb
+from hozon.formats.protos.graph_pb2 import VersionDef
 from hozon.formats.protos.lazy import LazyMapping, LazySequence
 from hozon.formats.protos.parse import check_count
-from hozon.formats.protos.struct import Structure, decode_structure
-from hozon.formats.protos.tensor import Shape, TypeNumber, decode_shape
+from hozon.formats.protos.struct import Structure, decode_structure, encode_structure
+from hozon.formats.protos.tensor import Shape, TypeNumber, decode_shape, encode_shape
 from hozon.formats.protos.trackable import (
     Edge,
     SlotVariable,
     decode_edges,
     decode_slots,
+    encode_edges,
+    encode_slots,
     node_id,
 )
 
@@ -269,4 +273,103 @@ _PAYLOADS: Mapping[str, Any] = {
     "constant": lambda m: Constant(m.operation),
     "resource": lambda m: Resource(m.device),
     "captured_tensor": lambda m: CapturedTensor(m.name, m.concrete_function),
+}
+
+
+def encode_object_graph(graph: SavedObjectGraph) -> Any:
+    """The ``SavedObjectGraph`` message of a `SavedObjectGraph`."""
+    return pb.SavedObjectGraph(
+        nodes=map(_encode_saved_node, graph.nodes),
+        concrete_functions={
+            name: _encode_concrete(function) for name, function in graph.concrete_functions.items()
+        },
+    )
+
+
+def encode_version(version: Version) -> Any:
+    """The ``VersionDef`` of a `Version`."""
+    return VersionDef(
+        producer=version.producer, min_consumer=version.min_consumer,
+        bad_consumers=version.bad_consumers,
+    )  # fmt: skip
+
+
+def _encode_saved_node(node: SavedNode) -> Any:
+    message = pb.SavedObject(
+        children=encode_edges(node.children),
+        dependencies=encode_edges(node.dependencies),
+        slot_variables=encode_slots(node.slot_variables),
+        saveable_objects={
+            name: pb.SaveableObject(save_function=s.save, restore_function=s.restore)
+            for name, s in node.saveables.items()
+        },
+        registered_name=node.registered_name,
+        registered_saver=node.registered_saver,
+    )
+    if node.kind:
+        getattr(message, node.kind).CopyFrom(_PAYLOAD_ENCODERS[node.kind](node.payload))
+    if node.user_proto is not None:
+        type_url, value = node.user_proto
+        message.serialized_user_proto.CopyFrom(pb.AnyProto(type_url=type_url, value=value))
+    return message
+
+
+def _encode_concrete(function: ConcreteFunction) -> Any:
+    return pb.SavedConcreteFunction(
+        bound_inputs=function.bound_inputs,
+        canonicalized_input_signature=encode_structure(function.input_signature),
+        output_signature=encode_structure(function.output_signature),
+    )
+
+
+def _encode_spec(spec: FunctionSpec | None) -> Any:
+    if spec is None:
+        return None
+    return pb.FunctionSpec(
+        fullargspec=encode_structure(spec.arguments), is_method=spec.is_method,
+        input_signature=encode_structure(spec.input_signature),
+        jit_compile={None: 0, True: 1, False: 2}[spec.jit_compile],
+    )  # fmt: skip
+
+
+def _encode_variable(variable: Variable) -> Any:
+    return pb.SavedVariable(
+        dtype=int(variable.dtype), shape=encode_shape(variable.shape),
+        trainable=variable.trainable, synchronization=variable.synchronization,
+        aggregation=variable.aggregation, name=variable.name, device=variable.device,
+        experimental_distributed_variable_components=map(_encode_variable, variable.components),
+    )  # fmt: skip
+
+
+def _encode_user_object(user: UserObject) -> Any:
+    return pb.SavedUserObject(
+        identifier=user.identifier, version=encode_version(user.version), metadata=user.metadata
+    )
+
+
+def _encode_function(function: Function) -> Any:
+    return pb.SavedFunction(
+        concrete_functions=function.concrete_functions, function_spec=_encode_spec(function.spec)
+    )
+
+
+def _encode_bare(function: BareConcreteFunction) -> Any:
+    return pb.SavedBareConcreteFunction(
+        concrete_function_name=function.name, argument_keywords=function.keywords,
+        allowed_positional_arguments=function.positional,
+        function_spec=_encode_spec(function.spec),
+    )  # fmt: skip
+
+
+_PAYLOAD_ENCODERS: Mapping[str, Any] = {
+    "user_object": _encode_user_object,
+    "asset": lambda p: pb.SavedAsset(asset_file_def_index=p.asset),
+    "function": _encode_function,
+    "bare_concrete_function": _encode_bare,
+    "variable": _encode_variable,
+    "constant": lambda p: pb.SavedConstant(operation=p.operation),
+    "resource": lambda p: pb.SavedResource(device=p.device),
+    "captured_tensor": lambda p: pb.CapturedTensor(
+        name=p.name, concrete_function=p.concrete_function
+    ),
 }

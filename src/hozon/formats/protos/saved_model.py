@@ -10,14 +10,20 @@ from hozon.errors import FormatError, UnsupportedError
 from hozon.formats.protos import graph_pb2
 from hozon.formats.protos import saved_model_pb2 as pb
 from hozon.formats.protos.collection import Collection, decode_collections
-from hozon.formats.protos.graph import GraphDef, decode_graph
-from hozon.formats.protos.object_graph import SavedObjectGraph, decode_object_graph
+from hozon.formats.protos.graph import GraphDef, decode_graph, encode_graph
+from hozon.formats.protos.object_graph import (
+    SavedObjectGraph,
+    decode_object_graph,
+    encode_object_graph,
+)
 from hozon.formats.protos.parse import looks_like, parse_message, parse_text
 from hozon.formats.protos.signatures import (
     SignatureDef,
     TensorInfo,
     decode_signatures,
     decode_tensor_info,
+    encode_signature,
+    encode_tensor_info,
 )
 
 #: The one schema version that TensorFlow has written so far (saved_model/constants.h).
@@ -214,6 +220,57 @@ _OTHERS: tuple[tuple[Any, Any, str], ...] = (
         "a frozen GraphDef (a TensorFlow 1 .pb file without variables)",
     ),
 )
+
+
+def encode_saved_model(record: SavedModelRecord) -> bytes:
+    """The bytes of a ``saved_model.pb``: equal records give equal bytes.
+
+    Collections are not written: TensorFlow 2 has none.
+    """
+    message = pb.SavedModel(
+        saved_model_schema_version=record.schema_version,
+        meta_graphs=map(encode_meta_graph, record.meta_graphs),
+    )
+    data: bytes = message.SerializeToString(deterministic=True)
+    return data
+
+
+def encode_meta_graph(meta_graph: MetaGraph) -> Any:
+    """The ``MetaGraphDef`` message of a `MetaGraph` without its collections."""
+    message = pb.MetaGraphDef(
+        graph_def=encode_graph(meta_graph.graph),
+        signature_def={
+            key: encode_signature(signature) for key, signature in meta_graph.signatures.items()
+        },
+        asset_file_def=map(_encode_asset, meta_graph.assets),
+    )
+    message.meta_info_def.MergeFrom(_encode_info(meta_graph))
+    if meta_graph.saver is not None:
+        message.saver_def.CopyFrom(_encode_saver(meta_graph.saver))
+    if meta_graph.object_graph is not None:
+        message.object_graph_def.CopyFrom(encode_object_graph(meta_graph.object_graph))
+    return message
+
+
+def _encode_info(meta_graph: MetaGraph) -> Any:
+    return pb.MetaGraphDef.MetaInfoDef(
+        tags=meta_graph.tags,
+        tensorflow_version=meta_graph.tensorflow_version,
+        tensorflow_git_version=meta_graph.tensorflow_git_version,
+        stripped_default_attrs=meta_graph.stripped_default_attrs,
+        function_aliases=meta_graph.function_aliases,
+    )
+
+
+def _encode_saver(saver: SaverDef) -> Any:
+    return pb.SaverDef(
+        filename_tensor_name=saver.filename_tensor, save_tensor_name=saver.save_tensor,
+        restore_op_name=saver.restore_op, sharded=saver.sharded, version=saver.version,
+    )  # fmt: skip
+
+
+def _encode_asset(asset: AssetFile) -> Any:
+    return pb.AssetFileDef(tensor_info=encode_tensor_info(asset.tensor), filename=asset.filename)
 
 
 #: The file names of a SavedModel's root message, in the order in which they are looked for, and

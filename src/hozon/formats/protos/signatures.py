@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hozon.formats.protos.struct import TypeSpec, decode_type_spec
+from hozon.formats.protos import saved_model_pb2 as pb
+from hozon.formats.protos.struct import TypeSpec, decode_type_spec, encode_type_spec
 from hozon.formats.protos.tensor import (
     Shape,
     TensorRecord,
     TypeNumber,
     decode_shape,
     decode_tensor,
+    encode_shape,
+    encode_tensor,
 )
 
 
@@ -93,4 +96,40 @@ def _sparse(message: Any) -> CooSparse:
 def _composite(message: Any) -> Composite:
     return Composite(
         decode_type_spec(message.type_spec), tuple(map(decode_tensor_info, message.components))
+    )
+
+
+def encode_signature(signature: SignatureDef) -> Any:
+    """The ``SignatureDef`` message of a `SignatureDef`."""
+    return pb.SignatureDef(
+        inputs={key: encode_tensor_info(info) for key, info in signature.inputs.items()},
+        outputs={key: encode_tensor_info(info) for key, info in signature.outputs.items()},
+        method_name=signature.method_name,
+        defaults={key: encode_tensor(value) for key, value in signature.defaults.items()},
+    )
+
+
+def encode_tensor_info(info: TensorInfo) -> Any:
+    """The ``TensorInfo`` message of a `TensorInfo`."""
+    message = pb.TensorInfo(dtype=int(info.dtype), tensor_shape=encode_shape(info.shape))
+    if info.sparse is not None:
+        message.coo_sparse.CopyFrom(_encode_sparse(info.sparse))
+    elif info.composite is not None:
+        message.composite_tensor.CopyFrom(_encode_composite(info.composite))
+    else:
+        message.name = info.name
+    return message
+
+
+def _encode_sparse(sparse: CooSparse) -> Any:
+    return pb.TensorInfo.CooSparse(
+        values_tensor_name=sparse.values, indices_tensor_name=sparse.indices,
+        dense_shape_tensor_name=sparse.dense_shape,
+    )  # fmt: skip
+
+
+def _encode_composite(composite: Composite) -> Any:
+    return pb.TensorInfo.CompositeTensor(
+        type_spec=encode_type_spec(composite.type_spec),
+        components=map(encode_tensor_info, composite.components),
     )

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hozon.formats.protos import struct_pb2 as pb
 from hozon.formats.protos.tensor import (
     Shape,
     TensorRecord,
     TypeNumber,
     decode_shape,
     decode_tensor,
+    encode_shape,
+    encode_tensor,
 )
 
 #: None, float, int, str, bool, Shape, TypeNumber, a spec, or a list, tuple or dict of these.
@@ -138,3 +141,67 @@ _KINDS: Mapping[str, Any] = {
     "tensor_value": decode_tensor,
     "numpy_value": decode_tensor,
 }
+
+
+def encode_structure(value: Structure) -> Any:
+    """The ``StructuredValue`` of a plain Python structure, the inverse of `decode_structure`."""
+    for kind, field, encode in _ENCODERS:
+        if isinstance(value, kind):
+            return pb.StructuredValue(**{field: encode(value)})
+    raise TypeError(f"no StructuredValue holds a {type(value).__name__}")
+
+
+def encode_type_spec(spec: TypeSpec) -> Any:
+    """The ``TypeSpecProto`` of a `TypeSpec`."""
+    return pb.TypeSpecProto(
+        type_spec_class=_TYPE_SPEC_NUMBERS[spec.kind],
+        type_state=encode_structure(spec.state),
+        type_spec_class_name=spec.class_name,
+        num_flat_components=spec.components,
+    )
+
+
+def _encode_tensor_spec(spec: TensorSpec) -> Any:
+    return pb.TensorSpecProto(
+        name=spec.name, shape=encode_shape(spec.shape), dtype=int(spec.dtype)
+    )  # fmt: skip
+
+
+def _encode_bounded_spec(spec: BoundedTensorSpec) -> Any:
+    return pb.BoundedTensorSpecProto(
+        name=spec.name, shape=encode_shape(spec.shape), dtype=int(spec.dtype),
+        minimum=encode_tensor(spec.minimum), maximum=encode_tensor(spec.maximum),
+    )  # fmt: skip
+
+
+def _encode_named_tuple(value: NamedTuple) -> Any:
+    pairs = [
+        pb.PairValue(key=key, value=encode_structure(item)) for key, item in value.fields.items()
+    ]
+    return pb.NamedTupleValue(name=value.name, values=pairs)
+
+
+def _encode_dict(value: Mapping[str, Structure]) -> Any:
+    return pb.DictValue(fields={key: encode_structure(item) for key, item in value.items()})
+
+
+_TYPE_SPEC_NUMBERS = {name: number for number, name in TYPE_SPEC_KINDS.items()}
+
+#: (Python type, field, encoder) in the order of trial: ``bool`` and `TypeNumber` are ``int`` too.
+_ENCODERS: tuple[tuple[type, str, Any], ...] = (
+    (type(None), "none_value", lambda _: pb.NoneValue()),
+    (bool, "bool_value", bool),
+    (TypeNumber, "tensor_dtype_value", int),
+    (int, "int64_value", int),
+    (float, "float64_value", float),
+    (str, "string_value", str),
+    (Shape, "tensor_shape_value", encode_shape),
+    (TensorSpec, "tensor_spec_value", _encode_tensor_spec),
+    (BoundedTensorSpec, "bounded_tensor_spec_value", _encode_bounded_spec),
+    (TypeSpec, "type_spec_value", encode_type_spec),
+    (NamedTuple, "named_tuple_value", _encode_named_tuple),
+    (TensorRecord, "tensor_value", encode_tensor),
+    (list, "list_value", lambda v: pb.ListValue(values=map(encode_structure, v))),
+    (tuple, "tuple_value", lambda v: pb.TupleValue(values=map(encode_structure, v))),
+    (Mapping, "dict_value", _encode_dict),
+)

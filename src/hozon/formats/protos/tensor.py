@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,10 +121,6 @@ def _listed(name: str) -> Callable[[Any], tuple[Any, ...]]:
     return lambda message: tuple(getattr(message, name))
 
 
-def _float8(message: Any) -> tuple[int, ...]:
-    return tuple(message.float8_val)
-
-
 def _handles(message: Any) -> tuple[ResourceHandle, ...]:
     return tuple(map(decode_handle, message.resource_handle_val))
 
@@ -134,23 +130,28 @@ def _variants(message: Any) -> tuple[VariantRecord, ...]:
 
 
 #: Which list of a ``TensorProto`` holds the values of which ``DataType`` number (tensor.proto).
-_FIELDS: Mapping[Callable[[Any], tuple[Any, ...]], tuple[int, ...]] = {
-    _listed("float_val"): (1,),
-    _listed("double_val"): (2,),
-    _listed("int_val"): (3, 4, 5, 6, 11, 12, 13, 15, 16, 17, 29, 30, 31, 32),
-    _listed("string_val"): (7,),
-    _listed("scomplex_val"): (8,),
-    _listed("int64_val"): (9,),
-    _listed("bool_val"): (10,),
-    _listed("half_val"): (14, 19),
-    _listed("dcomplex_val"): (18,),
-    _handles: (20,),
-    _variants: (21,),
-    _listed("uint32_val"): (22,),
-    _listed("uint64_val"): (23,),
-    _float8: (24, 25, 26, 27, 28, 33),
+_FIELDS: Mapping[str, tuple[int, ...]] = {
+    "float_val": (1,),
+    "double_val": (2,),
+    "int_val": (3, 4, 5, 6, 11, 12, 13, 15, 16, 17, 29, 30, 31, 32),
+    "string_val": (7,),
+    "scomplex_val": (8,),
+    "int64_val": (9,),
+    "bool_val": (10,),
+    "half_val": (14, 19),
+    "dcomplex_val": (18,),
+    "resource_handle_val": (20,),
+    "variant_val": (21,),
+    "uint32_val": (22,),
+    "uint64_val": (23,),
+    "float8_val": (24, 25, 26, 27, 28, 33),
 }
-_VALUES = {number: read for read, numbers in _FIELDS.items() for number in numbers}
+_VALUE_FIELD = {number: field for field, numbers in _FIELDS.items() for number in numbers}
+_SPECIAL: Mapping[str, Callable[[Any], tuple[Any, ...]]] = {
+    "resource_handle_val": _handles,
+    "variant_val": _variants,
+}
+_READ = {field: _SPECIAL.get(field, _listed(field)) for field in _FIELDS}
 
 
 def parse_tensor(data: bytes, *, file: str | None = None) -> TensorRecord:
@@ -164,6 +165,58 @@ def parse_tensor(data: bytes, *, file: str | None = None) -> TensorRecord:
 def decode_tensor(message: Any) -> TensorRecord:
     """A `TensorRecord` of a ``TensorProto``."""
     dtype = TypeNumber(message.dtype)
-    read = _VALUES.get(int(dtype.base))
-    values = read(message) if read is not None else ()
+    field = _VALUE_FIELD.get(int(dtype.base))
+    values = _READ[field](message) if field is not None else ()
     return TensorRecord(dtype, decode_shape(message.tensor_shape), message.tensor_content, values)
+
+
+def encode_shape(shape: Shape) -> Any:
+    """The ``TensorShapeProto`` of a `Shape`."""
+    message = tensor_pb2.ShapeProto(unknown_rank=shape.dims is None)
+    for size in shape.dims or ():
+        message.dim.add(size=-1 if size is None else size)
+    return message
+
+
+def encode_handle_data(values: Iterable[tuple[TypeNumber, Shape]]) -> list[Any]:
+    """What lies behind a handle, as `decode_handle_data` reads it."""
+    kind = tensor_pb2.ResourceHandleProto.DtypeAndShape
+    return [kind(dtype=int(dtype), shape=encode_shape(shape)) for dtype, shape in values]
+
+
+def encode_handle(handle: ResourceHandle) -> Any:
+    """The ``ResourceHandleProto`` of a `ResourceHandle`."""
+    return tensor_pb2.ResourceHandleProto(
+        device=handle.device, container=handle.container, name=handle.name,
+        maybe_type_name=handle.type_name, dtypes_and_shapes=encode_handle_data(handle.values),
+    )  # fmt: skip
+
+
+def encode_tensor(record: TensorRecord) -> Any:
+    """The ``TensorProto`` of a `TensorRecord`."""
+    message = tensor_pb2.TensorProto(
+        dtype=int(record.dtype),
+        tensor_shape=encode_shape(record.shape),
+        tensor_content=record.content,
+    )
+    field = _VALUE_FIELD.get(int(record.dtype.base))
+    if field is not None and record.values:
+        _write(message, field, record.values)
+    return message
+
+
+def _write(message: Any, field: str, values: tuple[Any, ...]) -> None:
+    if field == "float8_val":
+        message.float8_val = bytes(values)
+    elif field in _SPECIAL:
+        encode = encode_handle if field == "resource_handle_val" else _encode_variant
+        getattr(message, field).extend(map(encode, values))
+    else:
+        getattr(message, field).extend(values)
+
+
+def _encode_variant(record: VariantRecord) -> Any:
+    tensors = map(encode_tensor, record.tensors)
+    return tensor_pb2.VariantProto(
+        type_name=record.type_name, metadata=record.metadata, tensors=tensors
+    )

@@ -1,4 +1,4 @@
-"""`TensorRecord` to NumPy, by the rules of tensorflow/core/framework/tensor.{proto,cc}.
+"""`TensorRecord` to NumPy and back, by the rules of tensorflow/core/framework/tensor.{proto,cc}.
 
 A tensor is stored either as raw little-endian bytes or as a list of values, in which a missing
 tail repeats the last value and a missing list means zeros. A tensor that only repeats one value
@@ -15,9 +15,24 @@ from typing import Any
 import numpy as np
 
 from hozon.errors import FormatError, UnsupportedError
-from hozon.formats.protos.tensor import ResourceHandle, TensorRecord, VariantRecord
+from hozon.formats.protos.tensor import (
+    ResourceHandle,
+    Shape,
+    TensorRecord,
+    TypeNumber,
+    VariantRecord,
+)
 from hozon.limits import LIMITS
-from hozon.tensors.dtypes import BOOL, INVALID, RESOURCE, STRING, VARIANT, DType, dtype_of_number
+from hozon.tensors.dtypes import (
+    BOOL,
+    INVALID,
+    RESOURCE,
+    STRING,
+    VARIANT,
+    DType,
+    dtype_of_number,
+    dtype_of_numpy,
+)
 
 Array = np.ndarray[Any, Any]
 
@@ -41,6 +56,23 @@ def to_numpy(record: TensorRecord) -> Array:
     if record.content:
         return _from_content(record.content, dtype, count).reshape(shape)
     return _fill(_values_array(record.values, dtype), dtype, shape, count)
+
+
+def from_numpy(array: Array) -> TensorRecord:
+    """The tensor of an array: an object array of ``bytes`` becomes strings, anything else its
+    raw little-endian bytes.
+
+    Raises UnsupportedError for a dtype that TensorFlow lacks.
+    """
+    dtype = dtype_of_numpy(array.dtype)
+    number, shape = TypeNumber(dtype.number), Shape(array.shape)
+    if dtype is STRING:
+        return TensorRecord(number, shape, values=tuple(map(bytes, array.ravel())))
+    return TensorRecord(number, shape, content=_little_endian(array).tobytes())
+
+
+def _little_endian(array: Array) -> Array:
+    return array if sys.byteorder == "little" else array.astype(array.dtype.newbyteorder("<"))
 
 
 def _static_shape(record: TensorRecord) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,3 +119,44 @@ def _node(message: Any, position: int, count: int) -> TrackableNode:
             if message.HasField("has_checkpoint_values") else None
         ),
     )  # fmt: skip
+
+
+def encode_trackable_graph(graph: TrackableGraph) -> bytes:
+    """The bytes of a checkpoint's ``_CHECKPOINTABLE_OBJECT_GRAPH`` tensor."""
+    message = pb.TrackableObjectGraph(nodes=map(_encode_node, graph.nodes))
+    data: bytes = message.SerializeToString(deterministic=True)
+    return data
+
+
+def encode_edges(edges: Iterable[Edge]) -> list[Any]:
+    """Edges, as `decode_edges` reads them."""
+    return [pb.ObjectReference(local_name=edge.name, node_id=edge.node) for edge in edges]
+
+
+def encode_slots(slots: Iterable[SlotVariable]) -> list[Any]:
+    """Slot variables, as `decode_slots` reads them."""
+    return [
+        pb.SlotVariableReference(
+            original_variable_node_id=slot.variable, slot_name=slot.name,
+            slot_variable_node_id=slot.slot,
+        )
+        for slot in slots
+    ]  # fmt: skip
+
+
+def _encode_node(node: TrackableNode) -> Any:
+    kind = pb.TrackableObjectGraph.TrackableObject
+    message = kind(
+        children=encode_edges(node.children),
+        attributes=[
+            kind.SerializedTensor(name=t.name, full_name=t.full_name, checkpoint_key=t.key)
+            for t in node.tensors
+        ],
+        slot_variables=encode_slots(node.slot_variables),
+    )
+    if node.registered_saver is not None:
+        message.registered_saver.name = node.registered_saver.name
+        message.registered_saver.object_name = node.registered_saver.object_name
+    if node.has_values is not None:
+        message.has_checkpoint_values.value = node.has_values
+    return message

@@ -2,5 +2,6 @@
 
 from hozon.formats.sstable.layout import MAGIC
 from hozon.formats.sstable.reader import is_table, read_table
+from hozon.formats.sstable.writer import encode_table
 
-__all__ = ["MAGIC", "is_table", "read_table"]
+__all__ = ["MAGIC", "encode_table", "is_table", "read_table"]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from hozon.raw.cursor import Cursor
 from hozon.raw.location import Location
 from hozon.raw.sniff import looks_like
+from hozon.raw.varint import write_varint
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER_BYTES = 48
@@ -42,6 +43,11 @@ class Handle:
 def read_handle(cursor: Cursor) -> Handle:
     """The handle at the cursor."""
     return Handle(cursor.varint(), cursor.varint())
+
+
+def write_handle(handle: Handle) -> bytes:
+    """The bytes of a handle."""
+    return write_varint(handle.offset) + write_varint(handle.size)
 
 
 def read_footer(footer: bytes, head: bytes, where: Location) -> Handle:

@@ -1,0 +1,145 @@
+"""Files and folders that are replaced in one step: a save is whole or absent.
+
+What is new is made in a hidden folder beside the target (see `staging.py`) and takes the target's
+place at the end: a file by rename, a folder by exchange of the two. A process that is killed at any
+instruction leaves the old or the new. Where the kernel or the file system has no exchange
+(renameat2, Linux 3.15), a folder is renamed aside first; a kill between the two renames then leaves
+the target missing, and the next save to it brings the old one back before all else.
+
+What a killed process has written stays, since the kernel holds it; after a power cut only what has
+been forced to the disk does. That costs seconds for each gigabyte on a slow disk, and other
+libraries never do it. `durable` says: True, always; False, never; None, when something is replaced,
+so that a power cut cannot take the old together with the new.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from hozon.raw.kernel import exchange
+from hozon.raw.places import place
+from hozon.raw.staging import ASIDE, Staging, mode_of, refused, staging
+
+_FRESH = "new"
+_GONE = "gone"
+_OCCUPIED = frozenset({errno.ENOTEMPTY, errno.EEXIST})
+
+
+@contextmanager
+def replacing_file(path: str | os.PathLike[str], *, durable: bool | None = None) -> Iterator[str]:
+    """Replace a file when the body is done; leave it alone if the body fails.
+
+    Args:
+        path: the file; it need not exist, its folder must.
+        durable: whether to wait for the disk; None, if the file exists.
+
+    Yields:
+        A path to write instead.
+
+    Raises:
+        SaveError: it cannot be written. Nothing has changed.
+    """
+    with staging(path, accept=stat.S_ISREG) as stage:
+        fresh = stage.path(os.path.basename(stage.target))
+        yield fresh
+        before = mode_of(stage.target)
+        force = before is not None if durable is None else durable
+        if before is not None:
+            os.chmod(fresh, stat.S_IMODE(before))
+        if force:
+            sync(fresh)
+        os.replace(fresh, stage.target)
+        if force:
+            sync(os.path.dirname(stage.target))
+
+
+@contextmanager
+def replacing_directory(
+    path: str | os.PathLike[str],
+    *,
+    durable: bool | None = None,
+    recognize: Callable[[str], bool] | None = None,
+) -> Iterator[str]:
+    """Replace a folder and all it holds when the body is done; leave it alone if the body fails.
+
+    Args:
+        path: the folder; it need not exist, the one around it must.
+        durable: whether to wait for the disk; None, if the folder exists.
+        recognize: is asked about an existing folder that is not empty; with False it is kept.
+
+    Yields:
+        An empty folder to fill instead.
+
+    Raises:
+        SaveError: it cannot be written, or `recognize` says that it holds something else. Nothing
+            has changed.
+    """
+    text = place(path)
+    with staging(text.rstrip("/") or text, accept=stat.S_ISDIR) as stage:
+        before = mode_of(stage.target)
+        if before is not None and recognize is not None:
+            _check_contents(stage.target, recognize)
+        fresh = stage.path(_FRESH)
+        os.mkdir(fresh)
+        yield fresh
+        before = mode_of(stage.target)
+        if before is not None:
+            os.chmod(fresh, stat.S_IMODE(before))
+        force = before is not None if durable is None else durable
+        if force:
+            _sync_tree(fresh)
+        _swap(stage, fresh)
+        if force:
+            sync(os.path.dirname(stage.target))
+
+
+def sync(path: str) -> None:
+    """Wait until a file's bytes, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_tree(folder: str) -> None:
+    for inner, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            sync(os.path.join(inner, name))
+        sync(inner)
+
+
+def _check_contents(target: str, recognize: Callable[[str], bool]) -> None:
+    if os.listdir(target) and not recognize(target):
+        raise refused(
+            target,
+            errno.ENOTEMPTY,
+            "the folder holds something else, which would be lost",
+            "choose another path, or empty the folder",
+        )
+
+
+def _swap(stage: Staging, fresh: str) -> None:
+    """Put the new folder in the target's place; the old one ends up inside the hidden folder."""
+    try:
+        os.rename(fresh, stage.target)
+    except OSError as error:
+        if error.errno not in _OCCUPIED:
+            raise
+    else:
+        return  # there was none, or an empty one
+    if not exchange(fresh, stage.target):
+        _swap_in_two_steps(stage, fresh)
+
+
+def _swap_in_two_steps(stage: Staging, fresh: str) -> None:
+    aside = stage.path(ASIDE)
+    os.mkdir(aside)
+    os.rename(stage.target, os.path.join(aside, os.path.basename(stage.target)))
+    os.rename(fresh, stage.target)
+    # Under another name, so that half of it is not brought back after a crash while it is removed.
+    os.rename(aside, stage.path(_GONE))
