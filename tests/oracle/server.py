@@ -39,19 +39,24 @@ def one_op_graphs(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def one_op_graph(
     op: str, inputs: list[Any], attrs: dict[str, Any], known_shapes: bool, gradient: bool
 ) -> dict[str, Any]:
-    """One case; an error of TensorFlow is an answer too."""
+    """One case; an error of TensorFlow is an answer too, with the graph if that could be built."""
     answer: dict[str, Any] = {"graph": b"", "feeds": [], "fetches": [], "outputs": [],
                               "gradients": [], "error": ""}  # fmt: skip
     try:
-        answer.update(_run_one_op(op, inputs, attrs, known_shapes, gradient))
+        _run_one_op(answer, op, inputs, attrs, known_shapes, gradient)
     except Exception as error:  # noqa: BLE001 - an error is an answer
         answer["error"] = f"{type(error).__name__}: {error}"[:2000]
     return answer
 
 
 def _run_one_op(
-    op: str, inputs: list[Any], attrs: dict[str, Any], known_shapes: bool, gradient: bool
-) -> dict[str, Any]:
+    answer: dict[str, Any],
+    op: str,
+    inputs: list[Any],
+    attrs: dict[str, Any],
+    known_shapes: bool,
+    gradient: bool,
+) -> None:
     graph = tf.Graph()
     with graph.as_default():
         feeds: dict[Any, Any] = {}
@@ -72,17 +77,15 @@ def _run_one_op(
         outputs = list(operation.outputs)
         floating = [p for p in feeds if p.dtype.is_floating]
         gradients = _gradients(outputs[0], floating) if gradient else []
+        answer["graph"] = graph.as_graph_def().SerializeToString()
+        answer["feeds"] = [p.name for p in feeds]
+        answer["fetches"] = [o.name for o in outputs]
         fetches = [*outputs, *(g for g in gradients if g is not None)]
         with tf.compat.v1.Session(graph=graph) as session:
             values = session.run(fetches or [operation], feeds)
         computed = iter(values[len(outputs) :])
-        return {
-            "graph": graph.as_graph_def().SerializeToString(),
-            "feeds": [p.name for p in feeds],
-            "fetches": [o.name for o in outputs],
-            "outputs": values[: len(outputs)],
-            "gradients": [None if g is None else next(computed) for g in gradients],
-        }
+        answer["outputs"] = values[: len(outputs)]
+        answer["gradients"] = [None if g is None else next(computed) for g in gradients]
 
 
 def _gradients(output: Any, sources: list[Any]) -> list[Any]:

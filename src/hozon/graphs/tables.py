@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ Array = np.ndarray[Any, Any]
 class LookupTable:
     """A table from keys to values, each a scalar or a fixed-shape array.
 
-    Immutable tables (``HashTableV2``) may be initialised once, or again with the same entries.
+    Immutable tables (``HashTableV2``) may be initialised once, or again with as many entries.
+    `reserved`: the keys that no entry may have (the empty and the deleted key of a dense table).
     """
 
     def __init__(
@@ -25,6 +27,7 @@ class LookupTable:
         value_shape: tuple[int, ...] = (),
         *,
         mutable: bool = False,
+        reserved: Collection[Any] = (),
     ) -> None:
         self.name = name
         self.key_dtype = key_dtype
@@ -32,37 +35,58 @@ class LookupTable:
         self.value_shape = value_shape
         self.mutable = mutable
         self.filled = False
+        self._reserved = frozenset(reserved)
         self._entries: dict[Any, Any] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def find(self, keys: Array, default: Array) -> Array:
-        """Values of `keys`, `default` where there is none: shape ``keys.shape + value_shape``."""
-        fallback = np.asarray(default, self.value_dtype)
-        if fallback.size == 1 and fallback.ndim == 0 and not self.value_shape:
-            fallback = fallback[()]
-        shape = keys.shape + self.value_shape
-        found = [self._entries.get(key, fallback) for key in _hashable(keys)]
-        return _stack(found, self.value_dtype, shape)
+        """Values of `keys`, `default` where there is none: shape ``keys.shape + value_shape``.
+
+        `default` is one value, or one for each key.
+        """
+        if not self.mutable and not self.filled:
+            raise MismatchError(f"table {self.name!r} is read before it is initialized")
+        shape = (*keys.shape, *self.value_shape)
+        default = np.asarray(default, self.value_dtype)
+        if default.shape not in (self.value_shape, shape):
+            raise MismatchError(
+                f"table {self.name!r}: a default of shape {default.shape} for values of shape"
+                f" {self.value_shape}"
+            )
+        flat = self._checked(keys)
+        if default.shape == self.value_shape:
+            fallback = default[()]
+            found = [self._entries.get(key, fallback) for key in flat]
+        else:
+            each = default.reshape((len(flat), *self.value_shape))
+            found = [self._entries.get(k, d) for k, d in zip(flat, each, strict=True)]
+        return _stack(found, self.value_dtype, self.value_shape).reshape(shape)
 
     def initialize(self, keys: Array, values: Array) -> None:
         """Fill an immutable table."""
+        if keys.ndim != 1 or not keys.size:
+            raise MismatchError(
+                f"table {self.name!r} is initialized with keys of shape {keys.shape}"
+            )
         if self.filled and not self.mutable:
+            if keys.size != len(self):
+                raise MismatchError(f"table {self.name!r} is initialized twice, differently")
             return
         self.insert(keys, values)
         self.filled = True
 
     def insert(self, keys: Array, values: Array) -> None:
         """Add or replace entries."""
-        count = keys.size
-        if values.size != count * int(np.prod(self.value_shape, dtype=int)):
+        if values.shape != (*keys.shape, *self.value_shape):
             raise MismatchError(
-                f"table {self.name!r} gets {count} keys and values of shape {values.shape}"
+                f"table {self.name!r} gets keys of shape {keys.shape} and values of shape"
+                f" {values.shape}"
             )
-        flat = values.reshape((count, *self.value_shape))
-        items = flat.tolist() if not self.value_shape else list(flat)
-        for key, value in zip(_hashable(keys), items, strict=True):
+        flat = values.reshape((keys.size, *self.value_shape))
+        items = list(flat) if self.value_shape else flat.tolist()
+        for key, value in zip(self._checked(keys), items, strict=True):
             known = self._entries.get(key)
             if not self.mutable and known is not None and not np.array_equal(known, value):
                 raise FormatError(
@@ -72,7 +96,7 @@ class LookupTable:
 
     def remove(self, keys: Array) -> None:
         """Drop entries; unknown keys are ignored."""
-        for key in _hashable(keys):
+        for key in self._checked(keys):
             self._entries.pop(key, None)
 
     def import_entries(self, keys: Array, values: Array) -> None:
@@ -84,34 +108,39 @@ class LookupTable:
 
     def export(self) -> tuple[Array, Array]:
         """All keys and values, in the order in which they came."""
-        keys = _stack(list(self._entries), self.key_dtype, (len(self),))
-        values = _stack(list(self._entries.values()), self.value_dtype,
-                        (len(self), *self.value_shape))  # fmt: skip
-        return keys, values
+        keys = _stack(list(self._entries), self.key_dtype, ())
+        return keys, _stack(list(self._entries.values()), self.value_dtype, self.value_shape)
 
-
-def _hashable(keys: Array) -> list[Any]:
-    flat: list[Any] = np.asarray(keys).reshape(-1).tolist()
-    return flat
+    def _checked(self, keys: Array) -> list[Any]:
+        """The keys in a row, of which none is reserved."""
+        flat: list[Any] = np.asarray(keys).reshape(-1).tolist()
+        if self._reserved and not self._reserved.isdisjoint(flat):
+            raise MismatchError(
+                f"table {self.name!r} keeps {sorted(self._reserved)} for itself: no such key"
+            )
+        return flat
 
 
 def _stack(items: list[Any], dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
-    result = np.empty(len(items) if len(shape) <= 1 else shape, dtype)
-    if dtype == np.dtype(object) or result.ndim <= 1:
-        result = np.empty(int(np.prod(shape, dtype=int)), dtype)
-        result[:] = np.concatenate([np.ravel(i) for i in items]) if _nested(items) else items
-        return result.reshape(shape)
-    return np.asarray(items, dtype).reshape(shape)
-
-
-def _nested(items: list[Any]) -> bool:
-    return bool(items) and isinstance(items[0], np.ndarray) and items[0].ndim > 0
+    """Items of one shape in one array."""
+    result = np.empty((len(items), *shape), dtype)
+    if items:
+        result[:] = items
+    return result
 
 
 def text_lines(data: bytes, vocabulary_size: int = -1) -> list[bytes]:
-    """The lines of an asset, without line ends; at most `vocabulary_size` if that is positive."""
+    """The lines of an asset, without line ends; `vocabulary_size` of them if that is positive.
+
+    Empty lines and fewer lines than that are refused (lookup_util.cc, TextFileLineIterator).
+    """
     lines = data.split(b"\n")
     if lines and not lines[-1]:
         lines.pop()
     lines = [line.removesuffix(b"\r") for line in lines]
-    return lines[:vocabulary_size] if vocabulary_size > 0 else lines
+    if len(lines) < vocabulary_size:
+        raise MismatchError(f"{vocabulary_size} lines are expected, the asset has {len(lines)}")
+    lines = lines[:vocabulary_size] if vocabulary_size > 0 else lines
+    if b"" in lines:
+        raise MismatchError(f"line {lines.index(b'')} of an asset of keys and values is empty")
+    return lines

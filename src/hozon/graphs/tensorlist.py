@@ -27,11 +27,15 @@ PartialShape = tuple[int | None, ...] | None
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemList:
-    """A list with its elements one by one. `shape`: what all elements have in common."""
+    """A list with its elements one by one. `shape`: what all elements have in common.
+
+    `gradient`: it holds the gradients of another list, so what is written adds up.
+    """
 
     elements: tuple[Value | None, ...]
     dtype: np.dtype[Any]
     shape: PartialShape
+    gradient: bool = False
 
     @property
     def length(self) -> int:
@@ -82,8 +86,9 @@ class ItemList:
         if any(is_list(e) or tuple(e.shape) != full for e in items):
             raise NotStatic(None, "which element of a list of different shapes is used")
         if not items or all(e is None for e in self.elements):
-            return StackedList(np.zeros((self.length, *full), self.dtype), None, self.shape)
-        return StackedList(ns(*items).stack(items), None, self.shape)
+            zeros = np.zeros((self.length, *full), self.dtype)
+            return StackedList(zeros, None, self.shape, self.gradient)
+        return StackedList(ns(*items).stack(items), None, self.shape, self.gradient)
 
     def element_shape(self, shape: PartialShape = None) -> tuple[int, ...] | None:
         """The full shape of the elements as far as any, or `shape`, tells; else None."""
@@ -110,6 +115,7 @@ class StackedList:
     array: Value
     count: Value | None
     shape: PartialShape
+    gradient: bool = False
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -181,18 +187,18 @@ class StackedList:
 
     def unstacked(self) -> ItemList:
         """The same list with its elements one by one."""
-        return ItemList(self.items(), self.dtype, self.shape)
+        return ItemList(self.items(), self.dtype, self.shape, self.gradient)
 
     def with_room(self, capacity: int) -> StackedList:
         """The same list with space for `capacity` elements and a length that can change."""
         xp = ns(self.array)
         filler = xp.zeros((capacity - self.array.shape[0], *self.array.shape[1:]), self.dtype)
         array = xp.concatenate([self.array, filler]) if len(filler) else self.array
-        return StackedList(array, jnp.asarray(self.length, jnp.int32), self.shape)
+        return replace(self, array=array, count=jnp.asarray(self.length, jnp.int32))
 
     def with_length(self, length: int) -> StackedList:
         """The same list with its length known to be `length`."""
-        return StackedList(self.array[:length], None, self.shape)
+        return replace(self, array=self.array[:length], count=None)
 
 
 TensorList = ItemList | StackedList
@@ -210,13 +216,13 @@ jax.tree_util.register_pytree_node(
 )
 jax.tree_util.register_pytree_node(
     ItemList,
-    lambda x: ((x.elements,), (x.dtype, x.shape)),
+    lambda x: ((x.elements,), (x.dtype, x.shape, x.gradient)),
     lambda aux, children: ItemList(children[0], *aux),
 )
 jax.tree_util.register_pytree_node(
     StackedList,
-    lambda x: ((x.array, x.count), x.shape),
-    lambda shape, children: StackedList(*children, shape),
+    lambda x: ((x.array, x.count), (x.shape, x.gradient)),
+    lambda aux, children: StackedList(*children, *aux),
 )
 
 
@@ -266,12 +272,18 @@ def known_shape(shape: PartialShape) -> tuple[int, ...] | None:
 
 
 def add_lists(first: TensorList, second: TensorList) -> TensorList:
-    """The sums of the elements of two lists; what was never set counts as zero."""
+    """The sums of the elements of two lists; what was never set counts as zero.
+
+    A number instead of a list is the flow of a TensorArray to which nothing was written.
+    """
+    if not is_list(first) or not is_list(second):
+        return first if is_list(first) else second
+    gradient = first.gradient or second.gradient
     if isinstance(first, StackedList) and isinstance(second, StackedList):
-        return replace(first, array=first.array + second.array)
+        return replace(first, array=first.array + second.array, gradient=gradient)
     pairs = zip(all_elements(first), all_elements(second), strict=True)
     sums = tuple(a if b is None else b if a is None else a + b for a, b in pairs)
-    return ItemList(sums, first.dtype, merge_shapes(first.shape, second.shape))
+    return ItemList(sums, first.dtype, merge_shapes(first.shape, second.shape), gradient)
 
 
 def all_elements(items: TensorList) -> tuple[Value | None, ...]:
@@ -282,5 +294,14 @@ def all_elements(items: TensorList) -> tuple[Value | None, ...]:
 def zeros_list(items: TensorList) -> TensorList:
     """A list of the same length whose elements are not set."""
     if isinstance(items, StackedList):
-        return replace(items, array=ns(items.array).zeros_like(items.array))
+        return replace(items, array=np.zeros(items.array.shape, items.dtype))
     return replace(items, elements=(None,) * items.length)
+
+
+def gradients_of(items: TensorList) -> TensorList:
+    """The gradients of a list, none so far; a list of gradients is that already."""
+    if items.gradient:
+        return items
+    zeros = zeros_list(items)
+    shape = items.element_shape() if isinstance(items, ItemList) else None
+    return replace(zeros, gradient=True, shape=items.shape if shape is None else shape)

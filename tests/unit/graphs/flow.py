@@ -47,7 +47,7 @@ def record2(f, xs, known, gradient):
     handles = {id(v.handle): v for v in variables}
     with tf.GradientTape() as tape:
         args = [tf.constant(x) for x in xs]
-        tape.watch([a for a in args if a.dtype.is_floating])
+        tape.watch([a for a in args if gradient and a.dtype.is_floating])
         flat = tf.nest.flatten(traced(*args))
         total = weighted(flat) if gradient else None
     floating = [a for a in args if a.dtype.is_floating]

@@ -23,6 +23,14 @@ CELL = """
                 h = tf.tanh(tf.matmul(tf.concat([x, h], 1), w))
                 return h, h
 """
+MERGE_OF_THREE = """
+        def f(p, q, x):
+            from tensorflow.python.ops import control_flow_ops as cf
+            no, yes = cf.switch(x, p)
+            inner, _ = cf.switch(q, p)
+            neither, second = cf.switch(no, inner)
+            return cf.merge([yes + 1, second * 2, neither * 3])[0] + x
+        """
 SEQUENCES = np.sin(np.arange(30, dtype=np.float32)).reshape(2, 5, 3)
 
 
@@ -138,6 +146,47 @@ CASES = {
             y = tf.while_loop(lambda i, y: i < 3, outer, (0, x))[1]
             return y, tf.gradients(y, x)
         """, X, host=True),
+    "gradient_of_map_fn": _v1("""
+        def f(x):
+            y = tf.map_fn(lambda r: tf.reduce_sum(r) * r, x)
+            return y, tf.gradients(y, x)
+        """, X),
+    "gradient_of_scan": _v1("""
+        def f(x):
+            y = tf.scan(lambda a, r: tf.sin(a) * 0.5 + r, x)
+            return y, tf.gradients(y, x)
+        """, X),
+    "gradient_of_dynamic_rnn": _v1(CELL + """
+        def f(x):
+            y, _ = tf.compat.v1.nn.dynamic_rnn(Cell(), x, dtype=tf.float32)
+            return y, tf.gradients(y, x)
+        """, SEQUENCES),
+    "gradient_of_dynamic_rnn_lengths": _v1(CELL + """
+        def f(x, n):
+            y, s = tf.compat.v1.nn.dynamic_rnn(Cell(), x, n, dtype=tf.float32)
+            return y, tf.gradients([y, s], x)
+        """, SEQUENCES, np.array([2, 4], np.int32), host=True),
+    "gradient_of_array": _v1("""
+        def f(x):
+            a = tf.TensorArray(tf.float32, size=2, clear_after_read=False).unstack(x)
+            y = a.read(0) * a.read(1) + a.read(0) * 3 + a.stack()[1]
+            return y, tf.gradients(y, x)
+        """, X),
+    "gradient_of_array_concat": _v1("""
+        def f(x):
+            a = tf.TensorArray(tf.float32, size=2, infer_shape=False, clear_after_read=False)
+            a = a.split(x[0], [1, 2])
+            y = a.concat() * tf.constant([1., 2., 3.]) + a.read(0)
+            return y, tf.gradients(y, x)
+        """, X),
+    "gradient_of_array_writes": _v1("""
+        def f(x):
+            a = tf.TensorArray(tf.float32, size=0, dynamic_size=True, clear_after_read=False)
+            _, a = tf.while_loop(lambda i, a: i < 3, lambda i, a: (i + 1, a.write(i, x[0] * x[1])),
+                                 (0, a))
+            y = a.read(1) * a.read(2) + a.gather([0, 2])
+            return y, tf.gradients(y, x)
+        """, X),
     "strings": _v1("""
         def f(s, n):
             return tf.while_loop(lambda i, t: i < n,
@@ -186,6 +235,9 @@ CASES = {
             value, index = cf.merge([yes + 1, no * 2], name="scope/m")
             return value, index
         """, np.bool_(True), X),
+    "merge_of_three": _v1(MERGE_OF_THREE, np.bool_(False), np.bool_(True), X),
+    "merge_of_three_first": _v1(MERGE_OF_THREE, np.bool_(True), np.bool_(False), X),
+    "merge_of_three_last": _v1(MERGE_OF_THREE, np.bool_(False), np.bool_(False), X),
     "ref_variable": _v1("""
         def f(x):
             v = tf.compat.v1.get_variable("v", initializer=tf.zeros([3]), use_resource=False)
@@ -230,6 +282,15 @@ BROKEN = {
     "cycle_through_merge": [_node("Const"), _node("Merge", 0, 2), _node("Identity", 1)],
     "merge_without_switch": [_node("Const"), _node("Const"), _node("Merge", 0, 1)],
     "merge_of_itself": [_node("Merge", 0, 0)],
+    "merge_of_three_without_switch": [
+        _node("Const"), _node("Const"), _node("Const"), _node("Merge", 0, 1, 2)
+    ],
+    "index_of_three": [
+        _node("Const"), _node("Switch", 0, 0), _node("Const"),
+        Node("second", "Switch", (Ref(1, 0), Ref(2, 0))),
+        Node("merge", "Merge", (Ref(1, 1), Ref(3, 1), Ref(3, 0))),
+        Node("index", "Identity", (Ref(4, 1),)),
+    ],
     "switch_of_nothing": [_node("Switch"), _node("Const"), _node("Merge", 0, 1)],
     "exit_outside": [_node("Const"), _node("LoopCond", 0), _node("Exit", 1)],
     "enter_alone": [_node("Const"), _node("Enter", 0, frame_name=b"f")],

@@ -44,7 +44,7 @@ def structure_conditionals(nodes: list[Node], wanted: Sequence[int]) -> None:
     terms = _Terms(nodes)
     for index in order:
         terms.visit(index)
-    rank = {index: number for number, index in enumerate(order)}
+    rank = {index: number for number, index in enumerate(terms.of)}
     groups = _groups(nodes, terms.choices, rank)
     for group in sorted(groups, key=lambda g: -len(g[0].outer)):
         _replace(nodes, terms, group)
@@ -57,6 +57,7 @@ class _Terms:
         self.nodes = nodes
         self.of: dict[int, Terms] = {}
         self.choices: list[Choice] = []
+        self.of_many: set[int] = set()
 
     def visit(self, index: int) -> None:
         """Find the terms of a node whose sources are done."""
@@ -64,11 +65,15 @@ class _Terms:
         if node.op in MERGES and len(node.inputs) == 1:
             self.nodes[index] = Node(node.name, "Identity", node.inputs, node.controls, node.attrs)
         elif node.op in MERGES:
+            node = self._of_two(index, node)
             self.choices.append(self._choice(index, node))
             self.of[index] = self.choices[-1].outer
             return
         found = [self.of_value(ref) for ref in node.inputs]
         found += [self.of[control] for control in node.controls]
+        for ref in node.inputs:
+            if ref.node in self.of_many and ref.output == 1:
+                raise _malformed(node, "reads which of many values a Merge took")
         self.of[index] = frozenset().union(*found)
         if len(self.of[index]) > MAX_DEPTH:
             raise _malformed(node, f"is inside more than {MAX_DEPTH} conditionals")
@@ -88,9 +93,34 @@ class _Terms:
             ref = self.nodes[ref.node].inputs[0]
         return ref
 
+    def _of_two(self, index: int, node: Node) -> Node:
+        """A Merge of many values as one of two, each of which may be another Merge."""
+        if len(node.inputs) < 3:
+            return node
+        found = [self.of_value(ref) for ref in node.inputs]
+        outer = frozenset.intersection(*found)
+        for condition, _ in sorted(frozenset().union(*found) - outer, key=_term_order):
+            sides = [
+                [r for r, terms in zip(node.inputs, found, strict=True) if (condition, n) in terms]
+                for n in (0, 1)
+            ]
+            if all(sides) and len(sides[0]) + len(sides[1]) == len(node.inputs):
+                refs = tuple(self._merged(node, n, refs) for n, refs in enumerate(sides))
+                self.nodes[index] = Node(node.name, node.op, refs, node.controls, node.attrs)
+                self.of_many.add(index)
+                return self.nodes[index]
+        raise _malformed(node, f"merges {len(node.inputs)} values of no one conditional")
+
+    def _merged(self, node: Node, side: int, refs: Sequence[Ref]) -> Ref:
+        if len(refs) == 1:
+            return refs[0]
+        self.nodes.append(Node(f"{node.name}:{side}", node.op, tuple(refs), (), node.attrs))
+        self.visit(len(self.nodes) - 1)
+        return Ref(len(self.nodes) - 1, 0)
+
     def _choice(self, index: int, node: Node) -> Choice:
         if len(node.inputs) != 2:
-            raise _malformed(node, f"merges {len(node.inputs)} values")
+            raise _malformed(node, "merges nothing")
         first, second = (self.of_value(ref) for ref in node.inputs)
         outer = first & second
         one, other = first - outer, second - outer

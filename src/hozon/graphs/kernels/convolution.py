@@ -201,7 +201,7 @@ def _dimension_numbers(ndim: int) -> lax.ConvDimensionNumbers:
 def _by_taps(x: Array, kernel: Array, window: Window) -> Array:
     """Depthwise: the sum over taps of what the tap sees times the tap's row of the kernel."""
     multiplier = kernel.shape[-1] // x.shape[-1]
-    wide = _accumulator(x.dtype)
+    wide = accumulator(x.dtype)
     total = sum(
         _repeat_channels(view, multiplier).astype(wide) * kernel[index[1:-1]][0].astype(wide)
         for index, view in taps(x, window.between_batch_and_channels)
@@ -213,7 +213,7 @@ def _repeat_channels(x: Array, times: int) -> Array:
     return x if times == 1 else jnp.repeat(x, times, axis=-1)
 
 
-def _accumulator(dtype: jnp.dtype) -> jnp.dtype:
+def accumulator(dtype: jnp.dtype) -> jnp.dtype:
     """Sums of 16 bit floats are kept in 32 bits."""
     return jnp.promote_types(dtype, jnp.float32) if _is_small_float(dtype) else dtype
 
@@ -227,7 +227,7 @@ def _by_product(x: Array, kernel: Array, window: Window) -> Array:
     strides = (1, *window.strides, 1)
     view = lax.slice(x, (0,) * x.ndim, x.shape, strides)
     only = kernel.reshape(kernel.shape[-2:])
-    wide = _accumulator(x.dtype)
+    wide = accumulator(x.dtype)
     contract = (((x.ndim - 1,), (0,)), ((), ()))
     product = lax.dot_general(view, only, contract, preferred_element_type=wide)
     return product.astype(x.dtype)

@@ -7,12 +7,14 @@ from hozon.graphs.ops.audio import AUDIO
 from hozon.graphs.ops.bits import BITS
 from hozon.graphs.ops.blocks import BLOCKS
 from hozon.graphs.ops.boxes import BOXES
+from hozon.graphs.ops.cells import CELLS
 from hozon.graphs.ops.colour import COLOUR
 from hozon.graphs.ops.compare import COMPARE
 from hozon.graphs.ops.control import CONTROL
 from hozon.graphs.ops.conv import CONV
 from hozon.graphs.ops.core import CORE
 from hozon.graphs.ops.cross import CROSS
+from hozon.graphs.ops.ctc import CTC
 from hozon.graphs.ops.decode import DECODE
 from hozon.graphs.ops.diagonal import DIAGONAL
 from hozon.graphs.ops.gather import GATHER
@@ -24,6 +26,7 @@ from hozon.graphs.ops.loops import LOOPS
 from hozon.graphs.ops.math import MATH
 from hozon.graphs.ops.nn import NN
 from hozon.graphs.ops.normalize import NORMALIZE
+from hozon.graphs.ops.numerals import NUMERALS
 from hozon.graphs.ops.parsing import PARSING
 from hozon.graphs.ops.pictures import PICTURES
 from hozon.graphs.ops.pool import POOL
@@ -32,6 +35,7 @@ from hozon.graphs.ops.ragged import RAGGED
 from hozon.graphs.ops.random import RANDOM
 from hozon.graphs.ops.rank import RANK
 from hozon.graphs.ops.reduce import REDUCE
+from hozon.graphs.ops.regex import REGEX
 from hozon.graphs.ops.scatter import SCATTER
 from hozon.graphs.ops.search import SEARCH
 from hozon.graphs.ops.segment import SEGMENT
@@ -49,8 +53,10 @@ from hozon.graphs.ops.table import TABLE
 from hozon.graphs.ops.tensorarray import TENSOR_ARRAY
 from hozon.graphs.ops.text import TEXT
 from hozon.graphs.ops.train import TRAIN
+from hozon.graphs.ops.unicode import UNICODE
 from hozon.graphs.ops.warp import WARP
 from hozon.graphs.ops.xla import XLA
+from hozon.graphs.ops.xla_module import XLA_MODULE
 from hozon.graphs.table import merge
 
 __all__ = ["OPS"]
@@ -79,6 +85,8 @@ OPS = merge(
         POOL,
         CONV,
         NORMALIZE,
+        CELLS,
+        CTC,
         IMAGE,
         COLOUR,
         WARP,
@@ -96,6 +104,9 @@ OPS = merge(
         LISTS,
         TENSOR_ARRAY,
         STRING,
+        REGEX,
+        NUMERALS,
+        UNICODE,
         TABLE,
         RAGGED,
         SPARSE,
@@ -107,5 +118,6 @@ OPS = merge(
         DECODE,
         TEXT,
         XLA,
+        XLA_MODULE,
     )
 )

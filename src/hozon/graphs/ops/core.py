@@ -48,7 +48,7 @@ def stop_gradient(node: NodeView) -> Kernel:
     return lambda x: x if is_static(x) else jax.lax.stop_gradient(x)
 
 
-@CORE.op("NoOp", "ControlTrigger", "Abort")
+@CORE.op("NoOp", "ControlTrigger")
 def no_op(node: NodeView) -> Kernel:
     return lambda *_: ()
 
@@ -119,12 +119,23 @@ def assign_variable(node: NodeView) -> Kernel:
 
 @CORE.op("AssignAddVariableOp", context=True)
 def assign_add_variable(node: NodeView) -> Kernel:
-    return lambda c, cell, delta: _assign(c, node, cell, c.read(cell) + delta)
+    return lambda c, cell, delta: _assign(c, node, cell, _operand(c, node, cell, delta) + delta)
 
 
 @CORE.op("AssignSubVariableOp", context=True)
 def assign_sub_variable(node: NodeView) -> Kernel:
-    return lambda c, cell, delta: _assign(c, node, cell, c.read(cell) - delta)
+    return lambda c, cell, delta: _assign(c, node, cell, _operand(c, node, cell, delta) - delta)
+
+
+def _operand(context: Any, node: NodeView, cell: Cell, delta: Value) -> Value:
+    """The value of a variable to which `delta` is added: nothing is broadcast."""
+    value = context.read(cell)
+    if tuple(value.shape) != tuple(delta.shape):
+        raise MismatchError(
+            f"node {node.name!r} adds shape {tuple(delta.shape)} to variable {cell.name!r} of "
+            f"shape {tuple(value.shape)}"
+        )
+    return value
 
 
 def _assign(context: Any, node: NodeView, cell: Cell, value: Value) -> tuple[()]:
@@ -150,7 +161,7 @@ def _assign_reference(name: str, combine: Any) -> None:
     @CORE.op(name, context=True)
     def handler(node: NodeView) -> Kernel:
         def assign(context: Any, cell: Cell, delta: Value) -> Value:
-            value = combine(context.read(cell), delta)
+            value = combine(_operand(context, node, cell, delta), delta)
             context.assign(cell, value)
             return value
 
@@ -163,7 +174,7 @@ _assign_reference("AssignSub", lambda x, y: x - y)
 
 @CORE.op("VarIsInitializedOp", "IsVariableInitialized", context=True)
 def is_initialized(node: NodeView) -> Kernel:
-    return lambda context, cell: np.asarray(getattr(cell, "initialized", True))
+    return lambda context, cell: np.asarray(context.peek(cell) is not None)
 
 
 @CORE.op("VariableShape", context=True)
@@ -175,10 +186,6 @@ def variable_shape(node: NodeView) -> Kernel:
 @CORE.op("DestroyResourceOp", "DisableCopyOnRead")
 def forget(node: NodeView) -> Kernel:
     return lambda *_: ()
-
-
-
-
 
 
 @CORE.op("RestoreV2", host=True, context=True)

@@ -6,6 +6,7 @@ an unknown size (tensor_list_util and list_kernels of TensorFlow).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -248,10 +249,10 @@ def scatter_list(items: TensorList, tensor: Value, indices: Value) -> TensorList
     if is_traced(indices):
         stacked = items.stacked(tensor.shape[1:])
         array = jnp.asarray(stacked.array).at[indices].set(tensor)
-        return StackedList(array, stacked.count, stacked.shape)
+        return replace(stacked, array=array)
     positions = static_ints(indices, "positions in a list")
     if positions == tuple(range(tensor.shape[0])) and len(positions) >= items.length:
-        return StackedList(tensor, None, items.shape)
+        return StackedList(tensor, None, items.shape, items.gradient)
     if positions:
         items = items.resize(max(items.length, max(positions) + 1))
     for position, row in zip(positions, range(tensor.shape[0]), strict=True):

@@ -22,7 +22,7 @@ from hozon.graphs.induction import Course, follow, unchanged
 from hozon.graphs.ops.control import callee, truth
 from hozon.graphs.staging import Staged, is_abstract, is_numeric, same, stage
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.tensorlist import ItemList, StackedList, is_list
+from hozon.graphs.tensorlist import ItemList, StackedList, is_list, zeros_list
 from hozon.graphs.values import Cell, NotStatic, Value, is_traced, static_int
 
 LOOPS = OpTable("loops")
@@ -263,6 +263,8 @@ class Loop:
         """`old` in the form of `new`; None when it has that form already."""
         if _forms(old) == _forms(new):
             return None
+        if is_list(new) and new.gradient and np.ndim(old) == 0 and not is_traced(old):
+            return zeros_list(new)  # a flow before anything was written
         if not (is_list(old) and is_list(new)):
             raise NotStatic(None, "the shape of a loop variable that changes")
         return self._adapted_list(index, old, new)

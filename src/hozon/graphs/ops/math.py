@@ -28,7 +28,7 @@ def is_inexact(value: Value) -> bool:
 
 MATH.kernels(
     {
-        "AddV2": shared("add"),
+        "AddV2": lambda x, y: add_lists(x, y) if is_list(x) or is_list(y) else ns(x, y).add(x, y),
         "Sub": shared("subtract"),
         "Mul": shared("multiply"),
         "Neg": shared("negative"),
@@ -219,7 +219,7 @@ MATH.kernels({"Ceil": _rounding("ceil"), "Floor": _rounding("floor"),
 @MATH.op("AddN", "AccumulateNV2")
 def add_n(node: NodeView) -> Kernel:
     node.attr("N")
-    return lambda *values: reduce(add_lists if is_list(values[0]) else shared("add"), values)
+    return lambda *values: reduce(add_lists if any(map(is_list, values)) else shared("add"), values)
 
 
 @MATH.op("LinSpace")

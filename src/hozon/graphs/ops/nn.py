@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hozon.errors import MismatchError
+from hozon.graphs.kernels.convolution import accumulator
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, ns
+from hozon.graphs.values import Value, ns, static
 
 NN = OpTable("nn")
 
@@ -26,6 +28,11 @@ def softplus(x: Value) -> Value:
     return ns(x).logaddexp(x, ns(x).zeros_like(x))
 
 
+def _like(x: Value, number: float) -> Value:
+    """A number of `x`'s type; a Python float would make NumPy's bfloat16 a float32."""
+    return ns(x).asarray(number, x.dtype)
+
+
 def _leave_positive(x: Value, negative: Value) -> Value:
     return ns(x, negative).where(x > 0, x, negative)
 
@@ -40,19 +47,21 @@ SELU_ALPHA = 1.6732632423543772848170429916717
 
 NN.kernels(
     {
-        "Relu": lambda x: ns(x).maximum(x, ns(x).zeros((), x.dtype)),
-        "Relu6": lambda x: ns(x).clip(x, ns(x).zeros((), x.dtype), ns(x).asarray(6, x.dtype)),
+        "Relu": lambda x: ns(x).maximum(x, _like(x, 0)),
+        "Relu6": lambda x: ns(x).minimum(ns(x).maximum(x, _like(x, 0)), _like(x, 6)),
         "Sigmoid": sigmoid,
         "Tanh": lambda x: ns(x).tanh(x),
         "Elu": lambda x: _leave_positive(x, _safe_expm1(x)),
-        "Selu": lambda x: SELU_SCALE * _leave_positive(x, SELU_ALPHA * _safe_expm1(x)),
+        "Selu": lambda x: (
+            _like(x, SELU_SCALE) * _leave_positive(x, _like(x, SELU_ALPHA) * _safe_expm1(x))
+        ),
         "Softplus": softplus,
         "Softsign": lambda x: x / (1 + abs(x)),
         "ReluGrad": lambda g, x: ns(g, x).where(x > 0, g, ns(g).zeros_like(g)),
         "Relu6Grad": lambda g, x: ns(g, x).where((x > 0) & (x < 6), g, ns(g).zeros_like(g)),
         "EluGrad": lambda g, y: ns(g, y).where(y < 0, g * (y + 1), g),
         "SeluGrad": lambda g, y: ns(g, y).where(
-            y < 0, g * (y + SELU_SCALE * SELU_ALPHA), g * SELU_SCALE
+            y < 0, g * (y + _like(y, SELU_SCALE * SELU_ALPHA)), g * _like(g, SELU_SCALE)
         ),
         "SoftplusGrad": lambda g, x: g * sigmoid(x),
         "SoftsignGrad": lambda g, x: g / (1 + abs(x)) ** 2,
@@ -63,25 +72,29 @@ NN.kernels(
 @NN.op("LeakyRelu")
 def leaky_relu(node: NodeView) -> Kernel:
     alpha = float(node.attr("alpha"))
-    return lambda x: _leave_positive(x, x * ns(x).asarray(alpha, x.dtype))
+    return lambda x: _leave_positive(x, x * _like(x, alpha))
 
 
 @NN.op("LeakyReluGrad")
 def leaky_relu_grad(node: NodeView) -> Kernel:
     alpha = float(node.attr("alpha"))
-    return lambda g, x: ns(g, x).where(x > 0, g, g * ns(g).asarray(alpha, g.dtype))
+    return lambda g, x: ns(g, x).where(x > 0, g, g * _like(g, alpha))
+
+
+def _shifted(x: Value, axis: int) -> Value:
+    """`x` less its maximum, so that no exponential overflows; there may be no classes."""
+    return x - ns(x).max(x, axis=axis, keepdims=True) if x.shape[axis] else x
 
 
 def softmax(x: Value, axis: int = -1) -> Value:
     """Softmax over one axis."""
-    shifted = x - ns(x).max(x, axis=axis, keepdims=True)
-    exponents = ns(x).exp(shifted)
+    exponents = ns(x).exp(_shifted(x, axis))
     return exponents / ns(x).sum(exponents, axis=axis, keepdims=True)
 
 
 def log_softmax(x: Value, axis: int = -1) -> Value:
     """The logarithm of softmax over one axis."""
-    shifted = x - ns(x).max(x, axis=axis, keepdims=True)
+    shifted = _shifted(x, axis)
     return shifted - ns(x).log(ns(x).sum(ns(x).exp(shifted), axis=axis, keepdims=True))
 
 
@@ -101,6 +114,11 @@ def bias_add(node: NodeView) -> Kernel:
     first = node.op == "BiasAdd" and node.text("data_format") == "NCHW"
 
     def add(x: Value, bias: Value) -> Value:
+        channels = 1 if first else x.ndim - 1
+        if x.ndim < 2 or bias.shape != x.shape[channels : channels + 1]:
+            raise MismatchError(
+                f"node {node.name!r}: a bias of shape {bias.shape} for a value of shape {x.shape}"
+            )
         if first and x.ndim > 2:
             bias = bias.reshape((-1,) + (1,) * (x.ndim - 2))
         return x + bias
@@ -115,20 +133,37 @@ def bias_add_grad(node: NodeView) -> Kernel:
     def grad(g: Value) -> Value:
         kept = 1 if first and g.ndim > 2 else g.ndim - 1
         axes = tuple(i for i in range(g.ndim) if i != kept)
-        return ns(g).sum(g, axis=axes, dtype=g.dtype)
+        return ns(g).sum(g, axis=axes, dtype=accumulator(g.dtype)).astype(g.dtype)
 
     return grad
 
 
 @NN.kernel("SoftmaxCrossEntropyWithLogits")
 def softmax_cross_entropy(logits: Value, labels: Value) -> tuple[Value, Value]:
-    """Loss per row and its gradient with respect to the logits; the operands broadcast."""
+    """Loss per row and its gradient with respect to the logits; the operands broadcast.
+
+    A class of label 0 adds no loss even where its logit is infinite, as on TensorFlow's XLA
+    devices. The loss is differentiated as TensorFlow does it, so as if the labels of a row added
+    up to 1 (python/ops/nn_grad.py).
+    """
     xp = ns(logits, labels)
     logits, labels = xp.broadcast_arrays(logits, labels)
     log_probabilities = log_softmax(logits)
-    loss = -xp.sum(xp.where(labels == 0, 0, labels * log_probabilities), axis=-1,
-                   dtype=logits.dtype)  # fmt: skip
+    wide = accumulator(logits.dtype)
+    masked = (labels == 0) & xp.isinf(log_probabilities)
+    losses = labels * xp.where(masked, _like(logits, 0), log_probabilities)
+    loss = -xp.sum(losses, axis=-1, dtype=wide).astype(logits.dtype)
+    if xp is jnp:
+        loss += _missing_mass(logits, labels)
     return loss, xp.exp(log_probabilities) - labels
+
+
+def _missing_mass(logits: Value, labels: Value) -> Value:
+    """Zero, with the derivative that labels adding up to 1 would have added."""
+    total = jax.nn.logsumexp(logits, axis=-1) if logits.shape[-1] else logits.sum(-1)
+    missing = jax.lax.stop_gradient(1 - labels.sum(-1))
+    change = total - jax.lax.stop_gradient(total)
+    return jnp.where(jnp.isfinite(total), missing * change, 0).astype(logits.dtype)
 
 
 @NN.kernel("SparseSoftmaxCrossEntropyWithLogits")
@@ -148,8 +183,8 @@ def l2_loss(x: Value) -> Value:
     return (ns(x).sum(x * x) / 2).astype(x.dtype)
 
 
-@NN.op("LRN")
-def local_response_normalization(node: NodeView) -> Kernel:
+def _normalizer(node: NodeView) -> Kernel:
+    """Local response normalization over the last axis."""
     radius = int(node.attr("depth_radius"))
     bias, alpha, beta = (float(node.attr(k)) for k in ("bias", "alpha", "beta"))
 
@@ -162,13 +197,27 @@ def local_response_normalization(node: NodeView) -> Kernel:
     return normalize
 
 
+@NN.op("LRN")
+def local_response_normalization(node: NodeView) -> Kernel:
+    return _normalizer(node)
+
+
+@NN.op("LRNGrad")
+def local_response_normalization_grad(node: NodeView) -> Kernel:
+    normalize = _normalizer(node)
+    return lambda g, x, y: jax.vjp(normalize, jnp.asarray(x))[1](jnp.asarray(g))[0]
+
+
 @NN.op("CTCGreedyDecoder", host=True)
 def ctc_greedy_decoder(node: NodeView) -> Kernel:
     merge = bool(node.attr("merge_repeated"))
     blank_index = int(node.attr("blank_index"))
 
     def decode(inputs: Value, lengths: Value) -> tuple[Value, ...]:
-        _, batch, classes = inputs.shape
+        inputs, lengths = static(inputs, "the best path"), static(lengths, "the best path")
+        steps, batch, classes = inputs.shape
+        if (lengths > steps).any():
+            raise node.refuse(f"sequences of {lengths.tolist()} steps in {steps}")
         blank = blank_index % classes
         best = inputs.argmax(-1)
         rows = [_collapse(best[: lengths[b], b], blank, merge) for b in range(batch)]

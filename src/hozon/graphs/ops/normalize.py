@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, ns
@@ -17,6 +18,7 @@ def fused_batch_norm(node: NodeView) -> Kernel:
 
     While training the third output is the variance with Bessel's correction, the reserved ones
     are the mean and the uncorrected variance (tensorflow/core/kernels/fused_batch_norm_op.cc).
+    Of an empty batch all statistics are NaN.
     """
     epsilon = float(node.attr("epsilon"))
     momentum = float(node.attr("exponential_avg_factor"))
@@ -27,6 +29,9 @@ def fused_batch_norm(node: NodeView) -> Kernel:
     def normalize(x: Value, scale: Value, offset: Value, mean: Value, variance: Value) -> Value:
         axis = 1 if first else x.ndim - 1
         wide = x.astype(scale.dtype)
+        if 0 in x.shape:
+            nothing = ns(scale).full_like(scale, np.nan)
+            return (x, *(nothing,) * 4, *_reserve_3(x, extra))
         if not training:
             y = _apply(wide, scale, offset, mean, variance, epsilon, axis).astype(x.dtype)
             reserved = (mean, variance)
@@ -55,7 +60,7 @@ def _moments(x: Value, axis: int) -> tuple[Value, Value, Value]:
     axes = tuple(i for i in range(x.ndim) if i != axis)
     mean = ns(x).mean(x, axis=axes)
     variance = ns(x).mean(ns(x).square(x - _channels(mean, x.ndim, axis)), axis=axes)
-    count = x.size // x.shape[axis] if x.shape[axis] else 0
+    count = x.size // x.shape[axis]
     return mean, variance, variance * (count / max(count - 1, 1))
 
 
@@ -82,6 +87,18 @@ def batch_norm_global(node: NodeView) -> Kernel:
         return _apply(t, scale, beta, mean, variance, epsilon, t.ndim - 1)
 
     return normalize
+
+
+@NORMALIZE.op("BatchNormWithGlobalNormalizationGrad")
+def batch_norm_global_grad(node: NodeView) -> Kernel:
+    """Gradients for t, mean, variance, beta and gamma."""
+    normalize = batch_norm_global(node)
+
+    def gradient(t: Value, mean: Value, variance: Value, gamma: Value, g: Value) -> Value:
+        primals = map(jnp.asarray, (t, mean, variance, jnp.zeros_like(gamma), gamma))
+        return jax.vjp(normalize, *primals)[1](jnp.asarray(g))
+
+    return gradient
 
 
 @NORMALIZE.op("FusedBatchNormGrad", "FusedBatchNormGradV2", "FusedBatchNormGradV3")

@@ -21,12 +21,12 @@ Pads = Sequence[tuple[int, int]]
 class Window:
     """Window, strides and padding of a pooling node over all axes of its input."""
 
-    def __init__(self, node: NodeView, sizes: bool = False) -> None:
+    def __init__(self, node: NodeView) -> None:
         definition = node.definition
         declared = definition.attrs if definition is not None else {}
         self.first = "data_format" in declared and node.text("data_format").startswith("NC")
-        self.size = () if sizes else node.ints("ksize")
-        self.strides = () if sizes else node.ints("strides")
+        self.size = node.ints("ksize") if "ksize" in declared else ()
+        self.strides = node.ints("strides") if "strides" in declared else ()
         self.padding = node.text("padding")
         self.explicit: tuple[int, ...] = ()
         if "explicit_paddings" in declared:
@@ -49,26 +49,6 @@ class Window:
         return sum_windows(x, self.size, self.strides, self.pads(x.shape))
 
 
-@POOL.op("MaxPool", "MaxPool3D")
-def max_pool(node: NodeView) -> Kernel:
-    if node.op == "MaxPool" and node.text("data_format") == "NCHW_VECT_C":
-        raise node.refuse("data_format NCHW_VECT_C")
-    window = Window(node)
-    return lambda x: window.maximum(x)
-
-
-@POOL.op("MaxPoolV2")
-def max_pool_v2(node: NodeView) -> Kernel:
-    window = Window(node, sizes=True)
-
-    def pool(x: Value, size: Value, strides: Value) -> Value:
-        window.size = static_ints(size, "the window")
-        window.strides = static_ints(strides, "the strides")
-        return window.maximum(x)
-
-    return pool
-
-
 @POOL.op("AvgPool", "AvgPool3D")
 def avg_pool(node: NodeView) -> Kernel:
     window = Window(node)
@@ -89,13 +69,62 @@ def average(window: Window, x: Value) -> Value:
     return total / count
 
 
-@POOL.op("MaxPoolGrad", "MaxPool3DGrad")
+def _sized(node: NodeView, window: Window, rule: Kernel) -> Kernel:
+    """`rule` of a node whose window and strides are attributes, or in V2 its last two inputs."""
+    if not node.op.endswith("V2"):
+        return rule
+
+    def sized(*values: Value) -> Value:
+        window.size = static_ints(values[-2], "the window")
+        window.strides = static_ints(values[-1], "the strides")
+        return rule(*values[:-2])
+
+    return sized
+
+
+@POOL.op("MaxPool", "MaxPool3D", "MaxPoolV2")
+def max_pool(node: NodeView) -> Kernel:
+    if node.op == "MaxPool" and node.text("data_format") == "NCHW_VECT_C":
+        raise node.refuse("data_format NCHW_VECT_C")
+    window = Window(node)
+    return _sized(node, window, lambda x: window.maximum(x))
+
+
+@POOL.op("MaxPoolGrad", "MaxPool3DGrad", "MaxPoolGradV2")
 def max_pool_grad(node: NodeView) -> Kernel:
     window = Window(node)
 
     def gradient(x: Value, y: Value, g: Value) -> Value:
         _, pull = jax.vjp(lambda v: window.maximum(v), jnp.asarray(x))
         return pull(jnp.asarray(g))[0]
+
+    return _sized(node, window, gradient)
+
+
+@POOL.op("MaxPoolGradGrad", "MaxPool3DGradGrad", "MaxPoolGradGradV2")
+def max_pool_grad_grad(node: NodeView) -> Kernel:
+    """What the gradient of `max_pool_grad` is for `g`: `g` where each window has its maximum."""
+    window = Window(node)
+
+    def gradient(x: Value, y: Value, g: Value) -> Value:
+        primal, tangent = jnp.asarray(x), jnp.asarray(g)
+        return jax.jvp(lambda v: window.maximum(v), (primal,), (tangent,))[1]
+
+    return _sized(node, window, gradient)
+
+
+@POOL.op("MaxPoolGradWithArgmax")
+def max_pool_grad_with_argmax(node: NodeView) -> Kernel:
+    for name in ("ksize", "strides", "padding"):
+        node.attr(name)  # the positions say it all
+    batched = bool(node.attr("include_batch_in_index"))
+
+    def gradient(x: Value, g: Value, positions: Value) -> Value:
+        start = 0 if batched or not x.shape[0] else x.size // x.shape[0]
+        rows = jnp.arange(x.shape[0])[:, None, None, None] * start
+        flat = (jnp.asarray(positions) + rows).reshape(-1)
+        zeros = jnp.zeros(x.size, g.dtype)
+        return zeros.at[flat].add(jnp.asarray(g).reshape(-1)).reshape(x.shape)
 
     return gradient
 
@@ -136,5 +165,3 @@ def max_pool_with_argmax(node: NodeView) -> Kernel:
         )
 
     return pool
-
-

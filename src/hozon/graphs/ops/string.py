@@ -1,45 +1,21 @@
-"""Strings, on the host: NumPy object arrays of ``bytes``.
-
-Regular expressions are RE2's, as in TensorFlow: linear in time, so no pattern of a file can hang.
-"""
+"""Strings, on the host: NumPy object arrays of ``bytes``."""
 
 from __future__ import annotations
 
 import base64
-import binascii
-import unicodedata
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import re2
 
 from hozon.errors import MismatchError
+from hozon.graphs.kernels.strings import WHITESPACE, Array, each, item, objects, ragged_rows
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value
 from hozon.raw.hashing import fingerprint64, hash64, siphash24
 
 STRING = OpTable("string")
-Array = np.ndarray[Any, Any]
-
-#: What TensorFlow's splitting and stripping take for white space (absl::ascii_isspace).
-WHITESPACE = b" \t\n\v\f\r"
-
-
-def objects(items: Sequence[Any], shape: tuple[int, ...] | None = None) -> Array:
-    """An object array of the items."""
-    result = np.empty(len(items), object)
-    result[:] = items
-    return result if shape is None else result.reshape(shape)
-
-
-def each(function: Callable[[bytes], Any], values: Array, dtype: Any = object) -> Array:
-    """`function` of every string."""
-    values = np.asarray(values, object)
-    flat = [function(x) for x in values.reshape(-1).tolist()]
-    result = np.empty(len(flat), dtype)
-    result[:] = flat
-    return result.reshape(values.shape)
 
 
 def _encoded(node: NodeView) -> bool:
@@ -86,6 +62,8 @@ def join(node: NodeView) -> Kernel:
     separator = node.attr("separator")
 
     def kernel(*parts: Value) -> Value:
+        if len({np.shape(p) for p in parts} - {()}) > 1:
+            raise MismatchError(f"node {node.name!r}: parts of shapes {[*map(np.shape, parts)]}")
         arrays = np.broadcast_arrays(*(np.asarray(p, object) for p in parts))
         rows = zip(*(a.reshape(-1).tolist() for a in arrays), strict=True)
         return objects([separator.join(row) for row in rows], arrays[0].shape)
@@ -100,16 +78,28 @@ def reduce_join(node: NodeView) -> Kernel:
 
     def kernel(x: Value, axes: Value) -> Value:
         x = np.asarray(x, object)
-        order = [int(a) % max(x.ndim, 1) for a in np.asarray(axes).reshape(-1)]
-        if x.ndim == 0 or not order:
+        order = _axes(node, np.asarray(axes).reshape(-1).tolist(), x.ndim)
+        if not order:
             return x
         kept = [i for i in range(x.ndim) if i not in order]
-        rows = x.transpose([*kept, *order]).reshape([x.shape[i] for i in kept] + [-1])
-        joined = [separator.join(row) for row in rows.reshape(-1, rows.shape[-1]).tolist()]
-        shape = [1 if i in order else n for i, n in enumerate(x.shape)]
-        return objects(joined, tuple(shape if keep else (x.shape[i] for i in kept)))
+        rest = tuple(x.shape[i] for i in kept)
+        count = int(np.prod([x.shape[i] for i in order], dtype=int))
+        rows = x.transpose([*kept, *reversed(order)]).reshape(int(np.prod(rest, dtype=int)), count)
+        joined = [separator.join(row) for row in rows.tolist()]
+        ones = tuple(1 if i in order else n for i, n in enumerate(x.shape))
+        return objects(joined, ones if keep else rest)
 
     return kernel
+
+
+def _axes(node: NodeView, axes: Sequence[int], rank: int) -> list[int]:
+    """The axes to join over, the first of which runs fastest."""
+    if any(not -rank <= axis < rank for axis in axes):
+        raise MismatchError(f"node {node.name!r}: axes {axes} of a tensor of rank {rank}")
+    order = [axis % rank for axis in axes]
+    if len(set(order)) < len(order):
+        raise MismatchError(f"node {node.name!r}: axes {axes} name one twice")
+    return order
 
 
 @STRING.op("UnsortedSegmentJoin", host=True)
@@ -118,70 +108,21 @@ def segment_join(node: NodeView) -> Kernel:
 
     def kernel(x: Value, ids: Value, count: Value) -> Value:
         ids = np.asarray(ids)
+        if x.shape[: ids.ndim] != ids.shape or np.any((ids < 0) | (ids >= count)):
+            raise MismatchError(
+                f"node {node.name!r}: segments must be of shape {x.shape} or its start"
+                f" and in [0, {int(count)})"
+            )
         rest = x.shape[ids.ndim :]
-        rows = x.reshape(ids.size, -1)
-        columns = rows.shape[1]
+        columns = int(np.prod(rest, dtype=int))
+        rows = x.reshape(ids.size, columns)
         parts: list[list[bytes]] = [[] for _ in range(int(count) * columns)]
         for row, segment in zip(rows.tolist(), ids.reshape(-1).tolist(), strict=True):
             for column, value in enumerate(row):
-                if segment >= 0:
-                    parts[segment * columns + column].append(value)
+                parts[segment * columns + column].append(value)
         return objects([separator.join(p) for p in parts], (int(count), *rest))
 
     return kernel
-
-
-def _pattern(node: NodeView, pattern: bytes) -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        raise MismatchError(f"node {node.name!r}: {pattern!r} is no RE2 pattern: {error}") from None
-
-
-def _replace(pattern: Any, replacement: bytes, everywhere: bool, values: Value) -> Value:
-    count = 0 if everywhere else 1
-    template = replacement.replace(rb"\0", rb"\g<0>")
-    return each(lambda s: pattern.sub(template, s, count), values)
-
-
-@STRING.op("StaticRegexReplace", host=True)
-def static_regex_replace(node: NodeView) -> Kernel:
-    pattern = _pattern(node, node.attr("pattern"))
-    rewrite = node.attr("rewrite")
-    everywhere = bool(node.attr("replace_global"))
-    return lambda x: _replace(pattern, rewrite, everywhere, x)
-
-
-@STRING.op("RegexReplace", host=True)
-def regex_replace(node: NodeView) -> Kernel:
-    everywhere = bool(node.attr("replace_global"))
-
-    def kernel(x: Value, pattern: Value, rewrite: Value) -> Value:
-        return _replace(_pattern(node, _item(pattern)), _item(rewrite), everywhere, x)
-
-    return kernel
-
-
-@STRING.op("StaticRegexFullMatch", host=True)
-def static_regex_match(node: NodeView) -> Kernel:
-    pattern = _pattern(node, node.attr("pattern"))
-    return lambda x: each(lambda s: pattern.fullmatch(s) is not None, x, bool)
-
-
-@STRING.op("RegexFullMatch", host=True)
-def regex_match(node: NodeView) -> Kernel:
-    def kernel(x: Value, pattern: Value) -> Value:
-        compiled = _pattern(node, _item(pattern))
-        return each(lambda s: compiled.fullmatch(s) is not None, x, bool)
-
-    return kernel
-
-
-def _item(value: Value) -> bytes:
-    item: bytes = np.asarray(value, object).item()
-    return item
 
 
 @STRING.op("StringSplitV2", host=True)
@@ -189,7 +130,7 @@ def split_v2(node: NodeView) -> Kernel:
     most = int(node.attr("maxsplit"))
 
     def kernel(x: Value, separator: Value) -> tuple[Value, ...]:
-        mark = _item(separator) or None
+        mark = item(separator) or None
         if mark is None:
             return sparse_rows([_white_split(s, most) for s in x.tolist()])
         return sparse_rows([s.split(mark, most) for s in x.tolist()])
@@ -198,8 +139,11 @@ def split_v2(node: NodeView) -> Kernel:
 
 
 def _white_split(value: bytes, most: int) -> list[bytes]:
-    """Split at runs of white space; with a limit the rest keeps its inner space."""
-    return value.split(None, most) if most < 0 else value.lstrip(WHITESPACE).split(None, most)
+    """Split at runs of white space; after `most` words comes the rest, even an empty one."""
+    if most == 0:
+        return [value]
+    words = value.split(None, most) if most > 0 else value.split()
+    return [*words, b""] if len(words) == most else words
 
 
 @STRING.op("StringSplit", host=True)
@@ -208,7 +152,7 @@ def split(node: NodeView) -> Kernel:
     skip = bool(node.attr("skip_empty"))
 
     def kernel(x: Value, delimiter: Value) -> tuple[Value, ...]:
-        marks = _item(delimiter)
+        marks = item(delimiter)
         rows = [_split_at_any(s, marks) for s in x.tolist()]
         return sparse_rows([[p for p in row if p or not skip] for row in rows])
 
@@ -216,7 +160,7 @@ def split(node: NodeView) -> Kernel:
 
 
 def _split_at_any(value: bytes, marks: bytes) -> list[bytes]:
-    if not marks:
+    if not marks or not value:
         return [value[i : i + 1] for i in range(len(value))]
     for mark in marks[1:]:
         value = value.replace(bytes([mark]), marks[:1])
@@ -246,93 +190,21 @@ def substring(node: NodeView) -> Kernel:
     return kernel
 
 
+#: A UTF-8 character as TensorFlow counts: any byte and the trailing bytes after it.
+CHARACTER = re.compile(rb"[\x00-\xff][\x80-\xbf]*")
+
+
 def _cut(node: NodeView, value: bytes, position: int, size: int, utf8: bool) -> bytes:
-    units: Any = list(value.decode("utf-8", "surrogateescape")) if utf8 else value
+    units: Any = CHARACTER.findall(value) if utf8 else value
     count = len(units)
-    if not -count <= position <= count:
+    if not -count <= position <= count or (utf8 and position < 0 and size < 0):
         raise MismatchError(
-            f"node {node.name!r}: position {position} is outside of a string of length {count}"
+            f"node {node.name!r}: {size} from position {position} of a string of length {count}"
         )
     start = position + count if position < 0 else position
-    part = units[start : start + max(size, 0)]
-    return "".join(part).encode("utf-8", "surrogateescape") if utf8 else part
-
-
-@STRING.op("AsString", host=True)
-def as_string(node: NodeView) -> Kernel:
-    kind = node.dtype().numpy.kind
-    precision, width = int(node.attr("precision")), int(node.attr("width"))
-    scientific, shortest = bool(node.attr("scientific")), bool(node.attr("shortest"))
-    fill = node.text("fill")
-    conversion = "e" if scientific else "g" if shortest else "f"
-    digits = f".{precision}" if precision >= 0 else ""
-
-    def text(value: Any) -> bytes:
-        if kind == "O":
-            return bytes(value)
-        if kind == "b":
-            return b"true" if value else b"false"
-        if kind == "c":
-            return f"({_float(value.real)},{_float(value.imag)})".encode()
-        return _pad(_float(value) if kind in "fV" else str(value)).encode()
-
-    def _float(value: float) -> str:
-        return f"%{digits}{conversion}" % value
-
-    def _pad(word: str) -> str:
-        if width <= 0:
-            return word
-        if fill == "-":
-            return word.ljust(width)
-        if fill == "0":
-            return word.zfill(width)
-        return (fill + word if fill == "+" and not word.startswith("-") else word).rjust(width)
-
-    def kernel(x: Value) -> Value:
-        values = x.astype(np.float64) if kind in "fV" else x
-        return objects([text(v) for v in values.reshape(-1).tolist()], x.shape)
-
-    return kernel
-
-
-@STRING.op("StringToNumber", host=True)
-def to_number(node: NodeView) -> Kernel:
-    dtype = node.dtype("out_type").numpy
-
-    def parse(value: bytes) -> Any:
-        try:
-            word = value.strip(WHITESPACE).decode()
-            return dtype.type(int(word) if dtype.kind in "iu" else float(word))
-        except (ValueError, OverflowError):
-            raise MismatchError(f"node {node.name!r}: {value!r} is no {dtype} number") from None
-
-    return lambda x: each(parse, x, dtype)
-
-
-@STRING.op("StringFormat", host=True)
-def string_format(node: NodeView) -> Kernel:
-    template, placeholder = node.attr("template"), node.attr("placeholder")
-    summarize = int(node.attr("summarize"))
-
-    def kernel(*values: Value) -> Value:
-        pieces = template.split(placeholder)
-        shown = [_shown(np.asarray(v), summarize) for v in values]
-        joined = b"".join(a + b for a, b in zip(pieces, [*shown, b""], strict=True))
-        return objects([joined], ())
-
-    return kernel
-
-
-def _shown(value: Array, summarize: int) -> bytes:
-    if value.ndim == 0:
-        item = value.item()
-        return b'"' + item + b'"' if isinstance(item, bytes) else str(item).encode()
-    rows = list(value)
-    if 0 <= summarize * 2 < len(rows):
-        head = [_shown(r, summarize) for r in rows[:summarize]]
-        tail = [_shown(r, summarize) for r in rows[len(rows) - summarize :]]
-        return b"[" + b" ".join([*head, b"...", *tail]) + b"]"
-    return b"[" + b" ".join(_shown(np.asarray(r), summarize) for r in rows) + b"]"
+    if utf8:
+        return b"".join(units[start : start + max(size, 0)])
+    return value[start:] if size < 0 else value[start : start + size]
 
 
 def _buckets(node: NodeView, hashed: Callable[[bytes], int]) -> Kernel:
@@ -364,8 +236,8 @@ def fingerprint(node: NodeView) -> Kernel:
         return list(fingerprint64(data).to_bytes(8, "little"))
 
     def kernel(data: Value, method: Value) -> Value:
-        if _item(method) != b"farmhash64":
-            raise node.refuse(f"method {_item(method)!r}")
+        if item(method) != b"farmhash64":
+            raise node.refuse(f"method {item(method)!r}")
         rows = _row_bytes(np.asarray(data))
         return np.asarray([digest(row) for row in rows], np.uint8).reshape(-1, 8)
 
@@ -392,13 +264,15 @@ def encode_base64(node: NodeView) -> Kernel:
     return lambda x: each(encode, x)
 
 
+BASE64 = re.compile(rb"(?:[\w-]{4})*(?:[\w-]{2}(?:==)?|[\w-]{3}=?)?")
+
+
 @STRING.op("DecodeBase64", host=True)
 def decode_base64(node: NodeView) -> Kernel:
     def decode(value: bytes) -> bytes:
-        try:
-            return base64.urlsafe_b64decode(value + b"=" * (-len(value) % 4))
-        except (binascii.Error, ValueError):
-            raise MismatchError(f"node {node.name!r}: invalid base64 text") from None
+        if not BASE64.fullmatch(value):
+            raise MismatchError(f"node {node.name!r}: {value!r} is no web-safe base64 text")
+        return base64.urlsafe_b64decode(value + b"=" * (-len(value) % 4))
 
     return lambda x: each(decode, x)
 
@@ -417,100 +291,15 @@ def ngrams(node: NodeView) -> Kernel:
             padded = [left] * pad + row + [right] * pad
             grams = [padded[i : i + width] for i in range(len(padded) - width + 1)]
             found += [separator.join(g) for g in grams]
-        if keep_short and not found and row:
-            found = [separator.join(row)]
+        if keep_short and row and not found:
+            pad = max(padding, 0)
+            found = [separator.join([left] * pad + row + [right] * pad)]
         return found
 
     def kernel(data: Value, splits: Value) -> tuple[Value, Value]:
-        words, ends = data.tolist(), splits.tolist()
-        rows = [row_ngrams(words[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        words = ragged_rows(node.name, data.tolist(), splits.tolist())
+        rows = [row_ngrams(row) if data.size else [] for row in words]
         lengths = np.cumsum([0, *map(len, rows)])
         return objects([g for row in rows for g in row]), lengths.astype(splits.dtype)
 
     return kernel
-
-
-CODECS = {"UTF-8": "utf-8", "UTF-16-BE": "utf-16-be", "UTF-32-BE": "utf-32-be",
-          "UTF8": "utf-8", "US-ASCII": "ascii", "ISO-8859-1": "latin-1", "latin1": "latin-1",
-          "UTF-16": "utf-16", "UTF-16-LE": "utf-16-le", "UTF-32-LE": "utf-32-le"}  # fmt: skip
-
-
-class Decoder:
-    """Turns bytes into characters under a node's policy for malformed input."""
-
-    def __init__(self, node: NodeView) -> None:
-        self.node = node
-        name = node.text("input_encoding")
-        if name not in CODECS:
-            raise node.refuse(f"encoding {name!r}")
-        self.codec = CODECS[name]
-        self.errors = node.text("errors")
-        self.substitute = chr(int(node.attr("replacement_char")))
-        self.drop_controls = bool(node.attr("replace_control_characters"))
-
-    def decode(self, value: bytes) -> str:
-        """The characters of a string."""
-        mode = {"strict": "strict", "replace": "replace", "ignore": "ignore"}[self.errors]
-        try:
-            text = value.decode(self.codec, mode)
-        except UnicodeDecodeError as error:
-            raise MismatchError(f"node {self.node.name!r}: malformed text: {error}") from None
-        if self.errors == "replace" and self.substitute != "\ufffd":
-            text = text.replace("\ufffd", self.substitute)
-        return self._controls(text) if self.drop_controls else text
-
-    def _controls(self, text: str) -> str:
-        keep = "" if self.errors == "ignore" else self.substitute
-        return "".join(keep if unicodedata.category(c) == "Cc" else c for c in text)
-
-    def offsets(self, text: str) -> list[int]:
-        """The byte at which each character starts."""
-        widths = [len(c.encode(self.codec, "replace")) for c in text]
-        return [0, *np.cumsum(widths).tolist()][: len(text)]
-
-
-@STRING.op("UnicodeDecode", "UnicodeDecodeWithOffsets", host=True)
-def unicode_decode(node: NodeView) -> Kernel:
-    decoder = Decoder(node)
-    splits_dtype = node.dtype("Tsplits").numpy
-    with_offsets = node.op.endswith("Offsets")
-
-    def kernel(x: Value) -> tuple[Value, ...]:
-        texts = [decoder.decode(s) for s in np.asarray(x, object).reshape(-1).tolist()]
-        splits = np.cumsum([0, *map(len, texts)]).astype(splits_dtype)
-        points = np.asarray([ord(c) for t in texts for c in t], np.int32)
-        if not with_offsets:
-            return splits, points
-        starts = [o for t in texts for o in decoder.offsets(t)]
-        return splits, points, np.asarray(starts, np.int64)
-
-    return kernel
-
-
-@STRING.op("UnicodeEncode", host=True)
-def unicode_encode(node: NodeView) -> Kernel:
-    codec = CODECS[node.text("output_encoding")]
-    errors = node.text("errors")
-    substitute = int(node.attr("replacement_char"))
-
-    def character(point: int) -> str:
-        if 0 <= point < 0x110000 and not 0xD800 <= point < 0xE000:
-            return chr(point)
-        if errors == "strict":
-            raise MismatchError(f"node {node.name!r}: {point} is no code point")
-        return "" if errors == "ignore" else chr(substitute)
-
-    def kernel(points: Value, splits: Value) -> Value:
-        characters = [character(p) for p in points.tolist()]
-        ends = splits.tolist()
-        return objects(["".join(characters[a:b]).encode(codec)
-                        for a, b in zip(ends[:-1], ends[1:], strict=True)])  # fmt: skip
-
-    return kernel
-
-
-@STRING.op("UnicodeTranscode", host=True)
-def unicode_transcode(node: NodeView) -> Kernel:
-    decoder = Decoder(node)
-    codec = CODECS[node.text("output_encoding")]
-    return lambda x: each(lambda s: decoder.decode(s).encode(codec, "replace"), x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,35 +20,50 @@ WHOLE_LINE = -2
 
 def _maker(mutable: bool, shaped: bool = False) -> Any:
     def handler(node: NodeView) -> Kernel:
-        key, value = node.dtype("key_dtype").numpy, node.dtype("value_dtype").numpy
-        shape = node.attr("value_shape").dims if shaped else ()
-        node.attr("use_node_name_sharing")
+        make = _table_of(node, mutable, shaped)
         name = node.text("shared_name") or node.name
-        for unused in ("initial_num_buckets", "max_load_factor"):
-            if node.definition is not None and unused in node.definition.attrs:
-                node.attr(unused)
-
-        def make() -> LookupTable:
-            return LookupTable(name, key, value, tuple(shape), mutable=mutable)
-
-        return lambda *_: node.resources.get("table", name, make)
+        node.attr("use_node_name_sharing")
+        return lambda *reserved: node.resources.get("table", name, lambda: make(name, reserved))
 
     return handler
 
 
+def _anonymous(mutable: bool, shaped: bool = False) -> Any:
+    def handler(node: NodeView) -> Kernel:
+        make = _table_of(node, mutable, shaped)
+        return lambda *reserved: make(node.name, reserved)
+
+    return handler
+
+
+def _table_of(node: NodeView, mutable: bool, shaped: bool) -> Callable[..., LookupTable]:
+    """What makes the table of a node from its name and its reserved keys."""
+    key, value = node.dtype("key_dtype").numpy, node.dtype("value_dtype").numpy
+    shape = tuple(node.attr("value_shape").dims) if shaped else ()
+    for unused in ("initial_num_buckets", "max_load_factor"):
+        if node.definition is not None and unused in node.definition.attrs:
+            node.attr(unused)
+
+    def make(name: str, reserved: Sequence[Value]) -> LookupTable:
+        if any(np.ndim(k) for k in reserved):
+            raise node.refuse("keys that are no scalars")
+        keys = [np.asarray(k).item() for k in reserved]
+        return LookupTable(name, key, value, shape, mutable=mutable, reserved=keys)
+
+    return make
+
+
 TABLE.op("HashTableV2", "HashTable", host=True)(_maker(mutable=False))
+TABLE.op("AnonymousHashTable", host=True)(_anonymous(mutable=False))
 TABLE.op("MutableHashTableV2", "MutableHashTable", host=True)(_maker(mutable=True))
+TABLE.op("AnonymousMutableHashTable", host=True)(_anonymous(mutable=True))
 TABLE.op("MutableHashTableOfTensorsV2", "MutableHashTableOfTensors",
-         "MutableDenseHashTableV2", "MutableDenseHashTable", host=True)(
+         "MutableDenseHashTableV2", host=True)(
     _maker(mutable=True, shaped=True)
 )  # fmt: skip
-
-
-@TABLE.op("AnonymousHashTable", "AnonymousMutableHashTable", host=True)
-def anonymous_table(node: NodeView) -> Kernel:
-    key, value = node.dtype("key_dtype").numpy, node.dtype("value_dtype").numpy
-    mutable = "Mutable" in node.op
-    return lambda: LookupTable(node.name, key, value, mutable=mutable)
+TABLE.op("AnonymousMutableHashTableOfTensors", "AnonymousMutableDenseHashTable", host=True)(
+    _anonymous(mutable=True, shaped=True)
+)
 
 
 @TABLE.op("LookupTableFindV2", "LookupTableFind", host=True)
@@ -91,7 +106,10 @@ def size(node: NodeView) -> Kernel:
 
 @TABLE.op("InitializeTableFromTextFileV2", "InitializeTableFromTextFile", host=True, context=True)
 def initialize_from_text(node: NodeView) -> Kernel:
-    """Fill a table from an asset of the artifact; no other file is opened."""
+    """Fill a table from an asset of the artifact; no other file is opened.
+
+    `offset` is added to the numbers of lines.
+    """
     columns = int(node.attr("key_index")), int(node.attr("value_index"))
     delimiter = node.attr("delimiter")
     offset = int(node.attr("offset"))
@@ -102,8 +120,8 @@ def initialize_from_text(node: NodeView) -> Kernel:
         if read is None:
             raise node.refuse("there are no assets here to fill a table from")
         data = read(np.asarray(filename).item())
-        lines = text_lines(data)[offset:] if offset else text_lines(data, count)
-        rows = [(i, line, line.split(delimiter)) for i, line in enumerate(lines)]
+        lines = enumerate(text_lines(data, count), offset)
+        rows = [(number, line, line.split(delimiter)) for number, line in lines]
         keys = [_column(row, columns[0]) for row in rows]
         values = [_column(row, columns[1]) for row in rows]
         table.initialize(_typed(keys, table.key_dtype), _typed(values, table.value_dtype))

@@ -7,7 +7,8 @@ like any other; the handle only says what an unwritten one looks like.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -26,8 +27,11 @@ from hozon.graphs.tensorlist import (
     ItemList,
     PartialShape,
     TensorList,
+    add_lists,
     empty_list,
+    gradients_of,
     is_list,
+    zeros_list,
 )
 from hozon.graphs.values import Cell, Value, ns, static_int
 
@@ -36,19 +40,26 @@ TENSOR_ARRAY = OpTable("tensorarray")
 
 @dataclass(frozen=True, slots=True)
 class ArrayHandle:
-    """What a TensorArray holds: `size` elements of one type, or more if it `grows`."""
+    """What a TensorArray holds: `size` elements of one type, or more if it `grows`.
+
+    `gradient`: it is the array of the gradients of another one, whose flow it may be given.
+    """
 
     size: int
     dtype: np.dtype[Any]
     shape: PartialShape
     grows: bool
+    gradient: bool = False
 
     def list(self, flow: Value) -> TensorList:
         """The elements as of `flow`; a flow that is a number is one before any write."""
-        if is_list(flow):
-            items: TensorList = flow
-            return items
-        return empty_list(self.size, self.dtype, self.shape)
+        items = flow if is_list(flow) else empty_list(self.size, self.dtype, self.shape)
+        return gradients_of(items) if self.gradient else items
+
+    def write(self, flow: Value, change: Callable[[TensorList], TensorList]) -> TensorList:
+        """The elements with a change; to gradients, what the change writes is added."""
+        items = self.list(flow)
+        return add_lists(items, change(zeros_list(items))) if self.gradient else change(items)
 
 
 jax.tree_util.register_pytree_node(ArrayHandle, lambda handle: ((), handle), lambda h, _: h)
@@ -67,6 +78,18 @@ def tensor_array(node: NodeView) -> Kernel:
     return kernel
 
 
+@TENSOR_ARRAY.op("TensorArrayGrad", "TensorArrayGradV2", "TensorArrayGradV3")
+def tensor_array_grad(node: NodeView) -> Kernel:
+    """The array of gradients, as long as the array itself; its source only names it."""
+    node.attr("source")
+
+    def kernel(handle: ArrayHandle, flow: Value) -> Any:
+        gradients = replace(handle, gradient=True, grows=False)
+        return (gradients, flow) if node.op == "TensorArrayGradV3" else gradients
+
+    return kernel
+
+
 def _versions(name: str) -> tuple[str, str, str]:
     return name, f"{name}V2", f"{name}V3"
 
@@ -76,7 +99,10 @@ def write(node: NodeView) -> Kernel:
     def kernel(
         context: Any, handle: ArrayHandle, index: Value, value: Value, flow: Value
     ) -> TensorList:
-        return set_element(context, handle.list(flow), index, value, handle.grows)
+        items = handle.list(flow)
+        if handle.gradient:
+            value = items.get(index, value.shape) + value
+        return set_element(context, items, index, value, handle.grows)
 
     return kernel
 
@@ -100,13 +126,16 @@ def pack(node: NodeView) -> Kernel:
 
 @TENSOR_ARRAY.op(*_versions("TensorArrayScatter"))
 def scatter(node: NodeView) -> Kernel:
-    return lambda handle, indices, value, flow: scatter_list(handle.list(flow), value, indices)
+    return lambda handle, indices, value, flow: handle.write(
+        flow, lambda items: scatter_list(items, value, indices)
+    )
 
 
 @TENSOR_ARRAY.op("TensorArrayUnpack")
 def unpack(node: NodeView) -> Kernel:
     def kernel(handle: ArrayHandle, value: Value, flow: Value) -> TensorList:
-        return scatter_list(handle.list(flow), value, np.arange(value.shape[0]))
+        every = np.arange(value.shape[0])
+        return handle.write(flow, lambda items: scatter_list(items, value, every))
 
     return kernel
 
@@ -121,7 +150,7 @@ def concat(node: NodeView) -> Kernel:
 @TENSOR_ARRAY.op(*_versions("TensorArraySplit"))
 def split(node: NodeView) -> Kernel:
     def kernel(handle: ArrayHandle, value: Value, lengths: Value, flow: Value) -> TensorList:
-        return split_list(value, lengths, handle.shape)
+        return handle.write(flow, lambda _: split_list(value, lengths, handle.shape))
 
     return kernel
 

@@ -25,7 +25,7 @@ from hozon.errors import HozonError
 from hozon.formats.protos.graph import decode_graph
 from hozon.formats.protos.graph_pb2 import GraphDef
 from hozon.graphs.build import function_from_graph
-from hozon.graphs.execute import call
+from hozon.graphs.execute import call, failures_named
 from hozon.graphs.interpreter import Context, evaluate, inline
 from hozon.graphs.ir import Function, Node
 from hozon.graphs.library import Library
@@ -43,7 +43,8 @@ class Case:
     every numeric one, for the first case of each op; an empty tuple skips that run. `gradient`
     compares derivatives for all floating inputs. `canonical` is applied to both outputs first
     (say, to undo free signs).
-    `fails`: TensorFlow refuses this, and Hozon must too, with a `HozonError`.
+    `fails`: TensorFlow refuses to run this, and Hozon must too, with a `HozonError`; where
+    TensorFlow's shape inference sees the mistake, `known_shapes` False lets it build the graph.
     """
 
     op: str
@@ -80,6 +81,22 @@ def as_array(value: Any) -> Any:
     """An input as an array; text becomes an object array."""
     array = np.asarray(value)
     return array.astype(object) if array.dtype.kind in "SU" else array
+
+
+def strings(items: Any) -> Any:
+    """Bytes, or nested lists of bytes, as an object array (NumPy's own would drop zero bytes)."""
+    shape: list[int] = []
+    level = items
+    while isinstance(level, list):
+        shape.append(len(level))
+        level = level[0] if level else b""
+    array = np.empty(tuple(shape), object)
+    for index in np.ndindex(*shape):
+        value = items
+        for i in index:
+            value = value[i]
+        array[index] = value
+    return array
 
 
 @dataclass(frozen=True)
@@ -155,8 +172,10 @@ def check(case: Case, answer: Answer) -> None:
     """Run a case every way and compare."""
     if case.fails:
         assert answer.error, f"TensorFlow accepts {case.id}"
-        with pytest.raises(HozonError):
-            run_static(*prepared(answer), case.flat)
+        assert answer.graph, f"TensorFlow cannot even build {case.id}: {answer.error}"
+        library, function = prepared(answer)
+        with pytest.raises(HozonError), failures_named(library, function):
+            run_static(library, function, case.flat)
         return
     assert not answer.error, f"TensorFlow refuses {case.id}: {answer.error}"
     library, function = prepared(answer)
@@ -237,11 +256,11 @@ def compare(case: Case, answer: Answer, actual: Sequence[Any], how: str) -> None
     assert len(actual) == len(answer.outputs), where
     expected = [as_array(x) for x in answer.outputs]
     found = [np.asarray(x) for x in actual]
+    if case.canonical is not None:
+        expected, found = case.canonical(expected), case.canonical(found)
     for number, (want, have) in enumerate(zip(expected, found, strict=True)):
         assert have.dtype == want.dtype, f"{where}: output {number}: {have.dtype}, {want.dtype}"
         assert have.shape == want.shape, f"{where}: output {number}: {have.shape}, {want.shape}"
-    if case.canonical is not None:
-        expected, found = case.canonical(expected), case.canonical(found)
     for number, (want, have) in enumerate(zip(expected, found, strict=True)):
         compare_values(have, want, case.rtol, case.atol, f"{where}: output {number}")
 

@@ -88,6 +88,9 @@ def cases(made: Any) -> list[Case]:
         Case("ParseExampleV2", [records, empty, *v2_inputs], v2, traced=()),
         Case("ParseExampleV2", [scalar(made["records"][0]), empty, *v2_inputs], v2, traced=(),
              note="scalar"),
+        Case("ParseSingleExample", [scalar(made["records"][0]), [defaults[0], defaults[0]]],
+             {"num_sparse": 1, "sparse_keys": ["s"], "dense_keys": ["f", "v"],
+              "sparse_types": ["string"], "dense_shapes": [[2], [2, 2]]}, traced=()),
         Case("ParseExample", [objects([b"\xff\xff"]), empty, keys, dense, defaults], v1, traced=(),
              fails=True),
         *(Case("DecodeRaw", [raw], {"out_type": t, "little_endian": e})
