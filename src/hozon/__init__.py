@@ -13,22 +13,37 @@ from hozon.errors import (
     HozonError,
     MismatchError,
     MissingObjectError,
+    SaveError,
     UnsafeError,
     UnsupportedError,
 )
 
 if TYPE_CHECKING:
     from hozon import saved_model as saved_model
+    from hozon import train as train
     from hozon.api import load_model as load_model
+    from hozon.config.serialization import custom_object_scope as custom_object_scope
+    from hozon.config.serialization import deserialize as deserialize
+    from hozon.config.serialization import model_from_json as model_from_json
+    from hozon.config.serialization import model_to_json as model_to_json
+    from hozon.config.serialization import register_serializable as register_serializable
+    from hozon.config.serialization import serialize as serialize
     from hozon.inspection import inspect as inspect
 
 __version__ = "0.1.0"
 
 #: Where each lazy public name lives; a module stands for itself.
 _LAZY = {
+    "custom_object_scope": "hozon.config.serialization",
+    "deserialize": "hozon.config.serialization",
     "inspect": "hozon.inspection",
     "load_model": "hozon.api",
+    "model_from_json": "hozon.config.serialization",
+    "model_to_json": "hozon.config.serialization",
+    "register_serializable": "hozon.config.serialization",
     "saved_model": "hozon.saved_model",
+    "serialize": "hozon.config.serialization",
+    "train": "hozon.train",
 }
 
 __all__ = [
@@ -36,11 +51,19 @@ __all__ = [
     "HozonError",
     "MismatchError",
     "MissingObjectError",
+    "SaveError",
     "UnsafeError",
     "UnsupportedError",
+    "custom_object_scope",
+    "deserialize",
     "inspect",
     "load_model",
+    "model_from_json",
+    "model_to_json",
+    "register_serializable",
     "saved_model",
+    "serialize",
+    "train",
 ]
 
 

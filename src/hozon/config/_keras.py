@@ -7,8 +7,10 @@ layers. Their classes have no public names.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
+from keras.src.backend.common import global_state
 from keras.src.ops import core, image, linalg, math, nn, numpy
 
 #: Operations whose construction takes functions or modules.
@@ -23,3 +25,18 @@ OPERATIONS: Mapping[str, type] = {
     if isinstance(value, type) and issubclass(value, keras.Operation)
     and value is not keras.Operation and name not in NOT_BUILT
 }  # fmt: skip
+
+
+def scoped_objects() -> dict[str, Any]:
+    """Objects of the ``custom_object_scope`` that this thread is in, by name."""
+    return dict(global_state.get_global_attribute("custom_objects_scope_dict", {}) or {})
+
+
+def forgotten_arguments(obj: Any) -> dict[str, Any]:
+    """Arguments of a loss or metric that its own config leaves out (Huber's ``delta``, say)."""
+    if not isinstance(obj, (keras.losses.Loss, keras.metrics.Metric)):
+        return {}
+    config = obj.get_config()
+    given: dict[str, Any] = getattr(obj, "_fn_kwargs", None) or {}
+    return {key: value for key, value in given.items()
+            if key not in config and isinstance(value, (bool, int, float, str))}  # fmt: skip

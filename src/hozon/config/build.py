@@ -9,7 +9,8 @@ from typing import Any
 import keras
 
 from hozon.config import safety
-from hozon.config.layers import Factory, LayerReader, input_layer
+from hozon.config.entries import ends_from_zero
+from hozon.config.layers import Factory, LayerReader, input_layer, is_made_of_tensors
 from hozon.config.legacy.simple import AddLoss, AddMetric
 from hozon.config.registry import Registry
 from hozon.config.replay import Replay
@@ -127,9 +128,7 @@ class Builder:
         upgraded = self._upgraded(config)
         self.changes.extend(upgraded.changes)
         with _errors_of_ours():
-            absent = missing_names(
-                upgraded.config, self.registry, frozenset(self.reader.factories)
-            )
+            absent = missing_names(upgraded.config, self.registry, frozenset(self.reader.factories))
         if absent:
             raise MissingObjectError(
                 "the config uses classes or functions that Keras does not have", names=absent
@@ -142,7 +141,7 @@ class Builder:
         if not is_serialized(config):
             raise FormatError("the config is no object: it has no class name")
         with _errors_of_ours():
-            return Upgraded(dict(config)) if dialect == "keras3" else upgrade(config)
+            return Upgraded(ends_from_zero(config)) if dialect == "keras3" else upgrade(config)
 
     def _model(self, entry: Mapping[str, Any]) -> keras.Model:
         config = entry["config"]
@@ -153,11 +152,16 @@ class Builder:
         else:
             replay = Replay(self.reader, config, self.changes)
             inputs, outputs = replay.tensors_of_ends()
-            model = keras.Model(inputs, outputs, name=config.get("name"))
+            model = self._class(entry)(inputs, outputs, name=config.get("name"))
             self._tell_dropped(replay, model)
         if config.get("trainable") is False:
             model.trainable = False
         return model
+
+    def _class(self, entry: Mapping[str, Any]) -> Any:
+        """Keras' model class, or the user's."""
+        found = self.registry.custom_class(entry["class_name"], entry.get("registered_name"))
+        return found if is_made_of_tensors(found) else keras.Model
 
     def _tell_dropped(self, replay: Replay, model: keras.Model) -> None:
         """Layers that nothing leads from to an output are no part of a Keras 3 model."""
@@ -177,6 +181,8 @@ class Builder:
             if item["class_name"] == "InputLayer":
                 model.add(input_layer(item, self.reader.objects))
             else:
+                shape = model.output_shape if model.built else ()
+                safety.check_weight(item, shape if isinstance(shape, tuple) else ())
                 model.add(self.reader.read(item))
         shape = config.get("build_input_shape") or (entry.get("build_config") or {}).get(
             "input_shape"

@@ -8,13 +8,14 @@ from typing import Any
 import keras
 
 from hozon.config.dialects.values import kind_of_key
+from hozon.config.entries import is_functional
 from hozon.config.lambdas import known_function
 from hozon.config.legacy.tf_ops import one_tensor_function
 from hozon.config.objects import ObjectReader, call_with, from_custom, missing
 from hozon.config.registry import Registry, kind_of_entry
 from hozon.config.tagged import is_serialized, is_tagged, plain
 from hozon.config.upgrade import LAYER_KEYS, MODELS, short_name
-from hozon.errors import UnsafeError, UnsupportedError
+from hozon.errors import FormatError, UnsafeError, UnsupportedError
 
 Factory = Callable[[dict[str, Any]], Any]
 #: Keys that say what Keras 3's constructors do not take and need not know when they are empty.
@@ -54,6 +55,8 @@ class LayerReader:
         if name in self.factories:
             return self.factories[name](config)
         custom = self.registry.custom_class(class_name, entry.get("registered_name"))
+        if is_made_of_tensors(custom) and is_functional(entry):
+            return self._models(entry)
         if custom is not None:
             return self._custom(custom, class_name, config, entry)
         short = short_name(class_name)
@@ -61,9 +64,9 @@ class LayerReader:
             return self._models(entry)
         if short == "Lambda":
             return self._lambda(name, config)
-        found = self.registry.find(
-            kind_of_entry(entry), class_name, entry.get("registered_name")
-        )
+        found = self.registry.find(kind_of_entry(entry), class_name, entry.get("registered_name"))
+        if found is None and short in MODELS:
+            raise FormatError(f"{class_name} {name!r} has no layers in its config", record=name)
         if found is None:
             return missing(class_name)
         return self._built(self._make(found, class_name, name, config), entry)
@@ -150,6 +153,15 @@ class LayerReader:
             f"Lambda layer {name!r} holds its function as Python bytecode, which is never run",
             refused="Lambda", record=name, allow=f"lambda_functions={{{name!r}: ...}}",
         )  # fmt: skip
+
+
+def is_made_of_tensors(found: Any) -> bool:
+    """Whether a class is a user's model that is made and restored as Keras' Functional models."""
+    if not isinstance(found, type) or not issubclass(found, keras.Model):
+        return False
+    own = [base for base in found.__mro__ if issubclass(base, keras.Model)
+           and not base.__module__.startswith("keras.")]  # fmt: skip
+    return not any({"__init__", "from_config", "get_config"} & vars(base).keys() for base in own)
 
 
 def _output_shape(config: Mapping[str, Any]) -> Any:

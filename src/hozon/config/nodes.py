@@ -107,6 +107,8 @@ def _known(key: Key, names: frozenset[str]) -> Key:
     if key[0] not in names:
         raise FormatError(f"a layer reads from {key[0]!r}, which the model does not have",
                           record=key[0])  # fmt: skip
+    if key[1] < 0 or key[2] < 0:
+        raise FormatError(f"a layer reads tensor {list(key)}, which cannot be", record=key[0])
     return key
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from hozon.config._keras import OPERATIONS
+from hozon.config._keras import OPERATIONS, scoped_objects
 from hozon.config.legacy import LEGACY_FUNCTIONS, LEGACY_LAYERS, LEGACY_OPTIMIZERS
 from hozon.config.safety import FOREIGN
 from hozon.config.text_layers import TEXT_LAYERS
@@ -45,12 +45,12 @@ NOT_FUNCTIONS = frozenset({"get", "deserialize", "serialize"})
 class Registry:
     """Classes and functions by kind and name.
 
-    The caller's custom objects win over everything. An object registered with Keras is found by
+    The caller's custom objects, those of a ``custom_object_scope`` too, win over everything. An object registered with Keras is found by
     its full name ``package>Name``; its short name never hides one of Keras' own.
     """
 
     def __init__(self, custom_objects: Mapping[str, Any] | None = None) -> None:
-        self.given: dict[str, Any] = dict(custom_objects or {})
+        self.given: dict[str, Any] = {**scoped_objects(), **(custom_objects or {})}
         self.registered: dict[str, Any] = dict(keras.saving.get_custom_objects())
 
     @property
@@ -107,7 +107,8 @@ def kind_of_entry(entry: Mapping[str, Any]) -> str:
     """Whether a node of a model is a layer, or one of Keras 3's operations such as ``x + y``.
 
     Both kinds have an Add. Keras 3 wrote the module beside the name, except into H5 files; there
-    the operations are those that take several arguments where a merging layer takes a list.
+    the operations are those that take several arguments where a merging layer takes a list, or
+    that do not say whether they are trained, as layers of the same names do.
     """
     module = entry.get("module")
     if isinstance(module, str):
@@ -117,7 +118,8 @@ def kind_of_entry(entry: Mapping[str, Any]) -> str:
     if "module" in entry or name not in OPERATIONS or not isinstance(calls[0], Mapping):
         return "layer"
     several = len(calls[0].get("args") or ()) > 1
-    return "operation" if several or builtin("layer", name) is None else "layer"
+    trained = "trainable" in (entry.get("config") or {})
+    return "layer" if trained and not several and builtin("layer", name) else "operation"
 
 
 def builtin(kind: str, class_name: str) -> type | None:

@@ -9,6 +9,7 @@ import keras
 
 from hozon.config.layers import LayerReader, input_layer
 from hozon.config.nodes import Key, key_of, keys_in
+from hozon.config.safety import check_weight
 from hozon.config.tagged import is_tagged, plain
 from hozon.errors import FormatError, HozonError, UnsupportedError
 
@@ -21,6 +22,7 @@ class Replay:
         self.config = config
         self.changes = changes
         self.layers: dict[str, Any] = {}
+        self.entries: dict[str, Mapping[str, Any]] = {}
         self.calls: dict[str, list[Any]] = {}
         self.tensors: dict[Key, Any] = {}
 
@@ -35,6 +37,7 @@ class Replay:
         name = str(entry.get("name") or (entry.get("config") or {}).get("name"))
         if name in self.layers:
             raise FormatError(f"two layers of a model are named {name!r}", record=name)
+        self.entries[name] = entry
         self.calls[name] = list(entry.get("inbound_nodes") or [])
         if entry["class_name"] == "InputLayer":
             layer = input_layer(entry, self.reader.objects)
@@ -62,6 +65,7 @@ class Replay:
         if any(key not in self.tensors for key in keys_in(call)):
             return False
         args, kwargs = self._value(call["args"]), self._value(call["kwargs"])
+        check_weight(self.entries[name], _first_shape(args))
         try:
             outputs = self.layers[name](*args, **kwargs)
         except HozonError:
@@ -99,3 +103,9 @@ class Replay:
         if isinstance(ends, Mapping):
             return {name: self._end(end) for name, end in ends.items()}
         return [self._end(end) for end in ends]
+
+
+def _first_shape(args: Any) -> tuple[Any, ...]:
+    """The shape of the first tensor of a call."""
+    tensors = [value for value in keras.tree.flatten(args) if isinstance(value, keras.KerasTensor)]
+    return tuple(tensors[0].shape) if tensors else ()

@@ -7,11 +7,12 @@ finds what asks for that and refuses the whole config, before anything of it is 
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from hozon.config.lambdas import known_function
+from hozon.config.sizes import largest_side, output_elements, weight_elements
 from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import short_name
 from hozon.errors import FormatError, UnsafeError
@@ -38,6 +39,8 @@ SIZES = frozenset({"units", "filters", "input_dim", "output_dim", "num_tokens", 
                    "num_bins", "n", "depth_multiplier", "num_heads", "key_dim", "value_dim",
                    "groups", "output_sequence_length"})  # fmt: skip
 LARGEST = 1 << 28
+#: Elements of one weight or output; the largest published weights have some 2**32.
+ELEMENTS = 1 << 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,13 @@ class Policy:
         custom: names of the caller's custom objects and registered ones.
         layers: names of layers that something else makes in place of their class.
         largest: the largest size that a layer may ask for.
+        elements: the most elements that one weight or output may have.
     """
 
     custom: Collection[str] = field(default_factory=frozenset)
     layers: Collection[str] = field(default_factory=frozenset)
     largest: int = LARGEST
+    elements: int = ELEMENTS
 
 
 def check(config: Any, policy: Policy | None = None) -> None:
@@ -185,8 +190,46 @@ def _refuse_sizes(entry: Mapping[str, Any], policy: Policy) -> None:
             )  # fmt: skip
 
 
+def _refuse_sides(entry: Mapping[str, Any], policy: Policy) -> None:
+    key, size = largest_side(entry)
+    if size > policy.largest:
+        raise UnsafeError(
+            f"layer {entry.get('name', '')!r} asks for {key}={size}; no model needs that",
+            refused=f"{key}={size}", record=str(entry.get("name", "")),
+        )  # fmt: skip
+
+
+def _refuse_products(entry: Mapping[str, Any], policy: Policy) -> None:
+    config = entry.get("config")
+    if is_serialized(entry) and isinstance(config, Mapping):
+        check_weight(entry, (), policy)
+        _check_elements(entry, "an output", output_elements(config), policy)
+
+
+def check_weight(
+    entry: Mapping[str, Any], shape: Sequence[Any], policy: Policy | None = None
+) -> None:
+    """Raise UnsafeError if a layer would make a weight that no model has, of a known input.
+
+    `shape` is the input's, None for unknown sizes.
+    """
+    config = entry.get("config")
+    if isinstance(config, Mapping) and is_serialized(entry):
+        elements = weight_elements(_class_of(entry), config, shape)
+        _check_elements(entry, "a weight", elements, policy or Policy())
+
+
+def _check_elements(entry: Mapping[str, Any], what: str, elements: int, policy: Policy) -> None:
+    if elements > policy.elements:
+        name = _name_of(entry)
+        raise UnsafeError(
+            f"layer {name!r} ({_class_of(entry)}) asks for {what} of {elements} elements; no model "
+            "needs that", refused=f"{what} of {elements} elements", record=name,
+        )  # fmt: skip
+
+
 Rule = Callable[[Mapping[str, Any], Policy], None]
 RULES: tuple[Rule, ...] = (
     _refuse_bytecode, _refuse_lambda, _refuse_foreign, _refuse_modules, _refuse_paths,
-    _refuse_sizes,
+    _refuse_sizes, _refuse_sides, _refuse_products,
 )  # fmt: skip

@@ -138,8 +138,15 @@ def test_slashes_are_renamed_without_clashes() -> None:
         layer("BatchNormalization", axis=[1, 2]),
         layer("Conv2DTranspose", filters=1, kernel_size=1, groups=2),
         layer("ClassMethod", cls_symbol="RaggedTensor", method_name="from_tensor"),
-        {"class_name": "Sequential", "config": [
-            {"class_name": "InputLayer", "config": {"batch_input_shape": [None], "ragged": True}}]},
+        {
+            "class_name": "Sequential",
+            "config": [
+                {
+                    "class_name": "InputLayer",
+                    "config": {"batch_input_shape": [None], "ragged": True},
+                }
+            ],
+        },
     ],
 )
 def test_what_nobody_has_is_refused_by_name(source: dict[str, Any]) -> None:

@@ -1,24 +1,29 @@
 """Differences between Keras' config dialects, one row each, by family of layers.
 
-`RULES` gives for each class name of Keras 1 and 2 the rows to apply in order.
+`RULES` gives for each class name of Keras 1 and 2 the rows to apply in order, `WRITTEN` for each
+of Keras 3 those that lead to Keras 2.
 """
 
 from __future__ import annotations
 
 from hozon.config.dialects.common import CLASSES, COMMON
-from hozon.config.dialects.convolution import CONVOLUTION
-from hozon.config.dialects.core import CORE
+from hozon.config.dialects.convolution import CONVOLUTION, CONVOLUTION_WRITTEN
+from hozon.config.dialects.core import CORE, CORE_WRITTEN
 from hozon.config.dialects.keras1 import KERAS1
-from hozon.config.dialects.normalization import NORMALIZATION
-from hozon.config.dialects.preprocessing import PREPROCESSING
-from hozon.config.dialects.recurrent import RECURRENT_LAYERS
+from hozon.config.dialects.normalization import NORMALIZATION, NORMALIZATION_WRITTEN
+from hozon.config.dialects.preprocessing import PREPROCESSING, PREPROCESSING_WRITTEN
+from hozon.config.dialects.recurrent import RECURRENT_LAYERS, RECURRENT_WRITTEN
 from hozon.config.dialects.rules import Rule, Table
 from hozon.config.dialects.tensorflow import TENSORFLOW
 
-__all__ = ["CLASSES", "COMMON", "KERAS1", "RULES", "rules_of"]
+__all__ = ["CLASSES", "COMMON", "KERAS1", "RULES", "WRITTEN", "rules_of", "written_rules_of"]
 
 FAMILIES: tuple[Table, ...] = (
     CORE, CONVOLUTION, RECURRENT_LAYERS, NORMALIZATION, PREPROCESSING, TENSORFLOW,
+)  # fmt: skip
+WRITTEN_FAMILIES: tuple[Table, ...] = (
+    CORE_WRITTEN, CONVOLUTION_WRITTEN, RECURRENT_WRITTEN, NORMALIZATION_WRITTEN,
+    PREPROCESSING_WRITTEN,
 )  # fmt: skip
 
 
@@ -33,9 +38,15 @@ def _merged(families: tuple[Table, ...]) -> Table:
 
 
 RULES: Table = _merged(FAMILIES)
+WRITTEN: Table = _merged(WRITTEN_FAMILIES)
 
 
 def rules_of(class_name: str) -> tuple[Rule, ...]:
     """The rows of a Keras 1 or 2 class: Keras 1 names first, then Keras 2's."""
     modern = CLASSES.get(class_name, class_name)
     return (*KERAS1.get(class_name, ()), *RULES.get(class_name, RULES.get(modern, ())))
+
+
+def written_rules_of(class_name: str) -> tuple[Rule, ...]:
+    """The rows that lead from a class of Keras 3 to Keras 2's."""
+    return WRITTEN.get(class_name, ())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from hozon.config.dialects.core import merged_lora
 from hozon.config.dialects.rules import (
     Become,
     Convert,
     Drop,
     DropNeutral,
+    Newer,
     Rule,
     Table,
     tuples,
@@ -31,3 +33,15 @@ CONVOLUTION: Table = {
     "LocallyConnected1D": (Become("hozon>LocallyConnected1D", LOCAL),),
     "LocallyConnected2D": (Become("hozon>LocallyConnected2D", LOCAL),),
 }
+
+PLAIN: tuple[Rule, ...] = (merged_lora, Newer("quantization_config"))
+GENERATES: tuple[Rule, ...] = (*PLAIN, Drop("filters", *GENERATED))
+POOLING: tuple[Rule, ...] = (Drop("pool_dimensions", "pool_mode"),)
+POOLS = tuple(f"{kind}Pooling{rank}D" for kind in ("Max", "Average") for rank in (1, 2, 3))
+
+CONVOLUTION_WRITTEN: Table = {
+    **dict.fromkeys(("Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose",
+                     "Conv3DTranspose", "SeparableConv1D", "SeparableConv2D"), PLAIN),
+    **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), GENERATES),
+    **dict.fromkeys(POOLS, POOLING),
+}  # fmt: skip

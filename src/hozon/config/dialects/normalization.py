@@ -9,6 +9,7 @@ from hozon.config.dialects.rules import (
     DropNeutral,
     Entry,
     Lose,
+    Newer,
     Rule,
     Table,
     single,
@@ -63,4 +64,33 @@ NORMALIZATION: Table = {
     ),
     "Attention": ATTENTION,
     "AdditiveAttention": ATTENTION,
+}
+
+
+def renormalized(entry: Entry) -> None:
+    """The arguments of batch renormalization mean something only where it is on."""
+    if not entry.config.get("renorm"):
+        Drop("renorm", "renorm_clipping", "renorm_momentum")(entry)
+
+
+def attention_shapes(entry: Entry) -> None:
+    """Keras 2's MultiHeadAttention takes the shapes that it is built for from its config."""
+    shapes = entry.build.get("shapes_dict", entry.build)
+    query, value = shapes.get("query_shape"), shapes.get("value_shape")
+    entry.config.update(query_shape=query, value_shape=value,
+                        key_shape=shapes.get("key_shape") or value)  # fmt: skip
+
+
+MULTI_HEAD: tuple[Rule, ...] = (
+    Drop("seed", "flash_attention"), Newer("sliding_window"), Newer("use_gate"),
+    Newer("quantization_config"), attention_shapes,
+)  # fmt: skip
+
+NORMALIZATION_WRITTEN: Table = {
+    "BatchNormalization": (renormalized,),
+    "LayerNormalization": (Newer("rms_scaling"),),
+    "Attention": (Drop("seed"),),
+    "MultiHeadAttention": MULTI_HEAD,
+    "hozon>MultiHeadAttention": MULTI_HEAD,
+    "AdditiveAttention": (Drop("score_mode", "seed"),),
 }

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from hozon.config.dialects.rules import Become, Convert, Drop, Entry, Rename, Rule, Table, tuples
+from hozon.config.dialects.rules import (
+    Become,
+    Convert,
+    Drop,
+    Entry,
+    Newer,
+    NoLayer,
+    Rename,
+    Rule,
+    Table,
+    tuples,
+)
 
 GENERATOR = Drop("rng_type", "force_generator", "auto_vectorize")
 RANDOM: tuple[Rule, ...] = (GENERATOR,)
@@ -14,7 +25,6 @@ RANDOM_AREA: tuple[Rule, ...] = (
 )
 #: These layers run on strings or on integers as text; a dtype only names what they give.
 HOST: tuple[Rule, ...] = (Drop("dtype", "has_input_vocabulary"),)
-
 
 
 def bins(entry: Entry) -> None:
@@ -60,4 +70,23 @@ PREPROCESSING: Table = {
     ),
     "Hashing": HOST,
     "HashedCrossing": HOST,
+}  # fmt: skip
+
+LAST = Newer("data_format", (None, "channels_last"))
+IMAGE: tuple[Rule, ...] = (
+    LAST, Newer("bounding_box_format"), Drop("auto_vectorize"),
+)  # fmt: skip
+CROPPED = "Keras 2 crops at inference, Keras 3 does not"
+
+PREPROCESSING_WRITTEN: Table = {
+    **dict.fromkeys(("RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom",
+                     "RandomBrightness", "CenterCrop", "hozon>RandomCrop"), IMAGE),
+    "RandomContrast": (*IMAGE, Newer("value_range", (None, [0, 255], (0, 255), [0.0, 255.0]))),
+    "RandomCrop": (NoLayer(CROPPED),),
+    "Resizing": (
+        *IMAGE, Newer("pad_to_aspect_ratio"), Newer("antialias"), Drop("fill_mode", "fill_value"),
+    ),
+    "hozon>RandomFourierFeatures": (Rename("kernel", "kernel_initializer"),),
+    "StringLookup": (Newer("oov_method", (None, "floormod")), Drop("salt")),
+    "IntegerLookup": (Newer("oov_method", (None, "floormod")), Drop("salt")),
 }  # fmt: skip

@@ -6,7 +6,17 @@ GRU until TensorFlow 2; an absent `reset_after` meant False.
 
 from __future__ import annotations
 
-from hozon.config.dialects.rules import Default, Drop, DropNeutral, Entry, Rule, Table
+from typing import Any
+
+from hozon.config.dialects.rules import (
+    Default,
+    Drop,
+    DropNeutral,
+    Entry,
+    Newer,
+    Rule,
+    Table,
+)
 
 HARD = Default("recurrent_activation", "hard_sigmoid")
 
@@ -58,3 +68,61 @@ RECURRENT_LAYERS: Table = {
     "Bidirectional": (DROPPED, DropNeutral("time_major")),
     "TimeDistributed": (),
 }  # fmt: skip
+
+
+def time_major(entry: Entry) -> None:
+    """The wrapper in transposes is Keras 2's argument of the layer inside."""
+    inner = entry.config["layer"]
+    entry.class_name = str(inner["class_name"])
+    entry.config = {**inner["config"], "time_major": True, "name": entry.name}
+
+
+def one_direction(entry: Entry) -> None:
+    """Keras 2 makes the backward layer itself where it is the forward one turned around.
+
+    Keras 3 gives both layers prefixes, and zeros for masked steps, when it wraps them, and saves
+    them like that; Keras 2 does the same to them but saves the layer as it was.
+    """
+    forward, backward = entry.config.get("layer"), entry.config.get("backward_layer")
+    if isinstance(forward, dict):
+        entry.config["layer"] = forward = _without_prefix(forward, "forward_")
+    if isinstance(backward, dict) and isinstance(forward, dict):
+        backward = _without_prefix(backward, "backward_")
+        entry.config["backward_layer"] = backward
+        if _turned(forward) == _turned(backward, turn=True):
+            del entry.config["backward_layer"]
+
+
+def _without_prefix(layer: dict[str, Any], prefix: str) -> dict[str, Any]:
+    config = dict(layer.get("config") or {})
+    config["name"] = str(config.get("name", "")).removeprefix(prefix) or None
+    if config.get("return_sequences"):
+        config.pop("zero_output_for_mask", None)
+    return {**layer, "config": config}
+
+
+def _turned(layer: dict[str, Any], turn: bool = False) -> Any:
+    config = dict(layer["config"])
+    backwards = bool(config.pop("go_backwards", False))
+    return layer.get("class_name"), backwards != turn, config
+
+
+NEWER: tuple[Rule, ...] = (Drop("use_cudnn", "quantization_config"),)
+RECURRENT_WRITTEN_ROWS: tuple[Rule, ...] = (*NEWER, Default("time_major", False))
+UNSEEDED: tuple[Rule, ...] = (*RECURRENT_WRITTEN_ROWS, Drop("seed"))
+CONVOLUTIONAL_WRITTEN: tuple[Rule, ...] = (*UNSEEDED, Newer("zero_output_for_mask"))
+
+RECURRENT_WRITTEN: Table = {
+    "SimpleRNN": UNSEEDED,
+    "LSTM": UNSEEDED,
+    "GRU": UNSEEDED,
+    "RNN": UNSEEDED,
+    "ConvLSTM1D": CONVOLUTIONAL_WRITTEN,
+    "ConvLSTM2D": CONVOLUTIONAL_WRITTEN,
+    "ConvLSTM3D": CONVOLUTIONAL_WRITTEN,
+    "SimpleRNNCell": (Drop("seed"),),
+    "LSTMCell": (Drop("seed"),),
+    "GRUCell": (Drop("seed"),),
+    "Bidirectional": (one_direction,),
+    "hozon>TimeMajor": (time_major,),
+}

@@ -1,8 +1,9 @@
 """The kinds of rows that a dialect table is made of.
 
 A rule sees one layer's entry, a copy of the file's, and changes it in place: its class name, the
-keys of its config. It tells what it did that a user may notice; what Keras 3 cannot say, and no
-layer of Hozon's keeps, raises UnsupportedError.
+keys of its config. It tells what it did that a user may notice; what the other dialect cannot say,
+and no layer of Hozon's keeps, raises UnsupportedError. Tables of old layers lead to Keras 3's
+dialect; those named ``..._WRITTEN`` beside them lead from Keras 3's to Keras 2's.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ Config = dict[str, Any]
 
 @dataclass(slots=True)
 class Entry:
-    """A layer on its way to Keras 3: class name, config, what happened to it."""
+    """A layer on its way to another dialect: class name, config, what happened to it.
+
+    `build` is what Keras 3 recorded of the shapes that the layer was built for.
+    """
 
     class_name: str
     config: Config
     name: str = ""
     changes: list[str] = field(default_factory=list)
+    build: Config = field(default_factory=dict)
 
     def tell(self, text: str) -> None:
         """Add a line to the report."""
@@ -73,8 +78,37 @@ class DropNeutral:
 
 
 @dataclass(frozen=True, slots=True)
+class Newer:
+    """The key came with Keras 3; Keras 2 does what its neutral values say, and nothing else."""
+
+    key: str
+    neutral: tuple[Any, ...] = (None, False)
+
+    def __call__(self, entry: Entry) -> None:
+        """Remove the key, or refuse."""
+        value = entry.config.pop(self.key, None)
+        if value is not None and value not in self.neutral:
+            raise UnsupportedError(
+                f"layer {entry.name!r}: {entry.class_name} has no {self.key}={value!r} in Keras 2",
+                feature=f"{entry.class_name}({self.key}={value!r})", record=entry.name,
+            )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NoLayer:
+    """Keras 2 has nothing that the layer could be written as."""
+
+    why: str = "Keras 2 has no such layer"
+
+    def __call__(self, entry: Entry) -> None:
+        """Refuse the layer."""
+        raise UnsupportedError(f"layer {entry.name!r} is a {entry.class_name}: {self.why}",
+                               feature=entry.class_name, record=entry.name)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Lose:
-    """The key is gone in Keras 3, and so is what it did beyond inference."""
+    """The key is gone in the other dialect, and so is what it did beyond inference."""
 
     key: str
     meaning: str

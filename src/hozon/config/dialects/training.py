@@ -39,6 +39,37 @@ CLASSES: Mapping[str, str] = {"CosineProximity": "CosineSimilarity", "LogCoshLos
 #: Names that ``compile`` resolves itself, by the loss and the outputs' shapes.
 RESOLVED_BY_COMPILE = frozenset({"accuracy", "acc", "crossentropy", "ce"})
 #: Keras 2's classes around a function.
-WRAPPERS = frozenset(
-    {"LossFunctionWrapper", "MeanMetricWrapper", "SumOverBatchSizeMetricWrapper"}
-)
+WRAPPERS = frozenset({"LossFunctionWrapper", "MeanMetricWrapper", "SumOverBatchSizeMetricWrapper"})
+
+# The other way: from Keras 3's dialect to Keras 2's
+
+#: Arguments of Keras 3's optimizers that Keras 2 has no counterpart of, and what is lost.
+OPTIMIZER_NEWER: Mapping[str, str] = {
+    "loss_scale_factor": "losses are not scaled",
+    "gradient_accumulation_steps": "each step updates the weights at once",
+}
+OPTIMIZERS_WRITTEN = frozenset(
+    {"Adam", "SGD", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "AdamW", "Lion",
+     "Adafactor"}
+)  # fmt: skip
+SCHEDULES_WRITTEN = frozenset(
+    {"CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay",
+     "PiecewiseConstantDecay", "PolynomialDecay"}
+)  # fmt: skip
+#: Names of reductions; Keras 3's others weigh samples as Keras 2 cannot.
+REDUCTIONS_WRITTEN: Mapping[str | None, str] = {
+    "sum_over_batch_size": "auto", "sum": "sum", "none": "none", None: "none",
+}  # fmt: skip
+NEW_FUNCTIONS = frozenset(
+    {"categorical_generalized_cross_entropy", "circle", "ctc", "dice", "tversky",
+     "concordance_correlation", "pearson_correlation"}
+)  # fmt: skip
+NEW_LOSSES = frozenset({"CTC", "CategoricalGeneralizedCrossEntropy", "Circle", "Dice", "Tversky"})
+NEW_METRICS = frozenset({"ConcordanceCorrelation", "PearsonCorrelation"})
+#: Arguments of losses and metrics that came with Keras 3, with the values that say nothing.
+OBJECTIVE_NEWER: Mapping[str, Mapping[str, tuple[object, ...]]] = {
+    "SparseCategoricalCrossentropy": {"axis": (None, -1)},
+    "SparseTopKCategoricalAccuracy": {"from_sorted_ids": (None, False)},
+}
+#: Metrics that count in integers in Keras 3, and say so; Keras 2 gives results of that type.
+COUNTING = frozenset({"IoU", "BinaryIoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"})

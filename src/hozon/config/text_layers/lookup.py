@@ -133,6 +133,21 @@ class IndexLookup(HostLayer):
 
     set_vocabulary = load_vocabulary
 
+    def load_table(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
+        """Take the entries of a table: tokens and their indices; the other way if `invert`.
+
+        Raises MismatchError unless the indices follow each other from where tokens start.
+        """
+        pairs = zip(values, keys, strict=True) if self.invert else zip(keys, values, strict=True)
+        start = self._token_start
+        found = sorted((int(index), token) for token, index in pairs if int(index) >= start)
+        if [index for index, _ in found] != list(range(start, start + len(found))):
+            raise MismatchError(
+                f"the table of layer {self.name!r} has indices with gaps or twice",
+                mismatches=[f"tokens have indices from {start} on"],
+            )
+        self.load_vocabulary([token for _, token in found])
+
     def load_idf(self, idf: Any) -> None:
         """Take the weights of "tf_idf": one for each index, or for each token.
 

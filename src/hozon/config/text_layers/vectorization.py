@@ -92,6 +92,10 @@ class TextVectorization(HostLayer):
 
     set_vocabulary = load_vocabulary
 
+    def load_table(self, keys: Any, values: Any) -> None:
+        """Take the entries of a table; see `IndexLookup.load_table`."""
+        self.lookup.load_table(keys, values)
+
     def load_idf(self, idf: Any) -> None:
         """Take the weights of "tf_idf"; see `IndexLookup.load_idf`."""
         self.lookup.load_idf(idf)
