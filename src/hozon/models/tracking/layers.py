@@ -1,0 +1,128 @@
+"""Models, layers and metrics as trackable objects, under the names of Keras 2."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+
+from hozon.models._keras import Functional
+from hozon.models.tracking.containers import contains
+from hozon.models.tracking.leaves import KerasLeaf
+from hozon.models.tracking.names import BOOKKEEPING, RENAMES, STORED_TYPES
+from hozon.objects.tracking import Trackable, Virtual
+from hozon.tensors.dtypes import dtype_of_name
+
+#: Names that Keras 3 makes up for variables that were given none.
+AUTOMATIC = re.compile(r"variable(_\d+)?")
+
+
+def describe_layer(layer: Any) -> Trackable:
+    """A layer, model or metric: layers of a model by position, weights by name, attributes."""
+    renames = _entries(RENAMES, layer)
+    types = _entries(STORED_TYPES, layer)
+    children: dict[str, Any] = {}
+    if isinstance(layer, (keras.Sequential, Functional)):
+        children.update(numbered_layers(layer))
+    aliases: dict[str, Any] = {}
+    for variable in own_variables(layer):
+        target = children if _by_name(layer, variable) else aliases
+        stored = types.get(variable.name)
+        child = variable if stored is None else retyped(layer, variable, stored)
+        target.setdefault(renames.get(variable.name, variable.name), child)
+    for name, value in attributes(layer):
+        edge = renames.get(name, name)
+        if edge and not _is_kept(name, value, renames, children):
+            children.setdefault(edge, value)
+    return Trackable(children, aliases=aliases)
+
+
+def numbered_layers(model: Any) -> dict[str, Any]:
+    """``layer_with_weights-N`` and ``layer-N`` edges of a Functional or Sequential model.
+
+    Operations that are no layers take numbers too, as Keras 2 makes layers of them. Those with
+    weights come first: readers go by the order of edges, and only these numbers never shift.
+    """
+    edges: dict[str, Any] = {}
+    layers = model.layers
+    weighted = [layer for layer in layers if layer.weights]
+    for number, layer in enumerate(weighted):
+        edges[f"layer_with_weights-{number}"] = layer
+    steps = layers if isinstance(model, keras.Sequential) else model.operations
+    for number, step in enumerate(steps):
+        if isinstance(step, keras.Layer):
+            edges[f"layer-{number}"] = step
+    return edges
+
+
+def own_variables(layer: Any) -> list[Any]:
+    """The variables of a layer or metric itself, without those of its sublayers."""
+    if isinstance(layer, keras.Metric):
+        return list(layer._variables)
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+def trainable_order(layer: Any) -> list[Any]:
+    """A layer's trainable variables in the order of Keras 2: a model's own come last."""
+    if not layer.trainable:
+        return []
+    below = [v for sublayer in layer._layers for v in trainable_order(sublayer)]
+    own = list(layer._trainable_variables)
+    ordered = [*below, *own] if isinstance(layer, keras.Model) else [*own, *below]
+    return list({id(v): v for v in ordered if v.trainable}.values())
+
+
+def attributes(layer: Any) -> Iterator[tuple[str, Any]]:
+    """(name, value) of the attributes that Keras 2 would track, in the order of assignment."""
+    for name, value in vars(layer).items():
+        if name in BOOKKEEPING or not contains(value):
+            continue
+        if isinstance(value, keras.random.SeedGenerator) and is_builtin(layer):
+            continue  # Keras 2 keeps the generators of its own layers out of checkpoints
+        yield name, value
+
+
+def is_builtin(layer: Any) -> bool:
+    """Whether the class is Keras' own."""
+    return type(layer).__module__.startswith("keras.")
+
+
+def retyped(layer: Any, variable: Any, dtype: str) -> Virtual:
+    """A variable that is stored in another type."""
+    leaf = KerasLeaf(variable, dtype_of_name(dtype))
+    return Virtual(layer, variable.name, Trackable(leaf=leaf))
+
+
+def _entries(table: Mapping[str, Mapping[str, str]], layer: Any) -> Mapping[str, str]:
+    """The row of the nearest class of Keras that a table has."""
+    rows = (table.get(kind.__name__) for kind in type(layer).__mro__
+            if kind.__module__.startswith("keras."))  # fmt: skip
+    return next((row for row in rows if row is not None), {})
+
+
+def _by_name(layer: Any, variable: Any) -> bool:
+    """Whether the variable came from `add_weight`, which files name it after.
+
+    One made by the class itself, ``self.v = keras.Variable(...)``, goes by its attribute; those of
+    `add_weight` are in the name scope of their layer.
+    """
+    if AUTOMATIC.fullmatch(variable.name):
+        return False
+    if isinstance(layer, keras.Metric):
+        return True
+    return bool(variable.path.split("/")[-2:-1] == [layer.name])
+
+
+def _is_kept(
+    name: str, value: Any, renames: Mapping[str, str], children: Mapping[str, Any]
+) -> bool:
+    """Whether an attribute holds a variable that has an edge by its own name.
+
+    A class of the user has an edge for the attribute too, as in Keras 2, unless it is private.
+    """
+    if not isinstance(value, keras.Variable):
+        return False
+    child = children.get(renames.get(value.name, value.name))
+    return child is not None and (name.startswith("_") or child is not value)

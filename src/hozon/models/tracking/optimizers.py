@@ -1,0 +1,208 @@
+"""Optimizers as trackable objects, under the names of tf_keras' two generations.
+
+The newer one (tf_keras/src/optimizers/optimizer.py) tracks one list ``_variables``, in which
+iterations come first and slots follow in the order in which `build` makes them, and each slot list
+as an attribute. The learning rate is a variable of its own, or, with a schedule,
+``_current_learning_rate``, the rate of the last step. The legacy one keeps slots by variable and
+name, and hyperparameters as variables; its names are understood when reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import keras
+import numpy as np
+
+from hozon.models.optimizers import SCALARS, SLOTS, Slots
+from hozon.models.tracking.leaves import (
+    AttributeLeaf,
+    ComputedLeaf,
+    KerasLeaf,
+    TwoLeaves,
+)
+from hozon.objects.tracking import Leaf, Trackable, Virtual
+from hozon.tensors.dtypes import FLOAT32, INT64, dtype_of_name
+
+#: How many slots at a time alternate variable by variable in `build`; all of a class unless listed.
+ALTERNATING: Mapping[str, tuple[int, ...]] = {
+    "Adam": (2, 1), "AdamW": (2, 1), "RMSprop": (1, 1, 1),
+}  # fmt: skip
+#: Slots that Keras 2 always makes and Keras 3 only where they are used.
+ALWAYS: Mapping[str, str] = {"SGD": "momentums"}
+#: Hyperparameters that legacy optimizers kept as variables.
+HYPERPARAMETERS = ("beta_1", "beta_2", "momentum", "rho", "initial_accumulator_value")
+AVERAGE = "_model_variables_moving_average"
+
+
+def describe_optimizer(optimizer: Any, order: Sequence[Any]) -> Trackable:
+    """An optimizer; a loss-scaling one has the edges of the inner one and ``loss_scale``.
+
+    `order` holds the optimizer's variables in Keras 2's order, in which slots are numbered.
+    """
+    inner = getattr(optimizer, "inner_optimizer", None)
+    if inner is None:
+        return Optimizer(optimizer, (optimizer,), order).describe()
+    plain = Optimizer(inner, (inner, optimizer), order).describe()
+    children = dict(plain.children)
+    children["loss_scale"] = Virtual(optimizer, "loss_scale", _loss_scale(optimizer))
+    # TensorFlow before 2.4 kept the inner optimizer as an object of its own.
+    aliases = {**plain.aliases, "base_optimizer": Virtual(optimizer, "base_optimizer", plain)}
+    return Trackable(children, aliases=aliases, slots=plain.slots)
+
+
+def _loss_scale(optimizer: Any) -> Trackable:
+    if not optimizer.built:
+        return Trackable()
+    counter = Trackable(leaf=KerasLeaf(optimizer.step_counter, INT64))
+    steps = Virtual(optimizer, "good_steps", counter)
+    return Trackable({"current_loss_scale": optimizer.dynamic_scale, "good_steps": steps})
+
+
+class Optimizer:
+    """One optimizer and those whose iterations it counts (itself and a loss-scaling wrapper)."""
+
+    def __init__(self, optimizer: Any, counted: Sequence[Any], order: Sequence[Any]) -> None:
+        self.optimizer = optimizer
+        self.order = order
+        positions = {id(v): i for i, v in enumerate(optimizer._trainable_variables)}
+        self.positions = [positions[id(v)] for v in order]
+        self.name = _known_name(optimizer)
+        self.rows: Slots = SLOTS.get(self.name, ())
+        self.iterations = self._virtual("_iterations", _iterations(counted))
+
+    def describe(self) -> Trackable:
+        """The edges, those of legacy files as aliases."""
+        rate = self._rate()
+        slots = self._slot_lists()
+        ordered = [self.iterations, *self._ordered(slots)]
+        children = {"_variables": self._list("_variables", ordered), "_iterations": self.iterations,
+                    **rate}  # fmt: skip
+        children |= {edge: self._list(edge, items) for edge, items in slots.items()}
+        scalars = self._scalars()
+        children |= {edges[0]: variable for edges, variable in scalars}
+        aliases = {edge: variable for edges, variable in scalars for edge in edges[1:]}
+        return Trackable(children, aliases=self._legacy(rate) | aliases, slots=self.slot)
+
+    def _virtual(self, name: str, leaf: Leaf) -> Virtual:
+        return Virtual(self.optimizer, name, Trackable(leaf=leaf))
+
+    def _list(self, name: str, items: Sequence[Any]) -> Virtual:
+        numbered = {str(i): item for i, item in enumerate(items)}
+        return Virtual(self.optimizer, name, Trackable(numbered))
+
+    def _rate(self) -> dict[str, Any]:
+        rate = self.optimizer._learning_rate
+        if isinstance(rate, keras.Variable):
+            return {"_learning_rate": rate}
+        if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+            leaf = ComputedLeaf("learning_rate", FLOAT32, (), self._last_rate)
+            return {"_current_learning_rate": self._virtual("_current_learning_rate", leaf)}
+        return {}
+
+    def _last_rate(self) -> Any:
+        step = np.maximum(np.asarray(self.optimizer.iterations.value) - 1, 0)
+        return self.optimizer._learning_rate(keras.ops.convert_to_tensor(step))
+
+    def _slot_lists(self) -> dict[str, list[Any]]:
+        """Slot lists by Keras 2's attribute, moving averages first, as they are made."""
+        found = {}
+        if getattr(self.optimizer, AVERAGE, None):
+            found[AVERAGE] = self._arranged(self.optimizer._model_variables_moving_average)
+        for attribute, _, edge in self.rows:
+            live = getattr(self.optimizer, attribute, None)
+            if live:
+                found[edge] = self._arranged(live)
+            elif self.optimizer.built and ALWAYS.get(self.name) == edge:
+                found[edge] = self._unused(edge)
+        extra = getattr(self.optimizer, "_accumulated_gradients", None)
+        if extra:
+            found["_accumulated_gradients"] = self._arranged(extra)
+        return found
+
+    def _arranged(self, slots: Sequence[Any]) -> list[Any]:
+        return [slots[position] for position in self.positions]
+
+    def _unused(self, edge: str) -> list[Virtual]:
+        """Zeros in place of slots that Keras 3 leaves out."""
+        return [
+            self._virtual(f"{edge}/{i}", ComputedLeaf(
+                f"{edge}/{v.path}", dtype_of_name(v.dtype), tuple(v.shape), _Zeros(v)
+            ))
+            for i, v in enumerate(self.order)
+        ]  # fmt: skip
+
+    def _ordered(self, slots: Mapping[str, list[Any]]) -> list[Any]:
+        """The slots in the order of Keras 2's `build`."""
+        edges = iter(edge for _, _, edge in self.rows)
+        groups = [tuple(islice(edges, size))
+                  for size in ALTERNATING.get(self.name, (len(self.rows),))]  # fmt: skip
+        ordered: list[Any] = []
+        for group in ((AVERAGE,), *groups, ("_accumulated_gradients",)):
+            lists = [slots[edge] for edge in group if edge in slots]
+            ordered += [item for items in zip(*lists, strict=True) for item in items
+                        if not _is_placeholder(item)]  # fmt: skip
+        if not self.rows:
+            ordered = [v for v in self.optimizer.variables
+                       if v is not self.optimizer._iterations
+                       and v is not self.optimizer._learning_rate]  # fmt: skip
+        return ordered
+
+    def _scalars(self) -> list[tuple[tuple[str, ...], Any]]:
+        found = ((edges, getattr(self.optimizer, attribute, None))
+                 for attribute, edges in SCALARS.get(self.name, ()))  # fmt: skip
+        return [(edges, variable) for edges, variable in found if variable is not None]
+
+    def _legacy(self, rate: Mapping[str, Any]) -> dict[str, Any]:
+        aliases: dict[str, Any] = {"iter": self.iterations}
+        zero = ComputedLeaf("decay", FLOAT32, (), _zero)
+        aliases["decay"] = self._virtual("decay", zero)
+        if rate:
+            aliases["learning_rate"] = next(iter(rate.values()))
+        for name in HYPERPARAMETERS:
+            if isinstance(getattr(self.optimizer, name, None), (int, float)):
+                leaf = AttributeLeaf(self.optimizer, name, name)
+                aliases[name] = self._virtual(name, leaf)
+        return aliases
+
+    def slot(self, variable: Any, name: str) -> Any:
+        """What holds a legacy slot of a variable; None before the optimizer is built."""
+        index = next((i for i, v in enumerate(self.order) if v is variable), None)
+        lists = self._slot_lists()
+        row = next((edge for _, slot, edge in self.rows if slot == name), None)
+        if index is None or row not in lists or index >= len(lists[row]):
+            return None
+        return lists[row][index]
+
+
+class _Zeros:
+    """Zeros like a variable, made when they are written."""
+
+    def __init__(self, variable: Any) -> None:
+        self.variable = variable
+
+    def __call__(self) -> Any:
+        return np.zeros(tuple(self.variable.shape), dtype_of_name(self.variable.dtype).numpy)
+
+
+def _zero() -> float:
+    return 0.0
+
+
+def _iterations(counted: Sequence[Any]) -> Leaf:
+    """The counter as the 64 bits that TensorFlow keeps."""
+    leaves = [KerasLeaf(optimizer._iterations, INT64) for optimizer in counted]
+    return leaves[0] if len(leaves) == 1 else TwoLeaves(leaves[0], leaves[1])
+
+
+def _known_name(optimizer: Any) -> str:
+    """The nearest class of the optimizer that the slot tables know."""
+    names = (kind.__name__.removeprefix("Legacy") for kind in type(optimizer).__mro__)
+    return next((name for name in names if name in SLOTS), type(optimizer).__name__)
+
+
+def _is_placeholder(item: Any) -> bool:
+    """Whether a slot stands for "none": Adafactor's, for variables that it does not factor."""
+    return isinstance(item, keras.Variable) and item.dtype.startswith("int")

@@ -1,0 +1,275 @@
+"""`Checkpoint`: saves and restores live objects in TensorFlow's object-based format."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hozon.errors import FormatError
+from hozon.formats.bundle import Bundle
+from hozon.formats.bundle.writer import write_bundle
+from hozon.formats.protos.trackable import (
+    TrackableNode,
+    decode_trackable_graph,
+    encode_trackable_graph,
+)
+from hozon.models.tracking import Describer, is_trackable
+from hozon.models.tracking.containers import items_with_arrays
+from hozon.models.tracking.leaves import is_array
+from hozon.objects.keys import OBJECT_GRAPH_KEY
+from hozon.objects.tracking import Trackable, track
+from hozon.raw.collection import collection_paused
+from hozon.tensors.lazy import LazyTensor
+from hozon.train.outcome import (
+    SAVE_COUNTER,
+    GraphOutcome,
+    NameOutcome,
+    live_leaves,
+    nothing_matches,
+)
+from hozon.train.reader import open_checkpoint
+from hozon.train.restore import Restoration
+from hozon.train.state import CheckpointState, update_checkpoint_state
+from hozon.train.status import InitializationOnlyStatus, LoadStatus
+
+
+class Counter:
+    """A 64-bit counter that is saved, such as a checkpoint's own or a training step."""
+
+    name = "counter"
+
+    def __init__(self, value: int = 0) -> None:
+        self._value = int(value)
+
+    def assign(self, value: Any) -> None:
+        """Set it."""
+        self._value = int(np.asarray(value))
+
+    def assign_add(self, delta: int) -> int:
+        """Add to it; returns the sum."""
+        self._value += int(delta)
+        return self._value
+
+    def numpy(self) -> Any:
+        """The value as an int64 array without axes."""
+        return np.asarray(self._value, np.int64)
+
+    def __int__(self) -> int:
+        return self._value
+
+    __index__ = __int__
+
+
+class Checkpoint:
+    """Objects that are saved and restored together, each under its argument's name.
+
+    Args:
+        root: an object whose own children stand at the top, as TensorFlow's ``root``.
+        **kwargs: models, layers, optimizers, metrics, variables, lists, tuples and dictionaries of
+            them, other checkpoints, JAX and NumPy arrays. A restored array takes the place of the
+            old one, here as an attribute or in its dictionary or list.
+
+    Raises:
+        ValueError: an argument is none of these.
+
+    Example:
+        >>> checkpoint = hozon.train.Checkpoint(model=model, optimizer=optimizer)
+        >>> path = checkpoint.save("ckpts/training")
+        >>> checkpoint.restore(path).assert_consumed()
+    """
+
+    def __init__(self, root: Any = None, **kwargs: Any) -> None:
+        self.__dict__["_attributes"] = {}
+        self.__dict__["_watchers"] = []
+        self.__dict__["_root"] = root
+        self.__dict__["_restoration"] = None
+        if root is not None and not is_trackable(root):
+            raise _not_trackable("root", root)
+        for name, value in sorted(kwargs.items()):
+            setattr(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not is_trackable(value) and not is_array(value):
+            raise _not_trackable(name, value)
+        self._attributes[name] = value
+        for watcher in list(self._watchers):
+            child = value if not is_array(value) else self.tracked_children()[name]
+            watcher.attribute(self, name, child)
+
+    def __getattr__(self, name: str) -> Any:
+        attributes = self.__dict__.get("_attributes", {})
+        if name not in attributes:
+            raise AttributeError(f"this Checkpoint has no attribute {name!r}")
+        return attributes[name]
+
+    def __delattr__(self, name: str) -> None:
+        if self._attributes.pop(name, None) is None:
+            raise AttributeError(f"this Checkpoint has no attribute {name!r}")
+
+    def tracked_children(self) -> Mapping[str, Any]:
+        """The objects by name."""
+        return items_with_arrays(self._attributes)
+
+    def add_watcher(self, watcher: Any) -> None:
+        """Tell a restoration of attributes that are set from now on."""
+        self._watchers.append(watcher)
+
+    def remove_watcher(self, watcher: Any) -> None:
+        """Tell it no longer."""
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)
+
+    @property
+    def save_counter(self) -> Counter:
+        """How often `save` was called, which numbers the files."""
+        counter: Counter = self._attributes.setdefault(SAVE_COUNTER, Counter())
+        return counter
+
+    def save(self, file_prefix: str | os.PathLike[str]) -> str:
+        """Save as ``<file_prefix>-<number>`` and note it as the folder's latest.
+
+        Returns the prefix of the checkpoint. Raises OSError when it cannot be written, with nothing
+        changed.
+        """
+        counter = self.save_counter
+        before = int(counter)
+        counter.assign_add(1)
+        try:
+            path = self.write(f"{os.fspath(file_prefix)}-{int(counter)}")
+        except BaseException:
+            counter.assign(before)
+            raise
+        note_latest(path)
+        return path
+
+    def write(self, file_prefix: str | os.PathLike[str]) -> str:
+        """Save under exactly this prefix, without counting and without a state file."""
+        path = os.fspath(file_prefix)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_bundle(path, self._tensors())
+        return path
+
+    def restore(self, save_path: str | os.PathLike[str] | None) -> LoadStatus:
+        """Restore what a file of `save` holds, save counter included.
+
+        Values of variables that do not exist yet are assigned when they are created.
+
+        Args:
+            save_path: the prefix of a checkpoint, a folder whose latest is meant, a SavedModel, or
+                None, which changes nothing.
+
+        Raises:
+            MismatchError: nothing matches, or shapes differ; nothing was assigned.
+            FormatError: there is no checkpoint, or it is damaged.
+        """
+        if save_path is None:
+            return InitializationOnlyStatus()
+        bundle = open_checkpoint(save_path)
+        _ = self.save_counter
+        return self._read(bundle)
+
+    def read(self, save_path: str | os.PathLike[str]) -> LoadStatus:
+        """Restore what a file of `write` holds; as `restore`, without the save counter."""
+        return self._read(open_checkpoint(save_path))
+
+    def _read(self, bundle: Bundle, *, skip_mismatch: bool = False) -> LoadStatus:
+        root, describe = self._graph()
+        stored = bundle.get(OBJECT_GRAPH_KEY)
+        if stored is None:
+            return self._read_names(bundle, skip_mismatch=skip_mismatch)
+        nodes = _object_graph(stored, bundle.prefix)
+        if self._restoration is not None:
+            self._restoration.stop()
+        restoration = Restoration(bundle, nodes, describe, skip_mismatch=skip_mismatch)
+        self.__dict__["_restoration"] = restoration
+        with collection_paused():
+            restoration.start(root)
+        outcome = GraphOutcome(restoration, root, describe)
+        wanted = [path for path, _, _ in live_leaves(root, describe)]
+        if wanted and len(bundle) > 1 and not restoration.is_deferred and not outcome.matched():
+            restoration.stop()
+            raise nothing_matches(bundle, wanted, bundle.prefix)
+        return LoadStatus(outcome)
+
+    def _read_names(self, bundle: Bundle, *, skip_mismatch: bool) -> LoadStatus:
+        root, describe = self._graph()
+        outcome = NameOutcome(bundle, root, describe, skip_mismatch=skip_mismatch)
+        outcome.run()
+        if outcome.missing() and not outcome.matched():
+            wanted = [leaf.name for _, _, leaf in live_leaves(root, describe)]
+            raise nothing_matches(bundle, wanted, bundle.prefix)
+        return LoadStatus(outcome)
+
+    def _tensors(self) -> Iterator[tuple[str, Any]]:
+        """(key, array) in the order of keys; each array is read when its turn comes."""
+        with collection_paused():
+            root, describe = self._graph()
+            graph = track(root, describe)
+            record = np.empty((), object)
+            record[()] = encode_trackable_graph(graph.record())
+            leaves = sorted(graph.leaves(), key=lambda entry: entry[0])
+        first = bisect_left([key for key, _ in leaves], OBJECT_GRAPH_KEY)
+        yield from ((key, leaf.read()) for key, leaf in leaves[:first])
+        yield OBJECT_GRAPH_KEY, record
+        yield from ((key, leaf.read()) for key, leaf in leaves[first:])
+
+    def _graph(self) -> tuple[Any, _RootDescriber]:
+        root = self if self._root is None else self._root
+        return root, _RootDescriber(root, self)
+
+
+class _RootDescriber:
+    """Describes objects; to a root that is not the checkpoint itself it adds the attributes."""
+
+    def __init__(self, root: Any, checkpoint: Checkpoint) -> None:
+        self._root = root
+        self._checkpoint = checkpoint
+
+    def __call__(self, target: Any) -> Trackable:
+        found = self._describer(target)
+        if target is not self._root or self._root is self._checkpoint:
+            return found
+        extra = {"root": self._root, **self._checkpoint.tracked_children()}
+        children = {**found.children, **extra}
+        return Trackable(children, found.leaf, found.aliases, found.slots)
+
+    @property
+    def _describer(self) -> Describer:
+        # A new one each time: models appear while a restoration is deferred.
+        return Describer(self._checkpoint if self._root is self._checkpoint else
+                         [self._root, self._checkpoint])  # fmt: skip
+
+
+def _object_graph(stored: LazyTensor, file: str) -> Sequence[TrackableNode]:
+    value = stored.read()
+    data = value.item() if value.shape == () else None
+    if not isinstance(data, bytes):
+        raise FormatError(
+            "the object graph of the checkpoint is not one string",
+            file=file, record=OBJECT_GRAPH_KEY, expected="string ()",
+            found=f"{stored.dtype} {stored.shape}",
+        )  # fmt: skip
+    nodes = decode_trackable_graph(data, file=file).nodes
+    if not nodes:
+        raise FormatError(
+            "the object graph of the checkpoint has no objects", file=file, record=OBJECT_GRAPH_KEY
+        )
+    return nodes
+
+
+def note_latest(path: str) -> None:
+    """Name a checkpoint as the latest of its folder, and as the only one known."""
+    update_checkpoint_state(Path(path).parent, CheckpointState(path, (path,)))
+
+
+def _not_trackable(name: str, value: Any) -> ValueError:
+    return ValueError(
+        f"a Checkpoint holds models, layers, optimizers, metrics, variables, arrays and containers "
+        f"of them; {name!r} is {type(value).__name__}. Give a number as "
+        "hozon.train.Counter(value) or numpy.asarray(value)"
+    )

@@ -1,0 +1,210 @@
+"""`CheckpointManager`: keeps the newest checkpoints of a folder and deletes the others."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hozon.formats.bundle import is_bundle
+from hozon.train.checkpoint import Checkpoint
+from hozon.train.state import (
+    CheckpointState,
+    get_checkpoint_state,
+    is_inside,
+    latest_checkpoint,
+    update_checkpoint_state,
+)
+
+SECONDS_PER_HOUR = 3600
+
+
+class CheckpointManager:
+    """Saves numbered checkpoints, keeps `max_to_keep` of them, and remembers them in a state file.
+
+    Args:
+        checkpoint: what is saved.
+        directory: the folder, made if need be. What an earlier manager kept there is taken over.
+        max_to_keep: how many to keep; None keeps all.
+        keep_checkpoint_every_n_hours: besides, keep for good one that is this much younger than the
+            last one kept for good.
+        checkpoint_name: the files are called ``<checkpoint_name>-<number>``.
+        step_counter: a counter with which `save` counts instead of the save counter.
+        checkpoint_interval: with `step_counter`: `save` does nothing until so many steps passed.
+        init_fn: called by `restore_or_initialize` when there is nothing to restore.
+
+    Example:
+        >>> manager = hozon.train.CheckpointManager(checkpoint, "ckpts", max_to_keep=3)
+        >>> manager.restore_or_initialize()
+        >>> manager.save()
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        directory: str | os.PathLike[str],
+        max_to_keep: int | None,
+        keep_checkpoint_every_n_hours: float | None = None,
+        checkpoint_name: str = "ckpt",
+        step_counter: Any = None,
+        checkpoint_interval: int | None = None,
+        init_fn: Callable[[], None] | None = None,
+    ) -> None:
+        if max_to_keep is not None and max_to_keep <= 0:
+            raise ValueError(f"max_to_keep must be a positive number or None, not {max_to_keep}")
+        if checkpoint_interval is not None and step_counter is None:
+            raise ValueError("checkpoint_interval needs a step_counter")
+        self._checkpoint = checkpoint
+        self._folder = Path(directory)
+        self._max_to_keep = max_to_keep
+        self._every = keep_checkpoint_every_n_hours
+        self._name = checkpoint_name
+        self._step_counter = step_counter
+        self._interval = checkpoint_interval
+        self._init_fn = init_fn
+        self._last_step: int | None = None
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._kept: dict[str, float] = {}
+        self._take_over(get_checkpoint_state(self._folder))
+
+    def _take_over(self, state: CheckpointState | None) -> None:
+        """Go on where the state file left off; files that are gone are forgotten.
+
+        So are paths outside of the folder: what a state file says must not delete files elsewhere.
+        """
+        now = time.time()
+        self._latest: str | None = None
+        self._preserved = now
+        if state is None:
+            return
+        paths = state.all_model_checkpoint_paths
+        times = state.all_model_checkpoint_timestamps
+        known = dict(zip(paths, times, strict=False)) if len(times) == len(paths) else {}
+        if state.last_preserved_timestamp is not None and known:
+            self._preserved = min(state.last_preserved_timestamp, now)
+        self._kept = {path: known.get(path, now) for path in paths
+                      if is_inside(self._folder, path) and is_bundle(path)}  # fmt: skip
+        self._latest = latest_checkpoint(self._folder)
+
+    @property
+    def directory(self) -> str:
+        """The folder."""
+        return str(self._folder)
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What is saved."""
+        return self._checkpoint
+
+    @property
+    def checkpoint_interval(self) -> int | None:
+        """How many steps lie between two saves."""
+        return self._interval
+
+    @property
+    def latest_checkpoint(self) -> str | None:
+        """The prefix of the latest checkpoint, None without one."""
+        return self._latest
+
+    @property
+    def checkpoints(self) -> list[str]:
+        """The prefixes of those kept, oldest first."""
+        return list(self._kept)
+
+    def save(self, checkpoint_number: int | None = None, check_interval: bool = True) -> str | None:
+        """Save, note it in the state file, then delete what need not be kept.
+
+        Args:
+            checkpoint_number: the number in the file's name; the save counter by default.
+            check_interval: whether to skip a save that comes before the interval is over.
+
+        Returns:
+            The prefix, or None if the interval is not over.
+        """
+        if self._interval is not None and check_interval and not self._is_due():
+            return None
+        path = self._write(checkpoint_number)
+        self._kept.pop(path, None)
+        self._kept[path] = time.time()
+        self._latest = path
+        gone = self._surplus()
+        self._record()
+        for prefix in gone:
+            delete_checkpoint(prefix)
+        self._last_step = self._step()
+        return path
+
+    def restore_or_initialize(self) -> str | None:
+        """Restore the latest checkpoint; without one, call `init_fn`.
+
+        Returns the prefix restored from, or None.
+        """
+        if self._latest is None:
+            if self._init_fn is not None:
+                self._init_fn()
+            return None
+        self._checkpoint.restore(self._latest)
+        self._last_step = self._step()
+        return self._latest
+
+    def _write(self, number: int | None) -> str:
+        prefix = str(self._folder / self._name)
+        if number is None and self._step_counter is not None:
+            number = self._step()
+        counter = self._checkpoint.save_counter
+        before = int(counter)
+        counter.assign_add(1)
+        try:
+            return self._checkpoint.write(f"{prefix}-{before + 1 if number is None else number}")
+        except BaseException:
+            counter.assign(before)
+            raise
+
+    def _step(self) -> int | None:
+        if self._step_counter is None:
+            return None
+        value = getattr(self._step_counter, "numpy", self._step_counter)
+        return int(np.asarray(value() if callable(value) else value))
+
+    def _is_due(self) -> bool:
+        step = self._step()
+        if self._last_step is None or step is None or self._interval is None:
+            return True
+        return step >= self._last_step + self._interval
+
+    def _surplus(self) -> list[str]:
+        """Take off the list what is no longer kept; returns what of it is to be deleted."""
+        if self._max_to_keep is None:
+            return []
+        gone = []
+        while len(self._kept) > self._max_to_keep:
+            path, written = next(iter(self._kept.items()))
+            del self._kept[path]
+            if self._every and written - self._every * SECONDS_PER_HOUR >= self._preserved:
+                self._preserved = written
+            else:
+                gone.append(path)
+        return gone
+
+    def _record(self) -> None:
+        assert self._latest is not None
+        kept = self._kept
+        update_checkpoint_state(
+            self._folder,
+            CheckpointState(self._latest, tuple(kept), tuple(kept.values()), self._preserved),
+        )
+
+
+def delete_checkpoint(prefix: str) -> None:
+    """Delete the files of a checkpoint, the index first, so that no half of one looks whole."""
+    folder, name = Path(prefix).parent, Path(prefix).name
+    pattern = re.compile(re.escape(name) + r"\.data-\d{5}-of-\d{5}")
+    (folder / f"{name}.index").unlink(missing_ok=True)
+    for file in folder.iterdir():
+        if pattern.fullmatch(file.name):
+            file.unlink(missing_ok=True)

@@ -1,0 +1,85 @@
+"""Reading checkpoints tensor by tensor, object-based and name-based alike."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hozon.containers.checkpoint.read import find_prefix
+from hozon.errors import FormatError
+from hozon.formats.bundle import Bundle, open_bundle
+from hozon.raw.places import is_remote, place
+from hozon.tensors.dtypes import DType
+
+SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
+
+
+def open_checkpoint(path: str | os.PathLike[str]) -> Bundle:
+    """Open the checkpoint that a prefix, a folder, or a SavedModel's folder means.
+
+    Raises FormatError when there is none.
+    """
+    text = place(path)
+    if is_remote(text):
+        return open_bundle(text)
+    folder = Path(text)
+    if any((folder / name).is_file() for name in SAVED_MODEL_FILES):
+        return open_bundle(folder / "variables" / "variables")
+    prefix = find_prefix(folder)
+    if prefix is None:
+        raise FormatError(f"there is no checkpoint {text}: {text}.index does not exist", file=text)
+    return open_bundle(prefix)
+
+
+class CheckpointReader:
+    """The tensors of a checkpoint by key (``layer/kernel/.ATTRIBUTES/VARIABLE_VALUE``) or name."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    def get_tensor(self, tensor_str: str) -> Any:
+        """A tensor as a NumPy array, read-only; a scalar string as `bytes`.
+
+        Raises MismatchError when there is none of that name, FormatError when it is damaged.
+        """
+        value: np.ndarray[Any, Any] = self._bundle[tensor_str].read()
+        return value.item() if value.dtype == object and not value.shape else value
+
+    def has_tensor(self, tensor_str: str) -> bool:
+        """Whether there is a tensor of that name."""
+        return tensor_str in self._bundle
+
+    def get_variable_to_shape_map(self) -> dict[str, list[int]]:
+        """The shape of each tensor."""
+        return {name: list(tensor.shape) for name, tensor in self._bundle.items()}
+
+    def get_variable_to_dtype_map(self) -> dict[str, DType]:
+        """The type of each tensor."""
+        return {name: tensor.dtype for name, tensor in self._bundle.items()}
+
+
+def load_checkpoint(ckpt_dir_or_file: str | os.PathLike[str]) -> CheckpointReader:
+    """A reader of a checkpoint's tensors.
+
+    Args:
+        ckpt_dir_or_file: the prefix of a checkpoint, or a folder, whose latest is meant.
+
+    Example:
+        >>> reader = hozon.train.load_checkpoint("ckpt-1")
+        >>> reader.get_variable_to_shape_map()
+    """
+    return CheckpointReader(open_checkpoint(ckpt_dir_or_file))
+
+
+def list_variables(ckpt_dir_or_file: str | os.PathLike[str]) -> list[tuple[str, list[int]]]:
+    """(name, shape) of each tensor of a checkpoint, sorted by name."""
+    shapes = load_checkpoint(ckpt_dir_or_file).get_variable_to_shape_map()
+    return sorted(shapes.items())
+
+
+def load_variable(ckpt_dir_or_file: str | os.PathLike[str], name: str) -> Any:
+    """The value of one tensor of a checkpoint; a name may end in ``:0``."""
+    return load_checkpoint(ckpt_dir_or_file).get_tensor(name.removesuffix(":0"))

@@ -1,0 +1,292 @@
+"""Matching a checkpoint's object graph against live objects, now and as they come into being.
+
+Both graphs are walked in step from their roots by edge names (TensorFlow's loading mechanics,
+tensorflow/python/checkpoint/restore.py). Shapes are compared before anything is assigned. What the
+file has and the program has not yet is kept: when a watched object gains an attribute or a variable
+of a waiting name, that is bound then.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import keras
+
+from hozon.errors import MismatchError
+from hozon.formats.bundle import Bundle
+from hozon.formats.protos.trackable import Edge, TrackableNode
+from hozon.models._keras import can_grow, unwatch, watch
+from hozon.models.tracking.containers import is_container
+from hozon.objects.graph import path_names
+from hozon.objects.keys import ATTRIBUTES, VARIABLE_VALUE
+from hozon.objects.tracking import Leaf, Trackable, Virtual, identity
+from hozon.tensors.lazy import LazyTensor
+
+#: Two ways of counting layers: all of them, and those with weights.
+ALL_LAYERS = re.compile(r"layer-\d+")
+WEIGHTED_LAYERS = re.compile(r"layer_with_weights-\d+")
+Pair = tuple[Any, int]
+
+
+class Restoration:
+    """One restore: what is bound to what, what was assigned, what still waits.
+
+    Attributes:
+        bundle: the checkpoint.
+        nodes: its object graph.
+        objects: the live object of each of the file's objects that is bound.
+        assigned: the file's objects whose values were given to live ones.
+        mismatched: (path, message) of values left out because shapes differ.
+    """
+
+    def __init__(
+        self, bundle: Bundle, nodes: Sequence[TrackableNode], describe: Callable[[Any], Trackable],
+        *, skip_mismatch: bool = False,
+    ) -> None:  # fmt: skip
+        self.bundle = bundle
+        self.nodes = nodes
+        self.objects: dict[int, Any] = {}
+        self.assigned: set[int] = set()
+        self.mismatched: list[str] = []
+        self._describe = describe
+        self._skip = skip_mismatch
+        self._names = path_names(nodes)
+        self._bound: dict[Hashable, int] = {}
+        self._waiting: dict[int, list[Edge]] = {}
+        self._watched: set[int] = set()
+        self._busy = False
+        self._with_slots = [i for i, node in enumerate(nodes) if node.slot_variables]
+
+    def start(self, root: Any) -> None:
+        """Bind the root and all that is reached from it, and assign what is found.
+
+        Raises MismatchError, with nothing assigned, where shapes differ.
+        """
+        self._bind([(root, 0)])
+
+    def again(self) -> None:
+        """Look once more at every bound object for what came into being unseen."""
+        self._bind([pair for node in list(self._waiting) for pair in self._found(node)])
+        self._watch(list(self.objects))
+
+    def attribute(self, owner: Any, name: str, value: Any) -> None:
+        """A watched object gains an attribute or variable."""
+        node = self._bound.get(identity(owner))
+        if node is None or self._busy:
+            return
+        edges = {edge.name: edge.node for edge in self._waiting.get(node, ())}
+        if name in edges:
+            self._bind(self._through(value, edges[name]))
+            self._watch([node])
+
+    def changed(self, owner: Any) -> None:
+        """A watched object was built."""
+        node = self._bound.get(identity(owner))
+        if node is not None and not self._busy:
+            self._bind(self._found(node))
+            self._watch([node])
+
+    def name(self, node: int) -> str:
+        """The path of one of the file's objects; that of a slot says whose slot it is."""
+        tensors = self.nodes[node].tensors
+        if node not in self._names and tensors:
+            return tensors[0].key.rpartition(f"/{ATTRIBUTES}/")[0]
+        return self._names.get(node, f"object {node}") or "root"
+
+    def node_of(self, target: Any) -> int | None:
+        """The file's object that a live one is bound to."""
+        return self._bound.get(identity(target))
+
+    def _bind(self, pairs: Sequence[Pair]) -> None:
+        self._busy = True
+        try:
+            fresh = self._walk(pairs)
+            self._assign(fresh)
+        finally:
+            self._busy = False
+        self._watch([node for _, node in fresh])
+
+    def _walk(self, pairs: Sequence[Pair]) -> list[Pair]:
+        """Bind pairs and what lies below them; returns the new ones."""
+        fresh: list[Pair] = []
+        queue = deque(pairs)
+        while queue:
+            target, node = queue.popleft()
+            key = identity(target)
+            if key in self._bound or node in self.objects:
+                continue
+            self._bound[key] = node
+            self.objects[node] = target
+            self._waiting[node] = list(self.nodes[node].children)
+            fresh.append((target, node))
+            queue.extend(self._found(node))
+            if not queue:
+                queue.extend(self._slots())
+        return fresh
+
+    def _found(self, node: int, seen: frozenset[int] = frozenset()) -> list[Pair]:
+        """Pairs of live and stored children of a bound object that are not bound yet.
+
+        Members of lists and of what `Virtual` stands for, which nobody watches, are looked for too.
+        """
+        trackable = self._describe(self.objects[node])
+        last = _less_certain(self.nodes[node].children, trackable)
+        fresh: list[tuple[bool, Pair]] = []
+        inner: list[Pair] = []
+        waiting = []
+        for edge in self.nodes[node].children:
+            child = trackable.child(edge.name)
+            if child is None:
+                waiting.append(edge)
+            elif edge.node not in self.objects:
+                fresh.append((last.fullmatch(edge.name) is not None, (child, edge.node)))
+            elif self._is_view(child, edge.node) and edge.node not in seen:
+                self.objects[edge.node] = child
+                inner += self._found(edge.node, seen | {node})
+        self._waiting[node] = waiting
+        slots = self._slots_of(node, trackable)
+        return [pair for _, pair in sorted(fresh, key=lambda entry: entry[0])] + inner + slots
+
+    def _is_view(self, child: Any, node: int) -> bool:
+        """Whether a live child is bound to `node` and a container or view of its owner's state."""
+        if not isinstance(child, Virtual) and not is_container(child):
+            return False
+        return self._bound.get(identity(child)) == node
+
+    def _slots(self) -> list[Pair]:
+        """Slots of bound legacy optimizers whose variables were bound after them."""
+        return [pair for node in self._with_slots if node in self.objects
+                for pair in self._slots_of(node, self._describe(self.objects[node]))]  # fmt: skip
+
+    def _slots_of(self, node: int, trackable: Trackable) -> list[Pair]:
+        found = []
+        for slot in self.nodes[node].slot_variables:
+            if trackable.slots is None or slot.slot in self.objects:
+                continue
+            if slot.variable in self.objects:
+                live = trackable.slots(self.objects[slot.variable], slot.name)
+                if live is not None and identity(live) not in self._bound:
+                    found.append((live, slot.slot))
+        return found
+
+    def _through(self, value: Any, node: int) -> list[Pair]:
+        """Pairs for a value about to become an attribute: Keras copies containers, so not those."""
+        if not is_container(value):
+            return [(value, node)]
+        trackable = self._describe(value)
+        return [pair for edge in self.nodes[node].children
+                if (child := trackable.child(edge.name)) is not None
+                for pair in self._through(child, edge.node)]  # fmt: skip
+
+    def _assign(self, fresh: Sequence[Pair]) -> None:
+        plan = [(leaf, tensor, node) for target, node in fresh
+                if (leaf := self._describe(target).leaf) is not None
+                and (tensor := self._tensor(node)) is not None]  # fmt: skip
+        wrong = {node: _difference(self.name(node), leaf, tensor) for leaf, tensor, node in plan
+                 if not fits(leaf, tensor)}  # fmt: skip
+        self.mismatched += wrong.values()
+        if wrong and not self._skip:
+            raise MismatchError(
+                "the checkpoint holds values of other shapes", mismatches=list(wrong.values()),
+                file=self.bundle.prefix,
+            )  # fmt: skip
+        for leaf, tensor, node in plan:
+            if node not in wrong:
+                leaf.assign(tensor.read())
+                self.assigned.add(node)
+
+    def _tensor(self, node: int) -> LazyTensor | None:
+        for tensor in self.nodes[node].tensors:
+            if tensor.name == VARIABLE_VALUE:
+                return self.bundle[tensor.key]
+        return None
+
+    def _watch(self, nodes: Sequence[int]) -> None:
+        """Watch what can still gain something that the file has; leave the rest alone."""
+        for node in nodes:
+            target = self.objects[node]
+            wanted = _grows(target) and self._wants(node)
+            if wanted and node not in self._watched:
+                self._watched.add(node)
+                _watch(target, self)
+            elif not wanted and node in self._watched:
+                self._watched.discard(node)
+                _unwatch(target, self)
+
+    def _wants(self, node: int, seen: frozenset[int] = frozenset()) -> bool:
+        """Whether an object, or a list or view below it, waits for something in the file."""
+        slots = (slot.slot for slot in self.nodes[node].slot_variables)
+        waiting = (edge.node for edge in self._waiting[node])
+        if any(other not in self.objects for other in (*slots, *waiting)):
+            return True
+        return any(
+            self._wants(edge.node, seen | {node})
+            for edge in self.nodes[node].children
+            if edge.node in self.objects and edge.node not in seen
+            and self._is_view(self.objects[edge.node], edge.node)
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        for node in self._watched:
+            _unwatch(self.objects[node], self)
+        self._watched.clear()
+
+    @property
+    def is_deferred(self) -> bool:
+        """Whether a layer that is not built yet waits for values."""
+        return any(
+            isinstance(self.objects[node], keras.Layer) and not self.objects[node].built
+            for node in self._watched
+        )
+
+
+def _less_certain(stored: Sequence[Edge], live: Trackable) -> re.Pattern[str]:
+    """The way of counting layers that is to be tried last.
+
+    Numbers of all layers shift where a layer without weights was added, so those with weights are
+    counted first; unless the models have equally many layers but not of those with weights. Keras 2
+    counts an adapted `TextVectorization`, for its table, among these.
+    """
+    names = [edge.name for edge in stored]
+    every, weighted = (_differ(kind, names, live) for kind in (ALL_LAYERS, WEIGHTED_LAYERS))
+    return WEIGHTED_LAYERS if weighted and not every else ALL_LAYERS
+
+
+def _differ(kind: re.Pattern[str], stored: Sequence[str], live: Trackable) -> bool:
+    return {n for n in stored if kind.fullmatch(n)} != {
+        n for n in live.children if kind.fullmatch(n)
+    }
+
+
+def _grows(target: Any) -> bool:
+    return hasattr(type(target), "add_watcher") or can_grow(target)
+
+
+def _watch(target: Any, watcher: Restoration) -> None:
+    if hasattr(type(target), "add_watcher"):
+        target.add_watcher(watcher)
+    else:
+        watch(target, watcher)
+
+
+def _unwatch(target: Any, watcher: Restoration) -> None:
+    if hasattr(type(target), "add_watcher"):
+        target.remove_watcher(watcher)
+    else:
+        unwatch(target, watcher)
+
+
+def fits(leaf: Leaf, tensor: LazyTensor) -> bool:
+    """Whether a stored tensor has a leaf's shape, and both are text or neither."""
+    if leaf.shape is not None and tuple(leaf.shape) != tuple(tensor.shape):
+        return False
+    return leaf.dtype.fixed == tensor.dtype.fixed
+
+
+def _difference(name: str, leaf: Leaf, tensor: LazyTensor) -> str:
+    return (f"{name}: stored {tensor.dtype} {tuple(tensor.shape)}, "
+            f"the program has {leaf.dtype} {leaf.shape} ({leaf.name})")  # fmt: skip

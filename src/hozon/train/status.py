@@ -1,0 +1,133 @@
+"""What a restore did, and the questions that TensorFlow's status objects answer about it."""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+from hozon.errors import MismatchError
+from hozon.models.report import LoadReport
+
+
+class UnmatchedError(MismatchError, AssertionError):
+    """A status object's assertion does not hold; TensorFlow raises an AssertionError here."""
+
+
+class Outcome(Protocol):
+    """What a status object asks: the four lists, up to date with what was created since."""
+
+    @property
+    def file(self) -> str:
+        """The checkpoint's prefix."""
+        ...
+
+    def matched(self) -> list[str]:
+        """Names of live values that were restored."""
+        ...
+
+    def missing(self) -> list[str]:
+        """Names of live values that the file has none for."""
+        ...
+
+    def unexpected(self) -> list[str]:
+        """Names of stored values that nothing took."""
+        ...
+
+    def mismatched(self) -> list[str]:
+        """Values that were left out because shapes differ."""
+        ...
+
+
+class LoadStatus:
+    """The outcome of restoring a checkpoint; later deferred restorations count.
+
+    The lists `matched`, `missing`, `unexpected` and `mismatched` are those of `LoadReport`.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+
+    @property
+    def matched(self) -> list[str]:
+        """Variables of the program that got a stored value."""
+        return self._outcome.matched()
+
+    @property
+    def missing(self) -> list[str]:
+        """Variables of the program without a stored value."""
+        return self._outcome.missing()
+
+    @property
+    def unexpected(self) -> list[str]:
+        """Stored values that no variable took (yet)."""
+        return self._outcome.unexpected()
+
+    @property
+    def mismatched(self) -> list[str]:
+        """Pairs that disagree in shape."""
+        return self._outcome.mismatched()
+
+    def report(self) -> LoadReport:
+        """The lists as they are now."""
+        return LoadReport(
+            matched=self.matched, missing=self.missing, unexpected=self.unexpected,
+            mismatched=self.mismatched,
+        )  # fmt: skip
+
+    def assert_consumed(self) -> Self:
+        """Raise unless every stored value was taken and every variable got one."""
+        return self._assert(self.missing, self.unexpected)
+
+    def assert_existing_objects_matched(self) -> Self:
+        """Raise unless every variable that exists got a value; the file may hold more."""
+        return self._assert(self.missing, [])
+
+    def assert_nontrivial_match(self) -> Self:
+        """Raise if nothing matched."""
+        if not self.matched:
+            raise UnmatchedError("nothing in the checkpoint matches", file=self._outcome.file)
+        return self
+
+    def expect_partial(self) -> Self:
+        """Say that a partial match is fine."""
+        return self
+
+    def initialize_or_restore(self, session: object = None) -> None:
+        """Nothing to do: values are assigned when the checkpoint is restored."""
+
+    def run_restore_ops(self, session: object = None) -> None:
+        """Nothing to do; see `initialize_or_restore`."""
+
+    def _assert(self, missing: list[str], unexpected: list[str]) -> Self:
+        problems = [
+            *(f"no stored value for {name}" for name in missing),
+            *(f"nothing takes the stored {name}" for name in unexpected),
+            *self.mismatched,
+        ]
+        if problems:
+            raise UnmatchedError(
+                "checkpoint and program do not match", mismatches=problems, file=self._outcome.file
+            )
+        return self
+
+
+class InitializationOnlyStatus(LoadStatus):
+    """What `restore(None)` returns: there is no checkpoint, and nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__(_Nothing())
+
+    def assert_consumed(self) -> Self:
+        """Always raises: there was no checkpoint."""
+        raise UnmatchedError("no checkpoint was given, so nothing was restored")
+
+    assert_existing_objects_matched = assert_consumed
+    assert_nontrivial_match = assert_consumed
+
+
+class _Nothing:
+    file = ""
+
+    def matched(self) -> list[str]:
+        return []
+
+    missing = unexpected = mismatched = matched
