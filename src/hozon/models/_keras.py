@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 from keras.src.backend import Variable as BackendVariable
+from keras.src.models import Functional as Functional
+from keras.src.models.functional import operation_fn
 
 from hozon.errors import UnsupportedError
 from hozon.tensors.dtypes import dtype_of_name
@@ -71,3 +74,138 @@ def deferred_initializers() -> Iterator[Deferred]:
         yield deferred
     finally:
         BackendVariable._initialize_with_initializer = original
+
+
+def give_value(variable: Any, value: np.ndarray[Any, Any]) -> None:
+    """Assign a variable; one that Keras made while tracing shapes starts with the value later."""
+    if variable._value is None:
+        variable._initializer = lambda shape, dtype: np.asarray(value).astype(
+            dtype_of_name(dtype).numpy
+        )
+    else:
+        variable.assign(value)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class GraphNode:
+    """One call of an operation in a functional model, with its symbolic tensors."""
+
+    operation: Any
+    inputs: tuple[keras.KerasTensor, ...]
+    outputs: tuple[keras.KerasTensor, ...]
+    arguments: Any
+
+
+def functional_of(model: keras.Model) -> Any:
+    """A functional model itself, what is behind a built Sequential one, None for others."""
+    inner = getattr(model, "_functional", None) or model
+    return inner if isinstance(inner, Functional) else None
+
+
+def graph_nodes(functional: Any) -> list[GraphNode]:
+    """The calls of a functional model in an order in which they can run, inputs left out."""
+    by_depth = functional._nodes_by_depth
+    ordered = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    return [
+        GraphNode(n.operation, tuple(n.input_tensors), tuple(n.outputs), n.arguments)
+        for n in ordered if n.operation and not n.is_input
+    ]  # fmt: skip
+
+
+def run_nodes(
+    nodes: Iterable[GraphNode], values: dict[int, Any], training: bool | None = None
+) -> None:
+    """Run calls; `values` holds what is known by the tensors' ids and takes the results."""
+    for node in nodes:
+        args, kwargs = node.arguments.fill_in(values)
+        results = operation_fn(node.operation, training=training)(*args, **kwargs)
+        for tensor, value in zip(node.outputs, keras.tree.flatten(results), strict=True):
+            values[id(tensor)] = value
+
+
+def standardized(functional: Any, inputs: Any) -> list[Any]:
+    """Inputs as a functional model takes them: flat, in its order, of its ranks and dtypes."""
+    flat: list[Any] = functional._standardize_inputs(inputs)
+    return flat
+
+
+class Watcher(Protocol):
+    """What `watch` tells of."""
+
+    def attribute(self, owner: Any, name: str, value: Any) -> None:
+        """An attribute is about to be set, or a variable of that name was made."""
+        ...
+
+    def changed(self, owner: Any) -> None:
+        """The owner was built."""
+        ...
+
+
+def watch(target: Any, watcher: Watcher) -> None:
+    """Tell `watcher` of variables, sublayers and attributes that a layer or optimizer gains.
+
+    Only this one object is touched: methods that Keras calls on it for each attribute and
+    variable are shadowed until `unwatch`.
+    """
+    if isinstance(target, keras.optimizers.Optimizer):
+        object.__setattr__(target, "build", _after_build(target, watcher))
+    elif isinstance(target, keras.Layer):
+        object.__setattr__(target, "_setattr_hook", _on_attribute(target, watcher))
+        object.__setattr__(target, "_track_variable", _on_variable(target, watcher))
+
+
+def unwatch(target: Any, watcher: Watcher) -> None:
+    """End `watch`, unless somebody else watches by now."""
+    for name in ("build", "_setattr_hook", "_track_variable"):
+        if getattr(target.__dict__.get(name), "watcher", None) is watcher:
+            del target.__dict__[name]
+
+
+def can_grow(target: Any) -> bool:
+    """Whether a Keras object may still gain state: a model always may, a layer until it is built.
+
+    An optimizer may until it is built, and a legacy slot may be found then.
+    """
+    if isinstance(target, keras.optimizers.Optimizer):
+        return not target.built
+    if isinstance(target, keras.Layer):
+        return isinstance(target, keras.Model) or not target._tracker.locked
+    return False
+
+
+def _after_build(optimizer: Any, watcher: Watcher) -> Callable[..., None]:
+    build = type(optimizer).build
+
+    def wrapper(variables: Any) -> None:
+        build(optimizer, variables)
+        watcher.changed(optimizer)
+
+    return _marked(wrapper, watcher)
+
+
+def _on_attribute(layer: Any, watcher: Watcher) -> Callable[..., Any]:
+    hook = type(layer)._setattr_hook
+
+    def wrapper(name: str, value: Any) -> Any:
+        if name == "built":
+            watcher.changed(layer)
+        else:
+            watcher.attribute(layer, name, value)
+        return hook(layer, name, value)
+
+    return _marked(wrapper, watcher)
+
+
+def _on_variable(layer: Any, watcher: Watcher) -> Callable[..., None]:
+    track = type(layer)._track_variable
+
+    def wrapper(variable: Any) -> None:
+        track(layer, variable)
+        watcher.attribute(layer, variable.name, variable)
+
+    return _marked(wrapper, watcher)
+
+
+def _marked(wrapper: Callable[..., Any], watcher: Watcher) -> Callable[..., Any]:
+    wrapper.watcher = watcher  # type: ignore[attr-defined]
+    return wrapper

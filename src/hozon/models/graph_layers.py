@@ -16,7 +16,7 @@ from hozon.errors import MismatchError, UnsupportedError
 from hozon.formats.protos.struct import TensorSpec
 from hozon.restored.functions import ConcreteFunction, Function
 from hozon.restored.structures import flatten, map_structure, pack
-from hozon.tensors.dtypes import dtype_of_number
+from hozon.tensors.dtypes import BOOL, STRING, dtype_of_number
 
 WITH_LOSSES = ("call_and_return_all_conditional_losses", "call_and_return_conditional_losses")
 
@@ -45,6 +45,22 @@ class SavedCall:
         """Whether the object's call distinguishes training from inference."""
         function = self.plain or self.with_losses
         return function is not None and "training" in _arguments(function)
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether the object's call was traced with masks."""
+        function = self.plain if self.traces(self.plain) else self.with_losses
+        named = function is not None and "mask" in _arguments(function)
+        return named and BOOL.number in self._input_dtypes()
+
+    @property
+    def takes_strings(self) -> bool:
+        """Whether the object's call was traced with strings."""
+        return STRING.number in self._input_dtypes()
+
+    def _input_dtypes(self) -> set[int]:
+        traces = [*self.traces(self.plain), *self.traces(self.with_losses)]
+        return {int(spec.dtype) for trace in traces for spec in trace.inputs}
 
     def output_specs(self) -> Any:
         """The structure of specs that a call returns, as it was saved."""
@@ -113,10 +129,17 @@ class GraphCallMixin:
 
     saved_call: SavedCall
 
-    def call(self, *args: Any, training: bool = False, **kwargs: Any) -> Any:
-        """Run the saved call; losses that it made are added to the layer's."""
+    def call(
+        self, inputs: Any, *args: Any, training: bool = False, mask: Any = None, **kwargs: Any
+    ) -> Any:  # fmt: skip
+        """Run the saved call; losses that it made are added to the layer's.
+
+        A mask is for layers that took one when they were saved.
+        """
+        if self.saved_call.takes_mask:
+            kwargs["mask"] = mask
         kwargs = {key: value for key, value in kwargs.items() if value is not None}
-        outputs, losses = self.saved_call(args, kwargs, bool(training))
+        outputs, losses = self.saved_call((inputs, *args), kwargs, bool(training))
         for loss in losses:
             self.add_loss(loss)  # type: ignore[attr-defined]
         return outputs

@@ -112,8 +112,13 @@ class KerasObjects:
         )  # fmt: skip
 
     def weights(self, node_id: int) -> list[int]:
-        """The variable nodes of a layer in the order of Keras' ``layer.weights``."""
+        """The variable nodes of a layer in the order of Keras' ``layer.weights``.
+
+        Layers that tf_keras restores from their config alone list none; theirs are attributes.
+        """
         children = self.children(node_id)
+        if "variables" not in children:
+            return [c for c in dict.fromkeys(children.values()) if self.variable(c) is not None]
         trainable = self.items(children["trainable_variables"]) if (
             "trainable_variables" in children) else []  # fmt: skip
         everything = self.items(children["variables"]) if "variables" in children else []

@@ -17,12 +17,15 @@ import keras
 
 from hozon.config.build import build_layer, build_model, unbuildable_layers
 from hozon.containers.savedmodel.read import SavedModel
-from hozon.errors import HozonError, UnsupportedError
+from hozon.errors import HozonError, MissingObjectError, UnsupportedError
 from hozon.graphs.resources import Variable as GraphVariable
 from hozon.graphs.values import Cell
-from hozon.models._keras import deferred_initializers, require_jax
+from hozon.models._keras import deferred_initializers, functional_of, require_jax
+from hozon.models.adapted import AdaptedState, finish
 from hozon.models.cells import KerasCell
+from hozon.models.configs import config_of
 from hozon.models.graph_layers import GraphLayer, GraphModel, SavedCall, graph_class
+from hozon.models.masks import passes_mask
 from hozon.models.objects import KerasNode, KerasObjects
 from hozon.models.report import LoadReport
 from hozon.models.signature_model import signature_model
@@ -44,7 +47,9 @@ class Revival:
         self.custom_objects = dict(custom_objects or {})
         self.report = LoadReport()
         self.assigner = Assigner(self.objects, self.report)
+        self.adapted = AdaptedState(self.objects, lambda: self.loader)
         self.layers: dict[int, keras.layers.Layer] = {}
+        self._needed: MissingObjectError | None = None
         self._loader: ObjectGraphLoader | None = None
         self._cells: dict[int, Any] = {}
         self._owners: dict[int, keras.layers.Layer] = {}
@@ -67,12 +72,14 @@ class Revival:
 
     def _by_config(self, root: KerasNode) -> keras.Model | None:
         config = self._config_of(root)
-        if config is None or takes_strings(self.artifact):
+        if config is None:
             return None
         before = self.report.copy(), dict(self.assigner.variables), dict(self.layers)
         try:
             with deferred_initializers() as deferred:
                 model = self._build(config)
+                if root.node == 0:
+                    self._require_text_inputs(model)
                 self._assign_model(root, model)
                 self._require_all()
                 deferred.finish()
@@ -86,18 +93,30 @@ class Revival:
 
     def _build(self, config: dict[str, Any]) -> keras.Model:
         """Build by config; where classes are missing, layers that run their saved functions."""
-        arguments: dict[str, Any] = {"custom_objects": self.custom_objects}
+        arguments: dict[str, Any] = {
+            "custom_objects": self.custom_objects, "dialect": "keras2"
+        }  # fmt: skip
         changes: list[str] = []
         try:
             model = build_model(config, report=changes, **arguments)
-        except HozonError:
+        except HozonError as error:
             changes = []
-            factories = self._factories(unbuildable_layers(config, **arguments))
+            missing = unbuildable_layers(config, **arguments)
+            if isinstance(error, MissingObjectError):
+                self._needed = error
+            factories = self._factories(missing)
             if not factories:
                 raise
             model = build_model(config, report=changes, factories=factories, **arguments)
         self.report.converted.extend(changes)
         return model
+
+    def _require_text_inputs(self, model: keras.Model) -> None:
+        """Strings enter a model built from its config by inputs that are declared as strings."""
+        functional = functional_of(model)
+        inputs = () if functional is None else functional.inputs
+        if takes_strings(self.artifact) and not any(t.dtype == "string" for t in inputs):
+            raise UnsupportedError("it takes strings, but its config declares no input for them")
 
     def _require_all(self) -> None:
         """A model of which a variable found no place would be silently wrong."""
@@ -111,18 +130,18 @@ class Revival:
             return None
         if "layers" not in root.config and root.class_name in CONFIG_MODELS:
             return None
-        return {"class_name": root.class_name, "config": dict(root.config)}
+        return config_of(self.objects, root)
 
     def _factories(self, missing: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
-        """For each layer that no class can be found for, what makes it from saved functions."""
+        """For each layer that no class can be found for, what makes it from saved functions.
+
+        None at all if one of them has no saved functions.
+        """
         factories: dict[str, Callable[..., Any]] = {}
         for name in missing:
             node_id = self.objects.by_name.get(name)
             if node_id is None or not self._saved_call(self.objects.nodes[node_id]).exists:
-                raise UnsupportedError(
-                    f"layer {name!r} ({missing[name]}) has no saved functions; "
-                    f"pass custom_objects={{{missing[name]!r}: {missing[name]}}}"
-                )
+                return {}
             factories[name] = self._factory(self.objects.nodes[node_id])
         return factories
 
@@ -154,9 +173,9 @@ class Revival:
         self.layers[node.node] = layer
         rung = "custom class" if node.class_name in self.custom_objects else "built-in class"
         self.report.add_object(node.path, node.class_name, rung)
-        if getattr(layer, "host", False):
-            raise UnsupportedError(f"{node.name!r} looks values up, in tables of the saved graph")
-        self.assigner.assign_layer(node.node, layer, node.path)
+        if not self.adapted.restore(node.node, layer):
+            self.assigner.assign_layer(node.node, layer, node.path)
+            finish(layer)
 
     @staticmethod
     def _build_for(node: KerasNode, layer: keras.layers.Layer) -> None:
@@ -178,15 +197,38 @@ class Revival:
     def _by_functions(self, root: KerasNode) -> keras.Model:
         call = self._saved_call(root)
         if not call.exists:
+            self._require_signature(root)
             return signature_model(self.artifact, root.name, self.report)
         base = GraphModel if root.is_model else GraphLayer
         return self._graph_object(root, base)
+
+    def _require_signature(self, root: KerasNode) -> None:
+        """A model without functions and classes is only its signatures, where it has some."""
+        init = "__saved_model_init_op"
+        if any(name != init for name in self.artifact.meta_graph.signatures):
+            return
+        if self._needed is not None:
+            raise MissingObjectError(
+                f"{self.artifact.path} was saved without the functions of its model, so it needs "
+                "the classes", names=self._needed.names,
+            )  # fmt: skip
+        raise UnsupportedError(
+            f"{self.artifact.path} was saved without the functions of its model, and its class "
+            f"{root.class_name!r} has no config to build it from; make the model by its own code "
+            "and load the weights"
+        )
 
     def _graph_object(self, node: KerasNode, base: type) -> Any:
         """A layer or model that runs its saved functions and owns its variables."""
         made = graph_class(base, node.class_name)(name=_valid_name(node.name))
         made.saved_call = self._saved_call(node)
         made.saved_config = node.config
+        made.supports_masking = passes_mask(
+            self.objects, node, lambda other: self._saved_call(other).takes_mask
+        )
+        if made.saved_call.takes_strings:
+            made._convert_input_args = False
+            made._allow_non_tensor_positional_args = True
         self.layers[node.node] = made
         self.report.add_object(node.path, node.class_name, "saved functions")
         self._add_sublayers(node, made)
@@ -223,12 +265,12 @@ class Revival:
         """A sublayer by config, built for the input shape that was saved with it."""
         if node.config is None:
             return None
-        config = {"class_name": node.class_name, "config": dict(node.config)}
+        config = config_of(self.objects, node)
         try:
             with deferred_initializers() as deferred:
                 if self._config_of(node) is not None and node.is_model:
                     return self._by_config(node)
-                layer = build_layer(config, custom_objects=self.custom_objects)
+                layer = build_layer(config, custom_objects=self.custom_objects, dialect="keras2")
                 self._build_for(node, layer)
                 if len(layer.weights) != len(self.objects.weights(node.node)):
                     return None
@@ -304,21 +346,27 @@ def revive(
 ) -> keras.Model:
     """The live model of a SavedModel, with its load report."""
     require_jax("running a SavedModel")
-    if artifact.meta_graph.object_graph is None or 0 not in artifact.keras_metadata:
-        report = LoadReport()
+    text = takes_strings(artifact)
+    revival = _revival(artifact, custom_objects)
+    root = None if revival is None else revival.objects.root
+    report = LoadReport() if revival is None else revival.report
+    if revival is None or root is None:
         model = signature_model(artifact, artifact.path.name, report)
-        model.load_report = report
-        return with_strings(model) if takes_strings(artifact) else model
-    revival = Revival(artifact, custom_objects)
-    root = revival.objects.root
-    if root is None:
-        model = signature_model(artifact, artifact.path.name, revival.report)
+        model = with_strings(model) if text else model
     else:
         model = revival.model(root)
+        model = with_strings(model) if text else model
         if compiled:
             restore_training(model, revival.objects, revival.assigner, revival.custom_objects)
-    model.load_report = revival.report
-    return with_strings(model) if takes_strings(artifact) else model
+    model.load_report = report
+    return model
+
+
+def _revival(artifact: SavedModel, custom_objects: Mapping[str, Any] | None) -> Revival | None:
+    """None for a SavedModel that holds no Keras model."""
+    if artifact.meta_graph.object_graph is None or 0 not in artifact.keras_metadata:
+        return None
+    return Revival(artifact, custom_objects)
 
 
 def takes_strings(artifact: SavedModel) -> bool:

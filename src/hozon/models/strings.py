@@ -1,9 +1,10 @@
 """Models that take strings.
 
 Keras' JAX backend has no string tensors. Between the caller and `call`, strings travel as codes:
-an int16 array with one more axis, bytes as they are and -1 after the end. `call` turns codes back
-into NumPy object arrays, and what reads strings runs on the host; the model runs eagerly, its
-numeric parts as compiled programs.
+an int16 array with one more axis, bytes as they are and -1 after the end. Each batch of codes turns
+back into NumPy object arrays on the host, and so does what reads strings run there. A model that
+can be split where strings became numbers trains and predicts as compiled programs from there on;
+another one runs eagerly, its numeric functions as compiled programs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from hozon.config.text_layers.functional import accept_strings
 from hozon.errors import UnsupportedError
+from hozon.models.split import Split, is_numbers
 
 #: Marks the end of a string among its codes.
 END = -1
@@ -36,7 +39,7 @@ def encode(value: Any) -> Any:
     if isinstance(value, (list, tuple)) and not is_text(value):
         return type(value)(encode(item) for item in value)
     if not is_text(value):
-        return value
+        return value.astype(np.int32) if getattr(value, "dtype", None) == np.int16 else value
     array = np.asarray(value)
     texts = [t if isinstance(t, bytes) else str(t).encode() for t in array.reshape(-1).tolist()]
     width = max(map(len, texts), default=0) + 1
@@ -72,15 +75,29 @@ def strings(value: Any) -> np.ndarray[Any, Any]:
     return texts.reshape(array.shape)
 
 
+def _on_host(value: Any) -> Any:
+    """A structure that holds text with its other values as NumPy arrays too.
+
+    Keras takes no structure of which only a part is tensors.
+    """
+    leaves = keras.tree.flatten(value)
+    nested = not isinstance(value, np.ndarray) and any(map(is_text, leaves))
+    return keras.tree.map_structure(np.asarray, value) if nested else value
+
+
 class StringInputs:
     """Added to the class of a model that takes strings; see the module."""
 
+    split: Split | None = None
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the model; strings may be NumPy arrays or lists."""
-        return super().__call__(*map(decode, args), **kwargs)  # type: ignore[misc]
+        return super().__call__(*map(_on_host, map(decode, args)), **kwargs)  # type: ignore[misc]
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """The model's own call; Keras' trainer comes here with codes."""
+        """The model's own call; Keras' trainer comes here with numbers, or codes."""
+        if self.split is not None and args and is_numbers(args[0]):
+            return self.split.outputs(args[0], kwargs.get("training"))
         return super().call(*map(decode, args), **kwargs)  # type: ignore[misc]
 
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
@@ -125,14 +142,40 @@ class StringInputs:
             self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
         self._post_build()  # type: ignore[attr-defined]
 
+    def _make_function(self, step: Any, concatenate_outputs: bool = False) -> Any:
+        """What Keras' loops run for each batch: `step`, after what runs on the host."""
+        split = self.split
+
+        def prepared(state: Any, data: Any) -> Any:
+            x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+            numbers = split.numbers(decode(x))  # type: ignore[union-attr]
+            return step(state, keras.utils.pack_x_y_sample_weight(numbers, y, weight))
+
+        made = step if split is None else prepared
+        return super()._make_function(made, concatenate_outputs)  # type: ignore[misc]
+
+    def _resolve_auto_jit_compile(self) -> bool:
+        return self.split is not None
+
+    @property
+    def jit_compile(self) -> bool:
+        """Whether what is left after the strings is compiled."""
+        return self.split is not None and bool(super().jit_compile)  # type: ignore[misc]
+
+    @jit_compile.setter
+    def jit_compile(self, value: bool) -> None:
+        """As in Keras, whose check of the layers would find those that run on the host."""
+        self._jit_compile = value
+
     @property
     def run_eagerly(self) -> bool:
-        """Always true: strings cannot enter a compiled program."""
-        return True
+        """Always true where strings would have to enter a compiled program."""
+        return self.split is None or bool(super().run_eagerly)  # type: ignore[misc]
 
     @run_eagerly.setter
     def run_eagerly(self, value: bool) -> None:
-        """Ignored; see the getter."""
+        """As in Keras; see the getter."""
+        self._run_eagerly = value
 
     @staticmethod
     def _data(x: Any) -> Any:
@@ -148,9 +191,11 @@ class StringInputs:
 
 def with_strings(model: keras.Model) -> keras.Model:
     """Make a model take strings: its class is extended in place, its name kept."""
+    accept_strings(model)
     kind = type(model)
     if not issubclass(kind, StringInputs):
         model.__class__ = type(kind.__name__, (StringInputs, kind), {"__module__": kind.__module__})
     model._convert_input_args = False
     model._allow_non_tensor_positional_args = True
+    model.split = Split.of(model)
     return model

@@ -39,15 +39,14 @@ def restore_training(
     report = assigner.report
     try:
         arguments = compile_arguments(
-            config, custom_objects=dict(custom_objects), report=report.converted
-        )
+            config, custom_objects=dict(custom_objects), report=report.converted,
+            output_names=getattr(model, "output_names", ()) or (),
+        )  # fmt: skip
         model.compile(**arguments)
         restore_optimizer(model, objects, assigner)
     except (HozonError, ValueError, TypeError) as error:
         report.lost.append(f"training configuration: {error}")
-        warnings.warn(
-            f"The model was not compiled: {error}. Compile it manually.", stacklevel=4
-        )
+        warnings.warn(f"The model was not compiled: {error}. Compile it manually.", stacklevel=4)
 
 
 def restore_optimizer(model: keras.Model, objects: KerasObjects, assigner: Assigner) -> None:
@@ -58,7 +57,5 @@ def restore_optimizer(model: keras.Model, objects: KerasObjects, assigner: Assig
     variables = model.trainable_variables
     with deferred_initializers() as deferred:
         model.optimizer.build(variables)
-        OptimizerState(objects, assigner).restore(
-            children["optimizer"], model.optimizer, variables
-        )
+        OptimizerState(objects, assigner).restore(children["optimizer"], model.optimizer, variables)
         deferred.finish()

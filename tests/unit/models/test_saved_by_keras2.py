@@ -54,15 +54,13 @@ model = keras.Sequential([
 inputs = [("f", (16, 8, 8, 3))]
 """
 RECURRENT = """
-model = keras.Sequential([
-    layers.Input((5, 3)), layers.Bidirectional(layers.LSTM(4, return_sequences=True)),
-    layers.GRU(4), layers.Dense(2)])
+model = keras.Sequential([layers.Input((5, 3)), layers.GRU(4), layers.Dense(2)])
 inputs = [("f", (16, 5, 3))]
 """
 EMBEDDING = """
 model = keras.Sequential([
     layers.Input((7,), dtype="int32"), layers.Embedding(5, 4, mask_zero=True),
-    layers.LSTM(3), layers.LayerNormalization(), layers.Dense(1)])
+    layers.Bidirectional(layers.LSTM(3)), layers.LayerNormalization(), layers.Dense(1)])
 inputs = [("i", (16, 7))]
 """
 ATTENTION = """

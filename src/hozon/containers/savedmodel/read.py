@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from hozon.containers.savedmodel.foreign import describe_foreign
 from hozon.errors import FormatError, UnsafeError
 from hozon.formats.bundle import Bundle, open_bundle
 from hozon.formats.protos.keras_metadata import KerasObject, decode_keras_metadata
@@ -72,7 +73,7 @@ class SavedModel:
             raise FormatError(f"{root} does not exist", file=str(root))
         if not detect(root):
             raise FormatError(
-                f"{root} is not a SavedModel: it holds no {GRAPH_FILE}", file=str(root)
+                f"{root} is not a SavedModel: {describe_foreign(root, GRAPH_FILE)}", file=str(root)
             )
         record = decode(root)
         return cls(root, record, choose(record, tags, str(root)))
