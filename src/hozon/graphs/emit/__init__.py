@@ -1,0 +1,1 @@
+"""JAX functions written as TensorFlow functions of native ops."""
