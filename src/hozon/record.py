@@ -1,0 +1,82 @@
+"""The neutral record: what every saved form of a Keras model is read into and written from.
+
+Plain data: configs are JSON values as the form has them, tensors are lazy. N forms are N readers
+and N writers of this one record; `inspect`, `convert` and the report pages need nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hozon.tensors.lazy import LazyTensor
+
+__all__ = ["Dialect", "Form", "Groups", "ModelRecord", "Naming", "StateGroup"]
+
+#: The saved forms.
+Form = Literal[
+    "savedmodel", "h5", "keras", "tf_checkpoint", "h5_weights", "weights.h5", "safetensors", "json"
+]
+#: Which Keras the configs speak for.
+Dialect = Literal["keras1", "keras2", "keras3"]
+#: How groups of tensors find their objects: by the layer's name and the tensors' order (H5 of
+#: Keras 1 and 2), by the path of attributes (Keras 3's ``layers/dense/vars``), or by the saved
+#: object graph (TensorFlow).
+Naming = Literal["layers", "attributes", "objects"]
+
+
+@dataclass(frozen=True, slots=True)
+class StateGroup:
+    """The stored tensors of one object: its name or path, and tensors by name, in file order."""
+
+    name: str
+    tensors: Mapping[str, LazyTensor]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors together."""
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
+
+#: Groups in the order of the file.
+Groups = Sequence[StateGroup]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A saved model, or what one form holds of it.
+
+    Attributes:
+        form: the saved form that it came from or is meant for.
+        path: where it was read, for messages; empty for one that was made from a live model.
+        producer: library and version that wrote it, such as ``"keras 2.12.0"``, else "".
+        backend: the backend of the writer, such as ``"theano"``, else "".
+        dialect: which Keras `config` and `training` speak for.
+        naming: how `state` finds its objects.
+        config: ``{"class_name": ..., "config": ...}`` of the model; None where only weights were
+            saved.
+        training: loss, metrics and optimizer config as the form has them; None if not compiled.
+        state: the weights.
+        optimizer: the optimizer's variables, under their names; None where none were saved.
+        assets: further files (vocabularies), by their path within the form, each read on demand.
+        metadata: what else the form says of itself, plain values.
+    """
+
+    form: Form
+    path: str
+    dialect: Dialect
+    naming: Naming
+    producer: str = ""
+    backend: str = ""
+    config: Mapping[str, Any] | None = None
+    training: Mapping[str, Any] | None = None
+    state: Groups = ()
+    optimizer: StateGroup | None = None
+    assets: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all weights, the optimizer's left out."""
+        return sum(group.nbytes for group in self.state)
