@@ -124,6 +124,7 @@ def keep(results):
         "versions": {p: version(p) for p in ("jax", "keras", "numpy")},
     }
     file = HERE / "results" / "latest.json"
+    file.parent.mkdir(exist_ok=True)
     kept = json.loads(file.read_text())["results"] if file.exists() else {}
     text = json.dumps({"machine": machine, "results": {**kept, **results}}, indent=2)
     file.write_text(text + "\n")

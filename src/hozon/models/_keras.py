@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from hozon.errors import UnsupportedError
 from hozon.tensors.dtypes import dtype_of_name
 
 Initializer = Callable[..., Any]
+_ALIGNMENT = 64
 
 
 def require_jax(what: str) -> None:
@@ -46,11 +48,22 @@ class Deferred:
         rest = [(v, i) for v, i in self._waiting.values() if isinstance(v._value, np.ndarray)]
         for variable, initializer in rest:
             if isinstance(initializer, keras.initializers.Zeros):
-                variable.assign(np.zeros(variable._value.shape, variable._value.dtype))
+                variable.assign(_zeros(variable._value.shape, variable._value.dtype))
             else:
                 variable.assign(initializer(variable.shape, dtype=variable.dtype))
         self._waiting.clear()
         return [variable for variable, _ in rest]
+
+
+def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Zeros that take memory only once they are read.
+
+    JAX uses memory at a multiple of 64 bytes as it is and copies any other.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.zeros(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 @contextmanager
@@ -84,6 +97,27 @@ def give_value(variable: Any, value: np.ndarray[Any, Any]) -> None:
         )
     else:
         variable.assign(value)
+
+
+def compile_config(model: keras.Model) -> dict[str, Any] | None:
+    """What a model was compiled with, as live objects; None if it was not."""
+    config = getattr(model, "_compile_config", None)
+    if not model.compiled or config is None:
+        return None
+    return {**config.config, "optimizer": model.optimizer}
+
+
+def layer_of(tensor: keras.KerasTensor) -> Any:
+    """The layer or operation that a symbolic tensor comes from."""
+    return tensor._keras_history.operation
+
+
+def symbolic_arguments(layer: keras.Layer) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """The arguments of a layer's first call in a functional model; None without one."""
+    nodes = getattr(layer, "_inbound_nodes", None)
+    if not nodes or nodes[0].is_input:
+        return None
+    return tuple(nodes[0].arguments.args), dict(nodes[0].arguments.kwargs)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -1,0 +1,40 @@
+"""What a SavedModel is written from: plain records, values lazy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hozon.formats.protos.graph import FunctionDef
+from hozon.formats.protos.keras_metadata import KerasObject
+from hozon.formats.protos.object_graph import SavedObjectGraph
+from hozon.formats.protos.trackable import TrackableGraph
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Everything that a SavedModel directory holds.
+
+    Attributes:
+        objects: the object graph and its concrete functions. Node numbers below are its positions.
+        functions: the function library.
+        signatures: for each signature, its concrete function: keywords in, a dictionary out.
+        initializers: functions without arguments that a server runs once after loading, with the
+            nodes that they are bound to.
+        variables: checkpoint keys and values, in the order in which their bytes are to lie.
+        keys: the checkpoint key of each variable node.
+        checkpoint: the object graph as the checkpoint holds it.
+        metadata: Keras' description of its objects; none for a model without Keras.
+        assets: contents of the files in ``assets/`` by name, in the order of asset numbers.
+    """
+
+    objects: SavedObjectGraph
+    functions: Sequence[FunctionDef]
+    signatures: Mapping[str, str]
+    variables: Iterable[tuple[str, Any]]
+    keys: Mapping[int, str]
+    checkpoint: TrackableGraph
+    metadata: Sequence[KerasObject] = ()
+    initializers: Sequence[str] = ()
+    assets: Mapping[str, bytes] = field(default_factory=dict)

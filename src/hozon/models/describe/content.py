@@ -1,0 +1,226 @@
+"""A live Keras model as the content of a SavedModel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from hozon.config.serialization import serialize
+from hozon.config.written_training import training_to_keras2
+from hozon.containers.savedmodel.content import Content
+from hozon.errors import FormatError, UnsupportedError
+from hozon.formats.protos.keras_metadata import KerasObject
+from hozon.formats.protos.object_graph import SavedObjectGraph, Version
+from hozon.models._keras import compile_config, require_jax
+from hozon.models.describe import metadata as keras2
+from hozon.models.describe.configs import Configs
+from hozon.models.describe.functions import CallTraces, FunctionWriter, Traces, variables_of
+from hozon.models.describe.nodes import (
+    DICT,
+    PLAIN,
+    Nodes,
+    is_operation,
+    is_own,
+    track_for_savedmodel,
+)
+from hozon.models.describe.signatures import serving
+from hozon.models.describe.specs import layer_spec, model_spec
+from hozon.raw.collection import collection_paused
+
+METADATA_VERSION = Version(2, 1)
+#: Edges that an object and its ``keras_api`` both have.
+SHARED = (
+    "variables", "trainable_variables", "regularization_losses", "__call__",
+    "_default_save_signature", "call_and_return_all_conditional_losses",
+)  # fmt: skip
+
+
+@dataclass
+class Description:
+    """What `describe` makes: the content, and what is to be told of it."""
+
+    content: Content
+    converted: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    fallbacks: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def describe(
+    model: keras.Model, *, include_optimizer: bool = True,
+    signatures: Mapping[str, Any] | None = None, native_only: bool = False,
+) -> Description:  # fmt: skip
+    """The content of a model's SavedModel.
+
+    Raises:
+        SaveError: the model was never built.
+        UnsupportedError: with `native_only`, it computes what TensorFlow has no ops for.
+        NotTraceable: Python in a `call` looks at values.
+    """
+    require_jax("writing a SavedModel")
+    with collection_paused():
+        return _Writer(model, include_optimizer, native_only).describe(signatures)
+
+
+class _Writer:
+    def __init__(self, model: keras.Model, include_optimizer: bool, native_only: bool) -> None:
+        self.model = model
+        self.spec = model_spec(model)
+        self.tracked = track_for_savedmodel(model, variables_of(model), optimizer=include_optimizer)
+        self.nodes = Nodes(self.tracked)
+        self.configs = Configs(model)
+        self.functions = FunctionWriter(self.nodes.position, native_only)
+        self.include_optimizer = include_optimizer
+        self.converted: list[str] = []
+        self.lost: list[str] = []
+
+    def describe(self, signatures: Mapping[str, Any] | None) -> Description:
+        calls = self.functions.calls(self.model, self.spec)
+        chosen = serving(self.functions, self.model, self.spec, calls, signatures)
+        self._root(calls, chosen.default, chosen.traces)
+        self._layers()
+        metadata = list(self._metadata())
+        self.converted += self.configs.changes
+        content = Content(
+            objects=SavedObjectGraph(self.nodes.saved(), self.functions.concrete),
+            functions=self.functions.functions,
+            signatures={name: trace.name for name, trace in chosen.traces.items()},
+            variables=((key, leaf.read()) for key, leaf in sorted(
+                self.tracked.leaves(), key=lambda entry: entry[0])),
+            keys={i: n.key for i, n in enumerate(self.tracked.nodes)
+                  if n.trackable.leaf is not None},
+            checkpoint=self.tracked.record(),
+            metadata=metadata,
+        )  # fmt: skip
+        return Description(content, self.converted, self.lost, self.functions.fallbacks)
+
+    def _root(self, calls: CallTraces, default: Any, signatures: Mapping[str, Any]) -> None:
+        edges = self.nodes.edges[0]
+        self._add_variables(0, self.model)
+        penalties = self._penalties()
+        every = [p for items in penalties.values() for p in items]
+        edges["regularization_losses"] = self.nodes.list_of(every)
+        self._add_calls(0, calls)
+        edges["_default_save_signature"] = self.nodes.trace(default)
+        self._add_keras_api(0, self.model, [])
+        edges["signatures"] = self.nodes.generic(
+            "signature_map", {name: self.nodes.trace(t) for name, t in signatures.items()}
+        )
+        self.penalties = penalties
+
+    def _layers(self) -> None:
+        """Lists of variables for every layer; calls for those that tf_keras cannot build."""
+        for number, node in enumerate(self.tracked.nodes):
+            layer = node.target
+            if number == 0 or not isinstance(layer, keras.Layer):
+                continue
+            if layer.weights:
+                self._add_variables(number, layer)
+            own = self.penalties.get(id(layer), [])
+            if self.configs.needs_functions(layer):
+                self._add_saved_calls(number, layer)
+                self._add_keras_api(number, layer, own)
+            elif isinstance(layer, keras.Model):
+                self._add_keras_api(number, layer, [])
+
+    def _add_saved_calls(self, number: int, layer: keras.Layer) -> None:
+        spec = layer_spec(layer)
+        if spec is None:
+            self.lost.append(
+                f"{layer.name}: the shapes of its inputs are unknown, so it has no call of its own"
+            )
+            return
+        self._add_calls(number, self.functions.calls(layer, spec))
+
+    def _add_variables(self, number: int, layer: keras.Layer) -> None:
+        edges = self.nodes.edges[number]
+        edges["variables"] = self.nodes.variables(layer.weights)
+        edges["trainable_variables"] = self.nodes.variables(layer.trainable_weights)
+
+    def _add_calls(self, number: int, calls: CallTraces) -> None:
+        edges = self.nodes.edges[number]
+        edges["__call__"] = self.nodes.function(calls.plain)
+        edges["call_and_return_all_conditional_losses"] = self.nodes.function(calls.with_losses)
+
+    def _add_keras_api(self, number: int, layer: keras.Layer, penalties: list[int]) -> None:
+        """What tf_keras reads of an object besides its attributes."""
+        edges, nodes = self.nodes.edges[number], self.nodes
+        api = {
+            "non_trainable_variables": nodes.variables(layer.non_trainable_weights),
+            "layers": nodes.list_of(self._sublayers(layer)),
+            "metrics": nodes.list_of([]),
+            "layer_regularization_losses": nodes.list_of(penalties),
+            "layer_metrics": nodes.generic(DICT, {}),
+        }
+        api |= {name: edges[name] for name in SHARED if name in edges}
+        if "call_and_return_all_conditional_losses" in edges:
+            api["call_and_return_conditional_losses"] = edges[
+                "call_and_return_all_conditional_losses"
+            ]
+        edges["keras_api"] = nodes.generic(PLAIN, api)
+
+    def _sublayers(self, layer: keras.Layer) -> list[int]:
+        inside = {id(x) for x in getattr(layer, "_layers", ())}
+        return [i for i, n in enumerate(self.tracked.nodes) if id(n.target) in inside]
+
+    def _penalties(self) -> dict[int, list[int]]:
+        """The penalties of weights as functions, by the layer that owns the weight."""
+        made: dict[int, list[int]] = {}
+        number = 0
+        for node in self.tracked.nodes:
+            layer = node.target
+            if not isinstance(layer, keras.Layer):
+                continue
+            for variable in layer._trainable_variables:
+                if variable.regularizer is None or not variable.trainable:
+                    continue
+                traces: Traces = self.functions.penalty(variable, number)
+                made.setdefault(id(layer), []).append(self.nodes.function(traces))
+                number += 1
+        return made
+
+    def _metadata(self) -> Iterator[KerasObject]:
+        for number, node in enumerate(self.tracked.nodes):
+            made = self._description(node.target)
+            if made is None:
+                continue
+            if number == 0:
+                made.update(self._training())
+            path = ".".join(("root", *node.path))
+            kind = self.nodes.payloads[number][1].identifier  # type: ignore[union-attr]
+            yield KerasObject(number, path, kind, keras2.encoded(made), METADATA_VERSION)
+
+    def _description(self, target: Any) -> dict[str, Any] | None:
+        if isinstance(target, keras.Layer):
+            return keras2.layer_metadata(target, self.configs)
+        if isinstance(target, keras.Metric) and is_own(target):
+            return keras2.metric_metadata(target, self._metric_config(target))
+        if is_operation(target):
+            entry = self.configs.operation(target.owner, target.name)
+            return None if entry is None else keras2.operation_metadata(entry, target.name)
+        return None
+
+    def _metric_config(self, metric: keras.Metric) -> Mapping[str, Any]:
+        try:
+            made: Mapping[str, Any] = serialize(metric, dialect="keras2")
+        except UnsupportedError:
+            made = {"class_name": "Mean", "config": {"name": metric.name, "dtype": metric.dtype}}
+        return made
+
+    def _training(self) -> dict[str, Any]:
+        """The compile information: for tf_keras in its dialect, for Hozon as Keras 3 says it."""
+        native: dict[str, Any] = {}
+        if self.configs.native is not None:
+            native["config"] = self.configs.native
+        made: dict[str, Any] = {}
+        compiled = compile_config(self.model) if self.include_optimizer else None
+        if compiled is not None:
+            try:
+                raw = {key: serialize(value) for key, value in compiled.items()}
+                native["compile_config"] = raw
+                made["training_config"] = training_to_keras2(raw, report=self.converted)
+            except (UnsupportedError, FormatError, TypeError, ValueError) as error:
+                self.lost.append(f"the training configuration, for tf_keras: {error}")
+        return {**made, keras2.NATIVE: native} if native else made

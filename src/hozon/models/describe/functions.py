@@ -1,0 +1,268 @@
+"""The functions of a SavedModel: calls of models and layers, signatures, penalties of weights."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import keras
+
+from hozon.formats.protos.graph import FunctionDef
+from hozon.formats.protos.object_graph import ConcreteFunction, FunctionSpec
+from hozon.formats.protos.struct import NamedTuple, TensorSpec
+from hozon.formats.protos.tensor import Shape, TypeNumber
+from hozon.graphs.emit import function as emitted
+from hozon.graphs.emit.function import EmittedFunction, emit
+from hozon.graphs.emit.trace import ArgumentSpec
+from hozon.graphs.emit.wrapper import wrapper
+from hozon.models.describe.calls import captures, pure_call, pure_function, pure_value
+from hozon.models.describe.specs import CallSpec
+from hozon.tensors.dtypes import dtype_of_name, dtype_of_numpy
+
+#: Plain values that a saved signature can hold.
+PLAIN = (bool, int, float, str, type(None))
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One concrete function as an object: its name, its keywords."""
+
+    name: str
+    keywords: tuple[str, ...]
+    positional: int
+    spec: FunctionSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """A ``tf.function``: its concrete functions and the Python signature that chooses one."""
+
+    traces: tuple[Trace, ...]
+    spec: FunctionSpec
+
+
+@dataclass(frozen=True, slots=True)
+class CallTraces:
+    """The calls of one object.
+
+    `plain` gives outputs, `with_losses` gives ``(outputs, losses)``; `inference` is the body that
+    runs without training, `structure` the structure of its outputs.
+    """
+
+    plain: Traces
+    with_losses: Traces
+    inference: EmittedFunction
+    structure: Any
+
+
+@dataclass
+class FunctionWriter:
+    """Collects the functions of one SavedModel.
+
+    Attributes:
+        position: the node of a variable in the object graph.
+        native_only: refuse functions that TensorFlow's own ops cannot express.
+        functions: the function library so far.
+        concrete: its concrete functions.
+        fallbacks: what was written as one XlaCallModule, with the primitives that made it so.
+    """
+
+    position: Callable[[keras.Variable], int]
+    native_only: bool = False
+    functions: list[FunctionDef] = field(default_factory=list)
+    concrete: dict[str, ConcreteFunction] = field(default_factory=dict)
+    fallbacks: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _count: int = 0
+
+    def calls(self, layer: keras.Layer, spec: CallSpec) -> CallTraces:
+        """Write the calls of a layer or model, of training and inference where they differ."""
+        variables = variables_of(layer)
+        label = re.sub(r"[^A-Za-z0-9_]", "_", layer.name)
+        plain, with_losses, bodies = [], [], []
+        for training in (True, False) if spec.takes_training else (None,):
+            name = self._name(f"{label}_layer_call_and_return_conditional_losses")
+            keywords = {} if training is None else {"training": training}
+            body = self._emit(name, pure_call(layer, variables), spec, keywords, variables)
+            bodies.append(body)
+            outputs, losses = jax.tree.unflatten(body.structure, list(map(_spec, body.outputs)))
+            arguments = _arguments(layer, spec, training, body)
+            self._conclude(body, name, arguments, (outputs, losses), variables)
+            with_losses.append(self._trace(name, body, spec))
+            short = self._name(f"{label}_layer_call_fn")
+            count = len(jax.tree.leaves(outputs, is_leaf=_is_spec))
+            self.functions.append(wrapper(short, body, results=range(count)))
+            self._conclude(body, short, arguments, outputs, variables)
+            plain.append(self._trace(short, body, spec))
+        signature = function_spec(layer, spec)
+        return CallTraces(
+            Traces(tuple(plain), signature), Traces(tuple(with_losses), signature), bodies[-1],
+            outputs,
+        )  # fmt: skip
+
+    def signature(
+        self, label: str, body: EmittedFunction, inputs: Sequence[str],
+        outputs: Mapping[str, int], variables: Sequence[keras.Variable], *, positional: bool,
+    ) -> Trace:  # fmt: skip
+        """Write a function that takes keywords and gives a dictionary.
+
+        `inputs` are the keywords of the body's arguments, `outputs` the places of its results;
+        `positional` lets the arguments be given by position as well.
+        """
+        name = self._name(label)
+        order = sorted(range(len(inputs)), key=lambda i: inputs[i])
+        arguments = list(zip(order, _argument_names([inputs[i] for i in order]), strict=True))
+        names = sorted(outputs)
+        results = [outputs[n] for n in names]
+        self.functions.append(wrapper(name, body, arguments=arguments, results=results))
+        given = {inputs[i]: _spec(body.inputs[i], inputs[i]) for i in order}
+        made = {n: _spec(body.outputs[outputs[n]], n) for n in names}
+        self.concrete[name] = ConcreteFunction(self._bound(body, variables), ((), given), made)
+        keywords = tuple(inputs[i] for i in order)
+        arguments_spec = _full_argspec([], kwonly=keywords)
+        return Trace(name, keywords, len(keywords) if positional else 0, arguments_spec)
+
+    def keyword_function(
+        self, label: str, function: Callable[..., Any], specs: Mapping[str, ArgumentSpec],
+        variables: Sequence[keras.Variable],
+    ) -> EmittedFunction:  # fmt: skip
+        """Write a function of keywords that may use the variables."""
+        name = self._name(label)
+        spec = CallSpec((), (), dict(sorted(specs.items())))
+        return self._emit(name, pure_function(function, variables), spec, {}, variables)
+
+    def penalty(self, variable: keras.Variable, number: int) -> Traces:
+        """Write the penalty of a weight as a function without arguments."""
+        name = self._name(f"loss_fn_{number}")
+        body = self._emit(
+            name,
+            pure_value(lambda: variable.regularizer(variable), [variable]),
+            CallSpec((), ()),
+            {},
+            [variable],
+        )
+        (spec,) = map(_spec, body.outputs)
+        self._conclude(body, name, (), spec, [variable])
+        signature = _full_argspec([])
+        return Traces((Trace(name, (), 0, signature),), signature)
+
+    def _emit(
+        self, name: str, call: Callable[..., Any], spec: CallSpec, keywords: Mapping[str, Any],
+        variables: Sequence[keras.Variable],
+    ) -> EmittedFunction:  # fmt: skip
+        body = emit(
+            name, call, spec.arguments, {**spec.keywords, **keywords}, captures(variables),
+            native_only=self.native_only,
+        )  # fmt: skip
+        if not body.native:
+            self.fallbacks[name] = body.primitives
+        self.functions += [*body.nested, body.definition]
+        return body
+
+    def _name(self, label: str) -> str:
+        self._count += 1
+        return f"__inference_{label}_{self._count}"
+
+    def _bound(self, body: EmittedFunction, variables: Sequence[keras.Variable]) -> tuple[int, ...]:
+        return tuple(self.position(variables[i]) for i in body.captures)
+
+    def _conclude(
+        self, body: EmittedFunction, name: str, arguments: tuple[Any, ...], outputs: Any,
+        variables: Sequence[keras.Variable],
+    ) -> None:  # fmt: skip
+        bound = self._bound(body, variables)
+        self.concrete[name] = ConcreteFunction(bound, (arguments, {}), outputs)
+
+    def _trace(self, name: str, body: EmittedFunction, spec: CallSpec) -> Trace:
+        keywords = tuple(x.name for x in body.inputs)
+        return Trace(name, keywords, len(keywords), _full_argspec(spec.names))
+
+
+def variables_of(layer: keras.Layer) -> list[keras.Variable]:
+    """All variables that a call may read or assign, seed states and metrics included."""
+    found = [*layer.variables, *layer.metrics_variables]
+    return list({id(v): v for v in found}.values())
+
+
+def function_spec(layer: keras.Layer, spec: CallSpec) -> FunctionSpec:
+    """The Python signature of a call: ``training`` is False and ``mask`` None unless given."""
+    optional = list(_defaults(layer, spec))
+    return _full_argspec(spec.names, defaults=optional)
+
+
+def _defaults(layer: keras.Layer, spec: CallSpec) -> Iterator[Any]:
+    """Defaults of the last arguments, in order."""
+    parameters = inspect.signature(layer.call).parameters
+    for name in spec.names[1:]:
+        default = parameters[name].default if name in parameters else None
+        if name == "training":
+            yield default if isinstance(default, bool) else False
+        elif default is inspect.Parameter.empty:
+            continue
+        else:
+            yield default if isinstance(default, PLAIN) else None
+
+
+def _full_argspec(
+    names: Sequence[str], defaults: Sequence[Any] = (), kwonly: Sequence[str] = ()
+) -> FunctionSpec:
+    fields: dict[str, Any] = {
+        "args": list(names), "varargs": None, "varkw": None,
+        "defaults": tuple(defaults) or None, "kwonlyargs": list(kwonly), "kwonlydefaults": None,
+        "annotations": {},
+    }  # fmt: skip
+    return FunctionSpec(NamedTuple("FullArgSpec", fields), False, None, None)
+
+
+def _arguments(
+    layer: keras.Layer, spec: CallSpec, training: bool | None, body: EmittedFunction
+) -> tuple[Any, ...]:
+    """The arguments of one trace: a spec for each tensor, plain values for the rest."""
+    names = iter(x.name for x in body.inputs)
+    given = jax.tree.map(
+        lambda leaf: _argument(leaf, next(names)) if isinstance(leaf, ArgumentSpec) else leaf,
+        (spec.arguments, dict(spec.keywords)), is_leaf=lambda x: isinstance(x, ArgumentSpec),
+    )  # fmt: skip
+    positional, keywords = given
+    parameters = inspect.signature(layer.call).parameters
+    values = list(positional)
+    for name in spec.names[len(values) :]:
+        if name in keywords:
+            values.append(keywords[name])
+        elif name == "training":
+            values.append(training)
+        else:
+            default = parameters[name].default if name in parameters else None
+            values.append(default if isinstance(default, PLAIN) else None)
+    return tuple(values)
+
+
+def _argument(spec: ArgumentSpec, name: str) -> TensorSpec:
+    sizes = tuple(size if isinstance(size, int) else None for size in spec.shape)
+    return TensorSpec(Shape(sizes), TypeNumber(dtype_of_name(spec.dtype).number), name)
+
+
+def _spec(tensor: emitted.TensorSpec, name: str | None = None) -> TensorSpec:
+    number = TypeNumber(dtype_of_numpy(tensor.dtype).number)
+    return TensorSpec(Shape(tensor.shape), number, tensor.name if name is None else name)
+
+
+def _is_spec(value: Any) -> bool:
+    return isinstance(value, TensorSpec)
+
+
+def _argument_names(keywords: Sequence[str]) -> list[str]:
+    """Keywords as names of function arguments, which allow fewer characters."""
+    made: list[str] = []
+    for keyword in keywords:
+        base = re.sub(r"[^a-z0-9_]", "_", keyword.lower())
+        base = base if re.match(r"[a-z]", base) else f"arg_{base}"
+        name, count = base, 0
+        while name in made:
+            count += 1
+            name = f"{base}_{count}"
+        made.append(name)
+    return made

@@ -1,0 +1,200 @@
+"""The live objects of a model as nodes of a SavedModel's object graph.
+
+The tracked graph comes first, under the numbers that the checkpoint uses too; what only a
+SavedModel has, functions and lists of variables, follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from hozon.formats.protos.object_graph import (
+    BareConcreteFunction,
+    Function,
+    Payload,
+    SavedNode,
+    UserObject,
+    Variable,
+    Version,
+)
+from hozon.formats.protos.tensor import Shape, TypeNumber
+from hozon.formats.protos.trackable import Edge
+from hozon.models._keras import Functional
+from hozon.models.describe.functions import Trace, Traces
+from hozon.models.describe.metadata import identifier
+from hozon.models.tracking import Describer
+from hozon.models.tracking.layers import is_builtin
+from hozon.models.tracking.leaves import KerasLeaf
+from hozon.objects.tracking import Leaf, Trackable, TrackedGraph, TrackedNode, Virtual, track
+
+FIRST = Version(1, 1)
+LIST, DICT, PLAIN = "trackable_list_wrapper", "trackable_dict_wrapper", "_generic_user_object"
+OPTIMIZER = ("experimentalOptimizer", Version(2, 1))
+#: Edge of the root to variables that no other edge leads to.
+UNTRACKED = "untracked_variables"
+
+
+class SavedModelDescriber:
+    """What a SavedModel's graph has of each object: more than a checkpoint's.
+
+    Operations of functional models are layers to Keras 2, so they have nodes; the states of seed
+    generators and other variables that calls use must have nodes to be captured.
+    """
+
+    def __init__(
+        self, model: keras.Model, *, optimizer: bool, extra: Sequence[keras.Variable] = ()
+    ) -> None:
+        self._model = model
+        self._describe = Describer(model)
+        self._optimizer = optimizer
+        self._extra = list(extra)
+
+    def __call__(self, target: Any) -> Trackable:
+        """What is known of one object."""
+        found = self._describe(target)
+        if not isinstance(target, keras.Layer):
+            return found
+        children = {**found.children, **_more(target)}
+        if target is self._model and self._extra:
+            children[UNTRACKED] = self._extra
+        if target is self._model and not self._optimizer:
+            children.pop("optimizer", None)
+        return Trackable(children, found.leaf, found.aliases, found.slots)
+
+
+def track_for_savedmodel(
+    model: keras.Model, variables: Iterable[keras.Variable], *, optimizer: bool
+) -> TrackedGraph:
+    """The tracked graph of a model, in which each of `variables` has a node."""
+    tracked = track(model, SavedModelDescriber(model, optimizer=optimizer))
+    reached = {id(v) for node in tracked.nodes for v in _variables(node.trackable.leaf)}
+    left = [v for v in variables if id(v) not in reached]
+    if left:
+        tracked = track(model, SavedModelDescriber(model, optimizer=optimizer, extra=left))
+    return tracked
+
+
+def _more(layer: keras.Layer) -> dict[str, Any]:
+    """Edges of a layer that checkpoints do not have."""
+    more: dict[str, Any] = {}
+    if is_builtin(layer):
+        more = {name: value for name, value in vars(layer).items()
+                if isinstance(value, keras.random.SeedGenerator)}  # fmt: skip
+    if isinstance(layer, Functional):
+        for number, step in enumerate(layer.operations):
+            if not isinstance(step, keras.Layer):
+                more[f"layer-{number}"] = Virtual(layer, step.name)
+    return more
+
+
+def _variables(leaf: Leaf | None) -> list[keras.Variable]:
+    return [leaf.variable] if isinstance(leaf, KerasLeaf) else []
+
+
+class Nodes:
+    """The nodes of an object graph under construction."""
+
+    def __init__(self, tracked: TrackedGraph) -> None:
+        self.tracked = tracked
+        self.payloads: list[tuple[str, Payload | None]] = [_payload(n) for n in tracked.nodes]
+        self.edges: list[dict[str, int]] = [
+            {edge.name: edge.node for edge in node.children} for node in tracked.nodes
+        ]
+        self.positions = {
+            id(variable): i
+            for i, node in enumerate(tracked.nodes)
+            for variable in _variables(node.trackable.leaf)
+        }
+        self._lists: dict[tuple[int, ...], int] = {}
+
+    def position(self, variable: keras.Variable) -> int:
+        """The node of a variable."""
+        return self.positions[id(variable)]
+
+    def add(self, kind: str, payload: Payload | None, edges: Mapping[str, int]) -> int:
+        """Append a node."""
+        self.payloads.append((kind, payload))
+        self.edges.append(dict(edges))
+        return len(self.payloads) - 1
+
+    def generic(self, name: str, edges: Mapping[str, int]) -> int:
+        """Append an object of one of TensorFlow's own classes."""
+        return self.add("user_object", UserObject(name, FIRST, ""), edges)
+
+    def list_of(self, items: Iterable[int]) -> int:
+        """Append a list of nodes."""
+        return self.generic(LIST, {str(i): node for i, node in enumerate(items)})
+
+    def variables(self, variables: Iterable[keras.Variable]) -> int:
+        """Append a list of variables."""
+        return self.list_of(self.position(v) for v in variables)
+
+    def trace(self, trace: Trace) -> int:
+        """Append one concrete function."""
+        payload = BareConcreteFunction(trace.name, trace.keywords, trace.positional, trace.spec)
+        return self.add("bare_concrete_function", payload, {})
+
+    def function(self, traces: Traces) -> int:
+        """Append a function with its traces."""
+        edges = {f"trace_{i}": self.trace(trace) for i, trace in enumerate(traces.traces)}
+        names = tuple(trace.name for trace in traces.traces)
+        return self.add("function", Function(names, traces.spec), edges)
+
+    def saved(self) -> list[SavedNode]:
+        """The finished nodes."""
+        return [
+            SavedNode(
+                kind, payload, edges := tuple(Edge(k, v) for k, v in self.edges[i].items()),
+                edges if kind == "function" else (), (), {}, "", "", None,
+            )
+            for i, (kind, payload) in enumerate(self.payloads)
+        ]  # fmt: skip
+
+
+def _payload(node: TrackedNode) -> tuple[str, Payload | None]:
+    leaf = node.trackable.leaf
+    if leaf is not None:
+        return "variable", variable_payload(leaf)
+    return "user_object", _user_object(node)
+
+
+def variable_payload(leaf: Leaf) -> Variable:
+    """A variable as the object graph describes it."""
+    live = leaf.variable if isinstance(leaf, KerasLeaf) else None
+    trainable = bool(live.trainable) if live is not None else False
+    return Variable(
+        TypeNumber(leaf.dtype.number), Shape(leaf.shape), trainable, 0, 0, leaf.name, ""
+    )
+
+
+def _user_object(node: TrackedNode) -> UserObject:
+    target = node.target
+    if isinstance(target, keras.optimizers.Optimizer):
+        name, version = OPTIMIZER
+        return UserObject(name, version, "")
+    if isinstance(target, keras.Layer) or (isinstance(target, keras.Metric) and is_own(target)):
+        return UserObject(identifier(target), FIRST, "")
+    if is_operation(target):
+        return UserObject("_tf_keras_layer", FIRST, "")
+    if isinstance(target, dict):
+        return UserObject(DICT, FIRST, "")
+    numbered = node.children and all(edge.name.isdigit() for edge in node.children)
+    if isinstance(target, (list, tuple)) or (isinstance(target, Virtual) and numbered):
+        return UserObject(LIST, FIRST, "")
+    return UserObject(PLAIN, FIRST, "")
+
+
+def is_own(metric: keras.Metric) -> bool:
+    """Whether a metric is of one of Keras' own classes, which tf_keras has too."""
+    return type(metric).__module__.startswith("keras.")
+
+
+def is_operation(target: Any) -> bool:
+    """Whether a node stands for an operation of a functional model."""
+    return isinstance(target, Virtual) and isinstance(target.owner, Functional) and any(
+        step.name == target.name and not isinstance(step, keras.Layer)
+        for step in target.owner.operations
+    )  # fmt: skip
