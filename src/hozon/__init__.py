@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hozon import saved_model as saved_model
     from hozon import train as train
     from hozon.api import load_model as load_model
+    from hozon.api import save_model as save_model
     from hozon.config.serialization import custom_object_scope as custom_object_scope
     from hozon.config.serialization import deserialize as deserialize
     from hozon.config.serialization import model_from_json as model_from_json
@@ -41,6 +42,7 @@ _LAZY = {
     "model_from_json": "hozon.config.serialization",
     "model_to_json": "hozon.config.serialization",
     "register_serializable": "hozon.config.serialization",
+    "save_model": "hozon.api",
     "saved_model": "hozon.saved_model",
     "serialize": "hozon.config.serialization",
     "train": "hozon.train",
@@ -61,6 +63,7 @@ __all__ = [
     "model_from_json",
     "model_to_json",
     "register_serializable",
+    "save_model",
     "saved_model",
     "serialize",
     "train",

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from hozon.raw.collection import here_to_stay
+
 if TYPE_CHECKING:
     from hozon.restored.loader import LoadedModel
 
@@ -32,6 +34,11 @@ def load(path: str | os.PathLike[str], tags: str | Iterable[str] | None = None) 
         >>> model = hozon.saved_model.load("my_model")
         >>> model.signatures["serving_default"](x=np.ones((1, 3), "float32"))
     """
-    from hozon.restored.loader import load as load_objects
+    with here_to_stay():
+        from hozon.graphs.kernels.memory import keep_freed_memory
 
-    return load_objects(path, tags)
+        keep_freed_memory()  # before JAX starts its threads
+        import hozon.graphs.ops  # noqa: F401 - what functions need when they are first called
+        from hozon.restored.loader import load as load_objects
+
+        return load_objects(path, tags)

@@ -20,6 +20,7 @@ from jax._src.interpreters import mlir
 from jax._src.lib import _jax  # type: ignore[attr-defined]
 from jax._src.lib.mlir import ir  # type: ignore[attr-defined]
 from jax._src.lib.mlir.dialects import func, hlo  # type: ignore[attr-defined]
+from jaxlib.mlir.passmanager import PassManager
 
 from hozon.errors import FormatError, MismatchError, UnsupportedError
 
@@ -198,6 +199,25 @@ def _refined(module: Any) -> Any:
 
 def _artifact(module: Any) -> bytes:
     return bytes(_export._module_to_bytecode(module))  # noqa: SLF001
+
+
+def portable(exported: export.Exported, version: str) -> bytes:
+    """The module of an exported function as an artifact of an older StableHLO `version`.
+
+    It does not say where the function's lines were: the same function makes the same bytes.
+    """
+    with mlir.make_ir_context(), ir.Location.unknown():
+        parsed = _parsed(exported.mlir_module_serialized)
+        PassManager.parse("builtin.module(strip-debuginfo)").run(parsed.operation)
+        return bytes(_jax.mlir.serialize_portable_artifact(parsed, version, False))
+
+
+def custom_calls(exported: export.Exported) -> set[str]:
+    """The targets of all custom calls in an exported function."""
+    with mlir.make_ir_context(), ir.Location.unknown():
+        parsed = _parsed(exported.mlir_module_serialized)
+        calls = (x for x in _operations(parsed.operation) if x.name == "stablehlo.custom_call")
+        return {ir.StringAttr(x.attributes["call_target_name"]).value for x in calls}
 
 
 def _results(main: Any, dtypes: Sequence[np.dtype[Any]]) -> list[jax.ShapeDtypeStruct]:

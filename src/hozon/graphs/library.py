@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from hozon.errors import FormatError, UnsupportedError
 from hozon.formats.protos.graph import FunctionRef, TypeNumber
 from hozon.graphs.build import function_from_record
 from hozon.graphs.ir import ARGUMENT_OP, Function, Node
-from hozon.graphs.ops import OPS
 from hozon.graphs.resources import Resources
-from hozon.graphs.table import Kernel, NodeView
+from hozon.graphs.table import Kernel, NodeView, OpEntry
 from hozon.graphs.values import Cell
 from hozon.tensors.dtypes import STRING
 
@@ -165,7 +165,7 @@ class Library:
 
     def handles(self, op: str) -> bool:
         """Whether a node of this op type can run: an op of ours, or a call of a function."""
-        return op in OPS or op == ARGUMENT_OP or op in self.records
+        return op in ops() or op == ARGUMENT_OP or op in self.records
 
     def reachable(self, key: FunctionKey) -> Iterator[Function]:
         """The function and all that it calls, each once."""
@@ -193,7 +193,7 @@ class Library:
 
     def touches_state(self, node: Node) -> bool:
         """Whether a node, by itself, reads or changes variables or random numbers."""
-        entry = OPS.get(node.op)
+        entry = ops().get(node.op)
         if entry is None or entry.random:
             return True
         return entry.context and node.op != "Const"
@@ -206,10 +206,10 @@ class Library:
     def _step(self, node: Node, function: Function) -> Step:
         if node.op == ARGUMENT_OP:
             return Step(node, _argument, False, False)
-        if node.op in self.records and node.op not in OPS:
+        if node.op in self.records and node.op not in ops():
             call = {"f": FunctionRef(node.op, node.attrs)}
             node = Node(node.name, "PartitionedCall", node.inputs, node.controls, call)
-        entry = OPS[node.op]
+        entry = ops()[node.op]
         view = NodeView(node, self.resources)
         kernel = entry.handler(view)
         view.refuse_unread()
@@ -227,6 +227,17 @@ class Library:
             node, kernel, entry.context, host or any(b.host for b in callees),
             tuple(cells), references,
         )  # fmt: skip
+
+
+@cache
+def ops() -> Mapping[str, OpEntry]:
+    """Handlers by op type, loaded when a function is first prepared to run.
+
+    A Keras model that is built from its config needs none of them.
+    """
+    from hozon.graphs.ops import OPS
+
+    return OPS
 
 
 def _argument(*_: Any) -> Any:

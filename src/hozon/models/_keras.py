@@ -89,6 +89,39 @@ def deferred_initializers() -> Iterator[Deferred]:
         BackendVariable._initialize_with_initializer = original
 
 
+@contextmanager
+def symbolic_sizes() -> Iterator[None]:
+    """Keras' layers can be traced for sizes that are not numbers.
+
+    On JAX, TimeDistributed runs its layer once for each step in a Python loop; where the number of
+    steps is a symbol, batch and steps are one axis instead, as in Keras 2.
+    """
+    kind = keras.layers.TimeDistributed
+    original = kind.call
+
+    def call(layer: Any, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        if isinstance(inputs.shape[1], int):
+            return original(layer, inputs, training=training, mask=mask)
+        return _over_merged_steps(layer.layer, inputs, training, mask)
+
+    kind.call = call
+    try:
+        yield
+    finally:
+        kind.call = original
+
+
+def _over_merged_steps(layer: Any, inputs: Any, training: Any, mask: Any) -> Any:
+    batch, steps, *rest = inputs.shape
+    given = {}
+    if layer._call_has_training_arg:
+        given["training"] = training
+    if layer._call_has_mask_arg and mask is not None:
+        given["mask"] = keras.ops.reshape(mask, (batch * steps, *mask.shape[2:]))
+    made = layer.call(keras.ops.reshape(inputs, (batch * steps, *rest)), **given)
+    return keras.ops.reshape(made, (batch, steps, *made.shape[1:]))
+
+
 def give_value(variable: Any, value: np.ndarray[Any, Any]) -> None:
     """Assign a variable; one that Keras made while tracing shapes starts with the value later."""
     if variable._value is None:

@@ -12,6 +12,8 @@ from hozon.errors import FormatError
 from hozon.formats.protos.object_graph import UserObject
 from hozon.formats.protos.object_graph import Variable as SavedVariable
 
+#: Key of the root's metadata under which Hozon writes what Keras 3 itself says of a model.
+NATIVE = "keras3"
 MODELS = ("_tf_keras_model", "_tf_keras_network", "_tf_keras_sequential")
 LAYERS = ("_tf_keras_layer", "_tf_keras_rnn_layer", "_tf_keras_input_layer", *MODELS)
 #: Children that are bookkeeping of Keras, not attributes of the user.
@@ -67,7 +69,9 @@ class KerasObjects:
 
     def _node(self, node_id: int) -> KerasNode:
         item = self.artifact.keras_metadata[node_id]
-        metadata = untagged(parse_metadata(item, self.artifact.path))
+        parsed = dict(parse_metadata(item, self.artifact.path))
+        native = parsed.pop(NATIVE, None)
+        metadata = {**untagged(parsed), **({} if native is None else {NATIVE: native})}
         config = metadata.get("config")
         if not isinstance(config, dict) or config.get("layer was saved without config"):
             config = None
@@ -146,7 +150,7 @@ def untagged(value: Any) -> Any:
         if tag in ("__tuple__", "tuple") and "items" in value:
             return [untagged(item) for item in value["items"]]
         if tag == "TensorShape" and "items" in value:
-            return [untagged(item) for item in value["items"]]
+            return untagged(value["items"])
         if tag == "__ellipsis__":
             return Ellipsis
         return {key: untagged(item) for key, item in value.items()}

@@ -26,6 +26,7 @@ from hozon.models.cells import KerasCell
 from hozon.models.configs import config_of
 from hozon.models.graph_layers import GraphLayer, GraphModel, SavedCall, graph_class
 from hozon.models.masks import passes_mask
+from hozon.models.native import revive_native
 from hozon.models.objects import KerasNode, KerasObjects
 from hozon.models.report import LoadReport
 from hozon.models.signature_model import signature_model
@@ -353,6 +354,10 @@ def revive(
     if revival is None or root is None:
         model = signature_model(artifact, artifact.path.name, report)
         model = with_strings(model) if text else model
+    elif (
+        native := revive_native(artifact, root, revival.custom_objects, report, compiled=compiled)
+    ) is not None:
+        model = with_strings(native) if text else native
     else:
         model = revival.model(root)
         model = with_strings(model) if text else model

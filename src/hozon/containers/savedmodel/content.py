@@ -1,15 +1,14 @@
-"""What a SavedModel is written from: plain records, values lazy."""
+"""What a SavedModel is written from: plain records, and values read as they are written."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from hozon.formats.protos.graph import FunctionDef
 from hozon.formats.protos.keras_metadata import KerasObject
 from hozon.formats.protos.object_graph import SavedObjectGraph
-from hozon.formats.protos.trackable import TrackableGraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +21,7 @@ class Content:
         signatures: for each signature, its concrete function: keywords in, a dictionary out.
         initializers: functions without arguments that a server runs once after loading, with the
             nodes that they are bound to.
-        variables: checkpoint keys and values, in the order in which their bytes are to lie.
         keys: the checkpoint key of each variable node.
-        checkpoint: the object graph as the checkpoint holds it.
         metadata: Keras' description of its objects; none for a model without Keras.
         assets: contents of the files in ``assets/`` by name, in the order of asset numbers.
     """
@@ -32,9 +29,19 @@ class Content:
     objects: SavedObjectGraph
     functions: Sequence[FunctionDef]
     signatures: Mapping[str, str]
-    variables: Iterable[tuple[str, Any]]
     keys: Mapping[int, str]
-    checkpoint: TrackableGraph
     metadata: Sequence[KerasObject] = ()
     initializers: Sequence[str] = ()
     assets: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Draft(Protocol):
+    """A SavedModel whose functions are yet to be made, which can take as long as writing values."""
+
+    def tensors(self) -> Iterable[tuple[str, Any]]:
+        """Checkpoint keys and values, in the order in which their bytes are to lie."""
+        ...
+
+    def content(self) -> Content:
+        """All the rest."""
+        ...

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from hozon.containers.savedmodel.content import Content
+from hozon.containers.savedmodel.content import Content, Draft
 from hozon.containers.savedmodel.main_graph import MainGraph, main_graph
 from hozon.containers.savedmodel.read import METADATA_FILE, detect
 from hozon.errors import SaveError
@@ -29,8 +28,6 @@ from hozon.formats.protos.saved_model import (
     SavedModelRecord,
     encode_saved_model,
 )
-from hozon.formats.protos.trackable import encode_trackable_graph
-from hozon.objects.keys import OBJECT_GRAPH_KEY
 from hozon.raw.commit import replacing_directory
 from hozon.raw.hashing import fingerprint64
 
@@ -45,13 +42,15 @@ FINGERPRINT_VERSION = 4
 
 
 def write(
-    content: Content, path: str | os.PathLike[str], *, overwrite: bool = True,
+    draft: Draft, path: str | os.PathLike[str], *, overwrite: bool = True,
     durable: bool | None = None,
 ) -> int:  # fmt: skip
     """Write a SavedModel directory, whole or not at all.
 
+    Values are written by a second thread while the functions are made.
+
     Args:
-        content: what it holds.
+        draft: what it holds.
         path: the directory; the one around it must exist. A SavedModel that is there is replaced.
         overwrite: False keeps a SavedModel that is there.
         durable: whether to wait for the disk; None, if something is replaced.
@@ -62,24 +61,49 @@ def write(
     Raises:
         SaveError: it cannot be written, or something else is there. Nothing has changed.
     """
+    check_target(path, overwrite=overwrite)
+    with replacing_directory(path, durable=durable, recognize=detect) as folder:
+        return sum(map(os.path.getsize, _fill(Path(folder), draft)))
+
+
+def check_target(path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+    """Raise SaveError if a SavedModel cannot be put here: before anything costs time."""
     target = Path(path)
-    if not overwrite and target.exists():
+    if target.exists() and not target.is_dir():
+        raise SaveError(
+            f"{target} is a file; a SavedModel is a directory", file=target,
+            instead="another path, or format='h5' or 'keras'",
+        )  # fmt: skip
+    if target.exists() and not overwrite:
         raise SaveError(
             f"{target} exists already", file=target, instead="overwrite=True, or another path"
         )
-    with replacing_directory(target, durable=durable, recognize=detect) as folder:
-        return sum(map(os.path.getsize, _fill(Path(folder), content)))
 
 
-def _fill(folder: Path, content: Content) -> Iterator[Path]:
-    for name in ("variables", "assets"):
-        (folder / name).mkdir()
+def _fill(folder: Path, draft: Draft) -> Iterator[Path]:
+    variables = folder / "variables"
+    variables.mkdir()
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(_write_values, variables, draft)
+        content = draft.content()
+        yield from _fill_rest(folder, content)
+        yield from writing.result()
+
+
+def _write_values(folder: Path, draft: Draft) -> list[Path]:
+    """The checkpoint; none where there is nothing to restore, for which loaders do not look."""
+    tensors = iter(draft.tensors())
+    first = next(tensors, None)
+    if first is None:
+        return []
+    write_bundle(folder / "variables", chain([first], tensors), durable=False)
+    return list(folder.iterdir())
+
+
+def _fill_rest(folder: Path, content: Content) -> Iterator[Path]:
+    (folder / "assets").mkdir()
     for name, data in content.assets.items():
         yield _put(folder / "assets" / name, data)
-    # Without variables there is nothing to restore, and loaders do not look for a checkpoint.
-    if content.keys:
-        write_bundle(folder / "variables" / "variables", _tensors(content), durable=False)
-        yield from (folder / "variables").iterdir()
     data = encode_saved_model(_record(content))
     yield _put(folder / GRAPH_FILE, data)
     yield _put(folder / FINGERPRINT_FILE, encode_fingerprint(_fingerprint(content, data)))
@@ -90,13 +114,6 @@ def _fill(folder: Path, content: Content) -> Iterator[Path]:
 def _put(file: Path, data: bytes) -> Path:
     file.write_bytes(data)
     return file
-
-
-def _tensors(content: Content) -> Iterable[tuple[str, Any]]:
-    record = np.empty((), object)
-    record[()] = encode_trackable_graph(content.checkpoint)
-    yield OBJECT_GRAPH_KEY, record
-    yield from content.variables
 
 
 def _record(content: Content) -> SavedModelRecord:

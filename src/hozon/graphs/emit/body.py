@@ -8,50 +8,78 @@ from typing import Any, overload
 
 import numpy as np
 
-from hozon.formats.protos.graph import NodeDef
+from hozon.formats.protos.graph import FunctionDef, FunctionRef, NodeDef
 from hozon.formats.protos.tensor import Shape, TensorRecord, TypeNumber
-from hozon.graphs.emit.keys import moves_keys, on_numbers
+from hozon.graphs.emit.keys import moves_keys, numbers, on_numbers
 from hozon.graphs.emit.rules import Equation, NoRule, Rule
 from hozon.graphs.emit.sizes import computed
-from hozon.graphs.emit.values import Dim, Tensor, all_static, is_static
+from hozon.graphs.emit.values import Dim, Tensor, all_static, is_static, type_number
 from hozon.graphs.opdefs import ArgDef, OpDef, op_def
-from hozon.tensors.dtypes import dtype_of_numpy
 
 #: What NumPy takes for a dtype.
 OneType = np.dtype[Any] | type[Any] | str
+_INVALID = re.compile(r"[^A-Za-z0-9_]")
+
+
+class Functions:
+    """The functions that a function under construction calls; their names begin with its name."""
+
+    def __init__(self, name: str) -> None:
+        self.definitions: list[FunctionDef] = []
+        self._name = name
+        self._count = 0
+
+    def unique(self, label: str) -> str:
+        """A name that no other function has."""
+        self._count += 1
+        return f"{self._name}_{label}_{self._count}"
 
 
 class Body:
-    """Collects nodes. `arguments` are the function's tensors, whose sizes name the symbols."""
+    """Collects nodes. `arguments` are the function's tensors, whose sizes name the symbols.
 
-    def __init__(self, rules: Mapping[str, Rule], arguments: Sequence[Tensor]) -> None:
+    A nested body, of a branch or a loop, takes symbolic sizes as arguments of their own instead:
+    `sizes` has them by symbol once the body is written.
+    """
+
+    def __init__(
+        self, rules: Mapping[str, Rule], arguments: Sequence[Tensor],
+        functions: Functions | None = None, *, nested: bool = False,
+    ) -> None:  # fmt: skip
         self.nodes: list[NodeDef] = []
+        self.functions = Functions("function") if functions is None else functions
+        self.sizes: dict[str, Tensor] = {}
+        self._nested = nested
         self._rules = rules
         self._arguments = tuple(arguments)
         self._names: set[str] = {x.name for x in arguments}
+        self._counts: dict[str, int] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Tensor] = {}
         self._values: dict[str, np.ndarray[Any, Any]] = {}
+        self._narrow: dict[str, Tensor] = {}
         self._sizes: dict[str, Tensor] = {}
+        self._broadcasts: dict[str, Tensor] = {}
 
     @overload
     def add(
         self, op: str, inputs: Sequence[Any], *, shape: Sequence[Dim], dtype: OneType,
-        attrs: Mapping[str, Any] | None = None,
+        attrs: Mapping[str, Any] | None = None, controls: Sequence[str] = (),
     ) -> Tensor: ...  # fmt: skip
 
     @overload
     def add(
         self, op: str, inputs: Sequence[Any], *, shape: Sequence[Any], dtype: tuple[OneType, ...],
-        attrs: Mapping[str, Any] | None = None,
+        attrs: Mapping[str, Any] | None = None, controls: Sequence[str] = (),
     ) -> tuple[Tensor, ...]: ...  # fmt: skip
 
     def add(
         self, op: str, inputs: Sequence[Any], *, shape: Any, dtype: Any,
-        attrs: Mapping[str, Any] | None = None,
+        attrs: Mapping[str, Any] | None = None, controls: Sequence[str] = (),
     ) -> Tensor | tuple[Tensor, ...]:  # fmt: skip
         """A node; its result, or results when `shape` and `dtype` are given per result.
 
-        An item of `inputs` is a tensor, or a list of tensors where the op takes a list.
+        An item of `inputs` is a tensor, or a list of tensors where the op takes a list. The nodes
+        named in `controls` run before it.
         """
         definition = op_def(op)
         assert definition is not None, op
@@ -59,7 +87,8 @@ class Body:
         plain = {key: _plain(value) for key, value in (attrs or {}).items()}
         full = {**_inferred(definition, inputs), **plain}
         flat = [x for item in inputs for x in (item if isinstance(item, list) else [item])]
-        self.nodes.append(NodeDef(name, op, tuple(x.name for x in flat), "", full))
+        sources = (*(x.name for x in flat), *(f"^{node}" for node in controls))
+        self.nodes.append(NodeDef(name, op, sources, "", full))
         names = [f"{name}:{out.name}:{i}" for out in definition.outputs
                  for i in range(out.count(full))]  # fmt: skip
         if not isinstance(dtype, tuple):
@@ -74,7 +103,7 @@ class Body:
         if value.dtype.name == "bfloat16":
             key = ("bfloat16", *key[1:])
         if key not in self._constants:
-            number = TypeNumber(dtype_of_numpy(value.dtype).number)
+            number = type_number(value.dtype)
             record = TensorRecord(number, Shape(value.shape), value.tobytes())
             attrs = {"value": record, "dtype": number}
             made = self.add("Const", [], attrs=attrs, shape=value.shape, dtype=value.dtype)
@@ -86,13 +115,29 @@ class Body:
         """The value of a tensor that is a constant, else None."""
         return self._values.get(x.name)
 
+    def note_broadcast(self, made: Tensor, source: Tensor) -> None:
+        """Remember that `made` is `source` repeated, by NumPy's rules."""
+        self._broadcasts[made.name] = source
+
+    def before_broadcast(self, x: Tensor) -> Tensor | None:
+        """What `x` is a repetition of; None if it is not one."""
+        return self._broadcasts.get(x.name)
+
+    def repeats(self, wide: Tensor, narrow: Tensor) -> None:
+        """Note that `wide` is `narrow` repeated, by NumPy's rules of broadcasting."""
+        self._narrow[wide.name] = self.narrow(narrow)
+
+    def narrow(self, x: Tensor) -> Tensor:
+        """What `x` repeats, for ops that broadcast themselves; `x` if nothing is known."""
+        return self._narrow.get(x.name, x)
+
     def dim(self, dim: Dim) -> Tensor:
         """A size as a scalar of int32."""
         if is_static(dim):
             return self.constant(np.asarray(dim, np.int32))
         key = str(dim)
         if key not in self._sizes:
-            self._sizes[key] = computed(self, key, self._symbol)
+            self._sizes[key] = computed(self, key, self.symbol)
         return self._sizes[key]
 
     def shape(self, dims: Sequence[Dim]) -> Tensor:
@@ -107,15 +152,19 @@ class Body:
         jaxpr = closed.jaxpr
         known: dict[Any, Tensor] = dict(zip(jaxpr.invars, inputs, strict=True))
         for variable, value in zip(jaxpr.constvars, closed.consts, strict=True):
-            known[variable] = self.constant(np.asarray(value))
-        for eqn in jaxpr.eqns:
+            known[variable] = self.constant(numbers(value))
+        for eqn in needed(jaxpr):
             results = self._apply(eqn, [self._read(known, atom) for atom in eqn.invars])
             known.update(zip(eqn.outvars, results, strict=True))
         return tuple(self._read(known, atom) for atom in jaxpr.outvars)
 
+    def nested(self, arguments: Sequence[Tensor]) -> Body:
+        """An empty body for a branch or a loop of this function."""
+        return Body(self._rules, arguments, self.functions, nested=True)
+
     def _read(self, known: Mapping[Any, Tensor], atom: Any) -> Tensor:
         if hasattr(atom, "val"):
-            return self.constant(np.asarray(atom.val, atom.aval.dtype))
+            return self.constant(numbers(atom.val, atom.aval.dtype))
         return known[atom]
 
     def _apply(self, eqn: Any, inputs: list[Tensor]) -> tuple[Tensor, ...]:
@@ -132,10 +181,18 @@ class Body:
         results = results if isinstance(results, tuple) else (results,)
         return tuple(map(_as_stated, results, equation.out_avals))
 
-    def _symbol(self, name: str) -> Tensor:
+    def symbol(self, name: str) -> Tensor:
+        """The size of that name as a scalar of int32."""
         if name not in self._sizes:
-            self._sizes[name] = self._size_of(*self._place_of(name))
+            self._sizes[name] = (
+                self._given_size(name) if self._nested else self._size_of(*self._place_of(name))
+            )
         return self._sizes[name]
+
+    def _given_size(self, name: str) -> Tensor:
+        size = Tensor(self._unique(f"size_{name.lower()}"), np.dtype(np.int32), ())
+        self.sizes[name] = size
+        return size
 
     def _place_of(self, name: str) -> tuple[Tensor, int]:
         """An argument and its dimension that has this size."""
@@ -152,14 +209,25 @@ class Body:
         zero = self.constant(np.asarray(0, np.int32))
         return self.add("GatherV2", [sizes, place, zero], shape=(), dtype=number)
 
-    def _unique(self, op: str) -> str:
-        base = re.sub(r"[^A-Za-z0-9_]", "_", op)
-        name, count = base, 0
+    def _unique(self, label: str) -> str:
+        base = _INVALID.sub("_", label)
+        name = base
         while name in self._names:
-            count += 1
+            self._counts[base] = count = self._counts.get(base, 0) + 1
             name = f"{base}_{count}"
         self._names.add(name)
         return name
+
+
+def needed(jaxpr: Any) -> list[Any]:
+    """The equations that the results depend on, and those that do something besides."""
+    wanted = {atom for atom in jaxpr.outvars if not hasattr(atom, "val")}
+    kept = []
+    for eqn in reversed(jaxpr.eqns):
+        if eqn.effects or not wanted.isdisjoint(eqn.outvars):
+            kept.append(eqn)
+            wanted.update(atom for atom in eqn.invars if not hasattr(atom, "val"))
+    return kept[::-1]
 
 
 def _as_stated(x: Tensor, aval: Any) -> Tensor:
@@ -168,12 +236,15 @@ def _as_stated(x: Tensor, aval: Any) -> Tensor:
     return Tensor(x.name, x.dtype, dims)
 
 
+_PLAIN = (TypeNumber, TensorRecord, Shape, FunctionRef, bool, bytes)
+
+
 def _plain(value: Any) -> Any:
     """An attribute as decoded nodes have it: dtypes as numbers, text as bytes."""
-    if isinstance(value, TypeNumber | TensorRecord | Shape | bool | bytes):
+    if isinstance(value, _PLAIN):
         return value
     if isinstance(value, np.dtype):
-        return TypeNumber(dtype_of_numpy(value).number)
+        return type_number(value)
     if isinstance(value, str):
         return value.encode()
     if isinstance(value, (tuple, list)):
@@ -190,12 +261,11 @@ def _inferred(definition: OpDef, inputs: Sequence[Any]) -> dict[str, Any]:
 
 
 def _of_argument(arg: ArgDef, tensors: list[Tensor]) -> dict[str, Any]:
-    types = [TypeNumber(dtype_of_numpy(x.dtype).number) for x in tensors]
     found: dict[str, Any] = {}
     if arg.number_attr:
-        found[arg.number_attr] = len(types)
+        found[arg.number_attr] = len(tensors)
     if arg.type_list_attr:
-        found[arg.type_list_attr] = tuple(types)
-    if arg.type_attr and types:
-        found[arg.type_attr] = types[0]
+        found[arg.type_list_attr] = tuple(type_number(x.dtype) for x in tensors)
+    if arg.type_attr and tensors:
+        found[arg.type_attr] = type_number(tensors[0].dtype)
     return found

@@ -25,7 +25,14 @@ _MOVES = frozenset(
 
 def is_key(aval: Any) -> bool:
     """Whether an array's elements are keys."""
-    return str(aval.dtype).startswith("key<")
+    return not isinstance(aval.dtype, np.dtype) and str(aval.dtype).startswith("key<")
+
+
+def numbers(value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
+    """A value as an array, keys as their numbers."""
+    if hasattr(value, "dtype") and is_key(value):
+        return np.asarray(jax.random.key_data(value))
+    return np.asarray(value, dtype)
 
 
 def check_generator(eqn: Equation) -> None:

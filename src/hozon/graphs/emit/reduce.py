@@ -222,16 +222,3 @@ def take_last(body: Body, x: Tensor, places: Tensor) -> Tensor:
     axis = len(x.shape) - 1
     inputs = [x, places, steps.scalar(body, axis, np.int32)]
     return steps.op(body, "GatherV2", inputs, x, places.shape, batch_dims=axis)
-
-
-#: Dtypes by their number of exponent and mantissa bits.
-_PRECISIONS = {(8, 7): "bfloat16", (5, 10): "float16", (8, 23): "float32", (11, 52): "float64"}
-
-
-@REDUCE.rule("reduce_precision")
-def reduce_precision(body: Body, eqn: Equation, x: Tensor) -> Tensor:
-    """`x` rounded to what a smaller dtype can hold."""
-    bits = (eqn.params["exponent_bits"], eqn.params["mantissa_bits"])
-    if bits not in _PRECISIONS:
-        raise NoRule(eqn.primitive)
-    return steps.cast(body, steps.cast(body, x, _PRECISIONS[bits]), x.dtype)

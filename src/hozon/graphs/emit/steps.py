@@ -15,6 +15,9 @@ import numpy as np
 from hozon.graphs.emit.body import Body
 from hozon.graphs.emit.values import Dim, Tensor, all_static
 
+#: Constants of at most so many elements are computed here rather than by nodes.
+SMALL = 256
+
 
 def op(
     body: Body, name: str, inputs: Sequence[Any], like: Tensor, shape: Sequence[Dim] | None = None,
@@ -134,10 +137,47 @@ def transpose(body: Body, x: Tensor, permutation: Sequence[int]) -> Tensor:
 
 
 def broadcast(body: Body, x: Tensor, dims: Sequence[Dim]) -> Tensor:
-    """`x` repeated to sizes `dims`, by NumPy's rules."""
+    """`x` repeated to sizes `dims`, by NumPy's rules.
+
+    Ops that broadcast by themselves take `x` in its place, see `joined`.
+    """
     if same_dims(x.shape, dims):
         return x
-    return op(body, "BroadcastTo", [x, body.shape(tuple(dims))], x, dims)
+    wide = _small_constant(body, x, dims)
+    if wide is None:
+        wide = op(body, "BroadcastTo", [x, body.shape(tuple(dims))], x, dims)
+    body.repeats(wide, x)
+    return wide
+
+
+def _small_constant(body: Body, x: Tensor, dims: Sequence[Dim]) -> Tensor | None:
+    value = body.value(x)
+    if value is None or not is_known(dims) or math.prod(dims) > SMALL:
+        return None
+    return body.constant(np.broadcast_to(value, tuple(dims)))
+
+
+def joined(body: Body, name: str, inputs: Sequence[Tensor], dtype: Any, **attrs: Any) -> Tensor:
+    """One node of an elementwise op that broadcasts its inputs.
+
+    Inputs that only repeat a smaller tensor are replaced by that, and what the result repeats
+    in turn is left to its uses.
+    """
+    sources = [body.narrow(x) for x in inputs]
+    dims = joint_dims([x.shape for x in sources])
+    result = typed(body, name, sources, dtype, dims, **attrs)
+    return broadcast(body, result, joint_dims([x.shape for x in inputs]))
+
+
+def joint_dims(shapes: Sequence[Sequence[Dim]]) -> tuple[Dim, ...]:
+    """The sizes of arrays of these sizes together, by NumPy's rules."""
+    rank = max(len(dims) for dims in shapes)
+    padded = [(1,) * (rank - len(dims)) + tuple(dims) for dims in shapes]
+    return tuple(_joint_dim(sizes) for sizes in zip(*padded, strict=True))
+
+
+def _joint_dim(sizes: Sequence[Dim]) -> Dim:
+    return next((size for size in sizes if not (is_known([size]) and size == 1)), 1)
 
 
 def concat(body: Body, parts: Sequence[Tensor], axis: int) -> Tensor:
@@ -157,11 +197,14 @@ def reverse(body: Body, x: Tensor, axes: Sequence[int]) -> Tensor:
 
 def cut(body: Body, x: Tensor, begin: Sequence[Dim] | Tensor, size: Sequence[Dim]) -> Tensor:
     """The block of sizes `size` that starts at `begin`."""
-    if not isinstance(begin, Tensor):
-        if all(is_known([b]) and b == 0 for b in begin) and same_dims(size, x.shape):
-            return x
-        begin = body.shape(tuple(begin))
-    return op(body, "Slice", [x, begin, body.shape(tuple(size))], x, size)
+    if isinstance(begin, Tensor):
+        return op(body, "Slice", [x, begin, body.shape(tuple(size))], x, size)
+    if all(is_known([b]) and b == 0 for b in begin) and same_dims(size, x.shape):
+        return x
+    # All the rest of a dimension needs no number: the size -1 means it.
+    spelt = [-1 if not is_known([s]) and same_dims([b + s], [dim]) else s
+             for b, s, dim in zip(begin, size, x.shape, strict=True)]  # fmt: skip
+    return op(body, "Slice", [x, body.shape(tuple(begin)), body.shape(spelt)], x, size)
 
 
 def take_every(body: Body, x: Tensor, strides: Sequence[int]) -> Tensor:
@@ -179,8 +222,9 @@ def take_every(body: Body, x: Tensor, strides: Sequence[int]) -> Tensor:
 def pad(body: Body, x: Tensor, pads: Sequence[tuple[Dim, Dim]], value: Any = 0) -> Tensor:
     """`x` with pads[i] = (before, after) more elements of `value` in dimension i.
 
-    Negative amounts that are known cut elements off.
+    Negative amounts that are known cut elements off. `value` is a number or a scalar tensor.
     """
+    fill = value if isinstance(value, Tensor) else scalar(body, value, x.dtype)
     x = _trim(body, x, pads)
     kept = [tuple(max(p, 0) if is_known([p]) else p for p in pair) for pair in pads]
     if all(is_known(pair) and pair == (0, 0) for pair in kept):
@@ -191,9 +235,10 @@ def pad(body: Body, x: Tensor, pads: Sequence[tuple[Dim, Dim]], value: Any = 0) 
         amounts = body.constant(np.asarray(kept, np.int32).reshape(-1, 2))
     else:
         amounts = reshape(body, body.shape(tuple(flat)), (len(kept), 2))
-    if np.all(np.asarray(value) == 0):
+    known = body.value(fill)
+    if known is not None and known == 0:
         return op(body, "Pad", [x, amounts], x, dims)
-    return op(body, "PadV2", [x, amounts, scalar(body, value, x.dtype)], x, dims)
+    return op(body, "PadV2", [x, amounts, fill], x, dims)
 
 
 def _trim(body: Body, x: Tensor, pads: Sequence[tuple[Dim, Dim]]) -> Tensor:

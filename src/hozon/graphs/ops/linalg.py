@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
+import scipy
 
 from hozon.graphs.ops.reduce import NARROW
 from hozon.graphs.table import Kernel, NodeView, OpTable
@@ -336,8 +336,9 @@ def _per_matrix(function: Any) -> Kernel:
 
 LINALG.kernels(
     {
-        "MatrixLogarithm": _per_matrix(scipy.linalg.logm),
-        "MatrixSquareRoot": _per_matrix(scipy.linalg.sqrtm),
+        # Named when called: SciPy loads a part of itself when that is first asked for.
+        "MatrixLogarithm": _per_matrix(lambda x: scipy.linalg.logm(x)),
+        "MatrixSquareRoot": _per_matrix(lambda x: scipy.linalg.sqrtm(x)),
     },
     host=True,
 )

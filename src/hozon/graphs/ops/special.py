@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.special
+import scipy
 from jax.scipy import special as jsp
 
 from hozon.graphs.table import Kernel, OpTable
@@ -78,10 +78,12 @@ def polygamma(order: Value, x: Value) -> Value:
     return jnp.where(natural, value, jnp.nan)
 
 
-def _on_host(function: Callable[[Any], Any], derivative: Kernel) -> Kernel:
-    """A function of SciPy that XLA lacks, called back from compiled programs."""
+def _on_host(name: str, derivative: Kernel) -> Kernel:
+    """A function of ``scipy.special`` that XLA lacks, called back from compiled programs."""
 
     def compute(x: Any) -> Any:
+        # SciPy loads a part of itself when that is first asked for.
+        function = getattr(scipy.special, name)
         x = np.asarray(x)
         return np.asarray(function(x.astype(np.float64)), x.dtype)
 
@@ -104,15 +106,16 @@ def _bessel(name: str) -> Kernel:
     return _on_host(function, slope)
 
 
-#: Bessel functions with their derivatives, given x and the function's own value y.
-BESSEL: dict[str, tuple[Callable[[Any], Any], Kernel]] = {
-    "BesselJ0": (scipy.special.j0, lambda x, y: -_bessel("BesselJ1")(x)),
-    "BesselJ1": (scipy.special.j1, lambda x, y: _bessel("BesselJ0")(x) - y / x),
-    "BesselY0": (scipy.special.y0, lambda x, y: -_bessel("BesselY1")(x)),
-    "BesselY1": (scipy.special.y1, lambda x, y: _bessel("BesselY0")(x) - y / x),
-    "BesselK0": (scipy.special.k0, lambda x, y: -_bessel("BesselK1")(x)),
-    "BesselK0e": (scipy.special.k0e, lambda x, y: y - _bessel("BesselK1e")(x)),
-    "BesselK1": (scipy.special.k1, lambda x, y: -_bessel("BesselK0")(x) - y / x),
-    "BesselK1e": (scipy.special.k1e, lambda x, y: y - _bessel("BesselK0e")(x) - y / x),
+#: Bessel functions by their names in SciPy, with their derivatives, given x and the function's
+#: own value y.
+BESSEL: dict[str, tuple[str, Kernel]] = {
+    "BesselJ0": ("j0", lambda x, y: -_bessel("BesselJ1")(x)),
+    "BesselJ1": ("j1", lambda x, y: _bessel("BesselJ0")(x) - y / x),
+    "BesselY0": ("y0", lambda x, y: -_bessel("BesselY1")(x)),
+    "BesselY1": ("y1", lambda x, y: _bessel("BesselY0")(x) - y / x),
+    "BesselK0": ("k0", lambda x, y: -_bessel("BesselK1")(x)),
+    "BesselK0e": ("k0e", lambda x, y: y - _bessel("BesselK1e")(x)),
+    "BesselK1": ("k1", lambda x, y: -_bessel("BesselK0")(x) - y / x),
+    "BesselK1e": ("k1e", lambda x, y: y - _bessel("BesselK0e")(x) - y / x),
 }
 SPECIAL.kernels({name: _bessel(name) for name in BESSEL})

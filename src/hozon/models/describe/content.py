@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+import numpy as np
 
 from hozon.config.serialization import serialize
 from hozon.config.written_training import training_to_keras2
@@ -14,7 +14,8 @@ from hozon.containers.savedmodel.content import Content
 from hozon.errors import FormatError, UnsupportedError
 from hozon.formats.protos.keras_metadata import KerasObject
 from hozon.formats.protos.object_graph import SavedObjectGraph, Version
-from hozon.models._keras import compile_config, require_jax
+from hozon.formats.protos.trackable import encode_trackable_graph
+from hozon.models._keras import compile_config, require_jax, symbolic_sizes
 from hozon.models.describe import metadata as keras2
 from hozon.models.describe.configs import Configs
 from hozon.models.describe.functions import CallTraces, FunctionWriter, Traces, variables_of
@@ -28,6 +29,8 @@ from hozon.models.describe.nodes import (
 )
 from hozon.models.describe.signatures import serving
 from hozon.models.describe.specs import layer_spec, model_spec
+from hozon.models.objects import NATIVE
+from hozon.objects.keys import OBJECT_GRAPH_KEY
 from hozon.raw.collection import collection_paused
 
 METADATA_VERSION = Version(2, 1)
@@ -38,63 +41,75 @@ SHARED = (
 )  # fmt: skip
 
 
-@dataclass
 class Description:
-    """What `describe` makes: the content, and what is to be told of it."""
+    """A SavedModel in the making: a `hozon.containers.savedmodel.content.Draft`.
 
-    content: Content
-    converted: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    fallbacks: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-def describe(
-    model: keras.Model, *, include_optimizer: bool = True,
-    signatures: Mapping[str, Any] | None = None, native_only: bool = False,
-) -> Description:  # fmt: skip
-    """The content of a model's SavedModel.
-
-    Raises:
-        SaveError: the model was never built.
-        UnsupportedError: with `native_only`, it computes what TensorFlow has no ops for.
-        NotTraceable: Python in a `call` looks at values.
+    Attributes:
+        converted: what tf_keras is told in another way.
+        lost: what it cannot be told.
+        fallbacks: functions that are one XlaCallModule, and why.
     """
-    require_jax("writing a SavedModel")
-    with collection_paused():
-        return _Writer(model, include_optimizer, native_only).describe(signatures)
 
+    def __init__(
+        self, model: keras.Model, *, include_optimizer: bool = True,
+        signatures: Mapping[str, Any] | None = None, native_only: bool = False,
+    ) -> None:  # fmt: skip
+        """Look at a model; its functions are made by `content`.
 
-class _Writer:
-    def __init__(self, model: keras.Model, include_optimizer: bool, native_only: bool) -> None:
+        Raises SaveError when the model was never built.
+        """
+        require_jax("writing a SavedModel")
         self.model = model
         self.spec = model_spec(model)
         self.tracked = track_for_savedmodel(model, variables_of(model), optimizer=include_optimizer)
         self.nodes = Nodes(self.tracked)
-        self.configs = Configs(model)
         self.functions = FunctionWriter(self.nodes.position, native_only)
         self.include_optimizer = include_optimizer
+        self.signatures = signatures
         self.converted: list[str] = []
         self.lost: list[str] = []
 
-    def describe(self, signatures: Mapping[str, Any] | None) -> Description:
+    @property
+    def fallbacks(self) -> Mapping[str, tuple[str, ...]]:
+        """Functions without native ops, with the JAX primitives that made them so."""
+        return self.functions.fallbacks
+
+    def tensors(self) -> Iterator[tuple[str, Any]]:
+        """The values of all variables, and the object graph that finds them."""
+        leaves = sorted(self.tracked.leaves(), key=lambda entry: entry[0])
+        if leaves:
+            record = np.empty((), object)
+            record[()] = encode_trackable_graph(self.tracked.record())
+            yield OBJECT_GRAPH_KEY, record
+        for key, leaf in leaves:
+            yield key, leaf.read()
+
+    def content(self) -> Content:
+        """Objects, functions and metadata.
+
+        Raises:
+            UnsupportedError: with `native_only`, it computes what TensorFlow has no ops for.
+            NotTraceable: Python in a `call` looks at values.
+        """
+        with collection_paused(), symbolic_sizes():
+            return self._content()
+
+    def _content(self) -> Content:
+        self.configs = Configs(self.model)
         calls = self.functions.calls(self.model, self.spec)
-        chosen = serving(self.functions, self.model, self.spec, calls, signatures)
+        chosen = serving(self.functions, self.model, self.spec, calls, self.signatures)
         self._root(calls, chosen.default, chosen.traces)
         self._layers()
         metadata = list(self._metadata())
         self.converted += self.configs.changes
-        content = Content(
+        return Content(
             objects=SavedObjectGraph(self.nodes.saved(), self.functions.concrete),
             functions=self.functions.functions,
             signatures={name: trace.name for name, trace in chosen.traces.items()},
-            variables=((key, leaf.read()) for key, leaf in sorted(
-                self.tracked.leaves(), key=lambda entry: entry[0])),
             keys={i: n.key for i, n in enumerate(self.tracked.nodes)
                   if n.trackable.leaf is not None},
-            checkpoint=self.tracked.record(),
             metadata=metadata,
         )  # fmt: skip
-        return Description(content, self.converted, self.lost, self.functions.fallbacks)
 
     def _root(self, calls: CallTraces, default: Any, signatures: Mapping[str, Any]) -> None:
         edges = self.nodes.edges[0]
@@ -223,4 +238,4 @@ class _Writer:
                 made["training_config"] = training_to_keras2(raw, report=self.converted)
             except (UnsupportedError, FormatError, TypeError, ValueError) as error:
                 self.lost.append(f"the training configuration, for tf_keras: {error}")
-        return {**made, keras2.NATIVE: native} if native else made
+        return {**made, NATIVE: native} if native else made

@@ -1,7 +1,7 @@
 """Keras' description of each object, as tf_keras reads it (``keras_metadata.pb``).
 
 The keys are those of tf_keras/src/saving/legacy/saved_model/*_serialization.py. The root has one
-more, `NATIVE`, from which Hozon builds the very same model again.
+more, `hozon.models.objects.NATIVE`, from which Hozon builds the very same model again.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from hozon.models._keras import Functional, symbolic_arguments
 from hozon.models.describe.configs import Configs, is_graph
 from hozon.models.describe.specs import call_names
 
-#: Key of the root's metadata that holds Keras 3's own config and compile config.
-NATIVE = "keras3"
 KERAS2_VERSION = "2.21.0"
 
 
@@ -142,11 +140,12 @@ def _build_shape(layer: keras.Layer) -> Any:
     """
     shapes = getattr(layer, "_build_shapes_dict", None)
     if layer.built and shapes:
-        return _tagged(next(iter(shapes.values()))) if len(shapes) == 1 else None
+        (first, *more) = shapes.values()
+        return None if more or first is None else _tagged(first)
     symbolic = symbolic_arguments(layer)
     if symbolic is not None and symbolic[0]:
         return keras.tree.map_structure(lambda t: _tagged(t.shape), symbolic[0][0])
-    return {"class_name": "TensorShape", "items": None} if not layer.weights else None
+    return None if layer.weights else {"class_name": "TensorShape", "items": None}
 
 
 def _tagged(shape: Any) -> Any:

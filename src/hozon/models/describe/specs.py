@@ -90,10 +90,15 @@ def layer_spec(layer: keras.Layer) -> CallSpec | None:
 
 
 def call_names(layer: keras.Layer) -> tuple[str, ...]:
-    """The names of the arguments of ``layer.call`` that can be given by position."""
+    """The names of the arguments of ``layer.call`` that can be given by position.
+
+    ``training`` is one of them where any layer inside takes it, as in Keras 2.
+    """
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = inspect.signature(layer.call).parameters.values()
-    return tuple(p.name for p in parameters if p.kind in kinds)
+    names = tuple(p.name for p in parameters if p.kind in kinds)
+    inside = any(x._call_has_training_arg for x in layer._flatten_layers())
+    return (*names, "training") if inside and "training" not in names else names
 
 
 def _from_shapes(

@@ -19,12 +19,13 @@ from hozon.formats.protos.graph import (
     encode_graph,
 )
 from hozon.graphs.emit.body import Body
+from hozon.graphs.emit.definition import pruned
+from hozon.graphs.emit.primitives import PRIMITIVES
 from hozon.graphs.emit.values import Tensor
 from hozon.graphs.execute import call
 from hozon.graphs.library import Library
 from hozon.tensors.dtypes import dtype_of_numpy
 from tests.oracle.client import Oracle
-from tests.unit.graphs.emit.support import RULES
 
 #: Imports the functions and runs each with its feeds; an error is an answer too.
 RUN = """
@@ -86,14 +87,15 @@ def written(case: Case, name: str) -> FunctionDef:
     ]
     closed = jax.make_jaxpr(case.function)(*avals)
     arguments = [Tensor(f"x{i}", np.dtype(a.dtype), tuple(a.shape)) for i, a in enumerate(avals)]
-    body = Body(RULES, arguments)
+    body = Body(PRIMITIVES, arguments)
     results = body.inline(closed, arguments)
     for x, aval in zip(results, closed.out_avals, strict=True):
         assert x.dtype == aval.dtype
         assert [str(dim) for dim in x.shape] == [str(dim) for dim in aval.shape]
     return FunctionDef(
         name, tuple(_argument(x.name, x) for x in arguments),
-        tuple(_argument(f"y{i}", x) for i, x in enumerate(results)), tuple(body.nodes),
+        tuple(_argument(f"y{i}", x) for i, x in enumerate(results)),
+        pruned(body.nodes, [x.name for x in results]),
         {f"y{i}": x.name for i, x in enumerate(results)}, {}, {}, {}, {},
     )  # fmt: skip
 
@@ -122,10 +124,10 @@ def check(case: Case, answer: Any) -> None:
     for k, (feed, (results, slopes)) in enumerate(zip(case.inputs, runs, strict=True)):
         differentiate = case.gradient and k == 0
         expected, wanted_slopes = _by_jax(case.function, feed, differentiate)
-        _all_same(results, expected, case.tolerance)
+        same_arrays(results, expected, case.tolerance)
         if differentiate:
             assert slopes
-            _all_same(slopes, wanted_slopes, 50 * case.tolerance)
+            same_arrays(slopes, wanted_slopes, 50 * case.tolerance)
 
 
 def check_own(case: Case) -> None:
@@ -134,10 +136,11 @@ def check_own(case: Case) -> None:
     feed = case.inputs[0]
     with jax.enable_x64(True):
         results = jax.jit(lambda *arguments: call(library, "f", arguments))(*feed)
-    _all_same(results, jax.tree.leaves(jax.jit(case.function)(*feed)), case.tolerance)
+    same_arrays(results, jax.tree.leaves(jax.jit(case.function)(*feed)), case.tolerance)
 
 
-def _all_same(found: Sequence[Any], expected: Sequence[Any], tolerance: float) -> None:
+def same_arrays(found: Sequence[Any], expected: Sequence[Any], tolerance: float) -> None:
+    """Compare count, dtype, shape and values."""
     assert len(found) == len(expected)
     for result, wanted in zip(found, expected, strict=True):
         _same(np.asarray(result), np.asarray(wanted), tolerance)
@@ -148,6 +151,8 @@ def _same(found: Any, expected: Any, tolerance: float) -> None:
     assert found.shape == expected.shape
     if found.dtype.kind in "biu":
         np.testing.assert_array_equal(found, expected)
+    elif found.dtype.name == "bfloat16":
+        _same(found.astype(np.float32), expected.astype(np.float32), tolerance)
     else:
         np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 

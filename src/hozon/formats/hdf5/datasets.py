@@ -1,0 +1,251 @@
+"""Datasets as lazy tensors: views of the file where their bytes lie in one piece."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from hozon.errors import FormatError, UnsafeError, UnsupportedError
+from hozon.formats.hdf5 import attributes
+from hozon.formats.hdf5.layout import (
+    COMPRESSORS,
+    DEFLATE,
+    DTYPE_ATTRIBUTE,
+    EXPANSION_FLOOR,
+    FILTERS,
+)
+from hozon.limits import LIMITS
+from hozon.tensors.dtypes import BFLOAT16, STRING, DType, dtype_of_name, dtype_of_numpy
+from hozon.tensors.extents import Extents, index_of
+from hozon.tensors.lazy import LazyTensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hozon.raw.sources import Source
+
+Identifier = Any
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What finds the values of a dataset.
+
+    Attributes:
+        dataset: h5py's dataset; None where `offset` does.
+        dtype: the type of the stored elements, in the file's byte order.
+        offset: where the values begin that lie in one piece.
+    """
+
+    dataset: Identifier
+    dtype: np.dtype[Any]
+    offset: int | None = None
+
+
+class DatasetSource:
+    """Reads the datasets of one file."""
+
+    __slots__ = ("_file", "_source")
+
+    def __init__(self, file: Any, source: Source) -> None:
+        self._file = file  # open as long as a tensor needs it
+        self._source = source
+
+    def tensor(self, dataset: Identifier, name: str) -> LazyTensor:
+        """The tensor of a dataset; nothing of it is read.
+
+        Raises:
+            FormatError: it declares more than is stored.
+            UnsafeError: its values lie outside the file, or are references.
+            UnsupportedError: its type or compression is unknown.
+        """
+        file, kind = self._source.name, dataset.get_type()
+        attributes.check_type(kind, name, file)
+        if attributes.is_null(dataset):
+            raise FormatError(f"{name!r} has no value", file=file, record=name)
+        shape = tuple(int(length) for length in dataset.shape)
+        if kind.get_class() == h5py.h5t.STRING:
+            return self._text(dataset, kind, name, shape)
+        stored = _numpy_type(dataset, name, file)
+        dtype = self._dtype(dataset, stored, name)
+        nbytes = stored.itemsize
+        for length in shape:
+            nbytes *= length
+        offset = self._checked(dataset, name, nbytes)
+        record = Stored(dataset if offset is None else None, stored, offset)
+        return LazyTensor(name, shape, dtype, nbytes, self, record)
+
+    def _text(
+        self, dataset: Identifier, kind: Identifier, name: str, shape: tuple[int, ...]
+    ) -> LazyTensor:
+        count = int(np.prod(shape, dtype=object))
+        if kind.is_variable_str():
+            attributes.check_text_count(count, name, self._source.name, self._source.size)
+        nbytes = count * int(kind.get_size())
+        self._checked(dataset, name, nbytes)
+        return LazyTensor(name, shape, STRING, nbytes, self, Stored(dataset, np.dtype(object)))
+
+    def _dtype(self, dataset: Identifier, stored: np.dtype[Any], name: str) -> DType:
+        """The type; Keras stores bfloat16 and 8-bit floats as opaque bytes."""
+        if stored.kind != "V":
+            return dtype_of_numpy(stored)
+        file, named = self._source.name, None
+        if attributes.has_attribute(dataset, DTYPE_ATTRIBUTE):
+            named = attributes.read_attribute(dataset, DTYPE_ATTRIBUTE, file, self._source.size)
+        dtype = dtype_of_name(named) if isinstance(named, str) else BFLOAT16
+        if dtype.itemsize != stored.itemsize or not dtype.fixed:
+            raise FormatError(
+                f"{name!r} has elements of an unknown type", file=file, record=name,
+                expected=f"{dtype.itemsize} bytes for each", found=f"{stored.itemsize} bytes",
+            )  # fmt: skip
+        return dtype
+
+    def _checked(self, dataset: Identifier, name: str, nbytes: int) -> int | None:
+        """The offset of values in one piece, None for others; refuses what is not all there."""
+        plan, file = dataset.get_create_plist(), self._source.name
+        layout = plan.get_layout()
+        if layout == h5py.h5d.VIRTUAL or plan.get_external_count():
+            raise UnsafeError(
+                f"the values of {name!r} lie in other files",
+                refused="HDF5 external storage or virtual datasets", file=file, record=name,
+            )  # fmt: skip
+        if layout == h5py.h5d.CHUNKED:
+            self._check_chunks(dataset, plan, name, nbytes)
+            return None
+        held = dataset.get_storage_size()
+        if held < nbytes:
+            raise _short(name, file, nbytes, held)
+        offset = dataset.get_offset() if layout == h5py.h5d.CONTIGUOUS else None
+        if offset is not None and offset + nbytes > self._source.size:
+            raise _short(name, file, offset + nbytes, self._source.size)
+        return offset
+
+    def _check_chunks(self, dataset: Identifier, plan: Any, name: str, nbytes: int) -> None:
+        file = self._source.name
+        codes = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
+        unknown = sorted(set(codes) - FILTERS)
+        if unknown or sum(code in COMPRESSORS for code in codes) > 1:
+            raise UnsupportedError(
+                f"{name!r} is compressed in a way that is not known", file=file, record=name,
+                feature=f"HDF5 filters {codes}", instead="h5repack -f NONE",
+            )  # fmt: skip
+        held = min(dataset.get_storage_size(), self._source.size)
+        ratio = LIMITS.expansion_ratio if COMPRESSORS & set(codes) else 1
+        chunk = int(np.prod(plan.get_chunk(), dtype=object)) * dataset.get_type().get_size()
+        if nbytes > max(held * ratio, EXPANSION_FLOOR) or (nbytes and not held):
+            raise _short(name, file, nbytes, held)
+        if chunk > max(held * ratio, EXPANSION_FLOOR):
+            raise _short(name, file, chunk, held)
+
+    # Reading
+
+    def read_tensor(self, tensor: LazyTensor, verify: bool) -> NDArray[Any]:  # noqa: ARG002
+        """The whole tensor; HDF5 keeps no checksum that could be verified."""
+        stored: Stored = tensor.record
+        if stored.offset is not None:
+            return self._mapped(tensor, stored)
+        if tensor.dtype is STRING:
+            return self._strings(tensor, stored)
+        self._check_deflated(tensor, stored)
+        array = np.empty(tensor.shape, stored.dtype)
+        if array.size:
+            self._guarded(tensor, lambda: stored.dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array))
+        return _native(array, tensor.dtype)
+
+    def read_extents(
+        self, tensor: LazyTensor, extents: Extents, verify: bool
+    ) -> NDArray[Any]:
+        """A part of a tensor; of a mapped one, only its bytes are touched."""
+        return self.read_tensor(tensor, verify)[index_of(extents)]
+
+    def _mapped(self, tensor: LazyTensor, stored: Stored) -> NDArray[Any]:
+        assert stored.offset is not None
+        data = self._source.view(stored.offset, tensor.nbytes)
+        array = data.view(stored.dtype).reshape(tensor.shape)
+        if not array.flags.aligned:
+            array = array.copy()
+        return _native(array, tensor.dtype)
+
+    def _strings(self, tensor: LazyTensor, stored: Stored) -> NDArray[Any]:
+        self._check_deflated(tensor, stored)
+        array = np.empty(tensor.shape, np.dtype(stored.dataset.dtype))
+        if array.size:
+            self._guarded(tensor, lambda: stored.dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array))
+        texts = np.empty(tensor.shape, object)
+        texts[...] = array
+        texts.flags.writeable = False
+        return texts
+
+    def _guarded(self, tensor: LazyTensor, read: Any) -> None:
+        try:
+            read()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise FormatError(
+                f"{tensor.name!r} cannot be read: {error}", file=self._source.name,
+                record=tensor.name,
+            ) from error  # fmt: skip
+
+    def _check_deflated(self, tensor: LazyTensor, stored: Stored) -> None:
+        """Refuse chunks that would expand beyond a chunk: HDF5 itself goes on to the end."""
+        dataset, plan = stored.dataset, stored.dataset.get_create_plist()
+        if plan.get_layout() != h5py.h5d.CHUNKED:
+            return
+        if not any(plan.get_filter(i)[0] == DEFLATE for i in range(plan.get_nfilters())):
+            return
+        size = int(np.prod(plan.get_chunk(), dtype=object)) * dataset.get_type().get_size()
+        for index in range(dataset.get_num_chunks()):
+            info = dataset.get_chunk_info(index)
+            # Only the end of a checksum may follow the values (Fletcher32 adds four bytes).
+            if _inflated(self._source, info.byte_offset, info.size, size + 4) > size + 4:
+                raise FormatError(
+                    f"a chunk of {tensor.name!r} expands beyond its size",
+                    file=self._source.name, record=tensor.name,
+                    offset=info.byte_offset, expected=f"{size} bytes",
+                )  # fmt: skip
+
+
+def _inflated(source: Source, offset: int, length: int, limit: int) -> int:
+    """How many bytes come out of a deflated chunk; counting ends beyond `limit`."""
+    if offset + length > source.size:
+        return 0  # HDF5 itself says that the file is short
+    inflater, count = zlib.decompressobj(), 0
+    data: Any = source.view(offset, length).tobytes()
+    try:
+        while data and not inflater.eof and count <= limit:
+            count += len(inflater.decompress(data, _PIECE))
+            data = inflater.unconsumed_tail
+    except zlib.error:
+        return 0  # a chunk may be stored without its filters; HDF5 knows
+    return count
+
+
+def _numpy_type(dataset: Identifier, name: str, file: str) -> np.dtype[Any]:
+    try:
+        found: np.dtype[Any] = np.dtype(dataset.dtype)
+    except TypeError as error:
+        raise UnsupportedError(
+            f"{name!r} has a type that NumPy does not", file=file, record=name
+        ) from error
+    return found
+
+
+def _native(array: NDArray[Any], dtype: DType) -> NDArray[Any]:
+    """Read-only, in native byte order; opaque bytes as the type they stand for."""
+    if array.dtype.kind == "V":
+        array = array.view(dtype.numpy)
+    elif array.dtype != dtype.numpy:
+        array = array.astype(dtype.numpy)
+    array.flags.writeable = False
+    return array
+
+
+def _short(name: str, file: str, declared: int, held: int) -> FormatError:
+    return FormatError(
+        f"{name!r} declares more bytes than are stored", file=file, record=name,
+        expected=f"{declared} bytes", found=f"{held} bytes",
+    )  # fmt: skip

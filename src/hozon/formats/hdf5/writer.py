@@ -1,0 +1,121 @@
+"""Writing: groups, attributes and tensors, each tensor's bytes straight from where they are.
+
+No times are stored, so the same calls give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import h5py
+import numpy as np
+
+from hozon.errors import SaveError
+from hozon.formats.hdf5.layout import ATTRIBUTE_BYTES, DTYPE_ATTRIBUTE
+from hozon.tensors.dtypes import dtype_of_numpy
+from hozon.tensors.streams import array_of, is_string, string_items
+
+__all__ = ["GroupWriter", "write_hdf5"]
+
+
+@contextmanager
+def write_hdf5(path: str) -> Iterator[GroupWriter]:
+    """A new file, for as long as the body runs; the caller puts it in its place.
+
+    Raises:
+        SaveError: the system refuses to write.
+    """
+    try:
+        with h5py.File(path, "w", track_order=False, locking=False) as file:
+            yield GroupWriter(file, path)
+    except OSError as error:
+        if isinstance(error, SaveError):
+            raise
+        raise SaveError(f"{path} cannot be written: {error}", file=path) from error
+
+
+class GroupWriter:
+    """One group of a file that is being written."""
+
+    def __init__(self, group: Any, path: str) -> None:
+        self._group = group
+        self._path = path
+
+    def group(self, path: str) -> GroupWriter:
+        """The group at a path of names joined by "/"; it is made where it is missing."""
+        return GroupWriter(self._group.require_group(path), self._path)
+
+    def attribute(self, name: str, value: Any) -> None:
+        """Text of any length, a number, or an array.
+
+        Raises:
+            SaveError: an array is longer than HDF5 allows an attribute; see `names_attribute`.
+        """
+        try:
+            self._group.attrs[name] = value
+        except (RuntimeError, OSError) as error:
+            raise SaveError(
+                f"attribute {name!r} cannot be written: {error}", file=self._path
+            ) from error
+
+    def names_attribute(self, name: str, values: Sequence[str]) -> None:
+        """A list of names as Keras stores it: split where it is longer than HDF5 allows.
+
+        Raises:
+            SaveError: one name alone is longer.
+        """
+        encoded = [value.encode() for value in values]
+        longest = max((len(value) for value in encoded), default=1)
+        if longest > ATTRIBUTE_BYTES:
+            raise SaveError(f"a name in {name!r} is longer than HDF5 allows", file=self._path)
+        fit = max(1, ATTRIBUTE_BYTES // max(1, longest))
+        array = np.array(encoded) if encoded else np.empty((0,), "S1")
+        if len(encoded) <= fit:
+            self.attribute(name, array)
+            return
+        for number, start in enumerate(range(0, len(encoded), fit)):
+            self.attribute(f"{name}{number}", array[start : start + fit])
+
+    def tensor(self, path: str, value: Any) -> None:
+        """A tensor at a path of names joined by "/".
+
+        Args:
+            path: below this group; groups on the way are made.
+            value: an array of NumPy or JAX, a number, or a stored tensor.
+
+        Raises:
+            SaveError: there is something at that place already.
+        """
+        if path in self._group:
+            raise SaveError(f"{path!r} would be written twice", file=self._path)
+        array, dtype = array_of(value)
+        if is_string(dtype):
+            texts = np.empty(array.shape, object)
+            texts.reshape(-1)[:] = string_items(array)
+            self._group.create_dataset(path, data=texts, dtype=h5py.string_dtype("ascii"))
+            return
+        opaque = _is_opaque(array.dtype)
+        stored = np.dtype(f"V{array.dtype.itemsize}") if opaque else array.dtype
+        dataset = self._group.create_dataset(path, shape=array.shape, dtype=stored)
+        if opaque:
+            dataset.attrs[DTYPE_ATTRIBUTE] = dtype.name
+        if array.size:
+            data = np.ascontiguousarray(array).reshape(array.shape)
+            data = data.view(stored) if opaque else data
+            dataset.id.write(h5py.h5s.ALL, h5py.h5s.ALL, data)
+
+
+def _is_opaque(dtype: np.dtype[Any]) -> bool:
+    """Whether HDF5 has no name for the type: bfloat16, 8-bit floats and others of ml_dtypes."""
+    return dtype.kind == "V" or type(dtype).__module__.startswith("ml_dtypes") or (
+        dtype_of_numpy(dtype).name not in _HDF5_TYPES
+    )
+
+
+_HDF5_TYPES = frozenset(
+    {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16",
+     "uint32", "uint64", "bool", "complex64", "complex128"}
+)  # fmt: skip
+

@@ -1,0 +1,45 @@
+"""All rules, in one list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hozon.graphs.emit.arithmetic import ARITHMETIC
+from hozon.graphs.emit.contract import CONTRACT
+from hozon.graphs.emit.control import CONTROL
+from hozon.graphs.emit.conversions import CONVERSIONS
+from hozon.graphs.emit.convolve import CONVOLVE
+from hozon.graphs.emit.elementwise import ELEMENTWISE
+from hozon.graphs.emit.index import INDEX
+from hozon.graphs.emit.linalg import LINALG
+from hozon.graphs.emit.loops import LOOPS
+from hozon.graphs.emit.random import RANDOM
+from hozon.graphs.emit.reduce import REDUCE
+from hozon.graphs.emit.rules import Rule, merge
+from hozon.graphs.emit.scatter import SCATTER
+from hozon.graphs.emit.shapes import SHAPES
+from hozon.graphs.emit.slices import SLICES
+from hozon.graphs.emit.special import SPECIAL
+from hozon.graphs.emit.windows import WINDOWS
+
+#: Every primitive with native TensorFlow ops.
+PRIMITIVES: Mapping[str, Rule] = merge(
+    [
+        ARITHMETIC,
+        CONTRACT,
+        CONTROL,
+        CONVERSIONS,
+        CONVOLVE,
+        ELEMENTWISE,
+        INDEX,
+        LINALG,
+        LOOPS,
+        RANDOM,
+        REDUCE,
+        SCATTER,
+        SHAPES,
+        SLICES,
+        SPECIAL,
+        WINDOWS,
+    ]
+)

@@ -1,0 +1,206 @@
+"""JAX functions traced for arguments of partly unknown sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax import export
+from jax.extend.core import ClosedJaxpr, jaxprs_in_params
+
+from hozon.errors import HozonError
+from hozon.graphs.emit.keys import is_key
+
+#: The symbol of the first size of all arguments.
+BATCH = "b"
+#: What JAX raises when Python looks at a value or a size that tracing does not know.
+_UNKNOWN_VALUE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.InconclusiveDimensionOperation,
+    jax.errors.NonConcreteBooleanIndexError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+#: How their messages begin, by which they are known once Keras has raised them anew.
+_UNKNOWN_TEXTS = (
+    "Symbolic dimension",
+    "inconclusive",
+    "Attempted boolean conversion of traced array",
+    "Abstract tracer value encountered",
+)
+
+
+class NotTraceable(HozonError, NotImplementedError):  # noqa: N818 - reads as what it says
+    """A function that JAX cannot trace with these sizes unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentSpec:
+    """An argument: `shape` has a size, None for any size, or a name for sizes that are equal."""
+
+    shape: tuple[int | str | None, ...]
+    dtype: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A variable that a function may read and assign."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A traced function.
+
+    Attributes:
+        closed: the jaxpr. It takes the values of all captures, then those of `specs`; it gives the
+            outputs, then a new value for each of `assigned`.
+        specs: the arguments in order.
+        avals: abstract value of each input of `closed`.
+        structure: the pytree that the outputs are leaves of.
+        assigned: positions of the captures that get new values.
+    """
+
+    closed: ClosedJaxpr
+    specs: tuple[ArgumentSpec, ...]
+    avals: tuple[Any, ...]
+    structure: Any
+    assigned: tuple[int, ...]
+
+    @property
+    def output_count(self) -> int:
+        """How many outputs there are, new values of captures not counted."""
+        return int(self.structure.num_leaves)
+
+
+def trace(
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    keywords: Mapping[str, Any],
+    captures: Sequence[Capture],
+    constraints: Sequence[str] = (),
+) -> Traced:
+    """Trace ``function(values of captures, *arguments, **keywords)``.
+
+    Where a free size cannot differ from another, those at one axis of all arguments become equal.
+
+    Raises:
+        NotTraceable: Python looks at values or sizes that are not known.
+    """
+    leaves, tree = jax.tree.flatten((tuple(arguments), dict(keywords)))
+    recorder = _Recorder(function, leaves, tree, captures)
+    failure: Exception | None = None
+    for by_axis in (False, True) if _have_twins(recorder.specs) else (False,):
+        try:
+            return recorder.run(_named(recorder.specs, by_axis=by_axis), constraints)
+        except Exception as error:  # noqa: BLE001 - it is raised below
+            failure = error
+    assert failure is not None
+    if not _is_unknown(failure):
+        raise failure
+    raise _not_traceable(failure) from failure
+
+
+class _Recorder:
+    """A function with its arguments taken apart."""
+
+    def __init__(
+        self, function: Callable[..., Any], leaves: list[Any], tree: Any,
+        captures: Sequence[Capture],
+    ) -> None:  # fmt: skip
+        self.specs = tuple(leaf for leaf in leaves if isinstance(leaf, ArgumentSpec))
+        self._function = function
+        self._leaves = leaves
+        self._tree = tree
+        self._captures = captures
+
+    def run(self, shapes: Sequence[str], constraints: Sequence[str]) -> Traced:
+        scope = export.SymbolicScope(tuple(constraints))
+        given = [
+            jax.ShapeDtypeStruct(export.symbolic_shape(shape, scope=scope) if shape else (), dtype)
+            for shape, dtype in zip(shapes, map(_dtype, self.specs), strict=True)
+        ]
+        values = [jax.ShapeDtypeStruct(c.shape, _dtype(c)) for c in self._captures]
+        assigned: list[int] = []
+
+        def flat(values: list[Any], given: list[Any]) -> Any:
+            positional, keywords = self._filled(given)
+            outputs, updates = self._function(values, *positional, **keywords)
+            assigned[:] = sorted(i for i in updates if updates[i] is not values[i])
+            return _as_numbers(outputs), _as_numbers([updates[i] for i in assigned])
+
+        closed, (outputs, _) = jax.make_jaxpr(flat, return_shape=True)(values, given)
+        structure = jax.tree.structure(outputs)
+        return Traced(closed, self.specs, tuple(closed.in_avals), structure, tuple(assigned))
+
+    def _filled(self, given: list[Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        rest = iter(given)
+        leaves = [next(rest) if isinstance(x, ArgumentSpec) else x for x in self._leaves]
+        filled: tuple[Sequence[Any], Mapping[str, Any]] = jax.tree.unflatten(self._tree, leaves)
+        return filled
+
+
+def primitives(jaxpr: Any) -> set[str]:
+    """The names of all primitives in a jaxpr and the ones inside it."""
+    found = set()
+    for eqn in jaxpr.eqns:
+        found.add(eqn.primitive.name)
+        for inner in jaxprs_in_params(eqn.params):
+            found |= primitives(inner)
+    return found
+
+
+def _dtype(spec: ArgumentSpec | Capture) -> np.dtype[Any]:
+    """As JAX computes: in single precision unless doubles are enabled."""
+    return np.dtype(jax.dtypes.canonicalize_dtype(spec.dtype))
+
+
+def _as_numbers(values: Any) -> Any:
+    return jax.tree.map(
+        lambda x: jax.random.key_data(x) if hasattr(x, "dtype") and is_key(x) else x, values
+    )
+
+
+def _have_twins(specs: Sequence[ArgumentSpec]) -> bool:
+    """Whether several free sizes are at one axis, the first left out."""
+    axes = [axis for spec in specs for axis, size in enumerate(spec.shape) if axis and size is None]
+    return len(set(axes)) < len(axes)
+
+
+def _named(specs: Sequence[ArgumentSpec], *, by_axis: bool) -> list[str]:
+    """The shapes as texts in which every free size has a symbol."""
+
+    def named(number: int, axis: int, size: int | str | None) -> str:
+        if size is not None:
+            return str(size)
+        if axis == 0:
+            return BATCH
+        return f"any{axis}" if by_axis else f"any{axis}_{number}"
+
+    return [
+        ", ".join(named(number, axis, size) for axis, size in enumerate(spec.shape))
+        for number, spec in enumerate(specs)
+    ]
+
+
+def _is_unknown(error: Exception) -> bool:
+    """Whether the cause is a value or size that is not known."""
+    text = str(error)
+    return isinstance(error, _UNKNOWN_VALUE) or any(start in text for start in _UNKNOWN_TEXTS)
+
+
+def _not_traceable(error: Exception) -> NotTraceable:
+    lines = (line.strip() for line in str(error).splitlines())
+    first = next((line for line in lines if line), type(error).__name__)
+    return NotTraceable(
+        f"the function depends on a value or size that is not known when it is traced: "
+        f"{first[:400]}. Give the sizes that it looks at as numbers instead of None, and use "
+        "jax.lax or keras.ops for decisions that depend on values"
+    )

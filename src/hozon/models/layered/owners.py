@@ -1,0 +1,46 @@
+"""The layers that make up a model as H5 files see it, and their variables in that order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+Variables = list[Any]
+
+
+def top_layers(target: Any) -> list[Any]:
+    """The layers that a file has groups for: a model's, or a layer itself."""
+    return list(target.layers) if isinstance(target, keras.Model) else [target]
+
+
+def weights_of(layer: Any) -> Variables:
+    """A layer's variables as Keras writes them: trainable ones first, no seeds."""
+    return unique([*layer.trainable_weights, *layer.non_trainable_weights])
+
+
+def own_weights(model: Any) -> Variables:
+    """The variables that a model itself made, without those of its layers."""
+    if not isinstance(model, keras.Model):
+        return []
+    below = {id(v) for layer in model.layers for v in layer.weights}
+    kept = {id(v) for v in model.weights} - below
+    own = [*model._trainable_variables, *model._non_trainable_variables]
+    return [v for v in own if id(v) in kept]
+
+
+def owners(layer: Any) -> list[Any]:
+    """The layers with variables in a layer: of a nested model its layers', else itself."""
+    if isinstance(layer, keras.Model):
+        found = [owner for sublayer in layer.layers for owner in owners(sublayer)]
+        return list({id(owner): owner for owner in found}.values())
+    inner = getattr(layer, "layer", None)
+    if isinstance(layer, keras.layers.Wrapper) and isinstance(inner, keras.Model):
+        return owners(inner)
+    return [layer] if weights_of(layer) else []
+
+
+def unique(variables: Sequence[Any]) -> Variables:
+    """Each variable once, where it comes first."""
+    return list({id(v): v for v in variables}.values())
