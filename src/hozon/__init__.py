@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from hozon import saved_model as saved_model
     from hozon import train as train
     from hozon.api import load_model as load_model
+    from hozon.api import load_weights as load_weights
     from hozon.api import save_model as save_model
+    from hozon.api import save_weights as save_weights
     from hozon.config.serialization import custom_object_scope as custom_object_scope
     from hozon.config.serialization import deserialize as deserialize
     from hozon.config.serialization import model_from_json as model_from_json
@@ -39,10 +41,12 @@ _LAZY = {
     "deserialize": "hozon.config.serialization",
     "inspect": "hozon.inspection",
     "load_model": "hozon.api",
+    "load_weights": "hozon.api",
     "model_from_json": "hozon.config.serialization",
     "model_to_json": "hozon.config.serialization",
     "register_serializable": "hozon.config.serialization",
     "save_model": "hozon.api",
+    "save_weights": "hozon.api",
     "saved_model": "hozon.saved_model",
     "serialize": "hozon.config.serialization",
     "train": "hozon.train",
@@ -60,10 +64,12 @@ __all__ = [
     "deserialize",
     "inspect",
     "load_model",
+    "load_weights",
     "model_from_json",
     "model_to_json",
     "register_serializable",
     "save_model",
+    "save_weights",
     "saved_model",
     "serialize",
     "train",

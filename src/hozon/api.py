@@ -6,18 +6,25 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hozon.errors import UnsupportedError
 from hozon.raw.collection import here_to_stay
 
 if TYPE_CHECKING:
     import keras
 
+    from hozon.models.report import LoadReport
     from hozon.reports import SaveReport
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["load_model", "load_weights", "save_model", "save_weights"]
 
 #: Formats of whole models by the suffix of a path; any other path is a SavedModel.
 SUFFIXES = {".h5": "h5", ".hdf5": "h5", ".keras": "keras"}
 FORMATS = ("savedmodel", "h5", "keras")
+#: Formats of weights by the end of a path; any other path is a TensorFlow checkpoint.
+WEIGHT_SUFFIXES = {
+    ".weights.h5": "weights.h5", ".h5": "h5", ".hdf5": "h5", ".safetensors": "safetensors",
+}  # fmt: skip
+WEIGHT_FORMATS = ("tf",)
 
 
 def save_model(
@@ -111,3 +118,98 @@ def load_model(
         from hozon.models.revive import revive
 
         return revive(SavedModel.read(path), custom_objects, compiled=compile)
+
+
+def save_weights(
+    model_or_layer: keras.Layer,
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    overwrite: bool = True,
+) -> SaveReport:
+    """Save the weights of a model or layer, and the state of its optimizer if it is compiled.
+
+    Args:
+        model_or_layer: a built model or layer.
+        path: where to; of a TensorFlow checkpoint the prefix of its files. Missing folders are
+            made, the file ``checkpoint`` beside names it as the latest.
+        format: ``"tf"``, TensorFlow's checkpoints; None chooses by the suffix of `path`, a
+            checkpoint where it has none that is known.
+        overwrite: False refuses to replace what is there.
+
+    Returns:
+        What was written, and what the format could not hold.
+
+    Raises:
+        SaveError: the path cannot be written, or the model was never built. Nothing has changed.
+        MismatchError: two variables would have one name in the file.
+        UnsupportedError: the format is not written.
+
+    Example:
+        >>> hozon.save_weights(model, "ckpts/weights")
+        >>> hozon.load_weights(model, "ckpts/weights").assert_consumed()
+    """
+    chosen = format or _weight_format_of(path)
+    if chosen not in WEIGHT_FORMATS:
+        known = ", ".join(map(repr, WEIGHT_FORMATS))
+        raise UnsupportedError(
+            f"weights cannot be saved as {chosen!r}; the formats are {known}",
+            feature=f"the format {chosen!r}", file=path, instead='format="tf"',
+        )  # fmt: skip
+    from hozon.reports import SaveReport
+    from hozon.train import weights
+
+    lost = weights.left_out(model_or_layer)
+    prefix = weights.save_weights(model_or_layer, path, overwrite=overwrite)
+    return SaveReport(prefix, chosen, weights.saved_bytes(prefix), lost=lost)
+
+
+def _weight_format_of(path: str | os.PathLike[str]) -> str:
+    name = os.fspath(path).lower()
+    return next((f for suffix, f in WEIGHT_SUFFIXES.items() if name.endswith(suffix)), "tf")
+
+
+def load_weights(
+    model_or_layer: keras.Layer,
+    path: str | os.PathLike[str],
+    *,
+    by_name: bool = False,
+    skip_mismatch: bool = False,
+) -> LoadReport:
+    """Load weights into a model or layer.
+
+    What a checkpoint holds for variables that do not exist yet is kept and assigned when they are
+    created.
+
+    Args:
+        model_or_layer: the model or layer.
+        path: a TensorFlow checkpoint: its prefix, one of its files, a folder, whose latest one is
+            meant, or a SavedModel.
+        by_name: match variables by their names, ``dense_1/kernel``, not by where they stand in the
+            model.
+        skip_mismatch: leave out values of other shapes instead of raising.
+
+    Returns:
+        What was found, missing, left over; its lists follow what is created later.
+
+    Raises:
+        MismatchError: nothing matches, or shapes differ: what the file holds, what the model wants
+            and what is nearest. No variable has changed.
+        FormatError: there is no such file, or it is damaged. No variable has changed.
+        UnsupportedError: the file is of another format.
+
+    Example:
+        >>> hozon.load_weights(model, "ckpts/weights").assert_consumed()
+    """
+    with here_to_stay():
+        from hozon.train import reader, weights
+
+        if os.path.lexists(path) and not reader.is_checkpoint(path):
+            raise UnsupportedError(
+                f"{os.fspath(path)} is no TensorFlow checkpoint; weights are loaded from these: "
+                "the prefix before .index, a folder of checkpoints, a SavedModel",
+                feature="the format of this file", file=path,
+            )  # fmt: skip
+        return weights.load_weights(
+            model_or_layer, path, by_name=by_name, skip_mismatch=skip_mismatch
+        )

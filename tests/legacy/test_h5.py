@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +88,25 @@ def test_weights_load_into_a_model_of_the_json_beside(path: Path) -> None:
     compare(model, path)
 
 
+NUMPY = """
+import sys
+import keras, numpy as np
+from hozon.containers.h5 import read
+from hozon.models.layered import revive_record
+assert keras.config.backend() == "numpy"
+for path in sys.argv[1:]:
+    data = np.load(path[:-3] + ".npz")
+    outputs = revive_record(read(path), compiled=False)(data["x0"], training=False)
+    np.testing.assert_allclose(outputs, data["y0"], rtol=0, atol=2e-4)
+"""
+
+
+def test_no_jax_is_needed() -> None:
+    paths = [str(LEGACY / "tf2.15" / f"{case}.h5") for case in ("Dense", "Nested", "Bidirectional")]
+    environment = {**os.environ, "KERAS_BACKEND": "numpy", "PYTHONWARNINGS": "ignore"}
+    subprocess.run([sys.executable, "-c", NUMPY, *paths], check=True, env=environment, timeout=120)
+
+
 STEPS = """
 out['weights'] = {}
 for path in paths:
@@ -104,4 +126,3 @@ def test_the_next_step_of_an_old_optimizer_is_that_of_keras_2(oracle: Oracle) ->
         model.train_on_batch(x, x[:, :1])
         for value, want in zip(model.get_weights(), expected[str(path)], strict=True):
             np.testing.assert_allclose(value, want, rtol=0, atol=1e-6, err_msg=title(path))
-

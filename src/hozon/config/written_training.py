@@ -146,9 +146,10 @@ class TrainingWriter:
         """Hozon's optimizers with the steps of Keras 2's older generation."""
         taken = {key: item for key, item in self._arguments(name, config).items()
                  if key in OLD_KEYS}  # fmt: skip
-        decay = {"schedule_decay": config.get("schedule_decay", 0.004)} if name == "Nadam" else {
-            "decay": 0.0}  # fmt: skip
-        taken |= {**decay, "is_legacy_optimizer": True}
+        decay = {"schedule_decay": config.get("schedule_decay", 0.004)} if name == "Nadam" else (
+            _decay(taken))  # fmt: skip
+        # Where nothing is said, it is the older generation; its Adagrad takes no such argument.
+        taken |= {**decay, **({"is_legacy_optimizer": True} if self.form.tags else {})}
         return self.form.entry("keras.optimizers.legacy", name, taken)
 
     def _loss_scale(self, config: Config) -> Config:
@@ -233,6 +234,17 @@ class TrainingWriter:
 OLD_KEYS = frozenset({"name", "learning_rate", "rho", "momentum", "epsilon", "centered", "beta_1",
                       "beta_2", "initial_accumulator_value", "clipnorm", "clipvalue",
                       "global_clipnorm"})  # fmt: skip
+
+
+def _decay(taken: Config) -> Config:
+    """The older generation's decay, which here is a schedule, and the rate that it begins with."""
+    rate = taken.get("learning_rate")
+    if not isinstance(rate, Mapping) or rate.get("class_name") != "InverseTimeDecay":
+        return {"decay": 0.0}
+    schedule = rate["config"]
+    if schedule.get("decay_steps") != 1 or schedule.get("staircase"):
+        return {"decay": 0.0}
+    return {"learning_rate": schedule["initial_learning_rate"], "decay": schedule["decay_rate"]}
 
 
 def _reduction(name: str, reduction: Any) -> str:

@@ -71,9 +71,12 @@ def deferred_initializers() -> Iterator[Deferred]:
     """Variables made inside do not run their initializers until `Deferred.finish`.
 
     For models whose weights are about to be overwritten: building ResNet50 spends nearly all of
-    its time drawing random numbers that nobody sees.
+    its time drawing random numbers that nobody sees. On other backends than JAX they run at once.
     """
     deferred = Deferred()
+    if keras.config.backend() != "jax":
+        yield deferred
+        return
     original = BackendVariable._initialize_with_initializer
 
     def initialize(variable: Any, initializer: Initializer) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from hozon.config.text_layers.functional import accept_strings
+from hozon.config.text_layers.functional import StringFunctional, accept_strings
 from hozon.errors import UnsupportedError
 from hozon.models.split import Split, is_numbers
 
@@ -187,6 +187,14 @@ class StringInputs:
             f"a model that takes strings trains and predicts on NumPy arrays and lists, "
             f"not on {type(x).__name__}"
         )
+
+
+def plain_class(model: Any) -> type:
+    """The class of a model before it was extended to take strings."""
+    kind = type(model)
+    while issubclass(kind, (StringInputs, StringFunctional)):
+        kind = kind.__bases__[-1]
+    return kind
 
 
 def with_strings(model: keras.Model) -> keras.Model:

@@ -18,6 +18,9 @@ ATTRIBUTES = ".ATTRIBUTES"
 OPTIMIZER_SLOT = ".OPTIMIZER_SLOT"
 #: The tensor of a variable.
 VARIABLE_VALUE = "VARIABLE_VALUE"
+#: The value of a hash table, and what the names of its two tensors, keys and values, end in.
+TABLE = "table"
+TABLE_PARTS = ("-keys", "-values")
 #: The tensor that holds the checkpoint's own object graph.
 OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 

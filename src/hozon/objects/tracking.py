@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hozon.formats.protos.trackable import Edge, SavedTensor, TrackableGraph, TrackableNode
-from hozon.objects.keys import ATTRIBUTES, VARIABLE_VALUE, escape
+from hozon.objects.keys import ATTRIBUTES, TABLE, TABLE_PARTS, VARIABLE_VALUE, escape
 from hozon.tensors.dtypes import DType
 
 if TYPE_CHECKING:
@@ -52,18 +52,51 @@ class Leaf(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """A hash table that is saved, as two tensors: keys of one type, values of another."""
+
+    key_dtype: DType
+    value_dtype: DType
+    read: Callable[[], tuple[Any, Any]]
+    assign: Callable[[Any, Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """The keys (column 0) or the values (1) of a table; a table takes both together."""
+
+    table: Table
+    column: int
+    name: str
+    shape: tuple[int, ...] | None = None
+
+    @property
+    def dtype(self) -> DType:
+        """The type that is stored."""
+        return (self.table.key_dtype, self.table.value_dtype)[self.column]
+
+    def read(self) -> Any:
+        """The keys or values."""
+        return self.table.read()[self.column]
+
+    def assign(self, value: NDArray[Any]) -> None:
+        """Nothing happens: see `Table.assign`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trackable:
     """What is known of one live object.
 
     `children` are saved. `aliases` are further names under which older files may hold a child,
     used for reading only. `slots` finds what holds an optimizer's slot, by the identity of the
-    variable and the slot's name.
+    variable and the slot's name. `table` is the value of an object that is a hash table.
     """
 
     children: Mapping[str, Any] = field(default_factory=dict)
     leaf: Leaf | None = None
     aliases: Mapping[str, Any] = field(default_factory=dict)
     slots: Callable[[Any, str], Any] | None = None
+    table: Table | None = None
 
     def child(self, name: str) -> Any:
         """The child of a name or alias; None without one."""
@@ -116,7 +149,21 @@ class TrackedNode:
     @property
     def key(self) -> str:
         """The checkpoint key of the object's value."""
-        return f"{self.text}/{ATTRIBUTES}/{VARIABLE_VALUE}"
+        return f"{self.text}/{ATTRIBUTES}/{self.tensor}"
+
+    @property
+    def tensor(self) -> str:
+        """What the object's value is called."""
+        return VARIABLE_VALUE if self.trackable.table is None else TABLE
+
+    @property
+    def leaves(self) -> tuple[tuple[str, Leaf], ...]:
+        """(checkpoint key, value) of what is saved of the object itself."""
+        leaf, table = self.trackable.leaf, self.trackable.table
+        if table is not None:
+            return tuple((self.key + part, TableColumn(table, column, self.key + part))
+                         for column, part in enumerate(TABLE_PARTS))  # fmt: skip
+        return () if leaf is None else ((self.key, leaf),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +175,7 @@ class TrackedGraph:
     def leaves(self) -> Iterator[tuple[str, Leaf]]:
         """(checkpoint key, value) of everything that is saved, in the order of the nodes."""
         for node in self.nodes:
-            if node.trackable.leaf is not None:
-                yield node.key, node.trackable.leaf
+            yield from node.leaves
 
     def position(self, target: Any) -> int | None:
         """The position of an object, None if it is not in the graph."""
@@ -164,8 +210,8 @@ def track(root: Any, describe: Describe) -> TrackedGraph:
 
 def _stored(node: TrackedNode, has_values: bool) -> TrackableNode:
     leaf = node.trackable.leaf
-    tensors = () if leaf is None else (
-        SavedTensor(VARIABLE_VALUE, leaf.name, node.key),
+    tensors = () if not node.leaves else (
+        SavedTensor(node.tensor, "" if leaf is None else leaf.name, node.key),
     )  # fmt: skip
     return TrackableNode(node.children, tensors, (), None, has_values)
 
@@ -177,7 +223,7 @@ def _with_values(nodes: Sequence[TrackedNode]) -> set[int]:
         for edge in node.children:
             parents.setdefault(edge.node, []).append(index)
     found: set[int] = set()
-    waiting = [i for i, node in enumerate(nodes) if node.trackable.leaf is not None]
+    waiting = [i for i, node in enumerate(nodes) if node.leaves]
     while waiting:
         index = waiting.pop()
         if index not in found:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hozon.errors import FormatError
+from hozon.errors import FormatError, HozonError, MismatchError, SaveError
 from hozon.formats.bundle import Bundle
 from hozon.formats.bundle.writer import write_bundle
 from hozon.formats.protos.trackable import (
@@ -19,22 +20,26 @@ from hozon.formats.protos.trackable import (
     encode_trackable_graph,
 )
 from hozon.models.tracking import Describer, is_trackable
+from hozon.models.tracking.check import check_names
 from hozon.models.tracking.containers import items_with_arrays
-from hozon.models.tracking.leaves import is_array
+from hozon.models.tracking.leaves import ComputedLeaf, is_array
 from hozon.objects.keys import OBJECT_GRAPH_KEY
-from hozon.objects.tracking import Trackable, track
+from hozon.objects.tracking import Leaf, Trackable, track
 from hozon.raw.collection import collection_paused
+from hozon.raw.places import is_remote, place
+from hozon.tensors.dtypes import STRING
 from hozon.tensors.lazy import LazyTensor
 from hozon.train.outcome import (
     SAVE_COUNTER,
     GraphOutcome,
     NameOutcome,
+    full_names,
     live_leaves,
     nothing_matches,
 )
 from hozon.train.reader import open_checkpoint
 from hozon.train.restore import Restoration
-from hozon.train.state import CheckpointState, update_checkpoint_state
+from hozon.train.state import CheckpointState, check_state_file, update_checkpoint_state
 from hozon.train.status import InitializationOnlyStatus, LoadStatus
 
 
@@ -130,28 +135,42 @@ class Checkpoint:
         counter: Counter = self._attributes.setdefault(SAVE_COUNTER, Counter())
         return counter
 
-    def save(self, file_prefix: str | os.PathLike[str]) -> str:
+    def save(self, file_prefix: str | os.PathLike[str], *, durable: bool | None = None) -> str:
         """Save as ``<file_prefix>-<number>`` and note it as the folder's latest.
 
-        Returns the prefix of the checkpoint. Raises OSError when it cannot be written, with nothing
-        changed.
+        Args:
+            file_prefix: path of the files without number and suffix. Missing folders are made.
+            durable: whether to wait until the disk has it, so that it outlives a power cut; None
+                waits where a checkpoint is replaced.
+
+        Returns:
+            The prefix of the checkpoint.
+
+        Raises:
+            SaveError: it cannot be written. Nothing has changed.
+            MismatchError: two variables would have one name.
         """
+        check_state_file(Path(file_prefix).parent)
         counter = self.save_counter
         before = int(counter)
         counter.assign_add(1)
         try:
-            path = self.write(f"{os.fspath(file_prefix)}-{int(counter)}")
+            path = self.write(f"{os.fspath(file_prefix)}-{int(counter)}", durable=durable)
         except BaseException:
             counter.assign(before)
             raise
-        note_latest(path)
+        note_latest(path, durable=durable)
         return path
 
-    def write(self, file_prefix: str | os.PathLike[str]) -> str:
-        """Save under exactly this prefix, without counting and without a state file."""
-        path = os.fspath(file_prefix)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        write_bundle(path, self._tensors())
+    def write(self, file_prefix: str | os.PathLike[str], *, durable: bool | None = None) -> str:
+        """Save under exactly this prefix, without counting and without a state file.
+
+        See `save` for arguments and errors.
+        """
+        path = place(file_prefix)
+        leaves = self._leaves()
+        with nullcontext() if is_remote(path) else made_folder(Path(path).parent):
+            write_bundle(path, ((key, leaf.read()) for key, leaf in leaves), durable=durable)
         return path
 
     def restore(self, save_path: str | os.PathLike[str] | None) -> LoadStatus:
@@ -177,46 +196,54 @@ class Checkpoint:
         """Restore what a file of `write` holds; as `restore`, without the save counter."""
         return self._read(open_checkpoint(save_path))
 
-    def _read(self, bundle: Bundle, *, skip_mismatch: bool = False) -> LoadStatus:
+    def _read(
+        self, bundle: Bundle, *, skip_mismatch: bool = False, by_name: bool = False
+    ) -> LoadStatus:
         root, describe = self._graph()
         stored = bundle.get(OBJECT_GRAPH_KEY)
         if stored is None:
-            return self._read_names(bundle, skip_mismatch=skip_mismatch)
+            return self._read_names(bundle, {}, skip_mismatch=skip_mismatch)
         nodes = _object_graph(stored, bundle.prefix)
-        if self._restoration is not None:
-            self._restoration.stop()
+        if by_name:
+            return self._read_names(bundle, full_names(nodes), skip_mismatch=skip_mismatch)
         restoration = Restoration(bundle, nodes, describe, skip_mismatch=skip_mismatch)
-        self.__dict__["_restoration"] = restoration
-        with collection_paused():
-            restoration.start(root)
         outcome = GraphOutcome(restoration, root, describe)
         wanted = [path for path, _, _ in live_leaves(root, describe)]
-        if wanted and len(bundle) > 1 and not restoration.is_deferred and not outcome.matched():
-            restoration.stop()
-            raise nothing_matches(bundle, wanted, bundle.prefix)
+
+        def check(planned: set[int]) -> None:
+            if wanted and len(bundle) > 1 and not restoration.is_deferred:
+                if not outcome.is_met_by(planned):
+                    wrong = restoration.mismatched
+                    raise nothing_matches(bundle, wanted, bundle.prefix, wrong)
+
+        with collection_paused():
+            restoration.start(root, check)
+        if self._restoration is not None:
+            self._restoration.stop()
+        self.__dict__["_restoration"] = restoration
         return LoadStatus(outcome)
 
-    def _read_names(self, bundle: Bundle, *, skip_mismatch: bool) -> LoadStatus:
+    def _read_names(
+        self, bundle: Bundle, keys: Mapping[str, str], *, skip_mismatch: bool
+    ) -> LoadStatus:
+        """Match by the names of variables; `keys` has the key of each name that is none itself."""
         root, describe = self._graph()
-        outcome = NameOutcome(bundle, root, describe, skip_mismatch=skip_mismatch)
+        outcome = NameOutcome(bundle, keys, root, describe, skip_mismatch=skip_mismatch)
         outcome.run()
         if outcome.missing() and not outcome.matched():
             wanted = [leaf.name for _, _, leaf in live_leaves(root, describe)]
-            raise nothing_matches(bundle, wanted, bundle.prefix)
+            raise nothing_matches(keys or bundle, wanted, bundle.prefix)
         return LoadStatus(outcome)
 
-    def _tensors(self) -> Iterator[tuple[str, Any]]:
-        """(key, array) in the order of keys; each array is read when its turn comes."""
+    def _leaves(self) -> list[tuple[str, Leaf]]:
+        """(key, value) of all that is saved, in the order of keys."""
         with collection_paused():
             root, describe = self._graph()
             graph = track(root, describe)
-            record = np.empty((), object)
-            record[()] = encode_trackable_graph(graph.record())
-            leaves = sorted(graph.leaves(), key=lambda entry: entry[0])
-        first = bisect_left([key for key, _ in leaves], OBJECT_GRAPH_KEY)
-        yield from ((key, leaf.read()) for key, leaf in leaves[:first])
-        yield OBJECT_GRAPH_KEY, record
-        yield from ((key, leaf.read()) for key, leaf in leaves[first:])
+            check_names(graph)
+            data = encode_trackable_graph(graph.record())
+            stored = (OBJECT_GRAPH_KEY, ComputedLeaf(OBJECT_GRAPH_KEY, STRING, (), lambda: data))
+            return sorted((*graph.leaves(), stored), key=lambda entry: entry[0])
 
     def _graph(self) -> tuple[Any, _RootDescriber]:
         root = self if self._root is None else self._root
@@ -235,8 +262,14 @@ class _RootDescriber:
         if target is not self._root or self._root is self._checkpoint:
             return found
         extra = {"root": self._root, **self._checkpoint.tracked_children()}
+        taken = [name for name, value in extra.items()
+                 if found.children.get(name, value) is not value]  # fmt: skip
+        if taken:
+            raise MismatchError(
+                "a Checkpoint's root and its arguments have the same names", mismatches=taken
+            )
         children = {**found.children, **extra}
-        return Trackable(children, found.leaf, found.aliases, found.slots)
+        return replace(found, children=children)
 
     @property
     def _describer(self) -> Describer:
@@ -262,9 +295,32 @@ def _object_graph(stored: LazyTensor, file: str) -> Sequence[TrackableNode]:
     return nodes
 
 
-def note_latest(path: str) -> None:
+def note_latest(path: str, *, durable: bool | None = None) -> None:
     """Name a checkpoint as the latest of its folder, and as the only one known."""
-    update_checkpoint_state(Path(path).parent, CheckpointState(path, (path,)))
+    state = CheckpointState(path, (path,))
+    update_checkpoint_state(Path(path).parent, state, durable=bool(durable))
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make a folder and those around it where they are missing; unmake them if the body fails.
+
+    Raises SaveError where that is not possible.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException as error:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
+        if isinstance(error, OSError) and not isinstance(error, HozonError):
+            raise SaveError(
+                f"nothing can be saved in {folder}: {error.strerror or error}", file=folder,
+                errno=error.errno,
+            ) from error  # fmt: skip
+        raise
 
 
 def _not_trackable(name: str, value: Any) -> ValueError:

@@ -15,6 +15,7 @@ from hozon.formats.bundle import is_bundle
 from hozon.train.checkpoint import Checkpoint
 from hozon.train.state import (
     CheckpointState,
+    check_state_file,
     get_checkpoint_state,
     is_inside,
     latest_checkpoint,
@@ -119,21 +120,28 @@ class CheckpointManager:
     def save(self, checkpoint_number: int | None = None, check_interval: bool = True) -> str | None:
         """Save, note it in the state file, then delete what need not be kept.
 
+        Before an older one is deleted, the new one and the state file are on the disk for good.
+
         Args:
             checkpoint_number: the number in the file's name; the save counter by default.
             check_interval: whether to skip a save that comes before the interval is over.
 
         Returns:
             The prefix, or None if the interval is not over.
+
+        Raises:
+            SaveError: it cannot be written. Nothing has changed.
         """
         if self._interval is not None and check_interval and not self._is_due():
             return None
-        path = self._write(checkpoint_number)
+        check_state_file(self._folder)
+        full = self._max_to_keep is not None and len(self._kept) >= self._max_to_keep
+        path = self._write(checkpoint_number, durable=True if full else None)
         self._kept.pop(path, None)
         self._kept[path] = time.time()
         self._latest = path
         gone = self._surplus()
-        self._record()
+        self._record(durable=bool(gone))
         for prefix in gone:
             delete_checkpoint(prefix)
         self._last_step = self._step()
@@ -152,7 +160,7 @@ class CheckpointManager:
         self._last_step = self._step()
         return self._latest
 
-    def _write(self, number: int | None) -> str:
+    def _write(self, number: int | None, durable: bool | None) -> str:
         prefix = str(self._folder / self._name)
         if number is None and self._step_counter is not None:
             number = self._step()
@@ -160,7 +168,8 @@ class CheckpointManager:
         before = int(counter)
         counter.assign_add(1)
         try:
-            return self._checkpoint.write(f"{prefix}-{before + 1 if number is None else number}")
+            chosen = before + 1 if number is None else number
+            return self._checkpoint.write(f"{prefix}-{chosen}", durable=durable)
         except BaseException:
             counter.assign(before)
             raise
@@ -191,13 +200,11 @@ class CheckpointManager:
                 gone.append(path)
         return gone
 
-    def _record(self) -> None:
+    def _record(self, *, durable: bool) -> None:
         assert self._latest is not None
         kept = self._kept
-        update_checkpoint_state(
-            self._folder,
-            CheckpointState(self._latest, tuple(kept), tuple(kept.values()), self._preserved),
-        )
+        state = CheckpointState(self._latest, tuple(kept), tuple(kept.values()), self._preserved)
+        update_checkpoint_state(self._folder, state, durable=durable)
 
 
 def delete_checkpoint(prefix: str) -> None:

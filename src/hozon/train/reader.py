@@ -25,13 +25,23 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Bundle:
     text = place(path)
     if is_remote(text):
         return open_bundle(text)
-    folder = Path(text)
-    if any((folder / name).is_file() for name in SAVED_MODEL_FILES):
-        return open_bundle(folder / "variables" / "variables")
-    prefix = find_prefix(folder)
+    prefix = _prefix(text)
     if prefix is None:
         raise FormatError(f"there is no checkpoint {text}: {text}.index does not exist", file=text)
     return open_bundle(prefix)
+
+
+def is_checkpoint(path: str | os.PathLike[str]) -> bool:
+    """Whether a path means a checkpoint: a prefix, a file or folder of one, a SavedModel."""
+    text = place(path)
+    return is_remote(text) or _prefix(text) is not None
+
+
+def _prefix(text: str) -> Path | None:
+    folder = Path(text)
+    if any((folder / name).is_file() for name in SAVED_MODEL_FILES):
+        return folder / "variables" / "variables"
+    return find_prefix(folder)
 
 
 class CheckpointReader:

@@ -20,9 +20,10 @@ from hozon.formats.bundle import Bundle
 from hozon.formats.protos.trackable import Edge, TrackableNode
 from hozon.models._keras import can_grow, unwatch, watch
 from hozon.models.tracking.containers import is_container
+from hozon.models.tracking.leaves import ItemLeaf
 from hozon.objects.graph import path_names
-from hozon.objects.keys import ATTRIBUTES, VARIABLE_VALUE
-from hozon.objects.tracking import Leaf, Trackable, Virtual, identity
+from hozon.objects.keys import ATTRIBUTES, TABLE, TABLE_PARTS, VARIABLE_VALUE
+from hozon.objects.tracking import Leaf, Table, Trackable, Virtual, identity
 from hozon.tensors.lazy import LazyTensor
 
 #: Two ways of counting layers: all of them, and those with weights.
@@ -39,7 +40,7 @@ class Restoration:
         nodes: its object graph.
         objects: the live object of each of the file's objects that is bound.
         assigned: the file's objects whose values were given to live ones.
-        mismatched: (path, message) of values left out because shapes differ.
+        mismatched: a line for each value whose shape differs.
     """
 
     def __init__(
@@ -58,14 +59,18 @@ class Restoration:
         self._waiting: dict[int, list[Edge]] = {}
         self._watched: set[int] = set()
         self._busy = False
+        self._check: Callable[[set[int]], None] | None = None
         self._with_slots = [i for i, node in enumerate(nodes) if node.slot_variables]
 
-    def start(self, root: Any) -> None:
+    def start(self, root: Any, check: Callable[[set[int]], None]) -> None:
         """Bind the root and all that is reached from it, and assign what is found.
 
+        `check` is given the file's objects whose values are about to be assigned, and may raise.
         Raises MismatchError, with nothing assigned, where shapes differ.
         """
+        self._check = check
         self._bind([(root, 0)])
+        self._check = None
 
     def again(self) -> None:
         """Look once more at every bound object for what came into being unseen."""
@@ -182,27 +187,40 @@ class Restoration:
                 for pair in self._through(child, edge.node)]  # fmt: skip
 
     def _assign(self, fresh: Sequence[Pair]) -> None:
-        plan = [(leaf, tensor, node) for target, node in fresh
-                if (leaf := self._describe(target).leaf) is not None
+        """Compare all, read all, then assign: what fails changes nothing."""
+        known = [(self._describe(target), node) for target, node in fresh]
+        plan = [(found.leaf, tensor, node) for found, node in known
+                if found.leaf is not None
                 and (tensor := self._tensor(node)) is not None]  # fmt: skip
         wrong = {node: _difference(self.name(node), leaf, tensor) for leaf, tensor, node in plan
                  if not fits(leaf, tensor)}  # fmt: skip
         self.mismatched += wrong.values()
+        if self._check is not None:
+            self._check({node for _, _, node in plan if node not in wrong})
         if wrong and not self._skip:
             raise MismatchError(
                 "the checkpoint holds values of other shapes", mismatches=list(wrong.values()),
                 file=self.bundle.prefix,
             )  # fmt: skip
-        for leaf, tensor, node in plan:
-            if node not in wrong:
-                leaf.assign(tensor.read())
-                self.assigned.add(node)
+        values = read_all([(leaf, tensor) for leaf, tensor, node in plan if node not in wrong])
+        for found, node in known:
+            if found.table is not None:
+                self._fill(found.table, node)
+        give_all(values)
+        self.assigned.update(node for _, _, node in plan if node not in wrong)
+
+    def _fill(self, table: Table, node: int) -> None:
+        key = self._key(node, TABLE)
+        if key is not None:
+            table.assign(*(self.bundle[key + part].read() for part in TABLE_PARTS))
+            self.assigned.add(node)
 
     def _tensor(self, node: int) -> LazyTensor | None:
-        for tensor in self.nodes[node].tensors:
-            if tensor.name == VARIABLE_VALUE:
-                return self.bundle[tensor.key]
-        return None
+        key = self._key(node, VARIABLE_VALUE)
+        return None if key is None else self.bundle[key]
+
+    def _key(self, node: int, name: str) -> str | None:
+        return next((t.key for t in self.nodes[node].tensors if t.name == name), None)
 
     def _watch(self, nodes: Sequence[int]) -> None:
         """Watch what can still gain something that the file has; leave the rest alone."""
@@ -239,9 +257,22 @@ class Restoration:
     def is_deferred(self) -> bool:
         """Whether a layer that is not built yet waits for values."""
         return any(
-            isinstance(self.objects[node], keras.Layer) and not self.objects[node].built
-            for node in self._watched
+            isinstance(target, keras.Layer) and not target.built and self._wants(node)
+            for node, target in self.objects.items()
         )
+
+    def of_optimizers(self) -> set[int]:
+        """The file's objects that belong to live optimizers."""
+        found = {node for node, target in self.objects.items()
+                 if isinstance(target, keras.optimizers.Optimizer)}  # fmt: skip
+        waiting = list(found)
+        while waiting:
+            node = self.nodes[waiting.pop()]
+            below = {edge.node for edge in node.children}
+            below |= {slot.slot for slot in node.slot_variables}
+            waiting += below - found
+            found |= below
+        return found
 
 
 def _less_certain(stored: Sequence[Edge], live: Trackable) -> re.Pattern[str]:
@@ -285,6 +316,27 @@ def fits(leaf: Leaf, tensor: LazyTensor) -> bool:
     if leaf.shape is not None and tuple(leaf.shape) != tuple(tensor.shape):
         return False
     return leaf.dtype.fixed == tensor.dtype.fixed
+
+
+def read_all(plan: Sequence[tuple[Leaf, LazyTensor]]) -> list[tuple[Leaf, Any]]:
+    """The stored value of each leaf, all checked; where the file allows, views of it.
+
+    Raises:
+        FormatError: a value is damaged.
+        UnsupportedError: an array cannot be replaced where it is.
+    """
+    for leaf, _ in plan:
+        if isinstance(leaf, ItemLeaf):
+            leaf.require_replaceable()
+    return [(leaf, tensor.read()) for leaf, tensor in plan]
+
+
+def give_all(values: list[tuple[Leaf, Any]]) -> None:
+    """Assign values; each is let go once it is assigned."""
+    values.reverse()
+    while values:
+        leaf, value = values.pop()
+        leaf.assign(value)
 
 
 def _difference(name: str, leaf: Leaf, tensor: LazyTensor) -> str:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from hozon.containers.checkpoint.read import STATE_FILE
 from hozon.formats.bundle import is_bundle
+from hozon.raw.commit import replacing_file
+from hozon.raw.staging import check_replaceable
 
 _FIELD = re.compile(r'^\s*(\w+)\s*:\s*("(?:[^"\\]|\\.)*"|[^\s#]+)', re.MULTILINE)
 _ESCAPE = re.compile(r"\\([0-7]{1,3}|x[0-9a-fA-F]{1,2}|.)", re.DOTALL)
@@ -74,18 +76,29 @@ def is_inside(folder: Path, path: str) -> bool:
     return Path(path).resolve().is_relative_to(folder.resolve())
 
 
-def update_checkpoint_state(folder: Path, state: CheckpointState) -> None:
-    """Write the state file, replacing an older one in one step."""
+def check_state_file(folder: Path) -> None:
+    """Raise SaveError if the state file of a folder cannot be replaced: before a save begins."""
+    if (folder / STATE_FILE).exists():
+        check_replaceable(os.path.abspath(folder / STATE_FILE))
+
+
+def update_checkpoint_state(
+    folder: Path, state: CheckpointState, *, durable: bool = False
+) -> None:
+    """Write the state file, replacing an older one in one step.
+
+    `durable` waits for the disk, which only makes sense where the checkpoint is on it already.
+
+    Raises SaveError when it cannot be written.
+    """
     relative = CheckpointState(
         _relative(folder, state.model_checkpoint_path),
         tuple(_relative(folder, path) for path in state.all_model_checkpoint_paths),
         state.all_model_checkpoint_timestamps,
         state.last_preserved_timestamp,
     )
-    target = folder / STATE_FILE
-    beside = folder / f"{STATE_FILE}.tmp{os.getpid()}"
-    beside.write_text(format_state(relative))
-    beside.replace(target)
+    with replacing_file(folder / STATE_FILE, durable=durable) as fresh:
+        Path(fresh).write_text(format_state(relative))
 
 
 def format_state(state: CheckpointState) -> str:

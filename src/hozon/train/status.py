@@ -37,41 +37,36 @@ class Outcome(Protocol):
         ...
 
 
-class LoadStatus:
+class LoadStatus(LoadReport):
     """The outcome of restoring a checkpoint; later deferred restorations count.
 
-    The lists `matched`, `missing`, `unexpected` and `mismatched` are those of `LoadReport`.
+    A `LoadReport` whose lists are up to date whenever they are looked at.
     """
 
     def __init__(self, outcome: Outcome) -> None:
+        # Not the parent's: here the other lists are properties.
+        self.objects, self.converted, self.lost = [], [], []
         self._outcome = outcome
 
     @property
-    def matched(self) -> list[str]:
+    def matched(self) -> list[str]:  # type: ignore[override]
         """Variables of the program that got a stored value."""
         return self._outcome.matched()
 
     @property
-    def missing(self) -> list[str]:
+    def missing(self) -> list[str]:  # type: ignore[override]
         """Variables of the program without a stored value."""
         return self._outcome.missing()
 
     @property
-    def unexpected(self) -> list[str]:
+    def unexpected(self) -> list[str]:  # type: ignore[override]
         """Stored values that no variable took (yet)."""
         return self._outcome.unexpected()
 
     @property
-    def mismatched(self) -> list[str]:
+    def mismatched(self) -> list[str]:  # type: ignore[override]
         """Pairs that disagree in shape."""
         return self._outcome.mismatched()
-
-    def report(self) -> LoadReport:
-        """The lists as they are now."""
-        return LoadReport(
-            matched=self.matched, missing=self.missing, unexpected=self.unexpected,
-            mismatched=self.mismatched,
-        )  # fmt: skip
 
     def assert_consumed(self) -> Self:
         """Raise unless every stored value was taken and every variable got one."""

@@ -2,38 +2,100 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+from pathlib import Path
 from typing import Any
 
+import keras
+
+from hozon.containers.checkpoint.read import INDEX_SUFFIX
+from hozon.errors import SaveError
+from hozon.models.tracking import Describer
+from hozon.models.tracking.adapted import without_vocabulary
+from hozon.models.tracking.check import awaits_build
+from hozon.objects.tracking import track
 from hozon.train.checkpoint import Checkpoint, note_latest
 from hozon.train.reader import open_checkpoint
+from hozon.train.state import check_state_file
 from hozon.train.status import LoadStatus
 
 
-def save_weights(model: Any, path: str | os.PathLike[str]) -> str:
+def save_weights(
+    model: Any, path: str | os.PathLike[str], *, overwrite: bool = True, durable: bool | None = None
+) -> str:
     """Write a model's or layer's weights, and its optimizer's if it is compiled, as Keras 2 did.
 
-    The state file ``checkpoint`` beside names it as the latest. Returns the prefix.
+    The state file ``checkpoint`` beside names it as the latest.
+
+    Args:
+        model: the model or layer.
+        path: prefix of the files. Missing folders are made.
+        overwrite: False refuses to replace a checkpoint of this prefix.
+        durable: whether to wait for the disk; None waits where a checkpoint is replaced.
+
+    Returns:
+        The prefix.
+
+    Raises:
+        SaveError: the model was never built, or it cannot be written. Nothing has changed.
+        MismatchError: two variables would have one name.
     """
-    prefix = Checkpoint(model).write(path)
-    note_latest(prefix)
+    checkpoint = Checkpoint(model)
+    _require_built(model, path)
+    if not overwrite and Path(f"{os.fspath(path)}{INDEX_SUFFIX}").exists():
+        raise SaveError(
+            f"{os.fspath(path)} exists already", file=path, errno=errno.EEXIST,
+            instead="overwrite=True, or another path",
+        )  # fmt: skip
+    check_state_file(Path(path).parent)
+    prefix = checkpoint.write(path, durable=durable)
+    note_latest(prefix, durable=durable)
     return prefix
 
 
 def load_weights(
-    model: Any, path: str | os.PathLike[str], *, skip_mismatch: bool = False
+    model: Any, path: str | os.PathLike[str], *, by_name: bool = False, skip_mismatch: bool = False
 ) -> LoadStatus:
     """Load weights from a checkpoint into a model or layer; it may be built later.
 
     Args:
         model: the model or layer.
         path: a prefix, or a folder, whose latest checkpoint is meant.
+        by_name: match variables by their names, ``dense_1/kernel``, not by where they stand in the
+            model. Only what exists now is loaded then.
         skip_mismatch: leave out values of other shapes instead of raising.
 
     Raises:
         MismatchError: nothing matches, or shapes differ; nothing was assigned.
-        FormatError: there is no checkpoint, or it is damaged.
+        FormatError: there is no checkpoint, or it is damaged; nothing was assigned.
     """
     return Checkpoint(model)._read(  # noqa: SLF001 - one of this module's
-        open_checkpoint(path), skip_mismatch=skip_mismatch
+        open_checkpoint(path), skip_mismatch=skip_mismatch, by_name=by_name
     )
+
+
+def saved_bytes(prefix: str) -> int:
+    """Bytes of a checkpoint's files together."""
+    folder, name = os.path.split(prefix)
+    pattern = re.compile(re.escape(name) + r"\.(index|data-\d{5}-of-\d{5})")
+    return sum(entry.stat().st_size for entry in os.scandir(folder or ".")
+               if pattern.fullmatch(entry.name))  # fmt: skip
+
+
+def left_out(model: Any) -> list[str]:
+    """What a checkpoint of a model does not hold: vocabularies that layers learned."""
+    return [
+        f"layer {node.target.name!r}: its vocabulary, which checkpoints never hold; give it to the "
+        "layer when it is made, or save the whole model"
+        for node in track(model, Describer(model)).nodes if without_vocabulary(node.target)
+    ]  # fmt: skip
+
+
+def _require_built(model: Any, path: str | os.PathLike[str]) -> None:
+    if isinstance(model, keras.Layer) and awaits_build(model):
+        raise SaveError(
+            f"{model.name!r} was never built, so it has no weights to save",
+            file=path, instead="call it on data, or build() it with the shape of its inputs, first",
+        )  # fmt: skip

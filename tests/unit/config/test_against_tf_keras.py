@@ -57,6 +57,10 @@ m = keras.Model([x, y], L.Subtract()([d(x), d(d(y))]))""",
 x, y, k = L.Input((5, 4)), L.Input((6, 4)), L.Input((5, 6), dtype="bool")
 o, s = L.MultiHeadAttention(2, 3)(x, y, attention_mask=k, return_attention_scores=True)
 m = keras.Model([x, y, k], [o, s])""",
+    "resizing": """
+x = L.Input((8, 7, 3))
+kinds = ("bicubic", "area", "gaussian", "mitchellcubic", "lanczos3")
+m = keras.Model(x, [L.Resizing(5, 9, i, i == "area")(x) for i in kinds])""",
     "masking": """
 x = L.Input((5,), dtype="int32")
 m = keras.Model(x, L.LSTM(3)(L.Embedding(7, 4, mask_zero=True)(x)))""",

@@ -28,6 +28,7 @@ Activation("tanh")
 Activation("swish")
 Activation("mish")
 Activation("exponential")
+Activation("log_softmax")
 ActivityRegularization(0.25, 0.5)
 ReLU()
 ReLU(max_value=6.0, negative_slope=0.25, threshold=0.5)
@@ -155,7 +156,7 @@ OTHER = {
 #: What Keras 2 cannot say, and what the refusal names.
 REFUSED = {
     "Dense(3, activation='hard_sigmoid')": "hard_sigmoid",
-    "Activation('log_softmax')": "log_softmax",
+    "Activation('squareplus')": "squareplus",
     "RMSNormalization()": "RMSNormalization",
     "GroupQueryAttention(2, 4, 2)": "GroupQueryAttention",
     "RandomCrop(2, 3)": "RandomCrop",

@@ -143,7 +143,7 @@ def test_a_mismatch_changes_nothing_and_names_it() -> None:
 
 def test_damage_found_while_reading_changes_nothing() -> None:
     class Broken:
-        def read_tensor(self, tensor: Any, verify: bool) -> Any:
+        def read_tensor(self, *_: Any) -> Any:
             raise FormatError("damaged")
 
     record = describe_h5_weights(dense("a", "b"))[0]
@@ -446,9 +446,7 @@ def test_strings_and_vocabularies(tmp_path: Path) -> None:
     kernel, bias = values(words)
     np.testing.assert_allclose(words.predict(texts, verbose=0), kernel[[2, 0, 1]] + bias, rtol=1e-6)
     again = revive_record(stored(words, tmp_path))
-    np.testing.assert_array_equal(
-        again.predict(texts, verbose=0), words.predict(texts, verbose=0)
-    )
+    np.testing.assert_array_equal(again.predict(texts, verbose=0), words.predict(texts, verbose=0))
 
 
 def test_losses_added_from_outside_are_told() -> None:
@@ -458,3 +456,38 @@ def test_losses_added_from_outside_are_told() -> None:
     lines = describe_h5(model)[1]
     assert any("add_loss" in line for line in lines)
     assert any("extra" in line for line in lines)
+
+
+def test_what_text_layers_learned_is_a_weight_of_keras_2(tmp_path: Path) -> None:
+    layer = {"class_name": "TextVectorization", "config": {
+        "name": "t", "vocabulary": ["a", "b"], "idf_weights": [1.0, 1.0], "output_mode": "tf_idf",
+        "dtype": "string"}}  # fmt: skip
+    given = {"class_name": "InputLayer", "config": {
+        "batch_input_shape": [None, 1], "dtype": "string", "name": "i"}}  # fmt: skip
+    config = {"class_name": "Sequential", "config": {"name": "s", "layers": [given, layer]}}
+    learned = np.array([3.0, 1.0, 2.0], np.float32)
+    record = weights(group("t", {"Variable:0": learned}), form="h5", config=config)
+    model = revive_record(record)
+    assert model.load_report.matched == ["t/Variable"]
+    texts = np.array([["a b b"], ["z"]], object)
+    expected = [[0.0, 1.0, 4.0], [3.0, 0.0, 0.0]]
+    np.testing.assert_allclose(model.predict(texts, verbose=0), expected)
+    again = stored(model, tmp_path)
+    np.testing.assert_array_equal(again.state[0].tensors["Variable:0"].read(), learned)
+    np.testing.assert_allclose(revive_record(again).predict(texts, verbose=0), expected)
+
+
+def test_weights_of_layers_that_lead_nowhere_are_told() -> None:
+    def entry(name: str, *sources: str) -> dict[str, Any]:
+        return {"class_name": "Dense", "config": {"name": name, "units": 2}, "name": name,
+                "inbound_nodes": [[[source, 0, 0, {}] for source in sources]]}  # fmt: skip
+
+    given = {"class_name": "InputLayer", "name": "i", "inbound_nodes": [],
+             "config": {"batch_input_shape": [None, 2], "name": "i"}}  # fmt: skip
+    config = {"class_name": "Functional", "config": {
+        "name": "m", "layers": [given, entry("a", "i"), entry("b", "i")],
+        "input_layers": [["i", 0, 0]], "output_layers": [["a", 0, 0]]}}  # fmt: skip
+    groups = [group(n, {f"{n}/kernel:0": draw(2, 2), f"{n}/bias:0": draw(2)}) for n in "ba"]
+    model = revive_record(weights(*groups, form="h5", config=config))
+    assert model.load_report.unexpected == ["b/b/kernel:0", "b/b/bias:0"]
+    assert same(values(model), [t.read() for t in groups[1].tensors.values()])

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from hozon.formats.bundle.writer import write_bundle
 
 import hozon.train
 from hozon.errors import FormatError, MismatchError, UnsupportedError
+from hozon.formats.bundle.writer import write_bundle
 from hozon.objects.keys import tensor_key
 
 L = keras.layers
@@ -257,3 +257,82 @@ def test_a_damaged_object_graph(graph: Any, tmp_path: Path) -> None:
     write_bundle(tmp_path / "c", [("_CHECKPOINTABLE_OBJECT_GRAPH", graph), ("x", np.zeros(1))])
     with pytest.raises(FormatError, match=r"CHECKPOINTABLE|TrackableObjectGraph"):
         hozon.train.Checkpoint(x=np.zeros(1)).restore(tmp_path / "c")
+
+
+def test_the_trap_with_compiled_models_is_an_error(tmp_path: Path) -> None:
+    """Counters of optimizers always match; they must not hide that no weight does."""
+    pretrained = keras.Sequential([keras.Input((4,)), L.Dense(4), L.Dense(4)])
+    pretrained.compile("adam", "mse")
+    pretrained.train_on_batch(X, X)
+    prefix = hozon.train.save_weights(pretrained, tmp_path / "w")
+    model = keras.Sequential([keras.Input((4,)), pretrained])
+    model.compile("adam", "mse")
+    with pytest.raises(MismatchError, match="the file holds"):
+        hozon.train.load_weights(model, prefix)
+    assert int(model.optimizer.iterations.value) == 0
+    optimizer = hozon.train.Checkpoint(optimizer=pretrained.optimizer).write(tmp_path / "o")
+    status = hozon.train.Checkpoint(optimizer=model.optimizer, model=model).read(optimizer)
+    assert int(model.optimizer.iterations.value) == 1
+    assert "model/layer_with_weights-0/layer_with_weights-0/kernel" in status.missing
+
+
+def test_a_damaged_value_changes_nothing(tmp_path: Path) -> None:
+    saved, model = network(), network()
+    randomize(saved)
+    prefix = hozon.train.save_weights(saved, tmp_path / "w")
+    data = Path(f"{prefix}.data-00000-of-00001")
+    damaged = bytearray(data.read_bytes())
+    damaged[-1] ^= 1
+    data.write_bytes(damaged)
+    before = values(model)
+    with pytest.raises(FormatError):
+        hozon.load_weights(model, prefix)
+    for a, b in zip(before, values(model), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_by_name(tmp_path: Path) -> None:
+    """Variables are found by layer and name where positions differ."""
+    saved = network()
+    randomize(saved)
+    prefix = hozon.train.save_weights(saved, tmp_path / "w")
+    model = keras.Sequential([keras.Input((3,)), L.Dense(2, name="b"), L.Dense(5, name="c")])
+    report = hozon.load_weights(model, prefix, by_name=True)
+    assert report.matched == ["layer_with_weights-0/kernel", "layer_with_weights-0/bias"]
+    assert report.missing == ["layer_with_weights-1/kernel", "layer_with_weights-1/bias"]
+    for ours, theirs in zip(model.layers[0].weights, saved.layers[-1].weights, strict=True):
+        np.testing.assert_array_equal(ours.value, theirs.value)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "key", "shape"),
+    [
+        (lambda: keras.optimizers.Lamb(0.1, use_ema=True), "_velocities/0", [4, 6]),
+        (lambda: keras.optimizers.Muon(0.1), "adam_velocities/1", [6]),
+        (lambda: keras.optimizers.ScheduleFreeAdamW(0.1), "_momentums/1", [6]),
+    ],
+    ids=["Lamb", "Muon", "ScheduleFreeAdamW"],
+)
+def test_optimizers_that_keras_2_has_not(
+    optimizer: Any, key: str, shape: list[int], tmp_path: Path
+) -> None:
+    def made() -> Any:
+        model = keras.Sequential([keras.Input((4,)), L.Dense(6), L.Dense(3), L.Dense(2)])
+        model.compile(optimizer(), "mse")
+        return model
+
+    saved, built, late = made(), made(), made()
+    for _ in range(2):
+        saved.train_on_batch(X, X[:, :2])
+    prefix = hozon.train.save_weights(saved, tmp_path / "w")
+    names = dict(hozon.train.list_variables(prefix))
+    assert names[tensor_key(("optimizer", *key.split("/")))] == shape
+    built.optimizer.build(built.trainable_variables)
+    hozon.train.load_weights(built, prefix).assert_consumed()
+    for ours, theirs in zip(built.optimizer.variables, saved.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(ours.value, theirs.value)
+    status = hozon.train.load_weights(late, prefix)
+    for model in (saved, late):
+        model.train_on_batch(X, X[:, :2])
+    status.assert_consumed()
+    assert_same(late, saved)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hozon.config.dialects.rules import (
     Become,
     Convert,
+    Default,
     Drop,
     Entry,
     Newer,
@@ -24,7 +27,7 @@ RANDOM_AREA: tuple[Rule, ...] = (
     Convert("width_factor", tuples),
 )
 #: These layers run on strings or on integers as text; a dtype only names what they give.
-HOST: tuple[Rule, ...] = (Drop("dtype", "has_input_vocabulary"),)
+HOST: tuple[Rule, ...] = (Drop("dtype"),)
 
 
 def bins(entry: Entry) -> None:
@@ -36,7 +39,22 @@ def bins(entry: Entry) -> None:
         entry.config.pop("num_bins", None)
 
 
+def resizing(entry: Entry) -> None:
+    """Interpolations that Keras 3 lacks, and one that it computes otherwise."""
+    if entry.config.get("interpolation") in ("bicubic", "area", "gaussian", "mitchellcubic"):
+        Become("hozon>Resizing", "Keras 3 has another interpolation of that name or none")(entry)
+        entry.config.pop("data_format", None)
+
+
+def widths(value: Any) -> Any:
+    """Keras 2 takes several widths of n-grams as a tuple, which its JSON tells by a tag."""
+    if isinstance(value, (list, tuple)):
+        return {"class_name": "__tuple__", "items": list(value)}
+    return value
+
+
 PREPROCESSING: Table = {
+    "Resizing": (resizing,),
     "RandomFlip": RANDOM,
     "RandomRotation": RANDOM_AREA,
     "RandomTranslation": RANDOM_AREA,
@@ -87,6 +105,7 @@ PREPROCESSING_WRITTEN: Table = {
         *IMAGE, Newer("pad_to_aspect_ratio"), Newer("antialias"), Drop("fill_mode", "fill_value"),
     ),
     "hozon>RandomFourierFeatures": (Rename("kernel", "kernel_initializer"),),
+    "TextVectorization": (Convert("ngrams", widths), Default("dtype", "string")),
     "StringLookup": (Newer("oov_method", (None, "floormod")), Drop("salt")),
     "IntegerLookup": (Newer("oov_method", (None, "floormod")), Drop("salt")),
 }  # fmt: skip

@@ -50,7 +50,7 @@ CLASSES: Mapping[str, str] = {
     for name in (
         "AddLoss", "AddMetric", "InstanceMethod", "InstanceProperty", "LocallyConnected1D",
         "LocallyConnected2D", "MultiHeadAttention", "RandomCrop", "RandomFourierFeatures",
-        "RandomHeight", "RandomWidth", "SlicingOpLambda", "TFOpLambda", "ThresholdedReLU",
+        "RandomHeight", "RandomWidth", "Resizing", "SlicingOpLambda", "TFOpLambda", "ThresholdedReLU",
     )
 }  # fmt: skip
 #: Modules of classes that are in no public namespace of tf_keras.
@@ -78,7 +78,7 @@ NEW_ACTIVATIONS: Mapping[str, str] = {
     "hard_sigmoid": "Keras 2's hard_sigmoid is another function, clip(0.2 x + 0.5, 0, 1)",
     **dict.fromkeys(
         ("glu", "hard_shrink", "hard_silu", "hard_swish", "hard_tanh", "log_sigmoid",
-         "log_softmax", "soft_shrink", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus",
+         "soft_shrink", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus",
          "tanh_shrink", "threshold"),
         "Keras 2 has no such activation"),
 }  # fmt: skip

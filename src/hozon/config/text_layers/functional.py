@@ -17,6 +17,7 @@ import numpy as np
 from keras.src.models.functional import Functional
 
 from hozon.config.text_layers.host import to_bytes
+from hozon.config.text_layers.traced import is_traced
 
 
 class StringFunctional(Functional):  # type: ignore[misc]
@@ -34,7 +35,7 @@ class StringFunctional(Functional):  # type: ignore[misc]
         finally:
             self._inputs = symbolic
         return [
-            to_bytes(value) if _is_string(spec) and value is not None else tensor
+            _text(value) if _is_string(spec) and value is not None else tensor
             for value, spec, tensor in zip(flat_inputs, symbolic, made, strict=True)
         ]
 
@@ -68,6 +69,10 @@ def _extend(functional: Functional) -> None:
 
 def _is_string(spec: Any) -> bool:
     return bool(spec.dtype == "string")
+
+
+def _text(value: Any) -> Any:
+    return value if is_traced(value) else to_bytes(value)
 
 
 def _stand_in(spec: Any) -> Any:

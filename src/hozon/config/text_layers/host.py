@@ -14,6 +14,7 @@ import jax
 import keras
 import numpy as np
 
+from hozon.config.text_layers.traced import current, is_traced
 from hozon.errors import UnsupportedError
 
 Array = np.ndarray[Any, Any]
@@ -39,10 +40,17 @@ class HostLayer(keras.layers.Layer):  # type: ignore[misc]
         """The outputs for NumPy inputs."""
         raise NotImplementedError
 
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call the layer; beside strings, which are no tensors, Keras takes arrays only."""
+        if isinstance(inputs, (list, tuple)) and any(map(_is_strings, inputs)):
+            inputs = [np.asarray(x) for x in inputs]
+        return super().__call__(inputs, *args, **kwargs)
+
     def call(self, inputs: Any) -> Any:
         """`compute`; inside a compiled program by a callback to the host."""
-        if any(isinstance(x, jax.core.Tracer) for x in keras.tree.flatten(inputs)):
-            return self._called_back(inputs)
+        if any(map(is_traced, keras.tree.flatten(inputs))):
+            traced = current()
+            return self._called_back(inputs) if traced is None else traced.call(self, inputs)
         if isinstance(inputs, (list, tuple)) and not is_text(inputs):
             return self.compute([to_array(x) for x in inputs])
         return self.compute(to_array(inputs))
@@ -73,6 +81,10 @@ def no_sparse(name: str, sparse: bool) -> bool:
         raise UnsupportedError(f"layer {name!r} gives sparse tensors; JAX has none for Keras",
                                feature="sparse=True")  # fmt: skip
     return False
+
+
+def _is_strings(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "OSU"
 
 
 def is_text(value: Any) -> bool:

@@ -41,7 +41,7 @@ MODES = (INT, ONE_HOT, MULTI_HOT, COUNT, TF_IDF)
 #: What Keras calls strings that are not in a vocabulary.
 UNKNOWN = "[UNK]"
 #: Keys of old configs that say nothing here.
-DROPPED = ("has_input_vocabulary", "has_static_table", "vocabulary_dtype")
+DROPPED = ("has_static_table", "vocabulary_dtype")
 
 
 class IndexLookup(HostLayer):
@@ -57,6 +57,10 @@ class IndexLookup(HostLayer):
     ) -> None:  # fmt: skip
         for key in DROPPED:
             kwargs.pop(key, None)
+        #: Whether the vocabulary is part of the config, not learned or set later.
+        self.has_input_vocabulary = bool(
+            kwargs.pop("has_input_vocabulary", vocabulary is not None)
+        )
         self.output_mode = mode_of(output_mode, MODES)
         kwargs["dtype"] = self._dtype(kwargs.get("dtype"))
         super().__init__(**kwargs)
@@ -262,16 +266,17 @@ class IndexLookup(HostLayer):
             self.load_idf([np.log(1 + len(rows) / (1 + present[token])) for token in tokens])
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments, the vocabulary among them."""
+        """Constructor arguments, the vocabulary among them: special tokens too if they have weights."""
         return {
             **super().get_config(), "max_tokens": self.max_tokens,
             "num_oov_indices": self.num_oov_indices, "mask_token": decoded(self.mask_token),
             "oov_token": decoded(self.oov_token), "invert": self.invert,
             "output_mode": self.output_mode, "sparse": self.sparse,
             "pad_to_max_tokens": self.pad_to_max_tokens,
-            "vocabulary": self.get_vocabulary(False) or None,
-            "idf_weights": None if self.idf is None else self.idf.tolist(),
+            "vocabulary": self.get_vocabulary(self.idf is not None) or None,
+            "idf_weights": None if self.idf is None else self.idf[: self.vocabulary_size()].tolist(),
             "vocabulary_size": self.vocabulary_size() if self.tokens else self._expected_size,
+            "has_input_vocabulary": self.has_input_vocabulary,
         }  # fmt: skip
 
 

@@ -63,8 +63,8 @@ class TextVectorization(HostLayer):
         ragged: bool = False, encoding: str = "utf-8", vocabulary_size: int | None = None,
         **kwargs: Any,
     ) -> None:  # fmt: skip
-        for key in ("dtype", "has_input_vocabulary"):
-            kwargs.pop(key, None)
+        kwargs.pop("dtype", None)
+        given = bool(kwargs.pop("has_input_vocabulary", vocabulary is not None))
         modes = (INT, MULTI_HOT, COUNT, TF_IDF)
         self.output_mode = None if output_mode is None else mode_of(output_mode, modes)
         super().__init__(dtype="int64" if self.output_mode in (INT, None) else "float32", **kwargs)
@@ -78,7 +78,7 @@ class TextVectorization(HostLayer):
         self.lookup = StringLookup(
             max_tokens=max_tokens, mask_token="", vocabulary=vocabulary, idf_weights=idf_weights,
             output_mode=self.output_mode or INT, sparse=sparse, pad_to_max_tokens=pad_to_max_tokens,
-            vocabulary_size=vocabulary_size, encoding=encoding,
+            vocabulary_size=vocabulary_size, encoding=encoding, has_input_vocabulary=given,
         )  # fmt: skip
 
     @property
@@ -183,7 +183,7 @@ class TextVectorization(HostLayer):
         inner = self.lookup.get_config()
         config = {key: inner[key] for key in (
             "max_tokens", "pad_to_max_tokens", "vocabulary", "idf_weights", "sparse", "encoding",
-            "vocabulary_size")}  # fmt: skip
+            "vocabulary_size", "has_input_vocabulary")}  # fmt: skip
         outer = super().get_config()
         outer.pop("dtype", None)
         return {

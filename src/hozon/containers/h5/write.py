@@ -27,9 +27,7 @@ from hozon.record import ModelRecord, StateGroup
 VERSIONS = {"keras1": "1.2.2", "keras2": "2.15.0", "keras3": "3.15.1"}
 
 
-def write(
-    record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = True
-) -> None:
+def write(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write a record with naming ``"layers"``: a whole model, or weights where it has no config.
 
     Args:

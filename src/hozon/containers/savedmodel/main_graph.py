@@ -98,11 +98,12 @@ class _Builder:
         return name
 
     def _table(self, number: int) -> str:
-        """A table's handle: a call of the function that creates it."""
+        """A table's handle: the op that the function has which creates it."""
         edges = {e.name: e.node for e in self.content.objects.nodes[number].children}
         creator = self.content.objects.nodes[edges["_create_resource"]].payload
         (function,) = creator.concrete_functions  # type: ignore[union-attr]
-        return self._call(function, {})
+        (made,) = (node for node in self.functions[function].nodes if not node.inputs)
+        return self.add("hash_table", made.op, (), made.attrs)
 
     def _call(self, function: str, arguments: Mapping[str, str]) -> str:
         """A call of a concrete function, bound to what it captured."""

@@ -157,9 +157,7 @@ class DatasetSource:
             self._guarded(tensor, lambda: stored.dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array))
         return _native(array, tensor.dtype)
 
-    def read_extents(
-        self, tensor: LazyTensor, extents: Extents, verify: bool
-    ) -> NDArray[Any]:
+    def read_extents(self, tensor: LazyTensor, extents: Extents, verify: bool) -> NDArray[Any]:
         """A part of a tensor; of a mapped one, only its bytes are touched."""
         return self.read_tensor(tensor, verify)[index_of(extents)]
 

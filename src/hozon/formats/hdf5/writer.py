@@ -109,8 +109,10 @@ class GroupWriter:
 
 def _is_opaque(dtype: np.dtype[Any]) -> bool:
     """Whether HDF5 has no name for the type: bfloat16, 8-bit floats and others of ml_dtypes."""
-    return dtype.kind == "V" or type(dtype).__module__.startswith("ml_dtypes") or (
-        dtype_of_numpy(dtype).name not in _HDF5_TYPES
+    return (
+        dtype.kind == "V"
+        or type(dtype).__module__.startswith("ml_dtypes")
+        or (dtype_of_numpy(dtype).name not in _HDF5_TYPES)
     )
 
 
@@ -118,4 +120,3 @@ _HDF5_TYPES = frozenset(
     {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16",
      "uint32", "uint64", "bool", "complex64", "complex128"}
 )  # fmt: skip
-

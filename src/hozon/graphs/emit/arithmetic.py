@@ -201,14 +201,16 @@ def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(f"uint{8 * dtype.itemsize}")
 
 
-def _shift(name: str, *, logical: bool) -> Callable[..., Tensor]:
-    """By more than all bits nothing is left; the ops take the amount to be all bits but one."""
+def _shift(name: str, kind: str, *, logical: bool) -> Callable[..., Tensor]:
+    """`kind` of integers is shifted by a number without sign.
+
+    By more than all bits nothing is left; the ops take the amount to be all bits but one.
+    """
 
     def rule(body: Body, _: Equation, x: Tensor, y: Tensor) -> Tensor:
         bits = 8 * x.dtype.itemsize
-        kind = _unsigned(x.dtype)
-        number = _bitcast(body, x, kind) if name == "RightShift" and logical else x
-        amount = _bitcast(body, y, kind)
+        number = _bitcast(body, x, np.dtype(f"{kind}{bits}")) if kind else x
+        amount = _bitcast(body, y, _unsigned(x.dtype))
         if _within(body, amount, bits):
             shifted = _same(body, name, number, _bitcast(body, y, number.dtype))
             return _bitcast(body, shifted, x.dtype)
@@ -237,9 +239,9 @@ def _bitcast(body: Body, x: Tensor, dtype: np.dtype[Any]) -> Tensor:
     return steps.joined(body, "Bitcast", [x], dtype, type=dtype)
 
 
-ARITHMETIC.add("shift_left", _shift("LeftShift", logical=True))
-ARITHMETIC.add("shift_right_logical", _shift("RightShift", logical=True))
-ARITHMETIC.add("shift_right_arithmetic", _shift("RightShift", logical=False))
+ARITHMETIC.add("shift_left", _shift("LeftShift", "", logical=True))
+ARITHMETIC.add("shift_right_logical", _shift("RightShift", "uint", logical=True))
+ARITHMETIC.add("shift_right_arithmetic", _shift("RightShift", "int", logical=False))
 
 
 @ARITHMETIC.rule("population_count")

@@ -13,7 +13,7 @@ from hozon.formats.protos.tensor import Shape, TensorRecord, TypeNumber
 from hozon.graphs.emit.keys import moves_keys, numbers, on_numbers
 from hozon.graphs.emit.rules import Equation, NoRule, Rule
 from hozon.graphs.emit.sizes import computed
-from hozon.graphs.emit.values import Dim, Tensor, all_static, is_static, type_number
+from hozon.graphs.emit.values import RESOURCE, Dim, Tensor, all_static, is_static, type_number
 from hozon.graphs.opdefs import ArgDef, OpDef, op_def
 
 #: What NumPy takes for a dtype.
@@ -59,6 +59,8 @@ class Body:
         self._narrow: dict[str, Tensor] = {}
         self._sizes: dict[str, Tensor] = {}
         self._broadcasts: dict[str, Tensor] = {}
+        self._exact: dict[str, Tensor] = {}
+        self.tables: list[tuple[Any, Tensor]] = []
 
     @overload
     def add(
@@ -130,6 +132,29 @@ class Body:
     def narrow(self, x: Tensor) -> Tensor:
         """What `x` repeats, for ops that broadcast themselves; `x` if nothing is known."""
         return self._narrow.get(x.name, x)
+
+    def note_exact(self, made: Tensor, source: Tensor) -> None:
+        """Remember that `made` is `source` in the narrower type that JAX computes in."""
+        self._exact[made.name] = source
+
+    def exact(self, x: Tensor) -> Tensor:
+        """What `x` was before it was narrowed; `x` if it was not."""
+        return self._exact.get(x.name, x)
+
+    def note_sizes(self, x: Tensor) -> None:
+        """Symbolic sizes that no argument has may be taken from `x`."""
+        self._arguments = (*self._arguments, x)
+
+    def table(self, key: Any, label: str) -> Tensor:
+        """The handle of a lookup table, one for each `key`: an argument besides the given ones."""
+        if self._nested:
+            raise NoRule(label)
+        for known, handle in self.tables:
+            if known is key:
+                return handle
+        handle = Tensor(self._unique(label), RESOURCE, ())
+        self.tables.append((key, handle))
+        return handle
 
     def dim(self, dim: Dim) -> Tensor:
         """A size as a scalar of int32."""

@@ -149,7 +149,12 @@ def write(
     """Enter a nested body among the functions; a reference to it."""
     name = inner.functions.unique(label)
     outputs = {f"output_{i}": x for i, x in enumerate(results)}
+    shapes = [declared_shape(x.shape) for x in arguments]
     inner.functions.definitions.append(
-        define(name, inner, [argument(x.name, x) for x in arguments], outputs)
-    )
+        define(
+            name, inner, [argument(x.name, x) for x in arguments], outputs,
+            attrs={"_input_shapes": tuple(shapes)},
+            arg_attrs={i: {"_output_shapes": (shape,)} for i, shape in enumerate(shapes)},
+        )
+    )  # fmt: skip
     return FunctionRef(name, {})

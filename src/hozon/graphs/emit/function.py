@@ -16,10 +16,18 @@ from hozon.graphs.emit import steps
 from hozon.graphs.emit.body import Body, Functions
 from hozon.graphs.emit.definition import argument, define, pruned
 from hozon.graphs.emit.fallback import call_module
+from hozon.graphs.emit.partial import parted
 from hozon.graphs.emit.primitives import PRIMITIVES
-from hozon.graphs.emit.rules import NoRule
+from hozon.graphs.emit.rules import NoRule, Rule
 from hozon.graphs.emit.trace import Capture, Traced, primitives, trace
-from hozon.graphs.emit.values import RESOURCE, Tensor, declared_shape, type_number
+from hozon.graphs.emit.values import (
+    RESOURCE,
+    TEXT,
+    Tensor,
+    declared_shape,
+    dtype_of,
+    type_number,
+)
 
 #: What makes a function stateful.
 _STATEFUL = {"ReadVariableOp", "AssignVariableOp", "XlaCallModule"}
@@ -48,6 +56,7 @@ class EmittedFunction:
         assigned: those of them that it assigns.
         native: whether it consists of TensorFlow's own ops rather than one XlaCallModule.
         primitives: the JAX primitives that there are no native ops for.
+        tables: the keys of the lookup tables that it uses; their handles are its last arguments.
     """
 
     definition: FunctionDef
@@ -59,6 +68,7 @@ class EmittedFunction:
     assigned: tuple[int, ...]
     native: bool
     primitives: tuple[str, ...] = ()
+    tables: tuple[Any, ...] = ()
 
 
 def emit(
@@ -70,6 +80,7 @@ def emit(
     *,
     native_only: bool = False,
     constraints: Sequence[str] = (),
+    rules: Mapping[str, Rule] | None = None,
 ) -> EmittedFunction:
     """Write ``function(values, *arguments, **keywords) -> (outputs, updates)``.
 
@@ -83,16 +94,18 @@ def emit(
         native_only: refuse what TensorFlow's own ops cannot express.
         constraints: what holds between sizes, such as ``"t >= 2"``, in the words of
             `jax.export.symbolic_shape`.
+        rules: how to write primitives of the caller's own, which StableHLO does not have either.
 
     Raises:
         NotTraceable: JAX cannot trace the function for sizes that are not known.
         UnsupportedError: with `native_only`, when it needs XlaCallModule.
     """
     traced = trace(function, arguments, keywords or {}, captures, constraints)
+    own = rules or {}
     try:
-        return _Writer(name, traced, captures).native()
+        return _Writer(name, traced, captures, own).native()
     except NoRule as reason:
-        missing = _missing(traced, reason)
+        missing = _missing(traced, reason, own)
     if native_only:
         raise UnsupportedError(
             f"{name!r} has no TensorFlow ops for the JAX primitives {', '.join(missing)}",
@@ -100,30 +113,35 @@ def emit(
             instead="save without native_ops_only, which writes the function as one XlaCallModule "
             "op, or compute this with keras.ops",
         )
-    return _Writer(name, traced, captures).module(missing)
+    return _Writer(name, traced, captures, own).module(missing)
 
 
-def _missing(traced: Traced, reason: NoRule) -> tuple[str, ...]:
-    found = {name for name in primitives(traced.closed.jaxpr) if name not in PRIMITIVES}
+def _missing(traced: Traced, reason: NoRule, own: Mapping[str, Rule]) -> tuple[str, ...]:
+    known = {*PRIMITIVES, *own}
+    found = {name for name in primitives(traced.closed.jaxpr) if name not in known}
     return tuple(sorted(found | {reason.primitive}))
 
 
 class _Writer:
     """Writes one traced function: reads of variables, what is computed, assignments, results."""
 
-    def __init__(self, name: str, traced: Traced, captures: Sequence[Capture]) -> None:
+    def __init__(
+        self, name: str, traced: Traced, captures: Sequence[Capture], own: Mapping[str, Rule]
+    ) -> None:
         self._name = name
+        self._own = own
         self._traced = traced
         self._captures = captures
         names = _valid_names([*(s.name for s in traced.specs), *(c.name for c in captures)])
         avals = traced.avals[len(captures) :]
         self._inputs = [
-            Tensor(next(names), np.dtype(spec.dtype), tuple(aval.shape))
+            Tensor(next(names), dtype_of(spec.dtype), tuple(aval.shape))
             for spec, aval in zip(traced.specs, avals, strict=True)
         ]
         self._handles = [Tensor(next(names), RESOURCE, ()) for _ in captures]
         self._functions = Functions(name)
-        self._body = Body(PRIMITIVES, [*self._inputs, *self._handles], self._functions)
+        rules = {**PRIMITIVES, **own} if own else PRIMITIVES
+        self._body = Body(rules, [*self._inputs, *self._handles], self._functions)
 
     def native(self) -> EmittedFunction:
         """The function in native ops; raises NoRule where there are none."""
@@ -131,9 +149,15 @@ class _Writer:
         return self._finished(self._body.inline(self._traced.closed, given), ())
 
     def module(self, missing: tuple[str, ...]) -> EmittedFunction:
-        """The function as one XlaCallModule."""
+        """The function as one XlaCallModule, after what primitives of the caller's own give."""
         given = [*self._reads(), *self._computing()]
-        return self._finished(call_module(self._body, self._traced, given, missing), missing)
+        if not self._own:
+            return self._finished(call_module(self._body, self._traced, given, missing), missing)
+        parts = parted(self._traced, self._own)
+        border = self._body.inline(parts.first, given)
+        inputs = [*(given[i] for i in parts.kept), *(border[i] for i in parts.handed)]
+        results = call_module(self._body, parts.rest, inputs, missing)
+        return self._finished(parts.together(border, results), missing)
 
     def _reads(self) -> Iterator[Tensor]:
         """The values of the variables, each read once, at the start."""
@@ -149,7 +173,7 @@ class _Writer:
         """The arguments in the types that JAX computes in."""
         avals = self._traced.avals[len(self._captures) :]
         for x, aval in zip(self._inputs, avals, strict=True):
-            yield steps.cast(self._body, x, aval.dtype)
+            yield x if x.dtype == TEXT else steps.narrowed(self._body, x, aval.dtype)
 
     def _finished(self, results: Sequence[Tensor], missing: tuple[str, ...]) -> EmittedFunction:
         count = self._traced.output_count
@@ -158,7 +182,7 @@ class _Writer:
             f"identity_{i}" if i else "identity": self._body.add(
                 "Identity", [x], shape=x.shape, dtype=x.dtype, controls=assigns
             )
-            for i, x in enumerate(results[:count])
+            for i, x in enumerate(map(self._body.exact, results[:count]))
         }
         used = self._used([*(x.name for x in outputs.values()), *assigns])
         return EmittedFunction(
@@ -171,6 +195,7 @@ class _Writer:
             assigned=self._traced.assigned,
             native=not missing,
             primitives=missing,
+            tables=tuple(key for key, _ in self._body.tables),
         )
 
     def _assigns(self, values: Sequence[Tensor]) -> Iterator[str]:
@@ -194,9 +219,11 @@ class _Writer:
     def _definition(
         self, outputs: Mapping[str, Tensor], assigns: Sequence[str], used: Sequence[int]
     ) -> FunctionDef:
-        handles = [self._handle(i) for i in used]
-        shapes = [*(declared_shape(x.shape) for x in self._inputs), *(Shape(()) for _ in used)]
-        names = [*(s.name for s in self._traced.specs), *(self._captures[i].name for i in used)]
+        tables = [argument(handle.name, handle) for _, handle in self._body.tables]
+        handles = [*(self._handle(i) for i in used), *tables]
+        shapes = [*(declared_shape(x.shape) for x in self._inputs), *(Shape(()) for _ in handles)]
+        names = [*(s.name for s in self._traced.specs), *(self._captures[i].name for i in used),
+                 *(table.name for table in tables)]  # fmt: skip
         return define(
             self._name, self._body, [*(argument(x.name, x) for x in self._inputs), *handles],
             outputs,
@@ -206,8 +233,8 @@ class _Writer:
                 i: {"_output_shapes": (shape,), "_user_specified_name": name.encode()}
                 for i, (shape, name) in enumerate(zip(shapes, names, strict=True))
             },
-            resource_ids={len(self._inputs) + i: i for i in range(len(used))},
-            is_stateful=any(node.op in _STATEFUL for node in self._body.nodes),
+            resource_ids={len(self._inputs) + i: i for i in range(len(handles))},
+            is_stateful=bool(tables) or any(node.op in _STATEFUL for node in self._body.nodes),
         )  # fmt: skip
 
     def _handle(self, place: int) -> ArgDef:

@@ -163,6 +163,17 @@ def _real(body: Body, x: Tensor, dtype: Any) -> Tensor:
     return steps.typed(body, "Real", [x], wanted, x.shape, Tout=wanted)
 
 
+@LINALG.rule("eig")
+def eig(body: Body, eqn: Equation, x: Tensor) -> tuple[Tensor, ...]:
+    """Eigenvalues and right eigenvectors, both complex, in the order in which they are found."""
+    if eqn.params["compute_left_eigenvectors"]:
+        raise NoRule(eqn.primitive)
+    dtype, with_vectors = np.dtype(eqn.out_avals[0].dtype), len(eqn.out_avals) == 2
+    outs = [(dtype, tuple(x.shape[:-1])), (dtype, tuple(x.shape))]
+    found = _ops(body, "Eig", [x], outs, compute_v=with_vectors, Tout=dtype)
+    return found if with_vectors else found[:1]
+
+
 @LINALG.rule("svd")
 def svd(body: Body, eqn: Equation, x: Tensor) -> tuple[Tensor, ...]:
     """Singular values, left vectors, and the adjoint of the right ones."""

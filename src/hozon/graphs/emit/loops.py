@@ -167,6 +167,8 @@ def _once(body: Body, how: Scan, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]
 def _scanned(body: Body, how: Scan, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     constants, carried, arrays = how.split(inputs)
     limit = body.dim(how.length)
+    if how.reverse:
+        arrays = [steps.reverse(body, x, [0]) for x in arrays]
     taken = [_list_of(body, x) for x in arrays]
     made = [_new_list(body, row, how.length) for row in how.rows()]
 
@@ -174,7 +176,7 @@ def _scanned(body: Body, how: Scan, inputs: Sequence[Tensor]) -> tuple[Tensor, .
         return steps.typed(inner, "Less", [turn.count, turn.limit], np.bool_, ())
 
     def step(inner: Body, turn: Turn) -> Sequence[Tensor]:
-        place = _place(inner, how, turn)
+        place = turn.count
         own, lists = turn.fixed[: how.constants], turn.fixed[how.constants :]
         rows = [_item(inner, *pair, place) for pair in zip(lists, arrays, strict=True)]
         results = inner.inline(how.jaxpr, [*own, *turn.state[: how.carried], *rows])
@@ -183,15 +185,10 @@ def _scanned(body: Body, how: Scan, inputs: Sequence[Tensor]) -> tuple[Tensor, .
 
     last = loop(body, limit, [*carried, *made], [*constants, *taken], condition, step)
     pairs = zip(last[how.carried :], how.rows(), strict=True)
-    return (*last[: how.carried], *(_stacked(body, *pair, how.length) for pair in pairs))
-
-
-def _place(body: Body, how: Scan, turn: Turn) -> Tensor:
-    """The row of this turn."""
-    if not how.reverse:
-        return turn.count
-    last = steps.op(body, "Sub", [turn.limit, steps.scalar(body, 1, np.int32)], turn.limit)
-    return steps.op(body, "Sub", [last, turn.count], turn.count)
+    stacks = [_stacked(body, *pair, how.length) for pair in pairs]
+    if how.reverse:
+        stacks = [steps.reverse(body, x, [0]) for x in stacks]
+    return (*last[: how.carried], *stacks)
 
 
 def _row_shape(body: Body, dims: Sequence[Dim]) -> Tensor:
@@ -212,7 +209,9 @@ def _item(body: Body, items: Tensor, array: Tensor, place: Tensor) -> Tensor:
 
 
 def _new_list(body: Body, row: Tensor, length: Dim) -> Tensor:
-    return _list_of(body, _zeros(body, (length, *row.shape), row))
+    """A list of zeros. tf2onnx takes what a loop writes for its results if it was just resized."""
+    zeros = _list_of(body, _zeros(body, (length, *row.shape), row))
+    return steps.op(body, "TensorListResize", [zeros, body.dim(length)], zeros)
 
 
 def _with_item(body: Body, items: Tensor, row: Tensor, place: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from hozon.graphs.emit.control import CONTROL
 from hozon.graphs.emit.conversions import CONVERSIONS
 from hozon.graphs.emit.convolve import CONVOLVE
 from hozon.graphs.emit.elementwise import ELEMENTWISE
+from hozon.graphs.emit.gamma import GAMMA
 from hozon.graphs.emit.index import INDEX
 from hozon.graphs.emit.linalg import LINALG
 from hozon.graphs.emit.loops import LOOPS
@@ -31,6 +32,7 @@ PRIMITIVES: Mapping[str, Rule] = merge(
         CONVERSIONS,
         CONVOLVE,
         ELEMENTWISE,
+        GAMMA,
         INDEX,
         LINALG,
         LOOPS,

@@ -111,12 +111,8 @@ def unstack(body: Body, eqn: Equation, x: Tensor) -> tuple[Tensor, ...]:
 @SHAPES.rule("tile")
 @_if_varied
 def tile(body: Body, eqn: Equation, x: Tensor) -> Tensor:
-    """All of `x` repeated along each dimension, beginning with the last."""
-    repeats = tuple(eqn.params["reps"])
-    rank = max(len(repeats), len(x.shape))
-    x = steps.reshape(body, x, (1,) * (rank - len(x.shape)) + x.shape)
-    repeats = (1,) * (rank - len(repeats)) + repeats
-    return steps.op(body, "Tile", [x, body.shape(repeats)], x, _out(eqn))
+    """All of `x` so many times along each dimension."""
+    return steps.op(body, "Tile", [x, body.shape(tuple(eqn.params["reps"]))], x, _out(eqn))
 
 
 @SHAPES.rule("pad")

@@ -66,6 +66,14 @@ def cast(body: Body, x: Tensor, dtype: Any) -> Tensor:
     return typed(body, "Cast", [x], wanted, x.shape, SrcT=x.dtype, DstT=wanted)
 
 
+def narrowed(body: Body, x: Tensor, dtype: Any) -> Tensor:
+    """`x` in the type that JAX computes in; `Body.exact` knows its own values."""
+    made = cast(body, x, dtype)
+    if made is not x:
+        body.note_exact(made, x)
+    return made
+
+
 def bitcast(body: Body, x: Tensor, dtype: Any) -> Tensor:
     """The bits of `x` as another dtype of the same width."""
     wanted = np.dtype(dtype)

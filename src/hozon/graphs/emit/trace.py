@@ -10,9 +10,11 @@ import jax
 import numpy as np
 from jax import export
 from jax.extend.core import ClosedJaxpr, jaxprs_in_params
+from jax.interpreters.partial_eval import dce_jaxpr
 
 from hozon.errors import HozonError
 from hozon.graphs.emit.keys import is_key
+from hozon.graphs.emit.values import TRACED_TEXT
 
 #: The symbol of the first size of all arguments.
 BATCH = "b"
@@ -48,11 +50,15 @@ class ArgumentSpec:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """A variable that a function may read and assign."""
+    """A variable that a function may read and assign.
+
+    An `idle` one, the state of random numbers, is left alone where no result depends on it.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +144,21 @@ class _Recorder:
 
         closed, (outputs, _) = jax.make_jaxpr(flat, return_shape=True)(values, given)
         structure = jax.tree.structure(outputs)
-        return Traced(closed, self.specs, tuple(closed.in_avals), structure, tuple(assigned))
+        closed, moved = self._without_idle(closed, int(structure.num_leaves), assigned)
+        return Traced(closed, self.specs, tuple(closed.in_avals), structure, tuple(moved))
+
+    def _without_idle(
+        self, closed: ClosedJaxpr, results: int, assigned: Sequence[int]
+    ) -> tuple[ClosedJaxpr, list[int]]:
+        """Without new values of idle captures that no result depends on."""
+        if not any(self._captures[i].idle for i in assigned):
+            return closed, list(assigned)
+        outputs = [True] * results + [False] * len(assigned)
+        _, used = dce_jaxpr(closed.jaxpr, outputs)
+        moved = [i for i in assigned if used[i] or not self._captures[i].idle]
+        kept = [True] * results + [i in moved for i in assigned]
+        jaxpr, _ = dce_jaxpr(closed.jaxpr, kept, instantiate=True)
+        return ClosedJaxpr(jaxpr, closed.consts), moved
 
     def _filled(self, given: list[Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
         rest = iter(given)
@@ -159,6 +179,8 @@ def primitives(jaxpr: Any) -> set[str]:
 
 def _dtype(spec: ArgumentSpec | Capture) -> np.dtype[Any]:
     """As JAX computes: in single precision unless doubles are enabled."""
+    if spec.dtype == "string":
+        return TRACED_TEXT
     return np.dtype(jax.dtypes.canonicalize_dtype(spec.dtype))
 
 

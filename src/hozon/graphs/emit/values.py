@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from hozon.formats.protos.tensor import Shape, TypeNumber
@@ -18,6 +19,9 @@ Dim = Any
 #: What stands for a handle of a variable, and for a list of tensors, where a dtype is asked for.
 RESOURCE: np.dtype[Any] = np.dtype([("resource", np.uint8)])
 VARIANT: np.dtype[Any] = np.dtype([("variant", np.uint8)])
+#: Strings, as TensorFlow has them and while JAX traces, which has no dtype for them.
+TEXT: np.dtype[Any] = np.dtype(object)
+TRACED_TEXT: np.dtype[Any] = np.dtype(ml_dtypes.uint2)
 _HANDLES = {RESOURCE: dtypes.RESOURCE.number, VARIANT: dtypes.VARIANT.number}
 
 
@@ -28,6 +32,11 @@ class Tensor:
     name: str
     dtype: np.dtype[Any]
     shape: tuple[Dim, ...]
+
+
+def dtype_of(name: str) -> np.dtype[Any]:
+    """The dtype of that name as functions declare it."""
+    return TEXT if name == "string" else np.dtype(name)
 
 
 def is_static(dim: Dim) -> bool:

@@ -7,15 +7,20 @@ from typing import Any
 
 import keras
 
+from hozon.config.text_layers.traced import tracing
 from hozon.graphs.emit.trace import Capture
+from hozon.graphs.emit.values import TRACED_TEXT
 
 #: ``(values of variables, *arguments, **keywords) -> (outputs, updates)``, as `emit` takes it.
 PureCall = Callable[..., tuple[Any, Mapping[int, Any]]]
 
+#: What Keras calls the state of a seed generator.
+SEED_STATE = "seed_generator_state"
+
 
 def captures(variables: Sequence[keras.Variable]) -> list[Capture]:
     """Variables as functions capture them."""
-    return [Capture(v.path, tuple(v.shape), v.dtype) for v in variables]
+    return [Capture(v.path, tuple(v.shape), v.dtype, v.name == SEED_STATE) for v in variables]
 
 
 def pure_call(layer: keras.Layer, variables: Sequence[keras.Variable]) -> PureCall:
@@ -48,7 +53,10 @@ def _run(
 ) -> tuple[Any, list[Any], dict[int, Any]]:  # fmt: skip
     """Results, losses, and new values of the variables that were assigned."""
     mapping = list(zip(variables, values, strict=True))
-    with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
+    with (
+        tracing((args, kwargs), TRACED_TEXT),
+        keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope,
+    ):
         before = dict(scope.state_mapping)
         outputs = function(*args, **kwargs)
     after = scope.state_mapping

@@ -9,11 +9,15 @@ import keras
 
 from hozon.config.downgrade import to_keras2
 from hozon.config.serialization import serialize
+from hozon.config.text_layers import TEXT_LAYERS
 from hozon.errors import FormatError, UnsupportedError
 from hozon.models._keras import Functional, functional_of
 from hozon.models.describe.specs import call_names
+from hozon.models.strings import plain_class
 
 Entry = Mapping[str, Any]
+#: Classes of Hozon that tf_keras has too.
+TEXT_CLASSES = frozenset(f"hozon>{name}" for name in TEXT_LAYERS)
 
 
 class Configs:
@@ -122,7 +126,7 @@ class Configs:
 
 def is_graph(layer: keras.Layer) -> bool:
     """Whether this is a Sequential or functional model of Keras' own class."""
-    return type(layer) in (keras.Sequential, Functional, keras.Model) and (
+    return plain_class(layer) in (keras.Sequential, Functional, keras.Model) and (
         functional_of(layer) is not None
     )
 
@@ -131,9 +135,15 @@ def is_foreign(value: Any) -> bool:
     """Whether a Keras 3 config names a class or function that is not Keras' own, or a lambda."""
     if isinstance(value, Mapping):
         if "class_name" in value and "config" in value:
+            if value.get("registered_name") in TEXT_CLASSES:
+                return is_foreign(value["config"])
             module = value.get("module")
-            own = module is None or module == "builtins" or str(module).split(".")[0] == "keras"
-            if not own or value.get("registered_name") not in (None, value["class_name"]):
+            named = value.get("registered_name")
+            if module is None:  # a class of ``__main__`` is registered, Keras' own is not
+                own = named is None
+            else:
+                own = module == "builtins" or str(module).split(".")[0] == "keras"
+            if not own or named not in (None, value["class_name"]):
                 return True
             if value["class_name"] in ("Lambda", "__lambda__"):
                 return True

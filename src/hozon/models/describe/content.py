@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from hozon.config.serialization import serialize
+from hozon.config.text_layers.functional import accept_strings
 from hozon.config.written_training import training_to_keras2
 from hozon.containers.savedmodel.content import Content
 from hozon.errors import FormatError, UnsupportedError
@@ -29,6 +30,7 @@ from hozon.models.describe.nodes import (
 )
 from hozon.models.describe.signatures import serving
 from hozon.models.describe.specs import layer_spec, model_spec
+from hozon.models.describe.tables import Tables
 from hozon.models.objects import NATIVE
 from hozon.objects.keys import OBJECT_GRAPH_KEY
 from hozon.raw.collection import collection_paused
@@ -59,11 +61,12 @@ class Description:
         Raises SaveError when the model was never built.
         """
         require_jax("writing a SavedModel")
-        self.model = model
+        self.model = accept_strings(model)
         self.spec = model_spec(model)
         self.tracked = track_for_savedmodel(model, variables_of(model), optimizer=include_optimizer)
         self.nodes = Nodes(self.tracked)
-        self.functions = FunctionWriter(self.nodes.position, native_only)
+        self.tables = Tables(self.nodes)
+        self.functions = FunctionWriter(self.nodes.position, self.tables.position, native_only)
         self.include_optimizer = include_optimizer
         self.signatures = signatures
         self.converted: list[str] = []
@@ -109,6 +112,7 @@ class Description:
             keys={i: n.key for i, n in enumerate(self.tracked.nodes)
                   if n.trackable.leaf is not None},
             metadata=metadata,
+            initializers=self.tables.initializers,
         )  # fmt: skip
 
     def _root(self, calls: CallTraces, default: Any, signatures: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ from hozon.graphs.emit.trace import ArgumentSpec
 from hozon.graphs.emit.wrapper import wrapper
 from hozon.models.describe.calls import captures, pure_call, pure_function, pure_value
 from hozon.models.describe.specs import CallSpec
+from hozon.models.describe.text import RULES
 from hozon.tensors.dtypes import dtype_of_name, dtype_of_numpy
 
 #: Plain values that a saved signature can hold.
@@ -65,6 +66,7 @@ class FunctionWriter:
 
     Attributes:
         position: the node of a variable in the object graph.
+        table: the node of the lookup table of a layer.
         native_only: refuse functions that TensorFlow's own ops cannot express.
         functions: the function library so far.
         concrete: its concrete functions.
@@ -72,6 +74,7 @@ class FunctionWriter:
     """
 
     position: Callable[[keras.Variable], int]
+    table: Callable[[Any, FunctionWriter], int]
     native_only: bool = False
     functions: list[FunctionDef] = field(default_factory=list)
     concrete: dict[str, ConcreteFunction] = field(default_factory=dict)
@@ -84,7 +87,7 @@ class FunctionWriter:
         label = re.sub(r"[^A-Za-z0-9_]", "_", layer.name)
         plain, with_losses, bodies = [], [], []
         for training in (True, False) if spec.takes_training else (None,):
-            name = self._name(f"{label}_layer_call_and_return_conditional_losses")
+            name = self.name(f"{label}_layer_call_and_return_conditional_losses")
             keywords = {} if training is None else {"training": training}
             body = self._emit(name, pure_call(layer, variables), spec, keywords, variables)
             bodies.append(body)
@@ -92,7 +95,7 @@ class FunctionWriter:
             arguments = _arguments(layer, spec, training, body)
             self._conclude(body, name, arguments, (outputs, losses), variables)
             with_losses.append(self._trace(name, body, spec))
-            short = self._name(f"{label}_layer_call_fn")
+            short = self.name(f"{label}_layer_call_fn")
             count = len(jax.tree.leaves(outputs, is_leaf=_is_spec))
             self.functions.append(wrapper(short, body, results=range(count)))
             self._conclude(body, short, arguments, outputs, variables)
@@ -110,9 +113,9 @@ class FunctionWriter:
         """Write a function that takes keywords and gives a dictionary.
 
         `inputs` are the keywords of the body's arguments, `outputs` the places of its results;
-        `positional` lets the arguments be given by position as well.
+        `positional` lets several arguments be given by position as well; one always can.
         """
-        name = self._name(label)
+        name = self.name(label)
         order = sorted(range(len(inputs)), key=lambda i: inputs[i])
         arguments = list(zip(order, _argument_names([inputs[i] for i in order]), strict=True))
         names = sorted(outputs)
@@ -122,21 +125,22 @@ class FunctionWriter:
         made = {n: _spec(body.outputs[outputs[n]], n) for n in names}
         self.concrete[name] = ConcreteFunction(self._bound(body, variables), ((), given), made)
         keywords = tuple(inputs[i] for i in order)
-        arguments_spec = _full_argspec([], kwonly=keywords)
-        return Trace(name, keywords, len(keywords) if positional else 0, arguments_spec)
+        arguments_spec = full_argspec([], kwonly=keywords)
+        count = len(keywords) if positional or len(keywords) == 1 else 0
+        return Trace(name, keywords, count, arguments_spec)
 
     def keyword_function(
         self, label: str, function: Callable[..., Any], specs: Mapping[str, ArgumentSpec],
         variables: Sequence[keras.Variable],
     ) -> EmittedFunction:  # fmt: skip
         """Write a function of keywords that may use the variables."""
-        name = self._name(label)
+        name = self.name(label)
         spec = CallSpec((), (), dict(sorted(specs.items())))
         return self._emit(name, pure_function(function, variables), spec, {}, variables)
 
     def penalty(self, variable: keras.Variable, number: int) -> Traces:
         """Write the penalty of a weight as a function without arguments."""
-        name = self._name(f"loss_fn_{number}")
+        name = self.name(f"loss_fn_{number}")
         body = self._emit(
             name,
             pure_value(lambda: variable.regularizer(variable), [variable]),
@@ -146,7 +150,7 @@ class FunctionWriter:
         )
         (spec,) = map(_spec, body.outputs)
         self._conclude(body, name, (), spec, [variable])
-        signature = _full_argspec([])
+        signature = full_argspec([])
         return Traces((Trace(name, (), 0, signature),), signature)
 
     def _emit(
@@ -155,19 +159,21 @@ class FunctionWriter:
     ) -> EmittedFunction:  # fmt: skip
         body = emit(
             name, call, spec.arguments, {**spec.keywords, **keywords}, captures(variables),
-            native_only=self.native_only,
+            native_only=self.native_only, rules=RULES,
         )  # fmt: skip
         if not body.native:
             self.fallbacks[name] = body.primitives
         self.functions += [*body.nested, body.definition]
         return body
 
-    def _name(self, label: str) -> str:
+    def name(self, label: str) -> str:
+        """A name that no other function has."""
         self._count += 1
         return f"__inference_{label}_{self._count}"
 
     def _bound(self, body: EmittedFunction, variables: Sequence[keras.Variable]) -> tuple[int, ...]:
-        return tuple(self.position(variables[i]) for i in body.captures)
+        handles = (self.position(variables[i]) for i in body.captures)
+        return (*handles, *(self.table(layer, self) for layer in body.tables))
 
     def _conclude(
         self, body: EmittedFunction, name: str, arguments: tuple[Any, ...], outputs: Any,
@@ -178,7 +184,7 @@ class FunctionWriter:
 
     def _trace(self, name: str, body: EmittedFunction, spec: CallSpec) -> Trace:
         keywords = tuple(x.name for x in body.inputs)
-        return Trace(name, keywords, len(keywords), _full_argspec(spec.names))
+        return Trace(name, keywords, len(keywords), full_argspec(spec.names))
 
 
 def variables_of(layer: keras.Layer) -> list[keras.Variable]:
@@ -190,7 +196,7 @@ def variables_of(layer: keras.Layer) -> list[keras.Variable]:
 def function_spec(layer: keras.Layer, spec: CallSpec) -> FunctionSpec:
     """The Python signature of a call: ``training`` is False and ``mask`` None unless given."""
     optional = list(_defaults(layer, spec))
-    return _full_argspec(spec.names, defaults=optional)
+    return full_argspec(spec.names, defaults=optional)
 
 
 def _defaults(layer: keras.Layer, spec: CallSpec) -> Iterator[Any]:
@@ -206,9 +212,10 @@ def _defaults(layer: keras.Layer, spec: CallSpec) -> Iterator[Any]:
             yield default if isinstance(default, PLAIN) else None
 
 
-def _full_argspec(
+def full_argspec(
     names: Sequence[str], defaults: Sequence[Any] = (), kwonly: Sequence[str] = ()
 ) -> FunctionSpec:
+    """A Python signature."""
     fields: dict[str, Any] = {
         "args": list(names), "varargs": None, "varkw": None,
         "defaults": tuple(defaults) or None, "kwonlyargs": list(kwonly), "kwonlydefaults": None,

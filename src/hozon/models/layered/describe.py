@@ -13,6 +13,7 @@ from hozon.config.written_training import training_to_keras2
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import UnsupportedError
 from hozon.models._keras import functional_of
+from hozon.models.layered.learned import learned_name, learned_value
 from hozon.models.layered.names import stored_names
 from hozon.models.layered.owners import own_weights, top_layers, weights_of
 from hozon.models.layered.portable import portable
@@ -22,6 +23,8 @@ from hozon.tensors.dtypes import dtype_of_name
 from hozon.tensors.lazy import LazyTensor, lazy_array
 
 PRODUCERS: Mapping[Dialect, str] = {"keras2": "keras 2.15.0", "keras3": "keras 3.15.1"}
+#: Layers that tf_keras has, but not in the list that its reader of H5 files goes by.
+UNLISTED = frozenset({"RandomFourierFeatures", "SpectralNormalization"})
 Lines = list[str]
 
 
@@ -50,7 +53,7 @@ def describe_h5(
         backend=_backend(chosen), config=config, training=training,
         state=_state(model, chosen), optimizer=optimizer,
     )  # fmt: skip
-    return record, [*lines, *_not_held(model)]
+    return record, [*lines, *_not_held(model), *_not_found(model, chosen)]
 
 
 def describe_h5_weights(model: Any, dialect: Dialect = "keras2") -> tuple[ModelRecord, Lines]:
@@ -120,8 +123,16 @@ def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str
 
 
 def _state(model: Any, dialect: Dialect) -> tuple[StateGroup, ...]:
-    groups = [_group(layer.name, layer, weights_of(layer), dialect) for layer in top_layers(model)]
+    groups = [_layer_group(layer, dialect) for layer in top_layers(model)]
     return (*groups, _group(TOP_LEVEL, model, own_weights(model), dialect))
+
+
+def _layer_group(layer: Any, dialect: Dialect) -> StateGroup:
+    learned = learned_value(layer) if dialect == "keras2" else None
+    if learned is not None:
+        name = f"{learned_name(layer)}:0"
+        return StateGroup(layer.name, {name: lazy_array(name, learned)})
+    return _group(layer.name, layer, weights_of(layer), dialect)
 
 
 def _group(name: str, layer: Any, variables: list[Any], dialect: Dialect) -> StateGroup:
@@ -170,6 +181,12 @@ def _not_held(model: keras.Model) -> Lines:
         lines.append(f"the code of custom classes is not kept: {', '.join(custom)}; loading needs "
                      "custom_objects")  # fmt: skip
     return lines
+
+
+def _not_found(model: keras.Model, dialect: Dialect) -> Lines:
+    names = {type(layer).__name__ for layer in _all_layers(model)}
+    return [f"TensorFlow's own reader of H5 files does not know {name}"
+            for name in sorted(names & UNLISTED) if dialect == "keras2"]  # fmt: skip
 
 
 def _all_layers(model: keras.Model) -> list[Any]:

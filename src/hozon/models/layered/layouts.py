@@ -108,6 +108,8 @@ def flipped(kernel: Array) -> Array:
 def _of_keras1(layer: Any, kernel: Array, wanted: tuple[int, ...]) -> Array:
     """Keras 1 kept 1-D kernels with a second axis, and "th" kernels with filters first."""
     if isinstance(layer, keras.layers.Conv1D):
+        if kernel.ndim != 4:
+            return kernel
         length = layer.kernel_size[0]
         if kernel.shape[:2] != (length, 1) or kernel.shape[3] != layer.filters:
             kernel = kernel.transpose(2, 3, 1, 0)

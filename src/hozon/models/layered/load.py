@@ -11,10 +11,12 @@ from hozon.errors import MismatchError, UnsupportedError
 from hozon.models._keras import give_value
 from hozon.models.adapted import finish
 from hozon.models.layered.layouts import Origin
+from hozon.models.layered.learned import learn, learned_name
 from hozon.models.layered.owners import own_weights, top_layers, weights_of
 from hozon.models.layered.pairing import Disagreement, Pair, pairs_of, stored_weights
 from hozon.models.report import LoadReport
 from hozon.record import ModelRecord, StateGroup
+from hozon.tensors.lazy import LazyTensor
 
 
 @dataclass(slots=True)
@@ -24,22 +26,34 @@ class Plan:
     Attributes:
         pairs: variables with their values, in the order of the file.
         report: what is matched, missing, unexpected and mismatched.
-        order: the variables as the file has them.
         layers: the layers that get weights.
+        learned: layers with what they learned, which is no variable of theirs.
     """
 
     pairs: list[Pair] = field(default_factory=list)
     report: LoadReport = field(default_factory=LoadReport)
     layers: list[Any] = field(default_factory=list)
+    learned: list[tuple[Any, LazyTensor]] = field(default_factory=list)
 
-    @property
-    def order(self) -> list[Any]:
-        """The variables in the order of the file."""
-        return [pair.variable for pair in self.pairs]
+    def add(self, layer: Any, group: StateGroup, origin: Origin) -> None:
+        """Take up what is stored for a layer.
+
+        Raises Disagreement where it does not fit.
+        """
+        if learned_name(layer) and not weights_of(layer):
+            if len(group.tensors) != 1:
+                raise Disagreement(f"{layer.name}: {len(group.tensors)} stored variables, not 1")
+            self.learned.append((layer, next(iter(group.tensors.values()))))
+            return
+        self.pairs += pairs_of(layer, group, origin)
+        self.layers.append(layer)
 
     def run(self) -> None:
         """Read everything, then assign everything."""
         values = [(pair, pair.tensor.read()) for pair in self.pairs]
+        for layer, value in [(layer, tensor.read()) for layer, tensor in self.learned]:
+            learn(layer, value)
+            self.report.matched.append(f"{layer.name}/{learned_name(layer)}")
         for pair, value in values:
             give_value(pair.variable, value)
         self.report.matched.extend(pair.label for pair in self.pairs)
@@ -67,7 +81,7 @@ def load_h5_weights(
         UnsupportedError: the model is not built.
     """
     plan = plan_of(model, record, by_name=by_name, skip_mismatch=skip_mismatch)
-    if not plan.pairs and (plan.report.unexpected or plan.report.missing):
+    if not plan.pairs and not plan.learned and (plan.report.unexpected or plan.report.missing):
         raise MismatchError(
             "nothing in the file matches the model",
             mismatches=plan.report.mismatched or _names(record, model), file=record.path,
@@ -95,8 +109,7 @@ def plan_of(
     matches = _by_name(layered, model, plan) if by_name else _all(layered, model, record.path)
     for group, layer in matches:
         try:
-            plan.pairs += pairs_of(layer, group, origin)
-            plan.layers.append(layer)
+            plan.add(layer, group, origin)
         except Disagreement as problem:
             problems.append(str(problem))
     _own(model, groups, plan, problems)
@@ -127,7 +140,7 @@ def valid(name: str) -> str:
 def _by_name(
     groups: Sequence[StateGroup], model: Any, plan: Plan
 ) -> Iterator[tuple[StateGroup, Any]]:
-    live = [layer for layer in top_layers(model) if weights_of(layer)]
+    live = _weighted(model)
     named: dict[str, list[Any]] = {}
     for layer in live:
         named.setdefault(layer.name, []).append(layer)
@@ -142,11 +155,16 @@ def _by_name(
                                    for v in weights_of(layer))  # fmt: skip
 
 
-def _all(
-    groups: Sequence[StateGroup], model: Any, file: str
-) -> Iterator[tuple[StateGroup, Any]]:
+def _weighted(model: Any) -> list[Any]:
+    """The layers that files have weights for."""
+    return [layer for layer in top_layers(model) if weights_of(layer) or learned_name(layer)]
+
+
+def _all(groups: Sequence[StateGroup], model: Any, file: str) -> Iterator[tuple[StateGroup, Any]]:
     """Every group with its layer: by name if the names are the same, else by order."""
-    live = [layer for layer in top_layers(model) if weights_of(layer)]
+    live = _weighted(model)
+    if len(live) > len(groups):  # Keras 3 keeps what was learned elsewhere
+        live = [layer for layer in live if weights_of(layer)]
     by_name = {layer.name: layer for layer in live}
     names = [group.name if group.name in by_name else valid(group.name) for group in groups]
     if len(live) != len(groups):

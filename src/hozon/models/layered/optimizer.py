@@ -48,7 +48,12 @@ class Restoring:
         self.report = plan.report
         self.variables = list(model.trainable_variables)
         self.position = {id(v): i for i, v in enumerate(self.variables)}
-        self.pairs = [pair for pair in plan.pairs if id(pair.variable) in self.position]
+        once = {id(pair.variable): pair for pair in reversed(plan.pairs)}
+        self.pairs = [
+            pair
+            for pair in plan.pairs
+            if id(pair.variable) in self.position and once[id(pair.variable)] is pair
+        ]
         self.problems: list[str] = []
 
     def assignments(self, tensors: Mapping[str, LazyTensor]) -> Iterator[Assignment]:
@@ -140,7 +145,10 @@ class Restoring:
         return list(zip(ordered, (tensor for _, tensor in tensors), strict=True))
 
     def _named(
-        self, attribute: str, by_name: Mapping[str, Pair], told: Mapping[str, LazyTensor],
+        self,
+        attribute: str,
+        by_name: Mapping[str, Pair],
+        told: Mapping[str, LazyTensor],
         count: int,
     ) -> list[tuple[Pair, LazyTensor]]:
         """Slots by the names of their variables; a file may lack some, or have others', too."""

@@ -14,8 +14,6 @@ UNSAID: Mapping[str, Any] = {"time_major": False, "score_mode": "dot"}
 #: Keys whose value is a layer or a list of layers.
 LAYERS = frozenset({"layer", "backward_layer", "cell", "cells"})
 MODELS = frozenset({"Sequential", "Functional", "Model"})
-#: Layers that tf_keras finds by their module only.
-UNLISTED = frozenset({"SpectralNormalization"})
 POLICIES = frozenset({"Policy", "PolicyV1"})
 
 
@@ -26,8 +24,7 @@ def portable(entry: Mapping[str, Any]) -> dict[str, Any]:
         return dict(entry)
     made = {key: _value(key, value) for key, value in config.items()
             if key not in UNSAID or value != UNSAID[key]}  # fmt: skip
-    whole = {**entry, "config": made}
-    return _tagged(whole) if entry["class_name"] in UNLISTED else whole
+    return {**entry, "config": made}
 
 
 def _value(key: str, value: Any) -> Any:
@@ -43,12 +40,9 @@ def _value(key: str, value: Any) -> Any:
 
 
 def _nested(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A layer within another one, or a custom one."""
-    made = portable(entry)
-    return made if ">" in str(entry.get("class_name")) else _tagged(made)
-
-
-def _tagged(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """With its module, which tf_keras knows since 2.12 and before paid no heed to."""
-    module = "keras" if entry.get("class_name") in MODELS else "keras.layers"
-    return {"module": module, "registered_name": None, **entry}
+    """A layer within another one, with its module, to which Keras 2 pays no heed in H5 files."""
+    made, name = portable(entry), str(entry.get("class_name"))
+    if ">" in name:
+        return made
+    module = "keras" if name in MODELS else "keras.layers"
+    return {"module": module, "registered_name": None, **made}

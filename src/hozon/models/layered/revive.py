@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
 
 from hozon.config.build import build_model
 from hozon.config.training import compile_arguments
+from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import HozonError, MismatchError, UnsupportedError
 from hozon.models._keras import deferred_initializers, functional_of
-from hozon.models.layered.load import Plan, plan_of
+from hozon.models.layered.load import Plan, plan_of, valid
 from hozon.models.layered.optimizer import restore_optimizer
+from hozon.models.layered.owners import top_layers, weights_of
 from hozon.models.report import LoadReport
 from hozon.models.strings import with_strings
 from hozon.models.training import NO_CONFIG
-from hozon.record import ModelRecord
+from hozon.record import ModelRecord, StateGroup
 
 
 def revive_record(
@@ -64,13 +67,29 @@ def _plan(model: Any, record: ModelRecord) -> Plan:
     """The plan for all of a model's weights; one that is missing would be silently wrong."""
     if not model.built and not model.weights and not any(g.tensors for g in record.state):
         return Plan()
-    plan = plan_of(model, record)
+    kept, dropped = _split(model, record)
+    plan = plan_of(model, replace(record, state=kept))
+    plan.report.unexpected.extend(f"{g.name}/{name}" for g in dropped for name in g.tensors)
     if plan.report.missing:
         raise MismatchError(
             "the file lacks weights of its own model", file=record.path,
             mismatches=[f"no stored value for {name}" for name in plan.report.missing],
         )  # fmt: skip
     return plan
+
+
+def _split(model: Any, record: ModelRecord) -> tuple[list[StateGroup], list[StateGroup]]:
+    """The groups of the model's layers, and those of layers that lead to no output.
+
+    Keras 2 kept the latter in the model, for the sake of losses and metrics added to it.
+    """
+    live = {layer.name for layer in top_layers(model)}
+    names = {valid(group.name) for group in record.state if group.tensors}
+    if not {layer.name for layer in top_layers(model) if weights_of(layer)} <= names:
+        return list(record.state), []
+    kept = {*live, TOP_LEVEL}
+    dropped = [g for g in record.state if g.tensors and valid(g.name) not in kept]
+    return [group for group in record.state if group not in dropped], dropped
 
 
 def _rung(model: Any, custom_objects: Mapping[str, Any] | None) -> str:

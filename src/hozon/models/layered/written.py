@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from hozon.config.legacy.optimizers import Nadam as OldNadam
 from hozon.models.layered.names import different, name_of
 from hozon.models.layered.owners import owners, unique, weights_of
 from hozon.models.layered.slots import AVERAGE, NEWER
@@ -76,7 +77,7 @@ def optimizer_group(model: Any, dialect: Dialect, lines: list[str]) -> StateGrou
         named = [(str(v.path), v.value) for v in optimizer.variables]
     else:
         lines.append("Keras 3's own reader of H5 files does not take up optimizer state")
-        lines.extend(line for kind, line in STARTS_FRESH.items() if isinstance(optimizer, kind))
+        lines.extend(line for kind, line in STARTS_FRESH.items() if type(optimizer) is kind)
         named = _keras2(model)
     names = different([name for name, _ in named])
     end = ":0" if dialect == "keras2" else ""
@@ -103,6 +104,10 @@ def _keras2(model: Any) -> list[tuple[str, Any]]:
               for edge, items in lists.items()
               for item, variable in zip(items, order, strict=True)}  # fmt: skip
     made = [("iteration", _value(described.iterations))]
+    if isinstance(inner, OldNadam):
+        made.append((f"{type(inner).__name__}/momentum_cache", inner._u_product.value))
+        return made + [(titles[id(item)], _value(item)) for items in lists.values()
+                       for item in items]  # fmt: skip
     made += [(titles.get(id(item), f"{type(inner).__name__}/{i}"), _value(item))
              for i, item in enumerate(described._ordered(lists))]  # fmt: skip
     return made

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from hozon.errors import MismatchError
 from hozon.models.tracking.leaves import ItemLeaf, is_array, is_assignable
 from hozon.objects.tracking import Trackable, Virtual
 
@@ -42,13 +43,25 @@ def contains(value: Any, seen: frozenset[int] = frozenset(), *, arrays: bool = F
 
 
 def describe_container(container: Any) -> Trackable:
-    """The items of a list, tuple or dictionary that are trackable."""
-    return Trackable(dict(_items(container)))
+    """The items of a list, tuple or dictionary that are trackable.
+
+    Raises MismatchError where two keys, such as 1 and "1", are one name.
+    """
+    return Trackable(_named(container))
 
 
 def items_with_arrays(container: Mapping[Any, Any]) -> dict[str, Any]:
     """The trackable items of a mapping, arrays included, by name."""
-    return dict(_items(container))
+    return _named(container)
+
+
+def _named(container: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in _items(container):
+        if name in found:
+            raise MismatchError(f"two keys of a dictionary are {name!r} in files")
+        found[name] = value
+    return found
 
 
 def _items(container: Any) -> Iterator[tuple[str, Any]]:

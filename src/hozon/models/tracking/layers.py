@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from hozon.models._keras import Functional
+from hozon.models.tracking.adapted import has_weights, learned, vocabularies
 from hozon.models.tracking.containers import contains
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.models.tracking.names import BOOKKEEPING, RENAMES, STORED_TYPES
@@ -31,12 +32,12 @@ def describe_layer(layer: Any) -> Trackable:
         target = children if _by_name(layer, variable) else aliases
         stored = types.get(variable.name)
         child = variable if stored is None else retyped(layer, variable, stored)
-        target.setdefault(renames.get(variable.name, variable.name), child)
+        target[renames.get(variable.name, variable.name)] = child  # the last of a name has it
     for name, value in attributes(layer):
         edge = renames.get(name, name)
         if edge and not _is_kept(name, value, renames, children):
             children.setdefault(edge, value)
-    return Trackable(children, aliases=aliases)
+    return Trackable(children | learned(layer), aliases=vocabularies(layer) | aliases)
 
 
 def numbered_layers(model: Any) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def numbered_layers(model: Any) -> dict[str, Any]:
     """
     edges: dict[str, Any] = {}
     layers = model.layers
-    weighted = [layer for layer in layers if layer.weights]
+    weighted = [layer for layer in layers if has_weights(layer)]
     for number, layer in enumerate(weighted):
         edges[f"layer_with_weights-{number}"] = layer
     steps = layers if isinstance(model, keras.Sequential) else model.operations
@@ -96,9 +97,9 @@ def retyped(layer: Any, variable: Any, dtype: str) -> Virtual:
 
 
 def _entries(table: Mapping[str, Mapping[str, str]], layer: Any) -> Mapping[str, str]:
-    """The row of the nearest class of Keras that a table has."""
+    """The row of the nearest class of Keras, or of ours in its place, that a table has."""
     rows = (table.get(kind.__name__) for kind in type(layer).__mro__
-            if kind.__module__.startswith("keras."))  # fmt: skip
+            if kind.__module__.startswith(("keras.", "hozon.")))  # fmt: skip
     return next((row for row in rows if row is not None), {})
 
 
@@ -125,4 +126,7 @@ def _is_kept(
     if not isinstance(value, keras.Variable):
         return False
     child = children.get(renames.get(value.name, value.name))
-    return child is not None and (name.startswith("_") or child is not value)
+    if isinstance(child, Virtual):
+        leaf = child.trackable.leaf
+        return isinstance(leaf, KerasLeaf) and leaf.variable is value
+    return child is value and name.startswith("_")

@@ -148,7 +148,15 @@ class ItemLeaf:
 
     def assign(self, value: np.ndarray[Any, Any]) -> None:
         """Put an array of the old one's kind, type and placement in its place."""
+        self.require_replaceable()
         old = self.container[self.key]
+        if isinstance(old, jax.Array):
+            self.container[self.key] = jax.device_put(value.astype(old.dtype), old.sharding)
+        else:
+            self.container[self.key] = value.astype(old.dtype, copy=True)
+
+    def require_replaceable(self) -> None:
+        """Raise UnsupportedError for an array in a tuple."""
         if not isinstance(self.container, (MutableMapping, MutableSequence)):
             raise UnsupportedError(
                 f"an array in a {type(self.container).__name__} cannot be replaced by its "
@@ -156,10 +164,6 @@ class ItemLeaf:
                 feature="restoring arrays in tuples",
                 instead="keep it in a list or dictionary",
             )
-        if isinstance(old, jax.Array):
-            self.container[self.key] = jax.device_put(value.astype(old.dtype), old.sharding)
-        else:
-            self.container[self.key] = value.astype(old.dtype, copy=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ ALWAYS: Mapping[str, str] = {"SGD": "momentums"}
 #: Hyperparameters that legacy optimizers kept as variables.
 HYPERPARAMETERS = ("beta_1", "beta_2", "momentum", "rho", "initial_accumulator_value")
 AVERAGE = "_model_variables_moving_average"
+#: Lists that every optimizer has besides slots of its own.
+SHARED = frozenset({"_trainable_variables", "_variables", AVERAGE, "_accumulated_gradients"})
 
 
 def describe_optimizer(optimizer: Any, order: Sequence[Any]) -> Trackable:
@@ -78,9 +80,12 @@ class Optimizer:
         rate = self._rate()
         slots = self._slot_lists()
         ordered = [self.iterations, *self._ordered(slots)]
-        children = {"_variables": self._list("_variables", ordered), "_iterations": self.iterations,
-                    **rate}  # fmt: skip
-        children |= {edge: self._list(edge, items) for edge, items in slots.items()}
+        numbered = {"_variables": self._list("_variables", ordered)}
+        named = {edge: self._list(edge, items) for edge, items in slots.items()}
+        rest = {"_iterations": self.iterations, **rate}
+        # Keys are made of the first of equally long paths. Keras 2 numbers all variables; what it
+        # does not have is named after its kind.
+        children = {**numbered, **rest, **named} if self.rows else {**rest, **named, **numbered}
         scalars = self._scalars()
         children |= {edges[0]: variable for edges, variable in scalars}
         aliases = {edge: variable for edges, variable in scalars for edge in edges[1:]}
@@ -90,7 +95,7 @@ class Optimizer:
         return Virtual(self.optimizer, name, Trackable(leaf=leaf))
 
     def _list(self, name: str, items: Sequence[Any]) -> Virtual:
-        numbered = {str(i): item for i, item in enumerate(items)}
+        numbered = {str(i): item for i, item in enumerate(items) if item is not None}
         return Virtual(self.optimizer, name, Trackable(numbered))
 
     def _rate(self) -> dict[str, Any]:
@@ -117,10 +122,24 @@ class Optimizer:
                 found[edge] = self._arranged(live)
             elif self.optimizer.built and ALWAYS.get(self.name) == edge:
                 found[edge] = self._unused(edge)
+        if not self.rows:
+            found |= self._unknown_lists()
         extra = getattr(self.optimizer, "_accumulated_gradients", None)
         if extra:
             found["_accumulated_gradients"] = self._arranged(extra)
         return found
+
+    def _unknown_lists(self) -> dict[str, list[Any]]:
+        """The slot lists of a class that Keras 2 has not: attributes with a slot per variable.
+
+        Muon, for one, has none for some variables.
+        """
+        count = len(self.order)
+        return {
+            name: self._arranged(value) for name, value in vars(self.optimizer).items()
+            if isinstance(value, list) and len(value) == count and name not in SHARED
+            and any(isinstance(item, keras.Variable) for item in value)
+        }  # fmt: skip
 
     def _arranged(self, slots: Sequence[Any]) -> list[Any]:
         return [slots[position] for position in self.positions]

@@ -77,6 +77,7 @@ class Case:
     gradient: bool = False
     native: bool = True
     tolerance: float = 2e-5
+    constraints: Sequence[str] = ()
 
     def written(self, name: str) -> EmittedFunction:
         """The function in TensorFlow's terms."""
@@ -85,7 +86,9 @@ class Case:
             Capture(f"v{i}", np.shape(v), np.asarray(v).dtype.name)
             for i, v in enumerate(self.variables)
         ]
-        emitted = emit(name, self.function, specs, None, captures)
+        emitted = emit(
+            name, self.function, specs, None, captures, constraints=self.constraints
+        )
         assert emitted.native == self.native
         return emitted
 

@@ -22,7 +22,8 @@ def flat(value):
     return [np.asarray(v) for v in tf.nest.flatten(value)]
 
 def fitting(value, spec):
-    return tf.nest.map_structure(lambda v, s: tf.cast(tf.convert_to_tensor(v), s.dtype), value, spec)
+    cast = lambda v, s: tf.cast(tf.convert_to_tensor(v), s.dtype)
+    return tf.nest.map_structure(cast, value, spec)
 
 def half(value):
     return tf.nest.map_structure(lambda v: v[:2], value)

@@ -13,7 +13,6 @@ from tests.unit.models.written.conftest import Written
 
 #: Half precision rounds at other places in TensorFlow.
 TOLERANCE = {"mixed_precision": 5e-3}
-#: Drawing random numbers in the call makes two runs differ in what they return.
 NAMES = list(zoo.MAKERS)
 
 
@@ -72,6 +71,8 @@ def test_tf_keras_revives_it(written: dict[str, Written], name: str) -> None:
         return
     assert revived["optimizer"].lower() == type(case.model.optimizer).__name__.lower()
     assert revived["moved"]
+    if not case.evaluates:
+        return
     evaluated = case.model.evaluate(case.x, case.y, verbose=0)
     np.testing.assert_allclose(revived["evaluate"], evaluated, rtol=1e-3, atol=1e-5)
 

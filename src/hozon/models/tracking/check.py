@@ -1,0 +1,63 @@
+"""Whether everything that a program has would be found again in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from hozon.errors import MismatchError
+from hozon.models.tracking.layers import is_builtin, own_variables
+from hozon.models.tracking.leaves import KerasLeaf, TwoLeaves
+from hozon.objects.tracking import Leaf, TrackedGraph, TrackedNode
+
+
+def check_names(graph: TrackedGraph) -> None:
+    """Refuse to save a graph in which variables or layers of a user's class have no name.
+
+    Two things that would have the same name leave one of them without; so does a set of layers,
+    which has neither order nor names.
+
+    Raises:
+        MismatchError: which ones, and in what.
+    """
+    variables = {id(v) for _, leaf in graph.leaves() for v in _variables(leaf)}
+    objects = {id(node.target) for node in graph.nodes}
+    problems = [line for node in graph.nodes for line in _problems(node, variables, objects)]
+    if problems:
+        raise MismatchError(
+            "not everything has a name of its own in the file: two things of one name, or layers "
+            "in no attribute, list or dictionary",
+            mismatches=problems,
+        )
+
+
+def awaits_build(layer: keras.Layer) -> bool:
+    """Whether a layer or model has yet to make its variables.
+
+    One whose constructor made them all may never be built.
+    """
+    if layer.built:
+        return False
+    below = layer._flatten_layers(include_self=False)
+    return not layer.weights or not all(sublayer.built for sublayer in below)
+
+
+def _problems(node: TrackedNode, variables: set[int], objects: set[int]) -> Iterator[str]:
+    layer = node.target
+    if not isinstance(layer, (keras.Layer, keras.Metric)) or is_builtin(layer):
+        return
+    path = node.text or "root"
+    for variable in own_variables(layer):
+        if id(variable) not in variables:
+            yield f"{path}: variable {variable.name!r}"
+    for sublayer in getattr(layer, "_layers", ()):
+        if id(sublayer) not in objects and sublayer.weights:
+            yield f"{path}: layer {sublayer.name!r}"
+
+
+def _variables(leaf: Leaf) -> list[Any]:
+    if isinstance(leaf, TwoLeaves):
+        return [leaf.first.variable, leaf.second.variable]
+    return [leaf.variable] if isinstance(leaf, KerasLeaf) else []

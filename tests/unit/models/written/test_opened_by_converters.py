@@ -1,0 +1,146 @@
+"""What Hozon writes, through TensorFlow's command line, Keras' TFSMLayer, TF Lite and ONNX."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tests.oracle.client import Oracle
+from tests.unit.models.written.conftest import Written
+
+#: Models that TF Lite's and ONNX's own ops can express.
+NAMES = [
+    "sequential", "several_inputs_and_outputs", "operations", "convolutions", "lstm", "gru",
+    "transformer", "custom_layer", "subclassed",
+]  # fmt: skip
+
+TFLITE = """
+def run(path, feeds):
+    converter = tf.lite.TFLiteConverter.from_saved_model(path)
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+    converter._experimental_lower_tensor_list_ops = True
+    data = converter.convert()
+    interpreter = tf.lite.Interpreter(model_content=data)
+    runner = interpreter.get_signature_runner("serving_default")
+    return {k: np.asarray(v) for k, v in runner(**feeds).items()}
+
+for name, (path, feeds) in cases.items():
+    try:
+        out[name] = run(path, feeds)
+    except Exception as error:
+        out[name] = f"{type(error).__name__}: {error}"[-2000:]
+"""
+
+ONNX = """
+import onnxruntime
+import tf2onnx
+
+def run(path, feeds):
+    loaded = tf.saved_model.load(path)
+    signature = loaded.signatures["serving_default"]
+    from tf2onnx import tf_loader
+    from tf2onnx.tfonnx import process_tf_graph
+    from tf2onnx import optimizer
+    graph_def, inputs, outputs, *rest = tf_loader.from_saved_model(
+        path, None, None, None, ["serving_default"], return_initialized_tables=True,
+        return_tensors_to_rename=True)
+    renames = rest[-1]
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(graph_def, name="")
+        with tf_loader.tf_session(graph=graph):
+            made = process_tf_graph(graph, opset=17, input_names=inputs, output_names=outputs,
+                                    tensors_to_rename=renames)
+    model = optimizer.optimize_graph(made).make_model("hozon")
+    session = onnxruntime.InferenceSession(model.SerializeToString(),
+                                           providers=["CPUExecutionProvider"])
+    names = [o.name for o in session.get_outputs()]
+    return dict(zip(names, session.run(names, feeds)))
+
+for name, (path, feeds) in cases.items():
+    try:
+        out[name] = run(path, feeds)
+    except Exception as error:
+        out[name] = f"{type(error).__name__}: {error}"[-2000:]
+"""
+
+TFSM = """
+import keras as keras3
+
+for name, (path, feeds) in cases.items():
+    layer = keras3.layers.TFSMLayer(path, call_endpoint="serving_default")
+    (x,) = feeds.values()
+    out[name] = {k: np.asarray(v) for k, v in layer(x).items()}
+"""
+
+CLI = """
+import contextlib, io, os, tempfile
+from absl import flags
+from tensorflow.python.tools import saved_model_cli
+
+def told(arguments):
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        parser = saved_model_cli.create_parser()
+        parsed = parser.parse_args(arguments)
+        parsed.func()
+    return text.getvalue()
+"""
+
+
+def feeds(written: Written) -> dict[str, Any]:
+    """A case's inputs by the names of its signature, as NumPy arrays of the model's dtypes."""
+    x = written.case.x
+    model = written.case.model
+    if isinstance(x, dict):
+        return x
+    values = x if isinstance(x, list) else [x]
+    functional = getattr(model, "_functional", None) or model
+    inputs = getattr(functional, "inputs", None)
+    if not inputs:
+        return {"inputs": np.asarray(x)}
+    names = [tensor._keras_history.operation.name for tensor in inputs]
+    dtypes = [tensor.dtype for tensor in inputs]
+    return {n: np.asarray(v, d) for n, v, d in zip(names, values, dtypes, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def asked(written: dict[str, Written]) -> dict[str, Any]:
+    return {name: (str(written[name].path), feeds(written[name])) for name in NAMES}
+
+
+def check(answers: dict[str, Any], written: dict[str, Written]) -> None:
+    failed = {name: found for name, found in answers.items() if isinstance(found, str)}
+    assert not failed, "\n\n".join(f"{name}: {text}" for name, text in failed.items())
+    for name, found in answers.items():
+        compare(found, written[name])
+
+
+def compare(found: Any, written: Written) -> None:
+    expected = sorted(keras.tree.flatten(written.outputs), key=lambda v: (v.shape, float(v.sum())))
+    values = sorted(found.values(), key=lambda v: (v.shape, float(v.sum())))
+    assert len(values) == len(expected)
+    for a, b in zip(values, expected, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_tensorflow_lite(
+    written: dict[str, Written], asked: dict[str, Any], oracle: Oracle
+) -> None:
+    answers = oracle.python(TFLITE, cases=asked)
+    check(answers, written)
+
+
+def test_onnx(written: dict[str, Written], asked: dict[str, Any], oracle: Oracle) -> None:
+    answers = oracle.python(ONNX, cases=asked)
+    check(answers, written)
+
+
+def test_tfsm_layer(written: dict[str, Written], asked: dict[str, Any], oracle: Oracle) -> None:
+    single = {name: case for name, case in asked.items() if len(case[1]) == 1}
+    answers = oracle.python(TFSM, cases=single)
+    check(answers, written)
