@@ -6,25 +6,16 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hozon.errors import UnsupportedError
 from hozon.raw.collection import here_to_stay
 
 if TYPE_CHECKING:
     import keras
 
     from hozon.models.report import LoadReport
+    from hozon.record import Dialect
     from hozon.reports import SaveReport
 
 __all__ = ["load_model", "load_weights", "save_model", "save_weights"]
-
-#: Formats of whole models by the suffix of a path; any other path is a SavedModel.
-SUFFIXES = {".h5": "h5", ".hdf5": "h5", ".keras": "keras"}
-FORMATS = ("savedmodel", "h5", "keras")
-#: Formats of weights by the end of a path; any other path is a TensorFlow checkpoint.
-WEIGHT_SUFFIXES = {
-    ".weights.h5": "weights.h5", ".h5": "h5", ".hdf5": "h5", ".safetensors": "safetensors",
-}  # fmt: skip
-WEIGHT_FORMATS = ("tf",)
 
 
 def save_model(
@@ -32,6 +23,7 @@ def save_model(
     path: str | os.PathLike[str],
     *,
     format: str | None = None,
+    dialect: Dialect | None = None,
     overwrite: bool = True,
     include_optimizer: bool = True,
     signatures: Mapping[str, Any] | None = None,
@@ -42,8 +34,9 @@ def save_model(
     Args:
         model: a built Keras model.
         path: where to; the folder around it must exist. What is there is replaced in one step.
-        format: ``"savedmodel"`` (also ``"tf"``); None chooses by the suffix of `path`, a SavedModel
-            where it has none that is known.
+        format: ``"savedmodel"`` (also ``"tf"``), ``"h5"`` or ``"keras"``; None chooses by the
+            suffix of `path`, a SavedModel where it has none that is known.
+        dialect: ``"keras2"`` or ``"keras3"``, where the format has both.
         overwrite: False refuses to replace what is there.
         include_optimizer: whether to save how the model was compiled, and the optimizer's state.
         signatures: of a SavedModel, besides ``serving_default``: for each name a pair of a function
@@ -62,28 +55,11 @@ def save_model(
         >>> report = hozon.save_model(model, "my_model")
         >>> hozon.load_model("my_model").predict(x)
     """
-    chosen = _format_of(path, format)
-    if chosen != "savedmodel":
-        raise ValueError(f"format {chosen!r} is none of {', '.join(map(repr, FORMATS))}")
-    from hozon.containers.savedmodel.write import check_target, write
-    from hozon.models.describe.content import Description
-    from hozon.reports import SaveReport
+    with here_to_stay():
+        from hozon.forms.whole import SaveOptions, chosen_form
 
-    check_target(path, overwrite=overwrite)
-    made = Description(
-        model, include_optimizer=include_optimizer, signatures=signatures,
-        native_only=native_ops_only,
-    )  # fmt: skip
-    nbytes = write(made, path, overwrite=overwrite)
-    return SaveReport(os.fspath(path), chosen, nbytes, made.converted, made.lost, made.fallbacks)
-
-
-def _format_of(path: str | os.PathLike[str], format: str | None) -> str:
-    """The format that is asked for, or that the path's suffix means."""
-    if format is not None:
-        return "savedmodel" if format == "tf" else format
-    suffix = os.path.splitext(os.fspath(path))[1].lower()
-    return SUFFIXES.get(suffix, "savedmodel")
+        options = SaveOptions(overwrite, include_optimizer, dialect, signatures, native_ops_only)
+        return chosen_form(path, format).save(model, path, options)
 
 
 def load_model(
@@ -95,7 +71,7 @@ def load_model(
     """Load a whole model as a live Keras model.
 
     Args:
-        path: a SavedModel directory.
+        path: a SavedModel directory or an H5 file, whatever it is called.
         custom_objects: classes and functions of the model by name. Objects without a class come
             back as classes of the saved name that run the saved functions.
         compile: whether to compile the model as it was when saved, optimizer state included.
@@ -105,7 +81,9 @@ def load_model(
         came back and which variables were found.
 
     Raises:
-        FormatError: the path holds no SavedModel, or a damaged one.
+        FormatError: the path holds no model, or a damaged one.
+        UnsafeError: it asks for code to be run or files to be opened.
+        MismatchError: its weights are those of another model.
         UnsupportedError: the model needs something that this version cannot do.
         MissingObjectError: a class or function must be supplied.
 
@@ -114,10 +92,9 @@ def load_model(
         >>> model.predict(x)
     """
     with here_to_stay():
-        from hozon.containers.savedmodel.read import SavedModel
-        from hozon.models.revive import revive
+        from hozon.forms.whole import model_form
 
-        return revive(SavedModel.read(path), custom_objects, compiled=compile)
+        return model_form(path).load(path, custom_objects, compile)
 
 
 def save_weights(
@@ -133,8 +110,8 @@ def save_weights(
         model_or_layer: a built model or layer.
         path: where to; of a TensorFlow checkpoint the prefix of its files. Missing folders are
             made, the file ``checkpoint`` beside names it as the latest.
-        format: ``"tf"``, TensorFlow's checkpoints; None chooses by the suffix of `path`, a
-            checkpoint where it has none that is known.
+        format: ``"tf"``, TensorFlow's checkpoints, or ``"h5"``; None chooses by the suffix of
+            `path`, a checkpoint where it has none that is known.
         overwrite: False refuses to replace what is there.
 
     Returns:
@@ -149,24 +126,10 @@ def save_weights(
         >>> hozon.save_weights(model, "ckpts/weights")
         >>> hozon.load_weights(model, "ckpts/weights").assert_consumed()
     """
-    chosen = format or _weight_format_of(path)
-    if chosen not in WEIGHT_FORMATS:
-        known = ", ".join(map(repr, WEIGHT_FORMATS))
-        raise UnsupportedError(
-            f"weights cannot be saved as {chosen!r}; the formats are {known}",
-            feature=f"the format {chosen!r}", file=path, instead='format="tf"',
-        )  # fmt: skip
-    from hozon.reports import SaveReport
-    from hozon.train import weights
+    with here_to_stay():
+        from hozon.forms.weights import chosen_form
 
-    lost = weights.left_out(model_or_layer)
-    prefix = weights.save_weights(model_or_layer, path, overwrite=overwrite)
-    return SaveReport(prefix, chosen, weights.saved_bytes(prefix), lost=lost)
-
-
-def _weight_format_of(path: str | os.PathLike[str]) -> str:
-    name = os.fspath(path).lower()
-    return next((f for suffix, f in WEIGHT_SUFFIXES.items() if name.endswith(suffix)), "tf")
+        return chosen_form(path, format).save(model_or_layer, path, overwrite)
 
 
 def load_weights(
@@ -184,7 +147,7 @@ def load_weights(
     Args:
         model_or_layer: the model or layer.
         path: a TensorFlow checkpoint: its prefix, one of its files, a folder, whose latest one is
-            meant, or a SavedModel.
+            meant, or a SavedModel; or an H5 file, of weights or a whole model.
         by_name: match variables by their names, ``dense_1/kernel``, not by where they stand in the
             model.
         skip_mismatch: leave out values of other shapes instead of raising.
@@ -202,14 +165,7 @@ def load_weights(
         >>> hozon.load_weights(model, "ckpts/weights").assert_consumed()
     """
     with here_to_stay():
-        from hozon.train import reader, weights
+        from hozon.forms.weights import weight_form
 
-        if os.path.lexists(path) and not reader.is_checkpoint(path):
-            raise UnsupportedError(
-                f"{os.fspath(path)} is no TensorFlow checkpoint; weights are loaded from these: "
-                "the prefix before .index, a folder of checkpoints, a SavedModel",
-                feature="the format of this file", file=path,
-            )  # fmt: skip
-        return weights.load_weights(
-            model_or_layer, path, by_name=by_name, skip_mismatch=skip_mismatch
-        )
+        form = weight_form(path)
+        return form.load(model_or_layer, path, by_name=by_name, skip_mismatch=skip_mismatch)

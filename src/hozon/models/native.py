@@ -80,7 +80,7 @@ def _compile(
 
 def _values(artifact: SavedModel, tracked: TrackedGraph) -> dict[str, Any]:
     """The stored tensor of each variable; all are looked at before any is assigned."""
-    stored = artifact.bundle or {}
+    stored: Any = artifact.bundle or {}
     found = {}
     for key, leaf in tracked.leaves():
         tensor = stored.get(key)

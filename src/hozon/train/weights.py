@@ -13,7 +13,7 @@ import keras
 from hozon.containers.checkpoint.read import INDEX_SUFFIX
 from hozon.errors import SaveError
 from hozon.models.tracking import Describer
-from hozon.models.tracking.adapted import without_vocabulary
+from hozon.models.tracking.adapted import unsaved_vocabularies
 from hozon.models.tracking.check import awaits_build
 from hozon.objects.tracking import track
 from hozon.train.checkpoint import Checkpoint, note_latest
@@ -86,11 +86,12 @@ def saved_bytes(prefix: str) -> int:
 
 def left_out(model: Any) -> list[str]:
     """What a checkpoint of a model does not hold: vocabularies that layers learned."""
+    nodes = track(model, Describer(model)).nodes
     return [
-        f"layer {node.target.name!r}: its vocabulary, which checkpoints never hold; give it to the "
-        "layer when it is made, or save the whole model"
-        for node in track(model, Describer(model)).nodes if without_vocabulary(node.target)
-    ]  # fmt: skip
+        f"layer {name!r}: its vocabulary, which checkpoints never hold; give it to the layer when "
+        "it is made, or save the whole model"
+        for name in unsaved_vocabularies([node.target for node in nodes])
+    ]
 
 
 def _require_built(model: Any, path: str | os.PathLike[str]) -> None:

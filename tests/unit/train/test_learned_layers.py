@@ -56,7 +56,7 @@ def test_learned_state_both_ways(oracle: Oracle, tmp_path: Path) -> None:
     exec(MODEL, scope)
     saved = scope["network"](True)
     report = hozon.save_weights(saved, tmp_path / "ours")
-    assert [line.split(":")[0] for line in report.lost] == ["layer 'words'", "layer 'string_lookup"]
+    assert sorted(line.split(":")[0] for line in report.lost) == ["layer 'text'", "layer 'words'"]
     answer = oracle.python(
         "L = keras.layers; TextVectorization, StringLookup = L.TextVectorization, L.StringLookup\n"
         f"idf = lambda text: text._lookup_layer.idf_weights\n{MODEL}\n"

@@ -143,8 +143,8 @@ class _Recorder:
             return _as_numbers(outputs), _as_numbers([updates[i] for i in assigned])
 
         closed, (outputs, _) = jax.make_jaxpr(flat, return_shape=True)(values, given)
-        structure = jax.tree.structure(outputs)
-        closed, moved = self._without_idle(closed, int(structure.num_leaves), assigned)
+        structure: Any = jax.tree.structure(outputs)
+        closed, moved = self._without_idle(closed, structure.num_leaves, assigned)
         return Traced(closed, self.specs, tuple(closed.in_avals), structure, tuple(moved))
 
     def _without_idle(

@@ -79,12 +79,10 @@ class Description:
 
     def tensors(self) -> Iterator[tuple[str, Any]]:
         """The values of all variables, and the object graph that finds them."""
-        leaves = sorted(self.tracked.leaves(), key=lambda entry: entry[0])
-        if leaves:
-            record = np.empty((), object)
-            record[()] = encode_trackable_graph(self.tracked.record())
-            yield OBJECT_GRAPH_KEY, record
-        for key, leaf in leaves:
+        record = np.empty((), object)
+        record[()] = encode_trackable_graph(self.tracked.record())
+        yield OBJECT_GRAPH_KEY, record
+        for key, leaf in sorted(self.tracked.leaves(), key=lambda entry: entry[0]):
             yield key, leaf.read()
 
     def content(self) -> Content:

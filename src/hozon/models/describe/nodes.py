@@ -15,6 +15,8 @@ from hozon.formats.protos.object_graph import (
     BareConcreteFunction,
     Function,
     Payload,
+    Resource,
+    SaveableFunctions,
     SavedNode,
     UserObject,
     Variable,
@@ -108,7 +110,7 @@ class Nodes:
             for i, node in enumerate(tracked.nodes)
             for variable in _variables(node.trackable.leaf)
         }
-        self._lists: dict[tuple[int, ...], int] = {}
+        self.saveables: dict[int, Mapping[str, SaveableFunctions]] = {}
 
     def position(self, variable: keras.Variable) -> int:
         """The node of a variable."""
@@ -148,7 +150,7 @@ class Nodes:
         return [
             SavedNode(
                 kind, payload, edges := tuple(Edge(k, v) for k, v in self.edges[i].items()),
-                edges if kind == "function" else (), (), {}, "", "", None,
+                edges if kind == "function" else (), (), self.saveables.get(i, {}), "", "", None,
             )
             for i, (kind, payload) in enumerate(self.payloads)
         ]  # fmt: skip
@@ -158,6 +160,8 @@ def _payload(node: TrackedNode) -> tuple[str, Payload | None]:
     leaf = node.trackable.leaf
     if leaf is not None:
         return "variable", variable_payload(leaf)
+    if node.trackable.table is not None:
+        return "resource", Resource("")
     return "user_object", _user_object(node)
 
 

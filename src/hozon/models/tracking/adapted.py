@@ -7,7 +7,7 @@ vocabulary, as a table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from hozon.config.text_layers.lookup import IndexLookup
+from hozon.config.text_layers.vectorization import TextVectorization
 from hozon.models.tracking.leaves import ComputedLeaf
 from hozon.objects.tracking import Table, Trackable, Virtual
 from hozon.tensors.dtypes import FLOAT32, INT64, DType, dtype_of_name
@@ -32,8 +33,10 @@ def learned(layer: Any) -> dict[str, Any]:
     return {}
 
 
-def vocabularies(layer: Any) -> dict[str, Any]:
-    """Where older files have the vocabulary of a lookup layer."""
+def older_names(layer: Any) -> dict[str, Any]:
+    """Where older files have the vocabulary of a lookup layer, or the lookup of a text layer."""
+    if isinstance(layer, TextVectorization):
+        return {"_index_lookup_layer": layer.lookup}
     if not isinstance(layer, IndexLookup):
         return {}
     table = _table(layer, layer.load_table)
@@ -45,9 +48,13 @@ def has_weights(layer: Any) -> bool:
     return bool(layer.weights) or any(map(learned, layer._flatten_layers()))
 
 
-def without_vocabulary(layer: Any) -> bool:
-    """Whether a layer has a vocabulary that a checkpoint does not hold and its config neither."""
-    return isinstance(layer, IndexLookup) and not layer.has_input_vocabulary and bool(layer.tokens)
+def unsaved_vocabularies(layers: Sequence[Any]) -> list[str]:
+    """The names of layers that learned a vocabulary: no checkpoint holds it."""
+    lookups = {id(layer): layer for layer in layers if isinstance(layer, IndexLookup)}
+    names = {id(layer.lookup): layer.name for layer in layers
+             if isinstance(layer, TextVectorization)}  # fmt: skip
+    return [names.get(key, layer.name) for key, layer in lookups.items()
+            if layer.tokens and not layer.has_input_vocabulary]  # fmt: skip
 
 
 def _counts(layer: IndexLookup) -> dict[str, Any]:

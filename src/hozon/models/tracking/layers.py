@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from hozon.models._keras import Functional
-from hozon.models.tracking.adapted import has_weights, learned, vocabularies
+from hozon.models.tracking.adapted import has_weights, learned, older_names
 from hozon.models.tracking.containers import contains
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.models.tracking.names import BOOKKEEPING, RENAMES, STORED_TYPES
@@ -37,7 +37,7 @@ def describe_layer(layer: Any) -> Trackable:
         edge = renames.get(name, name)
         if edge and not _is_kept(name, value, renames, children):
             children.setdefault(edge, value)
-    return Trackable(children | learned(layer), aliases=vocabularies(layer) | aliases)
+    return Trackable(children | learned(layer), aliases=older_names(layer) | aliases)
 
 
 def numbered_layers(model: Any) -> dict[str, Any]:

@@ -144,9 +144,11 @@ _INTEGERS = plain(
     "sort": lambda x, y: (ops.sort(x), ops.argsort(x), ops.argmax(x, axis=1)),
     "sparse_categorical_crossentropy": lambda x, y: (
         ops.sparse_categorical_crossentropy(
-            ops.abs(x) % 4, ops.softmax(ops.cast(y[:, :, None] * np.ones(4, np.float32), F32))),
+            ops.abs(x) % 4, ops.softmax(ops.cast(y[:, :, None] * np.ones(4, np.float32), F32))
+        ),
         ops.sparse_categorical_crossentropy(
-            ops.abs(x[:, :1]) % 4, ops.cast(y, F32), from_logits=True),
+            ops.abs(x[:, :1]) % 4, ops.cast(y, F32), from_logits=True
+        ),
     ),
     "take": lambda x, y: (ops.take(y, x % 4, axis=1), ops.take(x, [0, 2], axis=1)),
     "take_along_axis": lambda x, y: ops.take_along_axis(y, ops.abs(x) % 4, axis=1),
@@ -167,10 +169,14 @@ _ALONG = (
 )
 _REDUCTIONS = {
     **{f"{name}": partial(getattr(ops, name), axis=1) for name in _ALONG.split()},
-    **{f"{name}_kept": partial(getattr(ops, name), axis=-1, keepdims=True)
-       for name in ["max", "mean", "sum", "std", "logsumexp", "median", "argmax", "all"]},
-    **{f"{name}_all": getattr(ops, name)
-       for name in ["max", "min", "mean", "sum", "prod", "var", "any", "argmax", "logsumexp"]},
+    **{
+        f"{name}_kept": partial(getattr(ops, name), axis=-1, keepdims=True)
+        for name in ["max", "mean", "sum", "std", "logsumexp", "median", "argmax", "all"]
+    },
+    **{
+        f"{name}_all": getattr(ops, name)
+        for name in ["max", "min", "mean", "sum", "prod", "var", "any", "argmax", "logsumexp"]
+    },
     "mean_axes": lambda x: ops.mean(x, axis=(0, 2)),
     "norms": lambda x: [ops.norm(x, ord=k, axis=1) for k in (1, 2, np.inf, -np.inf, 0, 3)],
     "matrix_norms": lambda x: [ops.norm(x, ord=k, axis=(1, 2)) for k in ("fro", 1, np.inf)],
@@ -222,8 +228,10 @@ _SHAPES = {
     "ones": lambda x: ops.ones((2, 3)),
     "full": lambda x: ops.full((ops.shape(x)[0], 2), 3.0),
     "empty": lambda x: ops.zeros_like(ops.empty((2, 3))),
-    "pad": lambda x: [ops.pad(x, ((0, 0), (1, 2), (0, 1)), mode=mode)
-                      for mode in ("constant", "reflect", "symmetric", "edge")],
+    "pad": lambda x: [
+        ops.pad(x, ((0, 0), (1, 2), (0, 1)), mode=mode)
+        for mode in ("constant", "reflect", "symmetric", "edge")
+    ],
     "extract_sequences": lambda x: ops.extract_sequences(ops.swapaxes(x, 1, 2), 2, 1),
     "unique": lambda x: ops.unique(x, size=5),
     "vectorize": lambda x: ops.vectorize(lambda a: a * 2)(x),
@@ -253,15 +261,19 @@ _MATRICES = {
 _KERNEL = floats(3, 3, 3, 4)
 _POINTS = floats(1, 1, 6, 2)
 _PICTURES = {
-    "conv": lambda x: [ops.conv(x, _KERNEL, strides=s, padding=p)
-                       for s, p in ((1, "same"), (2, "same"), (2, "valid"))],
+    "conv": lambda x: [
+        ops.conv(x, _KERNEL, strides=s, padding=p)
+        for s, p in ((1, "same"), (2, "same"), (2, "valid"))
+    ],
     "conv_dilated": lambda x: ops.conv(x, _KERNEL, padding="same", dilation_rate=2),
-    "conv_first": lambda x: ops.conv(ops.transpose(x, (0, 3, 1, 2)), _KERNEL,
-                                     data_format="channels_first"),
+    "conv_first": lambda x: ops.conv(
+        ops.transpose(x, (0, 3, 1, 2)), _KERNEL, data_format="channels_first"
+    ),
     "conv_line": lambda x: ops.conv(x[:, 0], _KERNEL[0], padding="same"),
     "conv_transpose": lambda x: [
         ops.conv_transpose(x, np.transpose(_KERNEL, (0, 1, 3, 2)), strides=2, padding=p)
-        for p in ("same", "valid")],
+        for p in ("same", "valid")
+    ],
     "depthwise_conv": lambda x: ops.depthwise_conv(x, _KERNEL[..., :2], padding="same"),
     "separable_conv": lambda x: ops.separable_conv(x, _KERNEL[..., :2], _POINTS),
     "max_pool": lambda x: ops.max_pool(x, 2, 2, padding="same"),
@@ -274,28 +286,40 @@ _PICTURES = {
     "fold": lambda x: ops.fold(ops.reshape(x[:, :4, :4], (-1, 12, 4)), (4, 4), 2, stride=2),
     "image.resize": lambda x: [
         ops.image.resize(x, (5, 12), interpolation=kind)
-        for kind in ("nearest", "bilinear", "bicubic", "lanczos3")],
+        for kind in ("nearest", "bilinear", "bicubic", "lanczos3")
+    ],
     "image.resize_antialias": lambda x: ops.image.resize(x, (3, 3), antialias=True),
     "image.resize_crop": lambda x: ops.image.resize(x, (4, 6), crop_to_aspect_ratio=True),
     "image.rgb_to_grayscale": lambda x: ops.image.rgb_to_grayscale(x),
     "image.rgb_to_hsv": lambda x: ops.image.rgb_to_hsv(ops.sigmoid(x)),
     "image.hsv_to_rgb": lambda x: ops.image.hsv_to_rgb(ops.sigmoid(x)),
-    "image.affine_transform": lambda x: [ops.image.affine_transform(
-        x[0], np.array([0.9, 0.1, 1.0, -0.1, 1.1, 0.5, 0.0, 0.0], np.float32), fill_mode=mode)
-        for mode in ("constant", "nearest", "reflect", "wrap")],
+    "image.affine_transform": lambda x: [
+        ops.image.affine_transform(
+            x[0], np.array([0.9, 0.1, 1.0, -0.1, 1.1, 0.5, 0.0, 0.0], np.float32), fill_mode=mode
+        )
+        for mode in ("constant", "nearest", "reflect", "wrap")
+    ],
     "image.perspective_transform": lambda x: ops.image.perspective_transform(
-        x[0], np.array([[0, 0], [7, 0], [0, 7], [7, 7]], np.float32),
-        np.array([[1, 0], [6, 1], [0, 7], [7, 6]], np.float32)),
+        x[0],
+        np.array([[0, 0], [7, 0], [0, 7], [7, 7]], np.float32),
+        np.array([[1, 0], [6, 1], [0, 7], [7, 6]], np.float32),
+    ),
     "image.gaussian_blur": lambda x: ops.image.gaussian_blur(x),
     "image.extract_patches": lambda x: ops.image.extract_patches(x, 3, 2, padding="same"),
     "image.extract_patches_3d": lambda x: ops.image.extract_patches_3d(x[:, None], (1, 2, 2)),
     "image.map_coordinates": lambda x: ops.image.map_coordinates(
-        x[0, :, :, 0], np.array([[0.5, 1.2], [2.1, 3.3]], np.float32), order=1),
+        x[0, :, :, 0], np.array([[0.5, 1.2], [2.1, 3.3]], np.float32), order=1
+    ),
     "image.pad_images": lambda x: ops.image.pad_images(x, 1, 2, 1, 2),
     "image.crop_images": lambda x: ops.image.crop_images(x, 1, 2, 1, 2),
     "image.scale_and_translate": lambda x: ops.image.scale_and_translate(
-        x, (ops.shape(x)[0], 4, 4, 3), np.ones(2, np.float32) * 0.5,
-        np.zeros(2, np.float32), (1, 2), "linear"),
+        x,
+        (ops.shape(x)[0], 4, 4, 3),
+        np.ones(2, np.float32) * 0.5,
+        np.zeros(2, np.float32),
+        (1, 2),
+        "linear",
+    ),
     "image.sobel_edges": lambda x: ops.image.sobel_edges(x),
     "image.ssim": lambda x: ops.image.ssim(x, x * 0.5, filter_size=3),
 }
@@ -309,20 +333,24 @@ _SIGNALS = {
     "stft": lambda x: ops.stft(x, 8, 4, 8),
     "istft": lambda x: ops.istft(ops.stft(x, 8, 4, 8), 8, 4, 8),
     "ctc_loss": lambda x: ops.ctc_loss(
-        ops.ones((ops.shape(x)[0], 2), "int32"), ops.reshape(x, (-1, 4, 4)),
-        ops.full((ops.shape(x)[0],), 2, "int32"), ops.full((ops.shape(x)[0],), 4, "int32")),
+        ops.ones((ops.shape(x)[0], 2), "int32"),
+        ops.reshape(x, (-1, 4, 4)),
+        ops.full((ops.shape(x)[0],), 2, "int32"),
+        ops.full((ops.shape(x)[0],), 4, "int32"),
+    ),
     "ctc_decode": lambda x: ops.ctc_decode(
-        ops.reshape(x, (-1, 4, 4)), ops.full((ops.shape(x)[0],), 4, "int32")),
+        ops.reshape(x, (-1, 4, 4)), ops.full((ops.shape(x)[0],), 4, "int32")
+    ),
     "dot_product_attention": lambda x: [
         ops.dot_product_attention(*[ops.reshape(x, (-1, 4, 2, 2))] * 3, is_causal=causal)
-        for causal in (False, True)],
+        for causal in (False, True)
+    ],
 }
 _CORE = {
     "cond": lambda x: ops.cond(ops.sum(x) > 0, lambda: x, lambda: -x),
     "switch": lambda x: ops.switch(1, [lambda y: y, lambda y: y * 2], x),
     "fori_loop": lambda x: ops.fori_loop(0, 3, lambda i, y: y * 0.5 + i, x),
-    "while_loop": lambda x: ops.while_loop(
-        lambda i, y: i < 3, lambda i, y: (i + 1, y * 2), (0, x)),
+    "while_loop": lambda x: ops.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y * 2), (0, x)),
     "scan": lambda x: ops.scan(lambda c, y: (c + y, c * y), ops.zeros((4,)), x),
     "map": lambda x: ops.map(lambda y: y * 2 + 1, x),
     "associative_scan": lambda x: ops.associative_scan(lambda a, b: a + b, x, axis=1),

@@ -94,7 +94,9 @@ CASES = [
             [function(x) for function in (lax.exp, lax.tanh, lax.logistic, lax.erf, lax.sin)],
             [function(lax.abs(x) + 1) for function in (lax.log, lax.sqrt, lax.rsqrt, lax.exp2)],
             [lax.mul(x, y), lax.div(x, 3 + y * y), lax.max(x, y), lax.integer_pow(x, 3)],
-            jnp.where(x > y, x, jax.nn.relu(y)), jnp.clip(x, -1, 1), lax.stop_gradient(x) * y,
+            jnp.where(x > y, x, jax.nn.relu(y)),
+            jnp.clip(x, -1, 1),
+            lax.stop_gradient(x) * y,
         ),
         [("b, 1", F32), ("1, 4", F32)],
         [[floats(3, 1), floats(1, 4)], [floats(1, 1), floats(1, 4)]],
@@ -116,8 +118,14 @@ CASES = [
     ),
     Case(
         "not a number",
-        lambda x: (lax.max(x, 0.0), lax.min(x, 1.0), lax.max(1.0, x), lax.sign(x),
-                   lax.clamp(-1.0, x, 1.0), lax.is_finite(x)),
+        lambda x: (
+            lax.max(x, 0.0),
+            lax.min(x, 1.0),
+            lax.max(1.0, x),
+            lax.sign(x),
+            lax.clamp(-1.0, x, 1.0),
+            lax.is_finite(x),
+        ),
         [("14", F32)],
         [[_HARD]],
     ),
@@ -169,8 +177,9 @@ CASES = [
     ),
     Case(
         "in the order of the bits",
-        lambda x, y: [order.bind(x[:, None], y[None]) for order in (
-            lax.eq_to_p, lax.lt_to_p, lax.le_to_p)],
+        lambda x, y: [
+            order.bind(x[:, None], y[None]) for order in (lax.eq_to_p, lax.lt_to_p, lax.le_to_p)
+        ],
         [("b", F32), ("b", F32)],
         [[_ORDERED, _ORDERED]],
     ),

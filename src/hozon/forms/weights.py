@@ -1,0 +1,121 @@
+"""Forms that hold weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hozon.errors import UnsupportedError
+from hozon.forms.whole import Location, check_file
+from hozon.raw.places import is_remote, place
+from hozon.reports import SaveReport
+
+if TYPE_CHECKING:
+    import keras
+
+    from hozon.models.report import LoadReport
+
+
+@dataclass(frozen=True, slots=True)
+class WeightForm:
+    """One form: its name, the suffixes that mean it when saving, and what can be done with it."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    detect: Callable[[Location], bool]
+    load: Callable[..., LoadReport]
+    save: Callable[[keras.Layer, Location, bool], SaveReport]
+
+
+def _is_checkpoint(path: Location) -> bool:
+    from hozon.train import reader
+
+    if is_remote(place(path)):
+        return True
+    return not os.path.lexists(path) or reader.is_checkpoint(path)
+
+
+def _load_checkpoint(
+    model: Any, path: Location, *, by_name: bool, skip_mismatch: bool
+) -> LoadReport:
+    from hozon.train import weights
+
+    return weights.load_weights(model, path, by_name=by_name, skip_mismatch=skip_mismatch)
+
+
+def _save_checkpoint(model: Any, path: Location, overwrite: bool) -> SaveReport:
+    from hozon.train import weights
+
+    lost = weights.left_out(model)
+    prefix = weights.save_weights(model, path, overwrite=overwrite)
+    return SaveReport(prefix, "tf", weights.saved_bytes(prefix), lost=lost)
+
+
+def _is_h5(path: Location) -> bool:
+    from hozon.containers.h5 import detect
+
+    return Path(path).is_file() and detect(path) is not None
+
+
+def _load_h5(model: Any, path: Location, *, by_name: bool, skip_mismatch: bool) -> LoadReport:
+    from hozon.containers.h5 import read
+    from hozon.models.layered import load_h5_weights
+
+    return load_h5_weights(model, read(path), by_name=by_name, skip_mismatch=skip_mismatch)
+
+
+def _save_h5(model: Any, path: Location, overwrite: bool) -> SaveReport:
+    from hozon.containers.h5 import write
+    from hozon.models.layered import describe_h5_weights
+
+    check_file(path, overwrite=overwrite)
+    record, lost = describe_h5_weights(model)
+    write(record, path, overwrite=overwrite)
+    return SaveReport(os.fspath(path), "h5", os.path.getsize(path), lost=lost)
+
+
+#: All forms, in the order in which they are asked whether a path is theirs. Where several suffixes
+#: end a path, the longest counts.
+WEIGHT_FORMS = (
+    WeightForm("tf", (), _is_checkpoint, _load_checkpoint, _save_checkpoint),
+    WeightForm("h5", (".h5", ".hdf5"), _is_h5, _load_h5, _save_h5),
+)
+
+
+def weight_form(path: Location) -> WeightForm:
+    """The form of the weights at a path; a missing path may be a checkpoint's prefix.
+
+    Raises UnsupportedError when it is of no form that is known.
+    """
+    for form in WEIGHT_FORMS:
+        if form.detect(path):
+            return form
+    text = os.fspath(path)
+    names = ", ".join(form.name for form in WEIGHT_FORMS)
+    raise UnsupportedError(
+        f"{text} holds no weights in a known form: {names} (a TensorFlow checkpoint is named by "
+        "the prefix before .index, or by its folder)",
+        feature="the format of this file", file=text,
+    )  # fmt: skip
+
+
+def chosen_form(path: Location, name: str | None) -> WeightForm:
+    """The form to write: by its name, or by the suffix of the path; a checkpoint for no suffix."""
+    if name is not None:
+        form = next((f for f in WEIGHT_FORMS if f.name == name), None)
+        if form is None:
+            known = ", ".join(repr(f.name) for f in WEIGHT_FORMS)
+            raise UnsupportedError(
+                f"weights cannot be saved as {name!r}; the formats are {known}",
+                feature=f"the format {name!r}", file=os.fspath(path), instead='format="tf"',
+            )  # fmt: skip
+        return form
+    text = os.fspath(path).lower()
+    ends = [(s, f) for f in WEIGHT_FORMS for s in f.suffixes if text.endswith(s)]
+    return max(ends, key=lambda end: len(end[0]))[1] if ends else WEIGHT_FORMS[0]
+
+
+__all__ = ["WEIGHT_FORMS", "WeightForm", "chosen_form", "weight_form"]

@@ -1,0 +1,181 @@
+"""Forms that hold a whole model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hozon.errors import FormatError, SaveError, UnsupportedError
+from hozon.raw.places import place
+from hozon.raw.sniff import looks_like
+from hozon.record import Dialect
+from hozon.reports import SaveReport
+
+if TYPE_CHECKING:
+    import keras
+
+Location = str | os.PathLike[str]
+SNIFFED_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class SaveOptions:
+    """How a whole model is to be saved; see `hozon.save_model`."""
+
+    overwrite: bool = True
+    include_optimizer: bool = True
+    dialect: Dialect | None = None
+    signatures: Mapping[str, Any] | None = None
+    native_ops_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelForm:
+    """One form: its name, the suffixes that mean it when saving, and what can be done with it."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    detect: Callable[[Location], bool]
+    load: Callable[[Location, Mapping[str, Any] | None, bool], keras.Model]
+    save: Callable[[keras.Model, Location, SaveOptions], SaveReport]
+
+
+def _is_savedmodel(path: Location) -> bool:
+    from hozon.containers.savedmodel.read import detect
+
+    return detect(path)
+
+
+def _load_savedmodel(
+    path: Location, custom_objects: Mapping[str, Any] | None, compiled: bool
+) -> keras.Model:
+    from hozon.containers.savedmodel.read import SavedModel
+    from hozon.models.revive import revive
+
+    return revive(SavedModel.read(path), custom_objects, compiled=compiled)
+
+
+def _save_savedmodel(model: keras.Model, path: Location, options: SaveOptions) -> SaveReport:
+    from hozon.containers.savedmodel.write import check_target, write
+    from hozon.models.describe.content import Description
+
+    if options.dialect == "keras3":
+        raise UnsupportedError(
+            "a SavedModel speaks Keras 2's dialect to TensorFlow; Keras 3's own config is always "
+            "beside it", feature="dialect='keras3' in a SavedModel",
+            instead="leave dialect out",
+        )  # fmt: skip
+    check_target(path, overwrite=options.overwrite)
+    made = Description(
+        model, include_optimizer=options.include_optimizer, signatures=options.signatures,
+        native_only=options.native_ops_only,
+    )  # fmt: skip
+    nbytes = write(made, path, overwrite=options.overwrite)
+    return SaveReport(
+        os.fspath(path), "savedmodel", nbytes, made.converted, made.lost, made.fallbacks
+    )
+
+
+def _is_h5(path: Location) -> bool:
+    from hozon.containers.h5 import detect
+
+    return Path(path).is_file() and detect(path) is not None
+
+
+def _load_h5(
+    path: Location, custom_objects: Mapping[str, Any] | None, compiled: bool
+) -> keras.Model:
+    from hozon.containers.h5 import read
+    from hozon.models.layered import revive_record
+
+    return revive_record(read(path), custom_objects, compiled)
+
+
+def _save_h5(model: keras.Model, path: Location, options: SaveOptions) -> SaveReport:
+    from hozon.containers.h5 import write
+    from hozon.models.layered import describe_h5
+
+    _refuse_signatures("H5", options)
+    check_file(path, overwrite=options.overwrite)
+    record, lost = describe_h5(model, options.dialect, options.include_optimizer)
+    write(record, path, overwrite=options.overwrite)
+    return SaveReport(os.fspath(path), "h5", os.path.getsize(path), lost=lost)
+
+
+#: All forms, in the order in which they are asked whether a path is theirs.
+MODEL_FORMS = (
+    ModelForm("savedmodel", (), _is_savedmodel, _load_savedmodel, _save_savedmodel),
+    ModelForm("h5", (".h5", ".hdf5"), _is_h5, _load_h5, _save_h5),
+)
+#: Other names of forms.
+ALIASES = {"tf": "savedmodel"}
+
+
+def model_form(path: Location) -> ModelForm:
+    """The form of what is at a path.
+
+    Raises FormatError when there is nothing, or nothing that is known.
+    """
+    text = os.fspath(path)
+    if not os.path.lexists(place(path)):
+        raise FormatError(f"{text} does not exist", file=text)
+    for form in MODEL_FORMS:
+        if form.detect(path):
+            return form
+    found = _found(Path(path))
+    known = ", ".join(form.name for form in MODEL_FORMS)
+    raise FormatError(
+        f"{text} holds no model: it is {found}", file=text, expected=f"one of {known}", found=found
+    )
+
+
+def chosen_form(path: Location, name: str | None) -> ModelForm:
+    """The form to write: by its name, or by the suffix of the path; a SavedModel for no suffix."""
+    if name is not None:
+        wanted = ALIASES.get(name, name)
+        form = next((f for f in MODEL_FORMS if f.name == wanted), None)
+        if form is None:
+            names = ", ".join(repr(f.name) for f in MODEL_FORMS)
+            raise ValueError(f"format={name!r}: a model is saved as {names} or 'tf'")
+        return form
+    suffix = Path(os.fspath(path)).suffix.lower()
+    return next((f for f in MODEL_FORMS if suffix in f.suffixes), MODEL_FORMS[0])
+
+
+def check_file(path: Location, *, overwrite: bool) -> None:
+    """Raise SaveError if a file cannot be put here: before anything costs time."""
+    target = Path(path)
+    if target.is_dir():
+        raise SaveError(
+            f"{target} is a directory; this form is a file", file=target,
+            instead="another path, or format='savedmodel'",
+        )  # fmt: skip
+    if target.exists() and not overwrite:
+        raise SaveError(
+            f"{target} exists already", file=target, instead="overwrite=True, or another path"
+        )
+
+
+def _refuse_signatures(form: str, options: SaveOptions) -> None:
+    if options.signatures or options.native_ops_only:
+        raise UnsupportedError(
+            f"{form} files hold no functions, so neither signatures nor native_ops_only say "
+            "anything here", feature=f"signatures in {form}", instead="format='savedmodel'",
+        )  # fmt: skip
+
+
+def _found(path: Path) -> str:
+    if path.is_dir():
+        return "a directory without saved_model.pb"
+    with path.open("rb") as file:
+        head = file.read(SNIFFED_BYTES)
+    return looks_like(head)
+
+
+__all__ = [
+    "MODEL_FORMS", "ModelForm", "SaveOptions", "check_file", "chosen_form",
+    "model_form",
+]  # fmt: skip
