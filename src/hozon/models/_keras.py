@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,6 +91,24 @@ def deferred_initializers() -> Iterator[Deferred]:
         yield deferred
     finally:
         BackendVariable._initialize_with_initializer = original
+
+
+@contextmanager
+def quiet_tracing() -> Iterator[None]:
+    """Errors in a call stay as they are raised, and JAX is not asked for integers of 64 bits aloud.
+
+    Keras adds descriptions of the arguments to errors, for which it must know their dtypes, and
+    asks JAX for int64 where an input is declared so.
+    """
+    filtering = keras.config.is_traceback_filtering_enabled()
+    keras.config.disable_traceback_filtering()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Explicitly requested dtype")
+            yield
+    finally:
+        if filtering:
+            keras.config.enable_traceback_filtering()
 
 
 @contextmanager

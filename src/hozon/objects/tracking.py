@@ -152,6 +152,11 @@ class TrackedNode:
         return f"{self.text}/{ATTRIBUTES}/{self.tensor}"
 
     @property
+    def has_value(self) -> bool:
+        """Whether anything is saved of the object itself."""
+        return self.trackable.leaf is not None or self.trackable.table is not None
+
+    @property
     def tensor(self) -> str:
         """What the object's value is called."""
         return VARIABLE_VALUE if self.trackable.table is None else TABLE
@@ -159,10 +164,11 @@ class TrackedNode:
     @property
     def leaves(self) -> tuple[tuple[str, Leaf], ...]:
         """(checkpoint key, value) of what is saved of the object itself."""
-        leaf, table = self.trackable.leaf, self.trackable.table
+        table = self.trackable.table
         if table is not None:
             return tuple((self.key + part, TableColumn(table, column, self.key + part))
                          for column, part in enumerate(TABLE_PARTS))  # fmt: skip
+        leaf = self.trackable.leaf
         return () if leaf is None else ((self.key, leaf),)
 
 
@@ -210,7 +216,7 @@ def track(root: Any, describe: Describe) -> TrackedGraph:
 
 def _stored(node: TrackedNode, has_values: bool) -> TrackableNode:
     leaf = node.trackable.leaf
-    tensors = () if not node.leaves else (
+    tensors = () if not node.has_value else (
         SavedTensor(node.tensor, "" if leaf is None else leaf.name, node.key),
     )  # fmt: skip
     return TrackableNode(node.children, tensors, (), None, has_values)
@@ -223,7 +229,7 @@ def _with_values(nodes: Sequence[TrackedNode]) -> set[int]:
         for edge in node.children:
             parents.setdefault(edge.node, []).append(index)
     found: set[int] = set()
-    waiting = [i for i, node in enumerate(nodes) if node.leaves]
+    waiting = [i for i, node in enumerate(nodes) if node.has_value]
     while waiting:
         index = waiting.pop()
         if index not in found:

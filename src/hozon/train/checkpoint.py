@@ -208,13 +208,13 @@ class Checkpoint:
             return self._read_names(bundle, full_names(nodes), skip_mismatch=skip_mismatch)
         restoration = Restoration(bundle, nodes, describe, skip_mismatch=skip_mismatch)
         outcome = GraphOutcome(restoration, root, describe)
-        wanted = [path for path, _, _ in live_leaves(root, describe)]
 
         def check(planned: set[int]) -> None:
-            if wanted and len(bundle) > 1 and not restoration.is_deferred:
-                if not outcome.is_met_by(planned):
-                    wrong = restoration.mismatched
-                    raise nothing_matches(bundle, wanted, bundle.prefix, wrong)
+            if len(bundle) == 1 or restoration.is_deferred or outcome.is_met_by(planned):
+                return
+            wanted = [path for path, _, _ in live_leaves(root, describe)]
+            if wanted:
+                raise nothing_matches(bundle, wanted, bundle.prefix, restoration.mismatched)
 
         with collection_paused():
             restoration.start(root, check)

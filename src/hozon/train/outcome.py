@@ -73,13 +73,15 @@ class GraphOutcome:
 
         Where both have more than optimizers, a match of their counters alone is none.
         """
-        restoration = self._restoration
-        live = live_leaves(self._root, self._without_optimizers)
-        if not planned or any(restoration.node_of(n.target) in planned for _, n, _ in live):
-            return bool(planned)
-        aside = restoration.of_optimizers()
-        rest = (i for i, node in enumerate(restoration.nodes) if node.tensors and i not in aside)
-        return not live or all(restoration.name(i) == SAVE_COUNTER for i in rest)
+        nodes = self._restoration.nodes
+        counter = {edge.node for edge in nodes[0].children if edge.name == SAVE_COUNTER}
+        aside = self._restoration.of_optimizers() | counter
+        if planned - aside:
+            return True
+        more = any(node.tensors and i not in aside for i, node in enumerate(nodes))
+        if more and live_leaves(self._root, self._without_optimizers):
+            return False
+        return bool(planned - counter)
 
     def _without_optimizers(self, target: Any) -> Trackable:
         optimizer = isinstance(target, keras.optimizers.Optimizer)

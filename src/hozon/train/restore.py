@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -54,7 +55,6 @@ class Restoration:
         self.mismatched: list[str] = []
         self._describe = describe
         self._skip = skip_mismatch
-        self._names = path_names(nodes)
         self._bound: dict[Hashable, int] = {}
         self._waiting: dict[int, list[Edge]] = {}
         self._watched: set[int] = set()
@@ -100,6 +100,10 @@ class Restoration:
         if node not in self._names and tensors:
             return tensors[0].key.rpartition(f"/{ATTRIBUTES}/")[0]
         return self._names.get(node, f"object {node}") or "root"
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        return path_names(self.nodes)
 
     def node_of(self, target: Any) -> int | None:
         """The file's object that a live one is bound to."""

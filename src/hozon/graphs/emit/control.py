@@ -19,7 +19,8 @@ CONTROL = Rules("control")
 
 #: Primitives that call one jaxpr, and the parameter that has it.
 _CALLS = {
-    "checkpoint": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr",
+    "checkpoint": "jaxpr", "closed_call": "call_jaxpr", "composite": "jaxpr",
+    "core_call": "call_jaxpr",
     "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "custom_vmap_call": "call",
     "jit": "jaxpr", "pjit": "jaxpr", "remat2": "jaxpr",
 }  # fmt: skip

@@ -81,8 +81,8 @@ _BITS = {
 }
 #: Primitives that return what they are given.
 _SAME = (
-    "copy", "copy_p", "device_put", "layout_constraint", "name", "optimization_barrier", "pvary",
-    "reduced_vary_cast", "sharding_constraint",
+    "copy", "device_put", "layout_constraint", "name", "optimization_barrier", "pvary",
+    "sharding_constraint",
 )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def _reshaped(body: Body, x: Tensor, dims: Sequence[Dim]) -> Tensor:
     return steps.reshape(body, x, dims)
 
 
-@SHAPES.rule("reshape", "squeeze", "expand_dims")
+@SHAPES.rule("reshape", "squeeze")
 @_if_varied
 def reshape(body: Body, eqn: Equation, x: Tensor, *_sizes: Tensor) -> Tensor:
     """The same elements in the same order, after a permutation if there is one."""

@@ -23,7 +23,6 @@ _OPS = {
     "igammac": "Igammac",
     "lgamma": "Lgamma",
     "polygamma": "Polygamma",
-    "random_gamma_grad": "RandomGammaGrad",
     "regularized_incomplete_beta": "Betainc",
     "zeta": "Zeta",
 }

@@ -101,6 +101,7 @@ class Description:
         chosen = serving(self.functions, self.model, self.spec, calls, self.signatures)
         self._root(calls, chosen.default, chosen.traces)
         self._layers()
+        self.tables.add_saved(self.functions)
         metadata = list(self._metadata())
         self.converted += self.configs.changes
         return Content(

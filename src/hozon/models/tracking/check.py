@@ -22,9 +22,13 @@ def check_names(graph: TrackedGraph) -> None:
     Raises:
         MismatchError: which ones, and in what.
     """
+    own = [node for node in graph.nodes
+           if isinstance(node.target, (keras.Layer, keras.Metric)) and not is_builtin(node.target)]
+    if not own:
+        return
     variables = {id(v) for _, leaf in graph.leaves() for v in _variables(leaf)}
     objects = {id(node.target) for node in graph.nodes}
-    problems = [line for node in graph.nodes for line in _problems(node, variables, objects)]
+    problems = [line for node in own for line in _problems(node, variables, objects)]
     if problems:
         raise MismatchError(
             "not everything has a name of its own in the file: two things of one name, or layers "
@@ -45,10 +49,7 @@ def awaits_build(layer: keras.Layer) -> bool:
 
 
 def _problems(node: TrackedNode, variables: set[int], objects: set[int]) -> Iterator[str]:
-    layer = node.target
-    if not isinstance(layer, (keras.Layer, keras.Metric)) or is_builtin(layer):
-        return
-    path = node.text or "root"
+    layer, path = node.target, node.text or "root"
     for variable in own_variables(layer):
         if id(variable) not in variables:
             yield f"{path}: variable {variable.name!r}"

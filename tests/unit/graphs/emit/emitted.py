@@ -86,9 +86,7 @@ class Case:
             Capture(f"v{i}", np.shape(v), np.asarray(v).dtype.name)
             for i, v in enumerate(self.variables)
         ]
-        emitted = emit(
-            name, self.function, specs, None, captures, constraints=self.constraints
-        )
+        emitted = emit(name, self.function, specs, None, captures, constraints=self.constraints)
         assert emitted.native == self.native
         return emitted
 

@@ -205,6 +205,16 @@ USES |= {
     name: Use(partial(getattr(layers, name), **given), PICTURE, training=True)
     for name, given in AUGMENTING.items()
 }
+#: Layers whose gradients TensorFlow computes as well, one for each family of ops.
+DIFFERENTIATED = (
+    "Attention", "AveragePooling2D", "BatchNormalization", "Bidirectional", "Conv1D", "Conv2D",
+    "Conv2DTranspose", "Conv3D", "ConvLSTM2D", "Dense", "DepthwiseConv2D", "Dropout", "EinsumDense",
+    "Embedding", "GRU", "GroupNormalization", "GroupedQueryAttention", "LSTM", "LayerNormalization",
+    "MaxPooling2D", "MultiHeadAttention", "PReLU", "Resizing", "SeparableConv2D", "Softmax",
+    "SpectralNormalization", "TimeDistributed", "UpSampling2D",
+)  # fmt: skip
+#: Layers that Hozon's interpreter runs as well.
+OWN = ("BatchNormalization", "Conv2DTranspose", "LSTM", "MultiHeadAttention", "RandomRotation")
 #: Layers whose values are not compared, and why.
 NOT_COMPARED = {
     "AugMix": "Python draws what is done while the layer is traced",

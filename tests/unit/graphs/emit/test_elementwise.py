@@ -74,7 +74,8 @@ def extremes(dtype: str) -> list[Any]:
     minus = limits.min if limits.min else limits.max
     x = [limits.min, limits.min, limits.max, 7, minus, 0, 100, 5, 1, limits.max - 2, 3]
     y = [minus if limits.min == 0 else -1, 0, 0, 2, 3, 0, 7, 3, limits.bits, limits.bits - 1, 200]
-    return [np.array(x).astype(dtype), np.array(y).astype(dtype)]
+    bits = f"uint{limits.bits}"
+    return [np.array([v % 2**limits.bits for v in side], bits).view(dtype) for side in (x, y)]
 
 
 _HARD = np.array(
@@ -185,9 +186,25 @@ CASES = [
     ),
     Case(
         "unchanged",
-        lambda x: (lax.optimization_barrier((x, x + 1)), jnp.copy(x), jax.device_put(x)),
+        lambda x: (
+            lax.optimization_barrier((x, x + 1)),
+            jnp.copy(x),
+            jax.device_put(x),
+            lax.composite(jnp.copy, name="own.copy")(x),
+        ),
         [("b", F32)],
         [[floats(4)]],
+    ),
+]
+#: The same where JAX computes in 64 bits.
+DOUBLE = [
+    *(Case(dtype, whole, [("b", dtype)] * 2, [extremes(dtype)]) for dtype in ("int64", "uint64")),
+    Case("float64", real, [("b", "float64")], [[np.linspace(-3, 3, 8)]], tolerance=1e-9),
+    Case(
+        "conversions",
+        lambda x: [x.astype(kind) for kind in ("int8", "int32", "int64", "uint32", "uint64")],
+        [("b", "float64")],
+        [[np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, 3e9, -5.0, 1.9e19, 2.0**63, 1.5])]],
     ),
 ]
 
@@ -205,6 +222,14 @@ def test_tensorflow_computes_what_jax_computes(case: Case, answers: dict[str, An
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_hozon_runs_it_alike(case: Case) -> None:
     check_own(case)
+
+
+def test_doubles_and_long_integers(oracle: Oracle) -> None:
+    with jax.enable_x64(True):
+        answers = ask(oracle, DOUBLE)
+        for case in DOUBLE:
+            check(case, answers[case.name])
+            check_own(case)
 
 
 def test_an_op_takes_what_a_broadcast_repeats() -> None:

@@ -12,11 +12,13 @@ import pytest
 from keras import layers
 
 from tests.oracle.client import Oracle
-from tests.unit.graphs.emit.emitted import Case, ask, check
+from tests.unit.graphs.emit.emitted import Case, ask, check, check_own
 from tests.unit.graphs.emit.keras_layers import (
+    DIFFERENTIATED,
     FRAMES,
     NOT_COMPARED,
     NOT_TRACED,
+    OWN,
     PREPROCESSING,
     USES,
     Use,
@@ -50,7 +52,7 @@ def case_of(name: str, layer: Any, use: Use, inputs: list[Any]) -> Case:
     variables = [*layer.trainable_variables, *layer.non_trainable_variables]
     return Case(
         name, function, [((None, *x.shape[1:]), x.dtype.name) for x in leaves], [leaves],
-        [np.asarray(v) for v in variables], tolerance=2e-4,
+        [np.asarray(v) for v in variables], name in DIFFERENTIATED, tolerance=2e-4,
     )  # fmt: skip
 
 
@@ -69,6 +71,11 @@ def test_tensorflow_computes_what_the_layer_computes(
     name: str, made: dict[str, Case], answers: dict[str, Any]
 ) -> None:
     check(made[name], answers[name])
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_hozon_runs_it_alike(name: str, made: dict[str, Case]) -> None:
+    check_own(made[name])
 
 
 @pytest.mark.parametrize("name", NOT_COMPARED)

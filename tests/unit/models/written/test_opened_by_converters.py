@@ -78,16 +78,33 @@ for name, (path, feeds) in cases.items():
 
 CLI = """
 import contextlib, io, os, tempfile
-from absl import flags
 from tensorflow.python.tools import saved_model_cli
 
-def told(arguments):
+def told(*arguments):
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
-        parser = saved_model_cli.create_parser()
-        parsed = parser.parse_args(arguments)
+        parsed = saved_model_cli.create_parser().parse_args(list(arguments))
         parsed.func()
     return text.getvalue()
+
+with tempfile.TemporaryDirectory() as folder:
+    saved_model_cli.smcli_flags = None
+    np.savez(os.path.join(folder, "in.npz"), **feeds)
+    out["shown"] = told("show", "--dir", path, "--all")
+    given = ";".join(f"{k}={folder}/in.npz[{k}]" for k in feeds)
+    told("run", "--dir", path, "--tag_set", "serve", "--signature_def", "serving_default",
+         "--inputs", given, "--outdir", folder)
+    out["made"] = {f[:-4]: np.load(os.path.join(folder, f)) for f in os.listdir(folder)
+                   if f.endswith(".npy")}
+"""
+
+SESSION = """
+for name, (path, feeds) in cases.items():
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], path)
+        signature = meta_graph.signature_def["serving_default"]
+        fetches = {k: v.name for k, v in signature.outputs.items()}
+        out[name] = session.run(fetches, {signature.inputs[k].name: v for k, v in feeds.items()})
 """
 
 
@@ -144,3 +161,20 @@ def test_tfsm_layer(written: dict[str, Written], asked: dict[str, Any], oracle: 
     single = {name: case for name, case in asked.items() if len(case[1]) == 1}
     answers = oracle.python(TFSM, cases=single)
     check(answers, written)
+
+
+def test_a_session_as_servers_run_it(
+    written: dict[str, Written], asked: dict[str, Any], oracle: Oracle
+) -> None:
+    check(oracle.python(SESSION, cases=asked), written)
+
+
+def test_saved_model_cli(
+    written: dict[str, Written], asked: dict[str, Any], oracle: Oracle
+) -> None:
+    name = "several_inputs_and_outputs"
+    path, given = asked[name]
+    answers = oracle.python(CLI, path=path, feeds=given)
+    for word in ("serving_default", "inputs['a']", "inputs['b']", "__call__", "tensorflow/serving"):
+        assert word in answers["shown"]
+    compare(answers["made"], written[name])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import keras
 import numpy as np
 from keras import layers
@@ -138,3 +139,49 @@ def expected(model: keras.Model, x: dict[str, Any]) -> dict[str, np.ndarray]:
     both = [x["text"], x["number"]]
     crossed = {name: np.asarray(model.get_layer(name)(both)) for name in ("crossed", "crossed_hot")}
     return {**made, **wide, **crossed}
+
+
+def recurrent() -> tuple[keras.Model, Any]:
+    """Masked tokens of no fixed length through an LSTM, beside numbers; inputs of no last axis."""
+    text, number = keras.Input((), dtype="string", name="text"), keras.Input((2,), name="number")
+    tokens = TextVectorization(vocabulary=WORDS, name="words")(text)
+    read = layers.LSTM(3)(layers.Embedding(9, 4, mask_zero=True)(tokens))
+    made = layers.Dense(1)(layers.Concatenate()([read, number]))
+    model = with_strings(keras.Model([text, number], made))
+    return model, [np.array(LINES, object), np.arange(16, dtype="float32").reshape(8, 2) / 16]
+
+
+def nested() -> tuple[keras.Model, Any]:
+    """A dictionary of inputs, and a model in the model that takes the text."""
+    inner = keras.Sequential([
+        keras.Input((1,), dtype="string"),
+        StringLookup(vocabulary=["sat", "a a a"]),
+        layers.Embedding(3, 2),
+        layers.Flatten(),
+    ], name="inner")  # fmt: skip
+    line = keras.Input((1,), dtype="string", name="line")
+    made = {"score": layers.Dense(1, name="score")(inner(line))}
+    return with_strings(keras.Model({"line": line}, made)), {"line": column(LINES)}
+
+
+def tokens() -> tuple[keras.Model, Any]:
+    """Text alone: nothing to train."""
+    model = keras.Sequential([
+        keras.Input((1,), dtype="string"),
+        TextVectorization(vocabulary=WORDS, output_sequence_length=4),
+    ])  # fmt: skip
+    return with_strings(model), column(LINES)
+
+
+class Folded(layers.Layer):
+    """Computes what TensorFlow has no ops for: a reduction of the caller's own."""
+
+    def call(self, inputs: Any) -> Any:
+        return jax.lax.reduce(inputs, np.float32(0), lambda a, b: a + b + a * b, (1,))
+
+
+def outside_tensorflow() -> tuple[keras.Model, Any]:
+    """Text before something that is written as StableHLO."""
+    line = keras.Input((1,), dtype="string")
+    made = layers.Embedding(9, 4)(TextVectorization(vocabulary=WORDS)(line))
+    return with_strings(keras.Model(line, Folded()(made))), column(LINES)
