@@ -6,6 +6,7 @@ tracking the new model gives again, so every variable finds its value by its key
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from hozon.models.describe.functions import variables_of
 from hozon.models.describe.nodes import track_for_savedmodel
 from hozon.models.objects import NATIVE, KerasNode
 from hozon.models.report import LoadReport
+from hozon.models.training import NO_CONFIG
 from hozon.objects.tracking import TrackedGraph
 
 
@@ -46,6 +48,8 @@ def revive_native(
             values = _values(artifact, tracked)
             _assign(tracked, values, report)
             deferred.finish()
+        if compiled and training is None:
+            warnings.warn(NO_CONFIG, stacklevel=5)
     except (HozonError, ValueError, TypeError) as error:
         report.converted.append(f"root: not built from Keras 3's config: {error}")
         return None

@@ -200,3 +200,10 @@ def test_reports(told: dict[str, Any]) -> None:
     assert part.missing == ["layer_with_weights-2/kernel", "layer_with_weights-2/bias"]
     with pytest.raises(MismatchError, match="no stored value for layer_with_weights-2/kernel"):
         part.assert_consumed()
+
+
+def test_by_name_from_tensorflow(told: dict[str, Any]) -> None:
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, name="predictions")])
+    report = hozon.load_weights(model, told["folder"] / "theirs" / "ckpt", by_name=True)
+    report.assert_existing_objects_matched()
+    same(model.get_weights(), told["theirs"][0]["whole"][-2:])

@@ -31,6 +31,7 @@ from hozon.models.describe.nodes import (
 from hozon.models.describe.signatures import serving
 from hozon.models.describe.specs import layer_spec, model_spec
 from hozon.models.describe.tables import Tables
+from hozon.models.describe.untouched import untouched
 from hozon.models.objects import NATIVE
 from hozon.objects.keys import OBJECT_GRAPH_KEY
 from hozon.raw.collection import collection_paused
@@ -89,10 +90,11 @@ class Description:
         """Objects, functions and metadata.
 
         Raises:
-            UnsupportedError: with `native_only`, it computes what TensorFlow has no ops for.
-            NotTraceable: Python in a `call` looks at values.
+            UnsupportedError: a `call` looks at values or at sizes that are not known, or keeps
+                state outside of variables; with `native_only`, it computes what TensorFlow has no
+                ops for.
         """
-        with collection_paused(), symbolic_sizes():
+        with collection_paused(), symbolic_sizes(), untouched(self.model):
             return self._content()
 
     def _content(self) -> Content:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import keras
 
+from hozon.errors import UnsupportedError
 from hozon.formats.protos.graph import FunctionDef
 from hozon.formats.protos.object_graph import ConcreteFunction, FunctionSpec
 from hozon.formats.protos.struct import NamedTuple, TensorSpec
@@ -89,7 +91,9 @@ class FunctionWriter:
         for training in (True, False) if spec.takes_training else (None,):
             name = self.name(f"{label}_layer_call_and_return_conditional_losses")
             keywords = {} if training is None else {"training": training}
-            body = self._emit(name, pure_call(layer, variables), spec, keywords, variables)
+            body = self._emit(
+                layer.name, name, pure_call(layer, variables), spec, keywords, variables
+            )
             bodies.append(body)
             outputs, losses = jax.tree.unflatten(body.structure, list(map(_spec, body.outputs)))
             arguments = _arguments(layer, spec, training, body)
@@ -136,12 +140,13 @@ class FunctionWriter:
         """Write a function of keywords that may use the variables."""
         name = self.name(label)
         spec = CallSpec((), (), dict(sorted(specs.items())))
-        return self._emit(name, pure_function(function, variables), spec, {}, variables)
+        return self._emit(label, name, pure_function(function, variables), spec, {}, variables)
 
     def penalty(self, variable: keras.Variable, number: int) -> Traces:
         """Write the penalty of a weight as a function without arguments."""
         name = self.name(f"loss_fn_{number}")
         body = self._emit(
+            variable.path,
             name,
             pure_value(lambda: variable.regularizer(variable), [variable]),
             CallSpec((), ()),
@@ -154,13 +159,14 @@ class FunctionWriter:
         return Traces((Trace(name, (), 0, signature),), signature)
 
     def _emit(
-        self, name: str, call: Callable[..., Any], spec: CallSpec, keywords: Mapping[str, Any],
-        variables: Sequence[keras.Variable],
+        self, label: str, name: str, call: Callable[..., Any], spec: CallSpec,
+        keywords: Mapping[str, Any], variables: Sequence[keras.Variable],
     ) -> EmittedFunction:  # fmt: skip
-        body = emit(
-            name, call, spec.arguments, {**spec.keywords, **keywords}, captures(variables),
-            native_only=self.native_only, rules=RULES,
-        )  # fmt: skip
+        with _errors_of(label):
+            body = emit(
+                name, call, spec.arguments, {**spec.keywords, **keywords}, captures(variables),
+                native_only=self.native_only, rules=RULES,
+            )  # fmt: skip
         if not body.native:
             self.fallbacks[name] = body.primitives
         self.functions += [*body.nested, body.definition]
@@ -185,6 +191,27 @@ class FunctionWriter:
     def _trace(self, name: str, body: EmittedFunction, spec: CallSpec) -> Trace:
         keywords = tuple(x.name for x in body.inputs)
         return Trace(name, keywords, len(keywords), full_argspec(spec.names))
+
+
+@contextmanager
+def _errors_of(label: str) -> Iterator[None]:
+    """What tracing raises becomes an UnsupportedError that names the object.
+
+    The call has run on data before, so whatever goes wrong now is for unknown values and sizes.
+    """
+    try:
+        yield
+    except UnsupportedError:
+        raise
+    except Exception as error:
+        first = next((line for line in str(error).splitlines() if line.strip()), "")
+        raise UnsupportedError(
+            f"{label!r} cannot be written as a TensorFlow function, for values and sizes that are "
+            f"not known yet: {first[:500]}",
+            feature=f"the call of {label!r}",
+            instead="keras.ops and jax.lax for decisions that depend on values, inputs of known "
+            "sizes (keras.Input(batch_shape=...)), or another format, such as .keras",
+        ) from error
 
 
 def variables_of(layer: keras.Layer) -> list[keras.Variable]:

@@ -6,11 +6,15 @@ SavedModel has, functions and lists of variables, follows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 
+from hozon.config.entries import name_of
+from hozon.config.masks import without_implied_masks
+from hozon.config.serialization import serialize
 from hozon.formats.protos.object_graph import (
     BareConcreteFunction,
     Function,
@@ -37,6 +41,7 @@ LIST, DICT, PLAIN = "trackable_list_wrapper", "trackable_dict_wrapper", "_generi
 OPTIMIZER = ("experimentalOptimizer", Version(2, 1))
 #: Edge of the root to variables that no other edge leads to.
 UNTRACKED = "untracked_variables"
+NUMBERED = re.compile(r"layer-\d+")
 
 
 class SavedModelDescriber:
@@ -59,7 +64,7 @@ class SavedModelDescriber:
         found = self._describe(target)
         if not isinstance(target, keras.Layer):
             return found
-        children = {**found.children, **_more(target)}
+        children = {**_renumbered(found.children, target), **_more(target)}
         if target is self._model and self._extra:
             children[UNTRACKED] = self._extra
         if target is self._model and not self._optimizer:
@@ -85,11 +90,33 @@ def _more(layer: keras.Layer) -> dict[str, Any]:
     if is_builtin(layer):
         more = {name: value for name, value in vars(layer).items()
                 if isinstance(value, keras.random.SeedGenerator)}  # fmt: skip
-    if isinstance(layer, Functional):
-        for number, step in enumerate(layer.operations):
-            if not isinstance(step, keras.Layer):
-                more[f"layer-{number}"] = Virtual(layer, step.name)
     return more
+
+
+def _renumbered(children: Mapping[str, Any], layer: Any) -> dict[str, Any]:
+    """The edges of a layer; a functional model's ``layer-N`` are those of the Keras 2 model."""
+    if not isinstance(layer, Functional):
+        return dict(children)
+    kept = {name: child for name, child in children.items() if not NUMBERED.fullmatch(name)}
+    masks = _implied_masks(layer)
+    steps = [step for step in layer.operations if step.name not in masks]
+    for number, step in enumerate(steps):
+        own = isinstance(step, keras.Layer)
+        kept[f"layer-{number}"] = step if own else Virtual(layer, step.name)
+    return kept
+
+
+def _implied_masks(model: Any) -> set[str]:
+    """The operations that only compute masks which Keras 2 carries without them."""
+    if not any(type(step).__name__ == "NotEqual" for step in model.operations):
+        return set()
+    try:
+        config = serialize(model)["config"]
+    except (NotImplementedError, TypeError, ValueError):  # without a config nothing is left out
+        return set()
+    entries = config["layers"]
+    kept = without_implied_masks(entries, config["output_layers"])
+    return {name_of(entry) for entry in entries} - {name_of(entry) for entry in kept}
 
 
 def _variables(leaf: Leaf | None) -> list[keras.Variable]:

@@ -53,7 +53,7 @@ def unsaved_vocabularies(layers: Sequence[Any]) -> list[str]:
     lookups = {id(layer): layer for layer in layers if isinstance(layer, IndexLookup)}
     names = {id(layer.lookup): layer.name for layer in layers
              if isinstance(layer, TextVectorization)}  # fmt: skip
-    return [names.get(key, layer.name) for key, layer in lookups.items()
+    return [str(names.get(key, layer.name)) for key, layer in lookups.items()
             if layer.tokens and not layer.has_input_vocabulary]  # fmt: skip
 
 

@@ -20,7 +20,8 @@ WITHOUT_CONFIG = {"subclassed", "autoencoder"}
 @pytest.mark.parametrize("name", list(zoo.MAKERS))
 def test_the_very_same_model(written: dict[str, Written], name: str) -> None:
     live = written[name].case.model
-    back = hozon.load_model(written[name].path, custom_objects=CLASSES)
+    compiled = live.compiled
+    back = hozon.load_model(written[name].path, custom_objects=CLASSES, compile=compiled)
     assert type(back).__name__ == type(live).__name__
     if name not in WITHOUT_CONFIG:
         assert type(back) is type(live)

@@ -190,7 +190,7 @@ def test_tensorflow_tunes_the_embedding(answers: dict[str, Any], cases: dict[str
 @pytest.mark.parametrize("name", NAMES)
 def test_the_very_same_model(cases: dict[str, Any], name: str) -> None:
     model, x, outputs, path, _ = cases[name]
-    back = hozon.load_model(path, custom_objects={"Folded": text_models.Folded})
+    back = hozon.load_model(path, compile=model.compiled)
     assert type(back).__name__ == type(model).__name__
     assert back.get_config() == model.get_config()
     again = text_models.expected(back, x) if name == "every_layer" else back(x)

@@ -98,9 +98,9 @@ def every_layer() -> tuple[keras.Model, dict[str, Any]]:
         outputs[name] = named(layer, name)(text)
     for name, layer in numbered().items():
         outputs[name] = named(layer, name)(number)
-    outputs["crossed"] = HashedCrossing(10, name="crossed")((text, number))
+    outputs["crossed"] = HashedCrossing(10, name="crossed")([text, number])
     outputs["crossed_hot"] = HashedCrossing(5, output_mode="one_hot", name="crossed_hot")(
-        (text, number)
+        [text, number]
     )
     outputs["word"] = StringLookup(vocabulary=WORDS, invert=True, name="word")(picked)
     outputs["word_masked"] = StringLookup(
@@ -128,7 +128,9 @@ def classifier(**options: Any) -> tuple[keras.Model, Any]:
         layers.GlobalAveragePooling1D(),
         layers.Dense(2, activation="softmax"),
     ])  # fmt: skip
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile(
+        "adam", "sparse_categorical_crossentropy", metrics=["sparse_categorical_accuracy"]
+    )
     return with_strings(model), column(LINES)
 
 
@@ -173,6 +175,7 @@ def tokens() -> tuple[keras.Model, Any]:
     return with_strings(model), column(LINES)
 
 
+@keras.saving.register_keras_serializable(package="text_models")
 class Folded(layers.Layer):
     """Computes what TensorFlow has no ops for: a reduction of the caller's own."""
 
