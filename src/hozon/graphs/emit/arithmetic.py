@@ -308,3 +308,29 @@ def _ordered_bits(body: Body, x: Tensor) -> Tensor:
 ARITHMETIC.add("eq_to", _total("Equal"))
 ARITHMETIC.add("lt_to", _total("Less"))
 ARITHMETIC.add("le_to", _total("LessEqual"))
+
+
+@ARITHMETIC.rule("erfc")
+def erfc(body: Body, eqn: Equation, x: Tensor) -> Tensor:
+    """1 - erf(x); of a negated value 1 + erf, TensorFlow's own gelu, which converters know."""
+    opposite = _negated(body, x)
+    if opposite is None:
+        return computed(body, eqn, "Erfc", FLOAT, [x])
+    turned = computed(body, eqn, "Erf", FLOAT, [opposite])
+    return steps.op(body, "AddV2", [turned, steps.scalar(body, 1, x.dtype)], x)
+
+
+def _negated(body: Body, x: Tensor) -> Tensor | None:
+    """-x where `x` is seen to be a negation, or one times something else; else None."""
+    node = body.maker(x)
+    if node is None or node.op not in ("Neg", "Mul"):
+        return None
+    if node.op == "Neg":
+        return Tensor(node.inputs[0], x.dtype, x.shape)
+    first, second = (Tensor(name, x.dtype, x.shape) for name in node.inputs)
+    for factor, other in ((first, second), (second, first)):
+        inner = body.maker(factor)
+        if inner is not None and inner.op == "Neg":
+            plain = Tensor(inner.inputs[0], x.dtype, x.shape)
+            return steps.op(body, "Mul", [plain, other], x)
+    return None

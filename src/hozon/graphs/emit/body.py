@@ -58,7 +58,6 @@ class Body:
         self._values: dict[str, np.ndarray[Any, Any]] = {}
         self._narrow: dict[str, Tensor] = {}
         self._sizes: dict[str, Tensor] = {}
-        self._broadcasts: dict[str, Tensor] = {}
         self._exact: dict[str, Tensor] = {}
         self.tables: list[tuple[Any, Tensor]] = []
 
@@ -117,13 +116,10 @@ class Body:
         """The value of a tensor that is a constant, else None."""
         return self._values.get(x.name)
 
-    def note_broadcast(self, made: Tensor, source: Tensor) -> None:
-        """Remember that `made` is `source` repeated, by NumPy's rules."""
-        self._broadcasts[made.name] = source
-
-    def before_broadcast(self, x: Tensor) -> Tensor | None:
-        """What `x` is a repetition of; None if it is not one."""
-        return self._broadcasts.get(x.name)
+    def maker(self, x: Tensor) -> NodeDef | None:
+        """The node that `x` is a result of; None for an argument."""
+        name = x.name.partition(":")[0]
+        return next((node for node in reversed(self.nodes) if node.name == name), None)
 
     def repeats(self, wide: Tensor, narrow: Tensor) -> None:
         """Note that `wide` is `narrow` repeated, by NumPy's rules of broadcasting."""

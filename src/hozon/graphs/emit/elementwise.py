@@ -45,7 +45,6 @@ _OPS = {
     "cos": ("Cos", INEXACT),
     "cosh": ("Cosh", INEXACT),
     "erf": ("Erf", FLOAT),
-    "erfc": ("Erfc", FLOAT),
     "exp": ("Exp", INEXACT),
     "expm1": ("Expm1", INEXACT),
     "floor": ("Floor", FLOAT),

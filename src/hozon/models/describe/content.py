@@ -106,6 +106,7 @@ class Description:
         self.tables.add_saved(self.functions)
         metadata = list(self._metadata())
         self.converted += self.configs.changes
+        self.lost += self.functions.lost
         return Content(
             objects=SavedObjectGraph(self.nodes.saved(), self.functions.concrete),
             functions=self.functions.functions,

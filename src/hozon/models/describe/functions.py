@@ -73,6 +73,7 @@ class FunctionWriter:
         functions: the function library so far.
         concrete: its concrete functions.
         fallbacks: what was written as one XlaCallModule, with the primitives that made it so.
+        lost: calls that cannot be written, and why.
     """
 
     position: Callable[[keras.Variable], int]
@@ -81,6 +82,7 @@ class FunctionWriter:
     functions: list[FunctionDef] = field(default_factory=list)
     concrete: dict[str, ConcreteFunction] = field(default_factory=dict)
     fallbacks: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
     _count: int = 0
 
     def calls(self, layer: keras.Layer, spec: CallSpec) -> CallTraces:
@@ -91,9 +93,14 @@ class FunctionWriter:
         for training in (True, False) if spec.takes_training else (None,):
             name = self.name(f"{label}_layer_call_and_return_conditional_losses")
             keywords = {} if training is None else {"training": training}
-            body = self._emit(
-                layer.name, name, pure_call(layer, variables), spec, keywords, variables
-            )
+            call = pure_call(layer, variables)
+            try:
+                body = self._emit(layer.name, name, call, spec, keywords, variables)
+            except UnsupportedError as error:
+                if training is not True or self.native_only:
+                    raise
+                self.lost.append(f"the call of {layer.name!r} in training: {error.message}")
+                continue
             bodies.append(body)
             outputs, losses = jax.tree.unflatten(body.structure, list(map(_spec, body.outputs)))
             arguments = _arguments(layer, spec, training, body)

@@ -182,6 +182,9 @@ class Folded(layers.Layer):
     def call(self, inputs: Any) -> Any:
         return jax.lax.reduce(inputs, np.float32(0), lambda a, b: a + b + a * b, (1,))
 
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name}
+
 
 def outside_tensorflow() -> tuple[keras.Model, Any]:
     """Text before something that is written as StableHLO."""
