@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from hozon.raw.collection import here_to_stay
 
 if TYPE_CHECKING:
+    from hozon.reports import SaveReport
     from hozon.restored.loader import LoadedModel
 
-__all__ = ["load"]
+__all__ = ["load", "save"]
 
 
 def load(path: str | os.PathLike[str], tags: str | Iterable[str] | None = None) -> LoadedModel:
@@ -42,3 +43,50 @@ def load(path: str | os.PathLike[str], tags: str | Iterable[str] | None = None) 
         from hozon.restored.loader import load as load_objects
 
         return load_objects(path, tags)
+
+
+def save(
+    obj: Any,
+    path: str | os.PathLike[str],
+    signatures: Mapping[str, Any] | None = None,
+    *,
+    overwrite: bool = True,
+    native_ops_only: bool = False,
+) -> SaveReport:
+    """Save parameters and JAX functions of them as a SavedModel, without Keras or TensorFlow.
+
+    Args:
+        obj: a tree of dictionaries, lists and arrays of JAX or NumPy. Each array becomes a variable
+            under its place in the tree, ``["dense"]["kernel"]`` as ``dense/kernel``.
+        path: the directory; the one around it must exist. A SavedModel there is replaced.
+        signatures: for each name a pair of a function and the shapes and dtypes of its keywords.
+            The function takes the tree and the keywords, and gives an array, or a list or
+            dictionary of arrays. A size of None is free; the first one of all keywords is the
+            batch's.
+        overwrite: False refuses to replace what is there.
+        native_ops_only: refuse functions that TensorFlow's own ops cannot express instead of
+            writing them as one XlaCallModule op each.
+
+    Returns:
+        What was written.
+
+    Raises:
+        SaveError: the path cannot be written, or `obj` holds something else. Nothing has changed.
+        UnsupportedError: a function cannot be traced for free sizes.
+
+    Example:
+        >>> def apply(params, x):
+        ...     return x @ params["kernel"] + params["bias"]
+        >>> params = {"kernel": jnp.ones((3, 2)), "bias": jnp.zeros(2)}
+        >>> hozon.saved_model.save(
+        ...     params, "served", {"serving_default": (apply, {"x": ((None, 3), "float32")})}
+        ... )
+    """
+    from hozon.containers.savedmodel.write import check_target, write
+    from hozon.reports import SaveReport
+    from hozon.restored.trees import TreeDraft
+
+    check_target(path, overwrite=overwrite)
+    draft = TreeDraft(obj, signatures or {}, native_only=native_ops_only)
+    nbytes = write(draft, path, overwrite=overwrite)
+    return SaveReport(os.fspath(path), "savedmodel", nbytes, fallbacks=draft.fallbacks)

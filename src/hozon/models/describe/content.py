@@ -19,10 +19,8 @@ from hozon.formats.protos.trackable import encode_trackable_graph
 from hozon.models._keras import compile_config, require_jax, symbolic_sizes
 from hozon.models.describe import metadata as keras2
 from hozon.models.describe.configs import Configs
-from hozon.models.describe.functions import CallTraces, FunctionWriter, Traces, variables_of
+from hozon.models.describe.functions import CallTraces, FunctionWriter, variables_of
 from hozon.models.describe.nodes import (
-    DICT,
-    PLAIN,
     Nodes,
     is_operation,
     is_own,
@@ -35,6 +33,7 @@ from hozon.models.describe.untouched import untouched
 from hozon.models.objects import NATIVE
 from hozon.objects.keys import OBJECT_GRAPH_KEY
 from hozon.raw.collection import collection_paused
+from hozon.restored.written import DICT, PLAIN, Traces
 
 METADATA_VERSION = Version(2, 1)
 #: Edges that an object and its ``keras_api`` both have.

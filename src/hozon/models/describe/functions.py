@@ -15,37 +15,19 @@ import keras
 from hozon.errors import UnsupportedError
 from hozon.formats.protos.graph import FunctionDef
 from hozon.formats.protos.object_graph import ConcreteFunction, FunctionSpec
-from hozon.formats.protos.struct import NamedTuple, TensorSpec
+from hozon.formats.protos.struct import TensorSpec
 from hozon.formats.protos.tensor import Shape, TypeNumber
-from hozon.graphs.emit import function as emitted
 from hozon.graphs.emit.function import EmittedFunction, emit
 from hozon.graphs.emit.trace import ArgumentSpec
 from hozon.graphs.emit.wrapper import wrapper
 from hozon.models.describe.calls import captures, pure_call, pure_function, pure_value
 from hozon.models.describe.specs import CallSpec
 from hozon.models.describe.text import RULES
-from hozon.tensors.dtypes import dtype_of_name, dtype_of_numpy
+from hozon.restored.written import Trace, Traces, full_argspec, keyword_signature, tensor_spec
+from hozon.tensors.dtypes import dtype_of_name
 
 #: Plain values that a saved signature can hold.
 PLAIN = (bool, int, float, str, type(None))
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """One concrete function as an object: its name, its keywords."""
-
-    name: str
-    keywords: tuple[str, ...]
-    positional: int
-    spec: FunctionSpec
-
-
-@dataclass(frozen=True, slots=True)
-class Traces:
-    """A ``tf.function``: its concrete functions and the Python signature that chooses one."""
-
-    traces: tuple[Trace, ...]
-    spec: FunctionSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +84,9 @@ class FunctionWriter:
                 self.lost.append(f"the call of {layer.name!r} in training: {error.message}")
                 continue
             bodies.append(body)
-            outputs, losses = jax.tree.unflatten(body.structure, list(map(_spec, body.outputs)))
+            outputs, losses = jax.tree.unflatten(
+                body.structure, list(map(tensor_spec, body.outputs))
+            )
             arguments = _arguments(layer, spec, training, body)
             self._conclude(body, name, arguments, (outputs, losses), variables)
             with_losses.append(self._trace(name, body, spec))
@@ -127,18 +111,11 @@ class FunctionWriter:
         `positional` lets several arguments be given by position as well; one always can.
         """
         name = self.name(label)
-        order = sorted(range(len(inputs)), key=lambda i: inputs[i])
-        arguments = list(zip(order, _argument_names([inputs[i] for i in order]), strict=True))
-        names = sorted(outputs)
-        results = [outputs[n] for n in names]
-        self.functions.append(wrapper(name, body, arguments=arguments, results=results))
-        given = {inputs[i]: _spec(body.inputs[i], inputs[i]) for i in order}
-        made = {n: _spec(body.outputs[outputs[n]], n) for n in names}
-        self.concrete[name] = ConcreteFunction(self._bound(body, variables), ((), given), made)
-        keywords = tuple(inputs[i] for i in order)
-        arguments_spec = full_argspec([], kwonly=keywords)
-        count = len(keywords) if positional or len(keywords) == 1 else 0
-        return Trace(name, keywords, count, arguments_spec)
+        made = keyword_signature(name, body, inputs, outputs, positional=positional)
+        self.functions.append(made.definition)
+        bound = self._bound(body, variables)
+        self.concrete[name] = ConcreteFunction(bound, ((), made.inputs), made.outputs)
+        return made.trace
 
     def keyword_function(
         self, label: str, function: Callable[..., Any], specs: Mapping[str, ArgumentSpec],
@@ -160,7 +137,7 @@ class FunctionWriter:
             {},
             [variable],
         )
-        (spec,) = map(_spec, body.outputs)
+        (spec,) = map(tensor_spec, body.outputs)
         self._conclude(body, name, (), spec, [variable])
         signature = full_argspec([])
         return Traces((Trace(name, (), 0, signature),), signature)
@@ -246,18 +223,6 @@ def _defaults(layer: keras.Layer, spec: CallSpec) -> Iterator[Any]:
             yield default if isinstance(default, PLAIN) else None
 
 
-def full_argspec(
-    names: Sequence[str], defaults: Sequence[Any] = (), kwonly: Sequence[str] = ()
-) -> FunctionSpec:
-    """A Python signature."""
-    fields: dict[str, Any] = {
-        "args": list(names), "varargs": None, "varkw": None,
-        "defaults": tuple(defaults) or None, "kwonlyargs": list(kwonly), "kwonlydefaults": None,
-        "annotations": {},
-    }  # fmt: skip
-    return FunctionSpec(NamedTuple("FullArgSpec", fields), False, None, None)
-
-
 def _arguments(
     layer: keras.Layer, spec: CallSpec, training: bool | None, body: EmittedFunction
 ) -> tuple[Any, ...]:
@@ -286,24 +251,5 @@ def _argument(spec: ArgumentSpec, name: str) -> TensorSpec:
     return TensorSpec(Shape(sizes), TypeNumber(dtype_of_name(spec.dtype).number), name)
 
 
-def _spec(tensor: emitted.TensorSpec, name: str | None = None) -> TensorSpec:
-    number = TypeNumber(dtype_of_numpy(tensor.dtype).number)
-    return TensorSpec(Shape(tensor.shape), number, tensor.name if name is None else name)
-
-
 def _is_spec(value: Any) -> bool:
     return isinstance(value, TensorSpec)
-
-
-def _argument_names(keywords: Sequence[str]) -> list[str]:
-    """Keywords as names of function arguments, which allow fewer characters."""
-    made: list[str] = []
-    for keyword in keywords:
-        base = re.sub(r"[^a-z0-9_]", "_", keyword.lower())
-        base = base if re.match(r"[a-z]", base) else f"arg_{base}"
-        name, count = base, 0
-        while name in made:
-            count += 1
-            name = f"{base}_{count}"
-        made.append(name)
-    return made

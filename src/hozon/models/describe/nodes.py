@@ -16,28 +16,21 @@ from hozon.config.entries import name_of
 from hozon.config.masks import without_implied_masks
 from hozon.config.serialization import serialize
 from hozon.formats.protos.object_graph import (
-    BareConcreteFunction,
-    Function,
     Payload,
     Resource,
-    SaveableFunctions,
-    SavedNode,
     UserObject,
     Variable,
     Version,
 )
 from hozon.formats.protos.tensor import Shape, TypeNumber
-from hozon.formats.protos.trackable import Edge
 from hozon.models._keras import Functional
-from hozon.models.describe.functions import Trace, Traces
 from hozon.models.describe.metadata import identifier
 from hozon.models.tracking import Describer
 from hozon.models.tracking.layers import is_builtin
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.objects.tracking import Leaf, Trackable, TrackedGraph, TrackedNode, Virtual, track
+from hozon.restored.written import DICT, FIRST, LIST, PLAIN, ObjectNodes
 
-FIRST = Version(1, 1)
-LIST, DICT, PLAIN = "trackable_list_wrapper", "trackable_dict_wrapper", "_generic_user_object"
 OPTIMIZER = ("experimentalOptimizer", Version(2, 1))
 #: Edge of the root to variables that no other edge leads to.
 UNTRACKED = "untracked_variables"
@@ -123,64 +116,26 @@ def _variables(leaf: Leaf | None) -> list[keras.Variable]:
     return [leaf.variable] if isinstance(leaf, KerasLeaf) else []
 
 
-class Nodes:
-    """The nodes of an object graph under construction."""
+class Nodes(ObjectNodes):
+    """The nodes of a model's object graph under construction."""
 
     def __init__(self, tracked: TrackedGraph) -> None:
+        edges = ({edge.name: edge.node for edge in node.children} for node in tracked.nodes)
+        super().__init__(map(_payload, tracked.nodes), edges)
         self.tracked = tracked
-        self.payloads: list[tuple[str, Payload | None]] = [_payload(n) for n in tracked.nodes]
-        self.edges: list[dict[str, int]] = [
-            {edge.name: edge.node for edge in node.children} for node in tracked.nodes
-        ]
         self.positions = {
             id(variable): i
             for i, node in enumerate(tracked.nodes)
             for variable in _variables(node.trackable.leaf)
         }
-        self.saveables: dict[int, Mapping[str, SaveableFunctions]] = {}
 
     def position(self, variable: keras.Variable) -> int:
         """The node of a variable."""
         return self.positions[id(variable)]
 
-    def add(self, kind: str, payload: Payload | None, edges: Mapping[str, int]) -> int:
-        """Append a node."""
-        self.payloads.append((kind, payload))
-        self.edges.append(dict(edges))
-        return len(self.payloads) - 1
-
-    def generic(self, name: str, edges: Mapping[str, int]) -> int:
-        """Append an object of one of TensorFlow's own classes."""
-        return self.add("user_object", UserObject(name, FIRST, ""), edges)
-
-    def list_of(self, items: Iterable[int]) -> int:
-        """Append a list of nodes."""
-        return self.generic(LIST, {str(i): node for i, node in enumerate(items)})
-
     def variables(self, variables: Iterable[keras.Variable]) -> int:
         """Append a list of variables."""
         return self.list_of(self.position(v) for v in variables)
-
-    def trace(self, trace: Trace) -> int:
-        """Append one concrete function."""
-        payload = BareConcreteFunction(trace.name, trace.keywords, trace.positional, trace.spec)
-        return self.add("bare_concrete_function", payload, {})
-
-    def function(self, traces: Traces) -> int:
-        """Append a function with its traces."""
-        edges = {f"trace_{i}": self.trace(trace) for i, trace in enumerate(traces.traces)}
-        names = tuple(trace.name for trace in traces.traces)
-        return self.add("function", Function(names, traces.spec), edges)
-
-    def saved(self) -> list[SavedNode]:
-        """The finished nodes."""
-        return [
-            SavedNode(
-                kind, payload, edges := tuple(Edge(k, v) for k, v in self.edges[i].items()),
-                edges if kind == "function" else (), (), self.saveables.get(i, {}), "", "", None,
-            )
-            for i, (kind, payload) in enumerate(self.payloads)
-        ]  # fmt: skip
 
 
 def _payload(node: TrackedNode) -> tuple[str, Payload | None]:

@@ -13,8 +13,9 @@ from hozon.formats.protos.struct import TensorSpec
 from hozon.graphs.emit.function import EmittedFunction
 from hozon.graphs.emit.trace import ArgumentSpec
 from hozon.models._keras import functional_of, layer_of
-from hozon.models.describe.functions import CallTraces, FunctionWriter, Trace, variables_of
+from hozon.models.describe.functions import CallTraces, FunctionWriter, variables_of
 from hozon.models.describe.specs import CallSpec
+from hozon.restored.written import Trace
 
 DEFAULT = "serving_default"
 

@@ -18,10 +18,11 @@ from hozon.formats.protos.struct import TensorSpec
 from hozon.formats.protos.tensor import Shape, TypeNumber
 from hozon.graphs.emit import tables as emitted
 from hozon.graphs.emit.values import TEXT, type_number
-from hozon.models.describe.functions import FunctionWriter, Trace, Traces, full_argspec
+from hozon.models.describe.functions import FunctionWriter
 from hozon.models.describe.nodes import Nodes
 from hozon.objects.keys import TABLE
 from hozon.objects.tracking import Table
+from hozon.restored.written import Trace, Traces, full_argspec
 from hozon.tensors.dtypes import INT64
 
 EDGE, LOOKUP_EDGE = "lookup_table", "_lookup_layer"

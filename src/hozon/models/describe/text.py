@@ -77,10 +77,24 @@ RULES: Mapping[str, Rule] = MappingProxyType({PRIMITIVE.name: write_layer})
 # Texts
 
 
+def _texts(body: Body, layer: Any, values: Tensor) -> Tensor:
+    """What a layer reads as strings, integers as their digits."""
+    if values.dtype == TEXT:
+        return values
+    if values.dtype.kind in "iu":
+        return text.decimal(body, values)
+    raise UnsupportedError(
+        f"layer {layer.name!r} reads strings, but what its model takes is saved as {values.dtype}",
+        record=layer.name,
+        instead="a functional model over keras.Input(..., dtype='string'), which says so",
+    )  # fmt: skip
+
+
 def vectorization(call: Call, texts: Tensor) -> Tensor:
     """TextVectorization: standardized, split, combined, looked up."""
     body, layer = call.body, call.layer
     _check_functions(layer)
+    texts = _texts(body, layer, texts)
     for step in STANDARDIZE.get(layer.standardize, ()):
         texts = step(body, texts)
     if layer.output_mode is None:
@@ -128,7 +142,7 @@ def lookup(call: Call, keys: Tensor) -> Tensor:
     if layer.invert:
         return _inverted(call, keys)
     if layer.key_dtype == "string":
-        keys = keys if keys.dtype == TEXT else text.decimal(body, keys)
+        keys = _texts(body, layer, keys)
     else:
         keys = cast(body, keys, LONG)
     found = indices(body, layer, keys)
@@ -172,7 +186,7 @@ def _inverted(call: Call, keys: Tensor) -> Tensor:
 def hashing(call: Call, values: Tensor) -> Tensor:
     """Hashing: 0 for the mask value, the others by their hashes."""
     body, layer = call.body, call.layer
-    texts = values if values.dtype == TEXT else text.decimal(body, values)
+    texts = _texts(body, layer, values)
     masked = layer.mask_value is not None and layer.num_bins > 1
     made = text.buckets(body, texts, layer.num_bins - masked, layer.salt)
     if masked:
