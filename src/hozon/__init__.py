@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from hozon.config.serialization import model_to_json as model_to_json
     from hozon.config.serialization import register_serializable as register_serializable
     from hozon.config.serialization import serialize as serialize
+    from hozon.conversion import convert as convert
     from hozon.inspection import inspect as inspect
 
 __version__ = "0.1.0"
 
 #: Where each lazy public name lives; a module stands for itself.
 _LAZY = {
+    "convert": "hozon.conversion",
     "custom_object_scope": "hozon.config.serialization",
     "deserialize": "hozon.config.serialization",
     "inspect": "hozon.inspection",
@@ -60,6 +62,7 @@ __all__ = [
     "SaveError",
     "UnsafeError",
     "UnsupportedError",
+    "convert",
     "custom_object_scope",
     "deserialize",
     "inspect",

@@ -1,4 +1,4 @@
-"""The command line: ``hozon inspect``, ``hozon predict``."""
+"""The command line: ``hozon inspect``, ``hozon predict``, ``hozon convert``."""
 
 from __future__ import annotations
 

@@ -50,6 +50,13 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     predict.add_argument("--output", metavar="DIR", default=".", help="where NAME.npy files go")
     predict.set_defaults(run=run_predict)
+
+    convert = commands.add_parser("convert", help="write a model or weights in another form")
+    convert.add_argument("source", metavar="SRC")
+    convert.add_argument("target", metavar="DST")
+    convert.add_argument("--format", metavar="NAME", help="default: by the suffix of DST")
+    convert.add_argument("--dialect", choices=["keras2", "keras3"], help="where both can be")
+    convert.set_defaults(run=run_convert)
     return top
 
 
@@ -64,6 +71,24 @@ def run_inspect(options: argparse.Namespace) -> int:
     from hozon.cli.show import show
 
     show(info)
+    return FINE
+
+
+def run_convert(options: argparse.Namespace) -> int:
+    """``hozon convert``."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from hozon.conversion import convert
+
+    try:
+        report = convert(
+            options.source, options.target, format=options.format, dialect=options.dialect
+        )
+    except ValueError as error:
+        if isinstance(error, HozonError):
+            raise
+        print(f"hozon: {error}", file=sys.stderr)
+        return BAD_USE
+    print(report)
     return FINE
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hozon.errors import UnsupportedError
 from hozon.forms.whole import Location, check_file
 from hozon.raw.places import is_remote, place
+from hozon.record import ModelRecord, Naming
 from hozon.reports import SaveReport
 
 if TYPE_CHECKING:
@@ -21,13 +22,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WeightForm:
-    """One form: its name, the suffixes that mean it when saving, and what can be done with it."""
+    """One form: its name, the suffixes that mean it when saving, and what can be done with it.
+
+    Forms of one `naming` convert into each other without the model: `restate` reads a record,
+    `take` writes one.
+    """
 
     name: str
     suffixes: tuple[str, ...]
+    naming: Naming
     detect: Callable[[Location], bool]
     load: Callable[..., LoadReport]
     save: Callable[[keras.Layer, Location, bool], SaveReport]
+    restate: Callable[[Location], ModelRecord] | None = None
+    take: Callable[[ModelRecord, Location], SaveReport] | None = None
 
 
 def _is_checkpoint(path: Location) -> bool:
@@ -77,11 +85,24 @@ def _save_h5(model: Any, path: Location, overwrite: bool) -> SaveReport:
     return SaveReport(os.fspath(path), "h5", os.path.getsize(path), lost=lost)
 
 
+def _read_h5(path: Location) -> ModelRecord:
+    from hozon.containers.h5 import read
+
+    return read(path)
+
+
+def _take_h5(record: ModelRecord, path: Location) -> SaveReport:
+    from hozon.containers.h5 import write
+
+    write(record, path)
+    return SaveReport(os.fspath(path), "h5", os.path.getsize(path))
+
+
 #: All forms, in the order in which they are asked whether a path is theirs. Where several suffixes
 #: end a path, the longest counts.
 WEIGHT_FORMS = (
-    WeightForm("tf", (), _is_checkpoint, _load_checkpoint, _save_checkpoint),
-    WeightForm("h5", (".h5", ".hdf5"), _is_h5, _load_h5, _save_h5),
+    WeightForm("tf", (), "objects", _is_checkpoint, _load_checkpoint, _save_checkpoint),
+    WeightForm("h5", (".h5", ".hdf5"), "layers", _is_h5, _load_h5, _save_h5, _read_h5, _take_h5),
 )
 
 

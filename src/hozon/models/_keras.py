@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 from keras.src.backend import Variable as BackendVariable
+from keras.src.backend.common import dtypes
 from keras.src.models import Functional as Functional
 from keras.src.models.functional import operation_fn
 
@@ -94,19 +95,21 @@ def deferred_initializers() -> Iterator[Deferred]:
 
 
 @contextmanager
-def quiet_tracing() -> Iterator[None]:
-    """Errors in a call stay as they are raised, and JAX is not asked for integers of 64 bits aloud.
+def tracing_for_file(text: np.dtype[Any]) -> Iterator[None]:
+    """Calls of layers inside are traced to be written down.
 
-    Keras adds descriptions of the arguments to errors, for which it must know their dtypes, and
-    asks JAX for int64 where an input is declared so.
+    Arrays of the dtype `text` are strings to Keras. Errors stay as they are raised, and Keras does
+    not warn that JAX halves the integers of inputs that are declared as int64.
     """
     filtering = keras.config.is_traceback_filtering_enabled()
     keras.config.disable_traceback_filtering()
+    dtypes.PYTHON_DTYPES_MAP[text] = "string"
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Explicitly requested dtype")
             yield
     finally:
+        dtypes.PYTHON_DTYPES_MAP.pop(text, None)
         if filtering:
             keras.config.enable_traceback_filtering()
 

@@ -266,3 +266,19 @@ def test_freed_memory_is_kept() -> None:
     if not kept:
         pytest.skip("the C library is not glibc")
     assert after < before / 10
+
+
+@pytest.mark.parametrize(
+    ("environment", "wanted"),
+    [
+        ({}, True),
+        ({"HOZON_KEEP_FREED_MEMORY": "1"}, True),
+        ({"HOZON_KEEP_FREED_MEMORY": "0"}, False),
+        ({"MALLOC_ARENA_MAX": "2"}, False),
+        ({"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}, False),
+    ],
+)
+def test_who_sets_up_memory_keeps_what_they_have(
+    environment: dict[str, str], wanted: bool
+) -> None:
+    assert is_wanted(environment) is wanted

@@ -10,7 +10,7 @@ import keras
 from hozon.config.text_layers.traced import tracing
 from hozon.graphs.emit.trace import Capture
 from hozon.graphs.emit.values import TRACED_TEXT
-from hozon.models._keras import quiet_tracing
+from hozon.models._keras import tracing_for_file
 
 #: ``(values of variables, *arguments, **keywords) -> (outputs, updates)``, as `emit` takes it.
 PureCall = Callable[..., tuple[Any, Mapping[int, Any]]]
@@ -55,7 +55,7 @@ def _run(
     """Results, losses, and new values of the variables that were assigned."""
     mapping = list(zip(variables, values, strict=True))
     with (
-        quiet_tracing(),
+        tracing_for_file(TRACED_TEXT),
         tracing((args, kwargs), TRACED_TEXT),
         keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope,
     ):

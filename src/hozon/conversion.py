@@ -1,0 +1,131 @@
+"""From any artifact to any form that can hold it.
+
+A whole model goes through a live model, as only its objects know how each form names them. Weights
+alone go straight from file to file where both forms name them alike, without Keras or JAX.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hozon.errors import UnsupportedError
+from hozon.forms import weights, whole
+from hozon.raw.commit import replacing_file
+from hozon.record import Dialect
+from hozon.reports import SaveReport
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["convert"]
+
+Location = str | os.PathLike[str]
+JSON = "json"
+#: Names of forms that hold weights, as `convert` takes them: a checkpoint is not a SavedModel.
+WEIGHTS = {"tf_checkpoint": "tf", "h5_weights": "h5", "weights.h5": "weights.h5",
+           "safetensors": "safetensors"}  # fmt: skip
+
+
+def convert(
+    source: Location,
+    target: Location,
+    *,
+    format: str | None = None,
+    dialect: Dialect | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
+) -> SaveReport:
+    """Convert a saved model, or saved weights, into another form.
+
+    Args:
+        source: any artifact, told by what is in it.
+        target: where to; what is there is replaced.
+        format: ``"savedmodel"``, ``"h5"``, ``"keras"`` for a whole model, ``"json"`` for its
+            architecture, ``"tf_checkpoint"``, ``"h5_weights"``, ``"weights.h5"`` or
+            ``"safetensors"`` for its weights; None goes by the suffix of `target`.
+        dialect: ``"keras2"`` or ``"keras3"``, where the form has both.
+        custom_objects: classes and functions of the model by name.
+
+    Returns:
+        What was written, and what the new form, or the way there, could not keep.
+
+    Raises:
+        UnsupportedError: the new form cannot hold it, and why.
+        FormatError: the source is damaged or of no known form.
+        MissingObjectError: classes and functions that must be supplied.
+        SaveError: the target cannot be written. Nothing has changed.
+
+    Example:
+        >>> hozon.convert("old_savedmodel", "model.keras")
+        >>> hozon.convert("model.keras", "for_tf_keras.h5", dialect="keras2")
+    """
+    chosen = format or form_of(target)
+    if chosen not in {*WEIGHTS, JSON, *(f.name for f in whole.MODEL_FORMS), *whole.ALIASES}:
+        known = [*(f.name for f in whole.MODEL_FORMS), JSON, *WEIGHTS]
+        raise ValueError(f"format={chosen!r} is none of {', '.join(map(repr, known))}")
+    if not _holds_model(source):
+        return _only_weights(source, target, chosen)
+    model = whole.model_form(source).load(source, custom_objects, chosen not in (JSON, *WEIGHTS))
+    report = _written(model, target, chosen, dialect)
+    report.converted[:0] = model.load_report.converted
+    report.lost[:0] = model.load_report.lost
+    return report
+
+
+def form_of(target: Location) -> str:
+    """The form that the end of a path means; a SavedModel where it means none."""
+    name = os.fspath(target).lower()
+    if name.endswith(".json"):
+        return JSON
+    if name.endswith((".weights.h5", ".safetensors")):
+        return weights.chosen_form(target, None).name
+    return whole.chosen_form(target, None).name
+
+
+def _holds_model(source: Location) -> bool:
+    return any(form.detect(source) for form in whole.MODEL_FORMS if os.path.lexists(source))
+
+
+def _written(
+    model: keras.Model, target: Location, chosen: str, dialect: Dialect | None
+) -> SaveReport:
+    if chosen == JSON:
+        return _json(model, target, dialect)
+    if chosen in WEIGHTS:
+        return weights.chosen_form(target, WEIGHTS[chosen]).save(model, target, True)
+    options = whole.SaveOptions(dialect=dialect)
+    return whole.chosen_form(target, chosen).save(model, target, options)
+
+
+def _json(model: keras.Model, target: Location, dialect: Dialect | None) -> SaveReport:
+    from hozon.config.serialization import model_to_json
+
+    text = model_to_json(model, dialect=dialect or "keras3")
+    with replacing_file(target) as fresh:
+        Path(fresh).write_text(text)
+    lost = ["weights, compile information and optimizer: JSON holds the architecture alone"]
+    return SaveReport(os.fspath(target), JSON, os.path.getsize(target), lost=lost)
+
+
+def _only_weights(source: Location, target: Location, chosen: str) -> SaveReport:
+    """Weights without a model: from file to file, where both forms name them alike."""
+    found = weights.weight_form(source)
+    wanted = weights.chosen_form(target, WEIGHTS[chosen]) if chosen in WEIGHTS else None
+    if wanted is None:
+        raise UnsupportedError(
+            f"{os.fspath(source)} holds weights without a model, so no {chosen} can be made of it",
+            feature=f"{found.name} weights as {chosen}", file=os.fspath(source),
+            instead="make the model by its own code, hozon.load_weights(model, source), and "
+            "hozon.save_model(model, target)",
+        )  # fmt: skip
+    if found.restate is None or wanted.take is None or found.naming != wanted.naming:
+        raise UnsupportedError(
+            f"{found.name} and {wanted.name} name weights in different ways, which only the model "
+            "can tell from each other",
+            feature=f"{found.name} weights as {wanted.name}", file=os.fspath(source),
+            instead="make the model by its own code, hozon.load_weights(model, source), and "
+            "hozon.save_weights(model, target)",
+        )  # fmt: skip
+    return wanted.take(found.restate(source), target)

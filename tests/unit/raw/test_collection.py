@@ -1,0 +1,53 @@
+"""The garbage collector around loading."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+from hozon.raw.collection import here_to_stay
+
+
+class Knot:
+    """An object that refers to itself."""
+
+    def __init__(self) -> None:
+        self.myself = self
+
+
+def test_what_was_made_is_old_and_can_still_be_collected() -> None:
+    with here_to_stay():
+        assert not gc.isenabled()
+        knot = Knot()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+    assert any(item is knot for item in gc.get_objects(generation=2))
+    seen = weakref.ref(knot)
+    del knot
+    gc.collect()
+    assert seen() is None
+
+
+def test_who_paused_or_froze_before_keeps_it_so() -> None:
+    gc.disable()
+    try:
+        with here_to_stay():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    gc.freeze()
+    try:
+        with here_to_stay():
+            pass
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
+def test_an_error_inside_starts_collecting_again() -> None:
+    with pytest.raises(ValueError, match="inside"), here_to_stay():
+        raise ValueError("inside")
+    assert gc.isenabled()
