@@ -28,6 +28,8 @@ JSON = "json"
 WEIGHTS = {"tf_checkpoint": "tf", "h5_weights": "h5", "weights.h5": "weights.h5",
            "safetensors": "safetensors"}  # fmt: skip
 
+WITHOUT_OPTIMIZER = frozenset({JSON, "h5_weights", "weights.h5", "safetensors"})
+
 
 def convert(
     source: Location,
@@ -67,7 +69,8 @@ def convert(
         raise ValueError(f"format={chosen!r} is none of {', '.join(map(repr, known))}")
     if not _holds_model(source):
         return _only_weights(source, target, chosen)
-    model = whole.model_form(source).load(source, custom_objects, chosen not in (JSON, *WEIGHTS))
+    compiled = chosen not in WITHOUT_OPTIMIZER
+    model = whole.model_form(source).load(source, custom_objects, compiled)
     report = _written(model, target, chosen, dialect)
     report.converted[:0] = model.load_report.converted
     report.lost[:0] = model.load_report.lost

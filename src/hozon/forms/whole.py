@@ -82,7 +82,7 @@ def _save_savedmodel(model: keras.Model, path: Location, options: SaveOptions) -
 def _is_h5(path: Location) -> bool:
     from hozon.containers.h5 import detect
 
-    return Path(path).is_file() and detect(path) is not None
+    return Path(path).is_file() and detect(path) == "h5"
 
 
 def _load_h5(
@@ -117,7 +117,9 @@ ALIASES = {"tf": "savedmodel"}
 def model_form(path: Location) -> ModelForm:
     """The form of what is at a path.
 
-    Raises FormatError when there is nothing, or nothing that is known.
+    Raises:
+        FormatError: there is nothing, or nothing that is known.
+        UnsupportedError: there are weights without a model.
     """
     text = os.fspath(path)
     if not os.path.lexists(place(path)):
@@ -125,11 +127,23 @@ def model_form(path: Location) -> ModelForm:
     for form in MODEL_FORMS:
         if form.detect(path):
             return form
+    _refuse_weights(path)
     found = _found(Path(path))
     known = ", ".join(form.name for form in MODEL_FORMS)
     raise FormatError(
         f"{text} holds no model: it is {found}", file=text, expected=f"one of {known}", found=found
     )
+
+
+def _refuse_weights(path: Location) -> None:
+    from hozon.containers import h5
+
+    if Path(path).is_file() and h5.detect(path) == "h5_weights":
+        raise UnsupportedError(
+            f"{os.fspath(path)} holds weights without a model",
+            feature="weights as a model", file=os.fspath(path),
+            instead="make the model by its own code, then hozon.load_weights(model, path)",
+        )  # fmt: skip
 
 
 def chosen_form(path: Location, name: str | None) -> ModelForm:

@@ -43,6 +43,8 @@ def loaded(path, x):
     feeds = dict(zip(names, tf.nest.flatten(given)))
     found["signature"] = {k: np.asarray(v) for k, v in signature(**feeds).items()}
     found["session"] = in_session(path, feeds)
+    if "classify" in model.signatures:
+        found["classified"] = np.asarray(model.signatures["classify"](text=given)["probabilities"])
     return found, given
 
 def in_session(path, feeds):
@@ -91,7 +93,17 @@ for name, (path, x, y) in cases.items():
 #: What Keras says of int64 on JAX where a model is called.
 pytestmark = pytest.mark.filterwarnings("ignore:Explicitly requested dtype")
 NAMES = ["every_layer", "classifier", "recurrent", "nested", "tokens", "outside_tensorflow"]
+#: Signatures besides the model's own.
+SIGNATURES = {
+    "classifier": lambda model: {
+        "classify": (lambda text: {"probabilities": model(text)}, {"text": ((None, 1), "string")})
+    }
+}
 TARGETS = np.arange(len(text_models.LINES)) % 2
+
+
+def no_signatures(model: keras.Model) -> dict[str, Any]:
+    return {}
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +118,8 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         path = tmp_path_factory.mktemp("text") / name
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="Explicitly requested dtype")
-            report = hozon.save_model(model, path)
+            given = SIGNATURES.get(name, no_signatures)(model)
+            report = hozon.save_model(model, path, signatures=given)
         outputs = text_models.expected(model, x) if name == "every_layer" else model(x)
         made[name] = (model, x, outputs, path, report)
     return made
@@ -167,6 +180,11 @@ def test_tf_keras_builds_the_layers(
     if name != "outside_tensorflow":
         assert set(found["layers"]) <= {"src"}
         assert found["class"] == type(cases[name][0]).__name__
+
+
+def test_given_signatures_take_strings(cases: dict[str, Any], answers: dict[str, Any]) -> None:
+    found = answer(answers, "classifier")["loaded"]["classified"]
+    same([found], flat(cases["classifier"][2]))
 
 
 def test_tf_keras_goes_on_training(cases: dict[str, Any], answers: dict[str, Any]) -> None:
