@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hozon.containers import h5, keraszip
 from hozon.containers.checkpoint import read as checkpoint
 from hozon.containers.savedmodel import read as savedmodel
 from hozon.errors import FormatError
@@ -17,10 +18,15 @@ from hozon.formats.bundle import Bundle
 from hozon.formats.protos.graph import NodeDef
 from hozon.formats.protos.saved_model import MetaGraph
 from hozon.formats.protos.signatures import TensorInfo
+from hozon.record import ModelRecord
 from hozon.tensors.dtypes import dtype_of_number
 
 __all__ = ["ArtifactInfo", "LayerInfo", "SignatureInfo", "TensorSummary", "inspect"]
 
+#: Forms that are read as a record, in the order in which they are asked.
+RECORDED = (h5, keraszip)
+RECORD_NAMES = {"h5": "Keras H5", "h5_weights": "Keras H5 weights",
+                "keras": ".keras", "weights.h5": "Keras 3 weights (.weights.h5)"}  # fmt: skip
 #: Signatures that hold ops to run while loading.
 INTERNAL_PREFIX = "__saved_model"
 
@@ -91,7 +97,8 @@ def inspect(path: str | os.PathLike[str]) -> ArtifactInfo:
     """Look into an artifact without building or running anything of it.
 
     Args:
-        path: a SavedModel directory, or the prefix, index file or folder of a checkpoint.
+        path: a SavedModel directory, an H5 file, or the prefix, index file or folder of a
+            checkpoint.
 
     Raises:
         FormatError: it is none of these, or is damaged.
@@ -105,7 +112,44 @@ def inspect(path: str | os.PathLike[str]) -> ArtifactInfo:
         return _checkpoint(checkpoint.read(path))
     if not Path(path).exists():
         raise FormatError(f"{path} does not exist", file=str(path))
-    raise FormatError(f"{path} is neither a SavedModel nor a checkpoint", file=str(path))
+    for form in RECORDED:
+        if Path(path).is_file() and form.detect(path) is not None:
+            return _record(form.read(path), str(path))
+    raise FormatError(f"{path} is of no form that is known", file=str(path))
+
+
+def _record(record: ModelRecord, path: str) -> ArtifactInfo:
+    """What a record holds of a model, or of weights."""
+    return ArtifactInfo(
+        path=path,
+        format=RECORD_NAMES.get(record.form, record.form),
+        producer=record.producer or "unknown",
+        layers=tuple(_layers_of(record.config, "root")) if record.config else (),
+        variables=tuple(_state(record)),
+        training_config=record.training,
+        assets=tuple(record.assets),
+    )
+
+
+def _layers_of(entry: Mapping[str, Any], path: str) -> Iterable[LayerInfo]:
+    """A model's layers as its config lists them, those of nested models too."""
+    config = entry.get("config")
+    named = config.get("name") if isinstance(config, Mapping) else None
+    name = str(named or entry.get("name") or "")
+    yield LayerInfo(path, str(entry.get("class_name", "")), name, bool(config))
+    layers = config.get("layers", ()) if isinstance(config, Mapping) else config
+    for number, layer in enumerate(layers if isinstance(layers, list) else ()):
+        if isinstance(layer, Mapping):
+            yield from _layers_of(layer, f"{path}.layer-{number}")
+
+
+def _state(record: ModelRecord) -> Iterable[TensorSummary]:
+    """The weights, then the optimizer's variables."""
+    optimizer = () if record.optimizer is None else (record.optimizer,)
+    for group in (*record.state, *optimizer):
+        for name, tensor in group.tensors.items():
+            full = name if name.startswith(group.name) else f"{group.name}/{name}"
+            yield TensorSummary(full, tensor.dtype.name, tensor.shape, tensor.nbytes)
 
 
 def _checkpoint(bundle: Bundle) -> ArtifactInfo:

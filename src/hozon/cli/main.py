@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    inspect = commands.add_parser("inspect", help="what is in a SavedModel or checkpoint")
+    inspect = commands.add_parser("inspect", help="what is in a model or checkpoint")
     inspect.add_argument("path", metavar="PATH")
     inspect.add_argument("--json", action="store_true", help="everything, as JSON")
     inspect.set_defaults(run=run_inspect)

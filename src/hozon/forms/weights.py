@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,11 +98,55 @@ def _take_h5(record: ModelRecord, path: Location) -> SaveReport:
     return SaveReport(os.fspath(path), "h5", os.path.getsize(path))
 
 
+def _is_paths(path: Location) -> bool:
+    from hozon.containers.keraszip import detect
+
+    return Path(path).is_file() and detect(path) is not None
+
+
+def _load_paths(model: Any, path: Location, *, by_name: bool, skip_mismatch: bool) -> LoadReport:
+    from hozon.containers.keraszip import read
+    from hozon.models.pathed import load_weights
+
+    return load_weights(model, read(path), by_name=by_name, skip_mismatch=skip_mismatch)
+
+
+def _save_paths(model: Any, path: Location, overwrite: bool) -> SaveReport:
+    from hozon.models.pathed import describe_weights
+
+    check_file(path, overwrite=overwrite)
+    record, lost = describe_weights(model)
+    return replace(_take_paths(record, path), lost=lost)
+
+
+def _read_paths(path: Location) -> ModelRecord:
+    from hozon.containers.keraszip import read
+
+    return read(path)
+
+
+def _take_paths(record: ModelRecord, path: Location) -> SaveReport:
+    from hozon.containers.keraszip import write_weights
+
+    write_weights(record, path)
+    return SaveReport(os.fspath(path), "weights.h5", os.path.getsize(path))
+
+
 #: All forms, in the order in which they are asked whether a path is theirs. Where several suffixes
 #: end a path, the longest counts.
 WEIGHT_FORMS = (
     WeightForm("tf", (), "objects", _is_checkpoint, _load_checkpoint, _save_checkpoint),
     WeightForm("h5", (".h5", ".hdf5"), "layers", _is_h5, _load_h5, _save_h5, _read_h5, _take_h5),
+    WeightForm(
+        "weights.h5",
+        (".weights.h5",),
+        "attributes",
+        _is_paths,
+        _load_paths,
+        _save_paths,
+        _read_paths,
+        _take_paths,
+    ),
 )
 
 

@@ -105,10 +105,37 @@ def _save_h5(model: keras.Model, path: Location, options: SaveOptions) -> SaveRe
     return SaveReport(os.fspath(path), "h5", os.path.getsize(path), lost=lost)
 
 
+def _is_keras(path: Location) -> bool:
+    from hozon.containers.keraszip import detect
+
+    return Path(path).is_file() and detect(path) == "keras"
+
+
+def _load_keras(
+    path: Location, custom_objects: Mapping[str, Any] | None, compiled: bool
+) -> keras.Model:
+    from hozon.containers.keraszip import read
+    from hozon.models.pathed import revive_record
+
+    return revive_record(read(path), custom_objects, compiled)
+
+
+def _save_keras(model: keras.Model, path: Location, options: SaveOptions) -> SaveReport:
+    from hozon.containers.keraszip import write
+    from hozon.models.pathed import describe
+
+    _refuse_signatures(".keras", options)
+    check_file(path, overwrite=options.overwrite)
+    record, lost = describe(model, options.dialect, options.include_optimizer)
+    write(record, path, overwrite=options.overwrite)
+    return SaveReport(os.fspath(path), "keras", os.path.getsize(path), lost=lost)
+
+
 #: All forms, in the order in which they are asked whether a path is theirs.
 MODEL_FORMS = (
     ModelForm("savedmodel", (), _is_savedmodel, _load_savedmodel, _save_savedmodel),
     ModelForm("h5", (".h5", ".hdf5"), _is_h5, _load_h5, _save_h5),
+    ModelForm("keras", (".keras",), _is_keras, _load_keras, _save_keras),
 )
 #: Other names of forms.
 ALIASES = {"tf": "savedmodel"}
@@ -136,9 +163,11 @@ def model_form(path: Location) -> ModelForm:
 
 
 def _refuse_weights(path: Location) -> None:
-    from hozon.containers import h5
+    from hozon.containers import h5, keraszip
 
-    if Path(path).is_file() and h5.detect(path) == "h5_weights":
+    if Path(path).is_file() and (
+        h5.detect(path) == "h5_weights" or keraszip.detect(path) == "weights.h5"
+    ):
         raise UnsupportedError(
             f"{os.fspath(path)} holds weights without a model",
             feature="weights as a model", file=os.fspath(path),

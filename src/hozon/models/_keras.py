@@ -15,6 +15,9 @@ from keras.src.backend import Variable as BackendVariable
 from keras.src.backend.common import dtypes
 from keras.src.models import Functional as Functional
 from keras.src.models.functional import operation_fn
+from keras.src.saving import saving_lib
+from keras.src.saving.keras_saveable import KerasSaveable
+from keras.src.utils.naming import to_snake_case
 
 from hozon.errors import UnsupportedError
 from hozon.tensors.dtypes import dtype_of_name
@@ -301,3 +304,32 @@ def _on_variable(layer: Any, watcher: Watcher) -> Callable[..., None]:
 def _marked(wrapper: Callable[..., Any], watcher: Watcher) -> Callable[..., Any]:
     wrapper.watcher = watcher  # type: ignore[attr-defined]
     return wrapper
+
+
+def saveables(root: Any) -> Iterator[tuple[str, Any]]:
+    """The objects that Keras 3 saves below one, each once, by the paths that its files use.
+
+    An object is reached by the attribute that holds it; those in a list or dictionary by the names
+    of their classes, numbered.
+    """
+    seen: set[int] = set()
+
+    def visit(target: Any, path: str) -> Iterator[tuple[str, Any]]:
+        if id(target) in seen:
+            return
+        seen.add(id(target))
+        if isinstance(target, KerasSaveable):
+            yield path, target
+            for name, child in saving_lib._walk_saveable(target):
+                if isinstance(child, (KerasSaveable, list, dict, tuple)):
+                    yield from visit(child, f"{path}/{name}" if path else name)
+            return
+        used: dict[str, int] = {}
+        for item in list(target.values()) if isinstance(target, dict) else target:
+            if isinstance(item, KerasSaveable):
+                name = saving_lib._get_unique_name(to_snake_case(type(item).__name__), used)
+                yield from visit(item, f"{path}/{name}")
+            elif isinstance(item, (list, dict, tuple)):
+                yield from visit(item, f"{path}/{saving_lib._get_unique_name('container', used)}")
+
+    yield from visit(root, "")

@@ -141,10 +141,7 @@ def lookup(call: Call, keys: Tensor) -> Tensor:
     body, layer = call.body, call.layer
     if layer.invert:
         return _inverted(call, keys)
-    if layer.key_dtype == "string":
-        keys = _texts(body, layer, keys)
-    else:
-        keys = cast(body, keys, LONG)
+    keys = _texts(body, layer, keys) if layer.key_dtype == "string" else cast(body, keys, LONG)
     found = indices(body, layer, keys)
     return found if layer.output_mode == INT else _vectors(call, layer, found)
 

@@ -1,0 +1,41 @@
+"""Telling these files by what is in them."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from hozon.containers.keraszip.layout import CONFIG, OLD_LAYERS, OPTIMIZER, VARS
+from hozon.errors import HozonError
+from hozon.formats.archive import Archive, is_zip
+from hozon.formats.hdf5.reader import Group, is_hdf5, open_hdf5
+from hozon.raw.places import is_directory, open_source, place
+
+Found = Literal["keras", "weights.h5"]
+#: Groups of a model's weights, of which one at least is there.
+TOP = ("layers", OLD_LAYERS, VARS, OPTIMIZER, "_operations")
+
+
+def detect(path: str | os.PathLike[str]) -> Found | None:
+    """``"keras"`` for a whole model, ``"weights.h5"`` for weights, None for anything else."""
+    where = place(path)
+    if is_directory(where):
+        return None
+    source = open_source(where)
+    try:
+        if is_zip(source):
+            return "keras" if CONFIG in Archive(source) else None
+        if is_hdf5(source) and holds_paths(open_hdf5(source)):
+            return "weights.h5"
+    except HozonError:
+        return None
+    return None
+
+
+def holds_paths(root: Group) -> bool:
+    """Whether an HDF5 file names variables by the paths of attributes."""
+    if root.has_attribute("layer_names") or root.has_attribute("layer_names0"):
+        return False
+    return any(root.is_group(name) for name in TOP) or any(
+        root.is_group(name) and VARS in root.group(name) for name in root.names()
+    )

@@ -1,0 +1,16 @@
+"""The members of a ``.keras`` archive (keras/src/saving/saving_lib.py).
+
+``config.json`` holds the serialized model with ``compile_config`` and ``build_config``;
+``metadata.json`` the version of Keras; ``model.weights.h5`` every object's variables in a group
+``<path of attributes>/vars``; ``assets/`` the vocabularies of layers, by the same paths.
+"""
+
+CONFIG = "config.json"
+METADATA = "metadata.json"
+WEIGHTS = "model.weights.h5"
+NPZ_WEIGHTS = "model.weights.npz"
+ASSETS = "assets/"
+VARS = "vars"
+OPTIMIZER = "optimizer"
+#: How tf_keras 2.12 and 2.13 call a model's layers.
+OLD_LAYERS = "_layer_checkpoint_dependencies"

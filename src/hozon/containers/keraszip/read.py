@@ -1,0 +1,116 @@
+"""Reading a ``.keras`` archive or a ``.weights.h5`` file as a `ModelRecord`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from hozon.containers.keraszip.layout import (
+    ASSETS,
+    CONFIG,
+    METADATA,
+    NPZ_WEIGHTS,
+    OLD_LAYERS,
+    OPTIMIZER,
+    VARS,
+    WEIGHTS,
+)
+from hozon.errors import FormatError, UnsupportedError
+from hozon.formats.archive import Archive, is_zip
+from hozon.formats.hdf5.reader import Group, open_hdf5
+from hozon.formats.jsondoc import parse_object
+from hozon.limits import LIMITS
+from hozon.raw.places import open_source, place
+from hozon.record import Dialect, ModelRecord, StateGroup
+
+
+def read(path: str | os.PathLike[str]) -> ModelRecord:
+    """The model or the weights of a file; tensors are mapped from it, not read.
+
+    Raises:
+        FormatError: it is neither, or damaged.
+        UnsafeError: it leads elsewhere: a member out of the archive, a link to another file.
+        UnsupportedError: a tensor has a type or compression that is not known.
+    """
+    source = open_source(place(path))
+    if not is_zip(source):
+        return _weights(open_hdf5(source))
+    return _model(Archive(source), source.name)
+
+
+def _model(archive: Archive, file: str) -> ModelRecord:
+    config = dict(parse_object(archive.read(CONFIG), file=file, record=CONFIG))
+    metadata = (
+        parse_object(archive.read(METADATA), file=file, record=METADATA)
+        if METADATA in archive else {}
+    )  # fmt: skip
+    version = str(metadata.get("keras_version", ""))
+    dialect: Dialect = "keras2" if version.startswith("2.") else "keras3"
+    training = config.pop("compile_config", None)
+    groups = _state(archive, file)
+    return ModelRecord(
+        form="keras", path=file, dialect=dialect, naming="attributes",
+        producer=f"keras {version}" if version else "", config=config,
+        training=training if isinstance(training, dict) else None,
+        state=tuple(g for g in groups if not _of_optimizer(g)),
+        optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
+        assets={name[len(ASSETS) :]: partial(archive.read, name)
+                for name in sorted(archive.members) if name.startswith(ASSETS)},
+        metadata={"version": version},
+    )  # fmt: skip
+
+
+def _state(archive: Archive, file: str) -> list[StateGroup]:
+    if WEIGHTS in archive:
+        return list(groups_of(open_hdf5(archive.open(WEIGHTS)), ""))
+    if NPZ_WEIGHTS in archive:
+        raise UnsupportedError(
+            "the weights are in an NPZ file, which is not read", feature=NPZ_WEIGHTS, file=file,
+            instead="save the model again with Keras 3",
+        )  # fmt: skip
+    raise FormatError(
+        f"{file} has no member {WEIGHTS!r}", file=file, record=WEIGHTS,
+        found=", ".join(sorted(archive.members)[:8]),
+    )  # fmt: skip
+
+
+def _weights(root: Group) -> ModelRecord:
+    groups = list(groups_of(root, ""))
+    return ModelRecord(
+        form="weights.h5", path=root.file, dialect="keras3", naming="attributes",
+        state=tuple(g for g in groups if not _of_optimizer(g)),
+        optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
+    )  # fmt: skip
+
+
+def _of_optimizer(group: StateGroup) -> bool:
+    return group.name == OPTIMIZER or group.name.startswith(f"{OPTIMIZER}/")
+
+
+def groups_of(group: Group, path: str, depth: int = 0) -> Iterator[StateGroup]:
+    """The variables below a group, those of one object at a time."""
+    if depth > LIMITS.nesting:
+        raise FormatError("the weights are nested too deeply", file=group.file, record=path)
+    for name in group.names():
+        if not group.is_group(name):
+            continue
+        inner = group.group(name)
+        if name == VARS:
+            tensors = {n: inner.tensor(n) for n in sorted(inner.names(), key=_position)
+                       if inner.is_tensor(n)}  # fmt: skip
+            if tensors:
+                yield StateGroup(_plain(path), tensors)
+        else:
+            yield from groups_of(inner, f"{path}/{name}" if path else name, depth + 1)
+
+
+def _plain(path: str) -> str:
+    """A path as Keras 3 spells it."""
+    head, _, rest = path.replace("\\", "/").partition("/")
+    return f"layers/{rest}" if head == OLD_LAYERS else path.replace("\\", "/")
+
+
+def _position(name: str) -> tuple[Any, ...]:
+    return (0, int(name), "") if name.isdigit() else (1, 0, name)

@@ -1,0 +1,83 @@
+"""Writing a `ModelRecord` as a ``.keras`` archive or a ``.weights.h5`` file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hozon.containers.keraszip.layout import ASSETS, CONFIG, METADATA, VARS, WEIGHTS
+from hozon.errors import SaveError, UnsupportedError
+from hozon.formats.archive import write_archive
+from hozon.formats.hdf5.writer import write_hdf5
+from hozon.raw.commit import replacing_file
+from hozon.record import ModelRecord, StateGroup
+
+#: The version that a file names: of the Keras whose dialect its config speaks.
+VERSIONS = {"keras2": "2.15.0", "keras3": "3.15.1"}
+
+
+def write(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = True) -> None:
+    """Write a whole model as a ``.keras`` archive, whole or not at all.
+
+    Raises:
+        SaveError: it cannot be written, or exists and may not be replaced. Nothing has changed.
+        UnsupportedError: the record has no config, or names its tensors otherwise.
+    """
+    if record.config is None:
+        raise UnsupportedError("a .keras file holds a model; there are only weights",
+                               feature="weights in a .keras file")  # fmt: skip
+    _check(record, path, overwrite)
+    with replacing_file(path) as fresh:
+        weights = f"{fresh}.{WEIGHTS}"
+        _write_state(record, weights)
+        write_archive(fresh, _members(record, Path(weights)))
+        os.remove(weights)
+
+
+def write_weights(
+    record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = True
+) -> None:
+    """Write weights as a ``.weights.h5`` file, whole or not at all; see `write`."""
+    _check(record, path, overwrite)
+    with replacing_file(path) as fresh:
+        _write_state(record, fresh)
+
+
+def _check(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool) -> None:
+    if record.naming != "attributes":
+        raise UnsupportedError(
+            f"this form names variables by attributes, the record by {record.naming}",
+            feature=f"naming {record.naming!r}", file=record.path or None,
+        )  # fmt: skip
+    if not overwrite and os.path.exists(path):
+        raise SaveError(f"{os.fspath(path)} exists already", file=path,
+                        instead="overwrite=True, or another path")  # fmt: skip
+
+
+def _members(record: ModelRecord, weights: Path) -> Iterator[tuple[str, Any]]:
+    config = dict(record.config or {})
+    if record.training is not None:
+        config["compile_config"] = record.training
+    version = {"keras_version": VERSIONS.get(record.dialect, "3.15.1")}
+    yield METADATA, json.dumps(version).encode()
+    yield CONFIG, json.dumps(config).encode()
+    yield WEIGHTS, weights
+    for name, content in sorted(record.assets.items()):
+        yield ASSETS + name, content()
+
+
+def _write_state(record: ModelRecord, path: str) -> None:
+    with write_hdf5(path) as root:
+        groups = [*record.state, *([record.optimizer] if record.optimizer is not None else [])]
+        for group in groups:
+            _write_group(root, group)
+
+
+def _write_group(root: Any, group: StateGroup) -> None:
+    place = f"{group.name}/{VARS}" if group.name else VARS
+    into = root.group(place)
+    for name, tensor in group.tensors.items():
+        into.tensor(name, tensor)

@@ -1,0 +1,173 @@
+"""Reading: the list of members is checked as a whole, then each member when it is read.
+
+Members that are stored as they are, as Keras stores all of its own, are views of the mapped file.
+The layout is that of PKWARE's APPNOTE.TXT, 4.3.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from hozon.errors import FormatError, UnsafeError, UnsupportedError
+from hozon.formats.hdf5.stream import SourceStream
+from hozon.limits import LIMITS
+from hozon.raw.places import open_source, place
+from hozon.raw.sniff import looks_like
+from hozon.raw.sources import MemorySource, Source
+
+if TYPE_CHECKING:
+    from hozon.raw.sources import Bytes
+
+SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
+LOCAL_HEADER = 30
+ENCRYPTED = 0x1
+
+
+def is_zip(source: Source) -> bool:
+    """Whether a file begins as a zip archive does."""
+    return source.size >= 4 and source.view(0, 4).tobytes() in SIGNATURES
+
+
+def open_archive(path: str | os.PathLike[str]) -> Archive:
+    """The archive at a path or URL.
+
+    Raises:
+        FormatError: it is no zip archive, or damaged.
+        UnsafeError: a member's name leads out of the archive.
+    """
+    source = open_source(place(path))
+    if not is_zip(source):
+        found = looks_like(source.view(0, min(source.size, 64)).tobytes())
+        raise FormatError(
+            f"{source.name} is not a zip archive", file=source.name, expected="a zip archive",
+            found=found,
+        )  # fmt: skip
+    return Archive(source)
+
+
+class Archive:
+    """An open archive.
+
+    Attributes:
+        members: the files in it, by name.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        try:
+            self._zip = zipfile.ZipFile(SourceStream(source))
+            infos = [info for info in self._zip.infolist() if not info.is_dir()]
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise FormatError(
+                f"{source.name} is a damaged zip archive: {error}", file=source.name
+            ) from error
+        self.members: Mapping[str, zipfile.ZipInfo] = _checked(infos, source)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.members
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a member, its checksum compared.
+
+        Raises:
+            FormatError: there is none of that name, or it is damaged.
+        """
+        return self.open(name).view(0, self.members[name].file_size).tobytes()
+
+    def open(self, name: str) -> Source:
+        """A member as a source: a view of the file if it is stored as it is.
+
+        Raises:
+            FormatError: there is none of that name, or it is damaged.
+        """
+        info = self.members.get(name)
+        file = self._source.name
+        if info is None:
+            raise FormatError(
+                f"{file} has no member {name!r}", file=file, record=name,
+                found=", ".join(sorted(self.members)[:8]) or "an empty archive",
+            )  # fmt: skip
+        if info.compress_type == zipfile.ZIP_STORED:
+            source = _Part(f"{file}:{name}", self._source, self._start(info), info.file_size)
+            if zlib.crc32(source.view(0, source.size).data) != info.CRC:
+                raise FormatError(f"{name!r} is damaged: its checksum differs", file=file,
+                                  record=name)  # fmt: skip
+            return source
+        try:
+            return MemorySource(f"{file}:{name}", self._zip.read(info))
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+            raise FormatError(f"{name!r} is damaged: {error}", file=file, record=name) from error
+
+    def _start(self, info: zipfile.ZipInfo) -> int:
+        """Where a member's bytes begin, after its own header."""
+        header = self._source.view(info.header_offset, LOCAL_HEADER).tobytes()
+        lengths = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+        start = info.header_offset + LOCAL_HEADER + lengths
+        if header[:4] != SIGNATURES[0] or start + info.file_size > self._source.size:
+            raise FormatError(
+                f"{info.filename!r} lies outside of the archive", file=self._source.name,
+                record=info.filename, offset=info.header_offset,
+            )  # fmt: skip
+        return start
+
+
+class _Part:
+    """A part of another source."""
+
+    def __init__(self, name: str, source: Source, start: int, size: int) -> None:
+        self.name = name
+        self.size = size
+        self._source = source
+        self._start = start
+
+    def view(self, offset: int, length: int) -> Bytes:
+        """`length` bytes from `offset` on."""
+        return self._source.view(self._start + offset, length)
+
+
+def _checked(infos: list[zipfile.ZipInfo], source: Source) -> Mapping[str, zipfile.ZipInfo]:
+    """The members by name; nothing is read that is too many, too long, twice or elsewhere."""
+    file = source.name
+    if len(infos) > LIMITS.members:
+        raise FormatError(f"{file} has too many members", file=file, found=len(infos))
+    members: dict[str, zipfile.ZipInfo] = {}
+    end = 0
+    for info in sorted(infos, key=lambda item: item.header_offset):
+        _check(info, source)
+        if info.filename in members:
+            raise FormatError(f"{info.filename!r} is in {file} twice", file=file)
+        if info.header_offset < end:
+            raise FormatError(f"{info.filename!r} overlaps another member", file=file)
+        end = info.header_offset + LOCAL_HEADER + info.compress_size
+        members[info.filename] = info
+    if end > source.size:
+        raise FormatError(f"{file} is cut short", file=file, expected=end, found=source.size)
+    return members
+
+
+def _check(info: zipfile.ZipInfo, source: Source) -> None:
+    name, file = info.filename, source.name
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or ".." in parts or parts[0].startswith("/") or ":" in parts[0]:
+        raise UnsafeError(f"member {name!r} leads out of the archive",
+                          refused="paths out of an archive", file=file, record=name)  # fmt: skip
+    if info.flag_bits & ENCRYPTED:
+        raise UnsupportedError(f"member {name!r} is encrypted", feature="encrypted archives",
+                               file=file)  # fmt: skip
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise UnsupportedError(
+            f"member {name!r} is compressed in a way that Keras does not use",
+            feature=f"zip compression {info.compress_type}", file=file,
+        )  # fmt: skip
+    stored = info.compress_type == zipfile.ZIP_STORED
+    most = info.compress_size * (1 if stored else 1100)  # deflate's best, 1032:1
+    if info.compress_size > source.size or info.file_size > most:
+        raise FormatError(
+            f"member {name!r} declares more bytes than it can hold", file=file, record=name,
+            expected=f"at most {most}", found=info.file_size,
+        )  # fmt: skip

@@ -1,0 +1,55 @@
+"""The objects of a live model that own variables, by the paths that files name them by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from hozon.models._keras import saveables
+
+#: Classes whose own `load_own_variables` only assigns, one variable after the other.
+PLAIN = (keras.Layer, keras.Metric, keras.optimizers.Optimizer, keras.random.SeedGenerator)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One object: its path, itself, and what it would save, by name.
+
+    `assigns` says that the values are variables and that loading only assigns them.
+    """
+
+    path: str
+    target: Any
+    variables: Mapping[str, Any]
+    assigns: bool
+
+
+def owners(root: Any, *, optimizer: bool) -> Iterator[Owner]:
+    """All objects below a model or layer that save variables."""
+    for path, target in saveables(root):
+        if not optimizer and isinstance(target, keras.optimizers.Optimizer):
+            continue
+        if isinstance(target, keras.optimizers.Optimizer) and not target.built:
+            continue
+        stored: dict[str, Any] = {}
+        save = getattr(target, "save_own_variables", None)
+        if save is not None:
+            save(stored)
+        if stored:
+            variables = all(isinstance(value, keras.Variable) for value in stored.values())
+            yield Owner(path, target, stored, variables and _is_plain(target))
+
+
+def _is_plain(target: Any) -> bool:
+    own = type(target).load_own_variables
+    bases = (base for base in PLAIN if isinstance(target, base))
+    return any(own is base.load_own_variables for base in bases) or _of_keras(own)
+
+
+def _of_keras(method: Any) -> bool:
+    """Whether a method is that of one of Keras' base classes."""
+    return method.__qualname__ in ("Layer.load_own_variables", "BaseOptimizer.load_own_variables",
+                                   "Metric.load_own_variables")  # fmt: skip
