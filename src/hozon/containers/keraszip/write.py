@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from hozon.containers.keraszip.layout import ASSETS, CONFIG, METADATA, VARS, WEIGHTS
 from hozon.errors import SaveError, UnsupportedError
@@ -31,10 +30,7 @@ def write(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = T
                                feature="weights in a .keras file")  # fmt: skip
     _check(record, path, overwrite)
     with replacing_file(path) as fresh:
-        weights = f"{fresh}.{WEIGHTS}"
-        _write_state(record, weights)
-        write_archive(fresh, _members(record, Path(weights)))
-        os.remove(weights)
+        write_archive(fresh, _members(record))
 
 
 def write_weights(
@@ -57,20 +53,20 @@ def _check(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool) -
                         instead="overwrite=True, or another path")  # fmt: skip
 
 
-def _members(record: ModelRecord, weights: Path) -> Iterator[tuple[str, Any]]:
+def _members(record: ModelRecord) -> Iterator[tuple[str, Any]]:
     config = dict(record.config or {})
     if record.training is not None:
         config["compile_config"] = record.training
     version = {"keras_version": VERSIONS.get(record.dialect, "3.15.1")}
     yield METADATA, json.dumps(version).encode()
     yield CONFIG, json.dumps(config).encode()
-    yield WEIGHTS, weights
+    yield WEIGHTS, lambda file: _write_state(record, WEIGHTS, file)
     for name, content in sorted(record.assets.items()):
         yield ASSETS + name, content()
 
 
-def _write_state(record: ModelRecord, path: str) -> None:
-    with write_hdf5(path) as root:
+def _write_state(record: ModelRecord, path: str, into: BinaryIO | None = None) -> None:
+    with write_hdf5(path, into) as root:
         groups = [*record.state, *([record.optimizer] if record.optimizer is not None else [])]
         for group in groups:
             _write_group(root, group)

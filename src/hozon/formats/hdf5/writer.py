@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -21,14 +21,19 @@ __all__ = ["GroupWriter", "write_hdf5"]
 
 
 @contextmanager
-def write_hdf5(path: str) -> Iterator[GroupWriter]:
+def write_hdf5(path: str, into: BinaryIO | None = None) -> Iterator[GroupWriter]:
     """A new file, for as long as the body runs; the caller puts it in its place.
+
+    Args:
+        path: of the file.
+        into: an open file that is written instead; `path` is then only its name.
 
     Raises:
         SaveError: the system refuses to write.
     """
     try:
-        with h5py.File(path, "w", track_order=False, locking=False) as file:
+        options = {"locking": False} if into is None else {}
+        with h5py.File(into or path, "w", track_order=False, **options) as file:
             yield GroupWriter(file, path)
     except OSError as error:
         if isinstance(error, SaveError):
