@@ -132,6 +132,45 @@ def _take_paths(record: ModelRecord, path: Location) -> SaveReport:
     return SaveReport(os.fspath(path), "weights.h5", os.path.getsize(path))
 
 
+def _is_safetensors(path: Location) -> bool:
+    from hozon.containers.tensors import detect
+
+    return Path(path).is_file() and detect(path) is not None
+
+
+def _load_safetensors(
+    model: Any, path: Location, *, by_name: bool, skip_mismatch: bool
+) -> LoadReport:
+    from hozon.models.pathed import load_weights
+
+    record = _read_safetensors(path)
+    return load_weights(model, record, by_name=by_name, skip_mismatch=skip_mismatch)
+
+
+def _save_safetensors(model: Any, path: Location, overwrite: bool) -> SaveReport:
+    from hozon.models.pathed import describe, describe_weights
+
+    check_file(path, overwrite=overwrite)
+    try:
+        record, lost = describe(model)
+    except (UnsupportedError, TypeError, ValueError):  # a layer, or a model without a config
+        record, lost = describe_weights(model)
+    return replace(_take_safetensors(record, path), lost=lost)
+
+
+def _read_safetensors(path: Location) -> ModelRecord:
+    from hozon.containers.tensors import read
+
+    return read(path)
+
+
+def _take_safetensors(record: ModelRecord, path: Location) -> SaveReport:
+    from hozon.containers.tensors import write
+
+    write(record, path)
+    return SaveReport(os.fspath(path), "safetensors", os.path.getsize(path))
+
+
 #: All forms, in the order in which they are asked whether a path is theirs. Where several suffixes
 #: end a path, the longest counts.
 WEIGHT_FORMS = (
@@ -146,6 +185,16 @@ WEIGHT_FORMS = (
         _save_paths,
         _read_paths,
         _take_paths,
+    ),
+    WeightForm(
+        "safetensors",
+        (".safetensors",),
+        "attributes",
+        _is_safetensors,
+        _load_safetensors,
+        _save_safetensors,
+        _read_safetensors,
+        _take_safetensors,
     ),
 )
 

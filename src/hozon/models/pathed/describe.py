@@ -15,6 +15,7 @@ from hozon.errors import UnsupportedError
 from hozon.models._keras import compile_config
 from hozon.models.layered.describe import lazy_variable
 from hozon.models.pathed.assets import assets_of
+from hozon.models.pathed.optimizer import keras2_group
 from hozon.models.pathed.owners import Owner, owners
 from hozon.record import Dialect, ModelRecord, StateGroup
 from hozon.tensors.lazy import lazy_array
@@ -44,10 +45,15 @@ def describe(
         form="keras", path="", dialect=chosen, naming="attributes", config=config,
         training=_training(model, chosen, lines) if include_optimizer else None,
         state=tuple(g for g in groups if g.name.partition("/")[0] != OPTIMIZER),
-        optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
+        optimizer=_optimizer(model, chosen, groups),
         assets=assets_of(model),
     )  # fmt: skip
     return record, lines
+
+
+def _optimizer(model: keras.Model, dialect: Dialect, groups: list[StateGroup]) -> StateGroup | None:
+    found = next((g for g in groups if g.name == OPTIMIZER), None)
+    return keras2_group(model) if found is not None and dialect == "keras2" else found
 
 
 def describe_weights(model: Any) -> tuple[ModelRecord, Lines]:
@@ -60,9 +66,11 @@ def describe_weights(model: Any) -> tuple[ModelRecord, Lines]:
             f"{model.name!r} is not built, so it has no weights to save",
             instead="call it once on a batch, or call its build() with the input shape",
         )
+    groups = _groups(model, optimizer=True)
     return ModelRecord(
         form="weights.h5", path="", dialect="keras3", naming="attributes",
-        state=tuple(_groups(model, optimizer=False)),
+        state=tuple(g for g in groups if g.name.partition("/")[0] != OPTIMIZER),
+        optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
     ), []  # fmt: skip
 
 

@@ -50,7 +50,11 @@ def load_weights(
     Raises:
         MismatchError: file and model disagree, or nothing matches; the model is as it was.
     """
-    plan = plan_of(model, record.state, optimizer=False)
+    groups = list(record.state)
+    built = bool(getattr(getattr(model, "optimizer", None), "built", False))
+    if record.optimizer is not None and built:
+        groups.append(record.optimizer)
+    plan = plan_of(model, groups, optimizer=record.optimizer is not None and built)
     problems = plan.report.mismatched
     if not by_name and not skip_mismatch:
         problems = [

@@ -15,6 +15,7 @@ from hozon.models._keras import deferred_initializers, functional_of
 from hozon.models.adapted import finish
 from hozon.models.pathed.assets import give_assets
 from hozon.models.pathed.load import plan_of
+from hozon.models.pathed.optimizer import restore
 from hozon.models.report import LoadReport
 from hozon.models.strings import with_strings
 from hozon.models.training import NO_CONFIG
@@ -103,21 +104,4 @@ def _restore_training(
         warnings.warn(f"The model was not compiled: {error}. Compile it manually.", stacklevel=5)
         return
     if model.optimizer is not None and model.built:
-        _restore_optimizer(model, record, report)
-
-
-def _restore_optimizer(model: Any, record: ModelRecord, report: LoadReport) -> None:
-    with deferred_initializers() as deferred:
-        model.optimizer.build(model.trainable_variables)
-        live = list(model.optimizer.variables)
-        tensors = [] if record.optimizer is None else list(record.optimizer.tensors.values())
-        if [t.shape for t in tensors] == [tuple(v.shape) for v in live]:
-            for variable, value in [(v, t.read()) for v, t in zip(live, tensors, strict=True)]:
-                variable.assign(value)
-            report.matched.extend(f"optimizer/{v.name}" for v in live)
-        elif tensors:
-            report.lost.append(
-                f"state of the optimizer: {len(tensors)} stored variables, {len(live)} in the "
-                "optimizer, or their shapes differ"
-            )
-        deferred.finish()
+        restore(model, record, report)

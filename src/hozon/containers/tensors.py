@@ -1,0 +1,90 @@
+"""Weights as safetensors <-> `ModelRecord`.
+
+Tensors are called as in a ``.keras`` file, ``layers/dense/vars/0``. The metadata, where there is a
+model, holds its config under `CONFIG` and its compile config under `TRAINING`, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from hozon.containers.keraszip.layout import VARS
+from hozon.errors import SaveError, UnsupportedError
+from hozon.formats.jsondoc import parse_object
+from hozon.formats.safetensors import is_safetensors, read_header, write_safetensors
+from hozon.raw.commit import replacing_file
+from hozon.raw.places import is_directory, open_source, place
+from hozon.record import ModelRecord, StateGroup
+from hozon.tensors.lazy import LazyTensor
+
+CONFIG, TRAINING = "config", "compile_config"
+MARK = f"/{VARS}/"
+
+
+def detect(path: str | os.PathLike[str]) -> str | None:
+    """``"safetensors"``, or None for anything else."""
+    where = place(path)
+    if is_directory(where):
+        return None
+    return "safetensors" if is_safetensors(open_source(where)) else None
+
+
+def read(path: str | os.PathLike[str]) -> ModelRecord:
+    """The weights of a file; tensors are mapped from it, not read.
+
+    Raises:
+        FormatError: it is no safetensors file, or damaged.
+        UnsupportedError: a tensor has a type that is not known.
+    """
+    source = open_source(place(path))
+    tensors, metadata = read_header(source)
+    groups: dict[str, dict[str, LazyTensor]] = {}
+    for name in sorted(tensors, key=_order):
+        owner, _, own = name.rpartition(MARK) if MARK in name else ("", "", name)
+        own = own.removeprefix(f"{VARS}/")
+        groups.setdefault(owner, {})[own] = tensors[name]
+    parsed = {
+        key: parse_object(metadata[key], file=source.name, record=key)
+        for key in (CONFIG, TRAINING) if key in metadata
+    }  # fmt: skip
+    return ModelRecord(
+        form="safetensors", path=source.name, dialect="keras3", naming="attributes",
+        producer=metadata.get("producer", ""), config=parsed.get(CONFIG),
+        training=parsed.get(TRAINING),
+        state=tuple(StateGroup(name, group) for name, group in groups.items()),
+    )  # fmt: skip
+
+
+def write(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = True) -> None:
+    """Write weights, whole or not at all.
+
+    Raises:
+        SaveError: it cannot be written, or exists and may not be replaced. Nothing has changed.
+        UnsupportedError: the record names its tensors otherwise, or has a type that the format
+            does not have.
+    """
+    if record.naming != "attributes":
+        raise UnsupportedError(
+            f"safetensors names variables by attributes, the record by {record.naming}",
+            feature=f"naming {record.naming!r}", file=record.path or None,
+        )  # fmt: skip
+    if not overwrite and Path(path).exists():
+        raise SaveError(f"{os.fspath(path)} exists already", file=path,
+                        instead="overwrite=True, or another path")  # fmt: skip
+    tensors = {
+        f"{group.name}{MARK}{name}".lstrip("/"): tensor
+        for group in record.state for name, tensor in group.tensors.items()
+    }  # fmt: skip
+    metadata = {"format": "keras"}
+    for key, value in ((CONFIG, record.config), (TRAINING, record.training)):
+        if value is not None:
+            metadata[key] = json.dumps(value)
+    with replacing_file(path) as fresh:
+        write_safetensors(fresh, tensors, metadata)
+
+
+def _order(name: str) -> tuple[str, int, str]:
+    owner, _, own = name.rpartition("/")
+    return (owner, int(own), "") if own.isdigit() else (owner, 0, own)
