@@ -19,7 +19,10 @@ from hozon.errors import (
 )
 
 if TYPE_CHECKING:
+    from hozon import callbacks as callbacks
+    from hozon import keras as keras
     from hozon import saved_model as saved_model
+    from hozon import tf as tf
     from hozon import train as train
     from hozon.api import load_model as load_model
     from hozon.api import load_weights as load_weights
@@ -38,10 +41,12 @@ __version__ = "0.1.0"
 
 #: Where each lazy public name lives; a module stands for itself.
 _LAZY = {
+    "callbacks": "hozon.callbacks",
     "convert": "hozon.conversion",
     "custom_object_scope": "hozon.config.serialization",
     "deserialize": "hozon.config.serialization",
     "inspect": "hozon.inspection",
+    "keras": "hozon.keras",
     "load_model": "hozon.api",
     "load_weights": "hozon.api",
     "model_from_json": "hozon.config.serialization",
@@ -51,6 +56,7 @@ _LAZY = {
     "save_weights": "hozon.api",
     "saved_model": "hozon.saved_model",
     "serialize": "hozon.config.serialization",
+    "tf": "hozon.tf",
     "train": "hozon.train",
 }
 
@@ -62,10 +68,12 @@ __all__ = [
     "SaveError",
     "UnsafeError",
     "UnsupportedError",
+    "callbacks",
     "convert",
     "custom_object_scope",
     "deserialize",
     "inspect",
+    "keras",
     "load_model",
     "load_weights",
     "model_from_json",
@@ -75,6 +83,7 @@ __all__ = [
     "save_weights",
     "saved_model",
     "serialize",
+    "tf",
     "train",
 ]
 

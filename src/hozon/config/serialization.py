@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from hozon.config import safety
-from hozon.config._keras import forgotten_arguments
+from hozon.config._keras import complete, forgotten_arguments
 from hozon.config.build import build_layer, build_model
 from hozon.config.downgrade import to_keras2, to_keras2_object
 from hozon.config.objects import ObjectReader, from_custom, missing
@@ -58,6 +58,7 @@ def serialize(obj: Any, *, dialect: str = "keras3") -> Any:
             "a lambda has no name to be found by again", feature="lambda",
             instead="a function registered with hozon.register_serializable",
         )  # fmt: skip
+    complete(obj)
     made = keras.saving.serialize_keras_object(obj)
     if is_serialized(made) and isinstance(made.get("config"), dict):
         made["config"].update(forgotten_arguments(obj))

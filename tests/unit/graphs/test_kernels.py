@@ -15,6 +15,7 @@ import pytest
 
 from hozon.graphs.kernels import compile as compiling
 from hozon.graphs.kernels import convolution as kernels
+from hozon.graphs.kernels.memory import is_wanted
 from hozon.graphs.kernels.pooling import max_windows, sum_windows
 from tests.oracle.client import Oracle
 

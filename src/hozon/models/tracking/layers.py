@@ -113,7 +113,7 @@ def _by_name(layer: Any, variable: Any) -> bool:
         return False
     if isinstance(layer, keras.Metric):
         return True
-    return bool(variable.path.split("/")[-2:-1] == [layer.name])
+    return bool(variable.path.split("/")[-2:-1] == [getattr(layer, "name", None)])
 
 
 def _is_kept(

@@ -1,0 +1,58 @@
+"""Keras 3's namespace with the save-and-load behaviour of the Keras guide.
+
+``from hozon import keras`` is the explicit opt-in: it replaces the few methods that `hooks` lists,
+for existing objects too, and `restore` puts Keras' own back. ``import hozon`` alone changes
+nothing. Everything that is not replaced is Keras' own.
+
+Example:
+    >>> from hozon import keras
+    >>> model.save("my_model")                    # a directory: a SavedModel
+    >>> keras.models.load_model("my_model")
+    >>> model.save_weights("ckpt").format
+    'tf'
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras as _keras
+
+from hozon import api as _api
+from hozon import callbacks as _callbacks
+from hozon.config import serialization as _config
+from hozon.keras.hooks import install, restore
+from hozon.keras.namespace import Namespace
+
+__all__ = ["restore"]
+
+_load = _api.load_model
+_deserializers = {"serialize": _config.serialize, "deserialize": _config.deserialize}
+_registry = {
+    "custom_object_scope": _config.custom_object_scope,
+    "CustomObjectScope": _config.custom_object_scope,
+    "register_keras_serializable": _config.register_serializable,
+}
+
+models = Namespace(
+    _keras.models, load_model=_load, save_model=_api.save_model,
+    model_from_json=_config.model_from_json,
+)  # fmt: skip
+saving = Namespace(_keras.saving, load_model=_load, save_model=_api.save_model, **_registry)
+utils = Namespace(_keras.utils, **_registry)
+callbacks = Namespace(_keras.callbacks, ModelCheckpoint=_callbacks.ModelCheckpoint)
+layers, losses, metrics, optimizers, initializers, regularizers, constraints = (
+    Namespace(getattr(_keras, name), **_deserializers)
+    for name in ("layers", "losses", "metrics", "optimizers", "initializers", "regularizers",
+                 "constraints")
+)  # fmt: skip
+
+install()
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(_keras, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *dir(_keras)})

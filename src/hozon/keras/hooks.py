@@ -1,0 +1,125 @@
+"""The methods of Keras that ``hozon.keras`` replaces: one table, put in and out as a whole."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from hozon import api
+from hozon.config.serialization import model_to_json
+from hozon.errors import UnsupportedError
+
+FORMATS = {"tf": "savedmodel", "savedmodel": "savedmodel", "h5": "h5", "keras": "keras"}
+WEIGHT_FORMATS = {"tf": "tf", "h5": "h5", "keras": "weights.h5", "safetensors": "safetensors"}
+
+
+def _chosen(save_format: str | None, known: dict[str, str]) -> str | None:
+    if save_format is None:
+        return None
+    if save_format not in known:
+        raise ValueError(f"save_format={save_format!r} is not one of {', '.join(map(repr, known))}")
+    return known[save_format]
+
+
+def save(
+    self: keras.Model, filepath: str | os.PathLike[str], overwrite: bool = True,
+    save_format: str | None = None, include_optimizer: bool = True, signatures: Any = None,
+    **options: Any,
+) -> Any:  # fmt: skip
+    """``model.save``: a SavedModel, or what the suffix or `save_format` says."""
+    return api.save_model(
+        self, filepath, format=_chosen(save_format, FORMATS), overwrite=overwrite,
+        include_optimizer=include_optimizer, signatures=signatures, **options,
+    )  # fmt: skip
+
+
+def save_weights(
+    self: keras.Layer, filepath: str | os.PathLike[str], overwrite: bool = True,
+    save_format: str | None = None,
+) -> Any:  # fmt: skip
+    """``model.save_weights``: a TensorFlow checkpoint, or what the suffix or format says."""
+    return api.save_weights(
+        self, filepath, format=_chosen(save_format, WEIGHT_FORMATS), overwrite=overwrite
+    )
+
+
+def load_weights(
+    self: keras.Layer, filepath: str | os.PathLike[str], by_name: bool = False,
+    skip_mismatch: bool = False,
+) -> Any:  # fmt: skip
+    """``model.load_weights``, which returns the status object."""
+    return api.load_weights(self, filepath, by_name=by_name, skip_mismatch=skip_mismatch)
+
+
+def to_json(self: keras.Model) -> str:
+    """``model.to_json``."""
+    return model_to_json(self)
+
+
+def _name_first(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Keras 2's order of arguments: a text in the first place is the name."""
+
+    def add(self: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+        if args and isinstance(args[0], str):
+            kwargs.setdefault("name", args[0])
+            args = args[1:]
+        return original(self, *args, **kwargs)
+
+    return add
+
+
+def add_metric(
+    self: keras.Layer, value: Any, name: str | None = None, aggregation: str = "mean"
+) -> None:
+    """Keras 2's ``add_metric`` inside ``call``: a mean of what it is given, under its name."""
+    if isinstance(value, keras.KerasTensor):
+        raise UnsupportedError(
+            "add_metric() takes no symbolic tensor",
+            feature="add_metric on a functional model",
+            instead="a layer that calls self.add_metric(...) in its call, or compile(metrics=...)",
+        )
+    if aggregation != "mean":
+        raise ValueError(f"aggregation={aggregation!r} is not 'mean'")
+    known = next((m for m in self._metrics if m.name == name), None)
+    if known is None:
+        known = keras.metrics.Mean(name=name)
+        self._tracker.unlock()
+        self._metrics.append(known)
+        self._tracker.lock()
+    known.update_state(value)
+
+
+#: What is replaced: class, name, how the replacement is made of the original.
+REPLACED: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
+    (keras.Model, "save", lambda original: save),
+    (keras.Model, "save_weights", lambda original: save_weights),
+    (keras.Model, "load_weights", lambda original: load_weights),
+    (keras.Model, "to_json", lambda original: to_json),
+    (keras.Layer, "add_weight", _name_first),
+    (keras.Layer, "add_variable", lambda original: _name_first(keras.Layer.add_weight)),
+    (keras.Layer, "add_metric", lambda original: add_metric),
+)
+_originals: dict[tuple[type, str], Any] = {}
+
+
+def install() -> None:
+    """Put the replacements in, once."""
+    for kind, name, make in REPLACED:
+        if (kind, name) not in _originals:
+            original = inspect.getattr_static(kind, name, None)
+            _originals[kind, name] = original
+            setattr(kind, name, make(original))
+
+
+def restore() -> None:
+    """Put Keras' own methods back; a later ``install`` replaces them again."""
+    for (kind, name), original in _originals.items():
+        if original is None:
+            delattr(kind, name)
+        else:
+            setattr(kind, name, original)
+    _originals.clear()
