@@ -155,10 +155,9 @@ def model_form(path: Location) -> ModelForm:
         if form.detect(path):
             return form
     _refuse_weights(path)
-    found = _found(Path(path))
     known = ", ".join(form.name for form in MODEL_FORMS)
     raise FormatError(
-        f"{text} holds no model: it is {found}", file=text, expected=f"one of {known}", found=found
+        f"{text} holds no model: {_found(Path(path))}", file=text, expected=f"one of {known}"
     )
 
 
@@ -211,11 +210,18 @@ def _refuse_signatures(form: str, options: SaveOptions) -> None:
 
 
 def _found(path: Path) -> str:
-    if path.is_dir():
-        return "a directory without saved_model.pb"
+    """What is there, and what to give instead."""
+    from hozon.containers.savedmodel.foreign import describe_foreign
+    from hozon.containers.savedmodel.read import GRAPH_FILE
+
+    if path.is_dir() or path.name == GRAPH_FILE:
+        return describe_foreign(path, GRAPH_FILE)
     with path.open("rb") as file:
         head = file.read(SNIFFED_BYTES)
-    return looks_like(head)
+    return (
+        f"it is {looks_like(head)}; give the directory that holds a {GRAPH_FILE} and its "
+        "variables, or an H5 or .keras file of Keras"
+    )
 
 
 __all__ = [

@@ -40,7 +40,7 @@ class Use:
 VECTOR, LINE, PICTURE, SPACE = ((4,),), ((6, 4),), ((8, 8, 3),), ((4, 4, 4, 2),)
 _MOVIE = ((3, 6, 6, 2),)
 
-#: For each layer one or more uses.
+#: One or more uses of each layer.
 USES = {
     "Activation": Use(lambda: layers.Activation("gelu")),
     "ActivityRegularization": Use(lambda: layers.ActivityRegularization(0.1)),

@@ -66,8 +66,10 @@ def test_without_the_class_the_saved_functions_run(written: dict[str, Written]) 
 
 
 def test_equal_models_give_equal_bytes(written: dict[str, Written], tmp_path) -> None:
-    path = written["sequential"].path
-    hozon.save_model(written["sequential"].case.model, tmp_path / "again")
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        other = tmp_path / "again" / file.relative_to(path)
+    for name in ("one", "two"):
+        hozon.save_model(written["sequential"].case.model, tmp_path / name)
+    files = sorted(p for p in (tmp_path / "one").rglob("*") if p.is_file())
+    assert len(files) == 5
+    for file in files:
+        other = tmp_path / "two" / file.relative_to(tmp_path / "one")
         assert file.read_bytes() == other.read_bytes(), file.name

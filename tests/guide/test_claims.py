@@ -1,0 +1,129 @@
+"""What the guide promises of each way to save, checked in words of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras as plain
+import numpy as np
+import pytest
+
+import hozon
+from hozon.errors import HozonError
+
+
+@pytest.fixture
+def keras() -> Iterator[Any]:
+    from hozon import keras as opted_in
+
+    opted_in.hooks.install()
+    yield opted_in
+    opted_in.restore()
+
+
+X = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
+Y = X[:, :1]
+
+
+def trained(keras: Any) -> Any:
+    x = keras.Input((4,))
+    model = keras.Model(x, keras.layers.Dense(1)(keras.layers.Dense(3, activation="tanh")(x)))
+    model.compile("adam", "mse")
+    model.fit(X, Y, verbose=0, shuffle=False)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("m", {}), ("m.h5", {}), ("m.keras", {}), ("d", {"save_format": "tf"}),
+     ("h", {"save_format": "h5"})],
+)  # fmt: skip
+def test_the_next_step_is_the_uninterrupted_one(
+    keras: Any, name: str, options: dict[str, str], tmp_path: Path
+) -> None:
+    model = trained(keras)
+    model.save(tmp_path / name, **options)
+    again = keras.models.load_model(tmp_path / name)
+    for one in (model, again):
+        one.fit(X, Y, verbose=0, shuffle=False)
+    for a, b in zip(again.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_a_class_that_is_gone(keras: Any, tmp_path: Path) -> None:
+    class Gone(keras.Model):
+        def __init__(self, units: Any) -> None:
+            super().__init__()
+            self.blocks = [keras.layers.Dense(n) for n in units]
+
+        def call(self, inputs: Any) -> Any:
+            for block in self.blocks:
+                inputs = block(inputs)
+            return inputs
+
+    model = Gone([3, 1])
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "m")
+    again = keras.models.load_model(tmp_path / "m")
+    assert type(again) is not Gone
+    assert type(again).__name__ == "Gone"
+    np.testing.assert_allclose(
+        again.predict(X, verbose=0), model.predict(X, verbose=0), rtol=1e-5, atol=1e-6
+    )
+    before = again.evaluate(X, Y, verbose=0)
+    again.fit(X, Y, epochs=20, verbose=0)
+    assert again.evaluate(X, Y, verbose=0) < before
+
+
+def test_weights_and_their_status(keras: Any, tmp_path: Path) -> None:
+    model = trained(keras)
+    model.save_weights(tmp_path / "ckpt")
+    other = keras.models.clone_model(model)
+    other.load_weights(tmp_path / "ckpt").assert_existing_objects_matched()
+    np.testing.assert_array_equal(other.predict(X, verbose=0), model.predict(X, verbose=0))
+    wrapped = keras.Sequential([keras.Input((4,)), model, keras.layers.Dense(2)])
+    with pytest.raises(HozonError):
+        wrapped.load_weights(tmp_path / "ckpt").assert_consumed()
+
+
+def test_callbacks_write_every_format(keras: Any, tmp_path: Path) -> None:
+    model = trained(keras)
+    for name in ("e{epoch}", "e{epoch}.h5", "e{epoch}.keras"):
+        callback = keras.callbacks.ModelCheckpoint(str(tmp_path / name))
+        model.fit(X, Y, epochs=2, verbose=0, callbacks=[callback])
+        last = name.format(epoch=2)
+        again = hozon.load_model(tmp_path / last)
+        np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+def test_wrong_uses_name_the_argument(keras: Any, tmp_path: Path) -> None:
+    model = trained(keras)
+    with pytest.raises(ValueError, match="save_format='zip'"):
+        model.save(tmp_path / "m", save_format="zip")
+    with pytest.raises(HozonError):
+        model.save(tmp_path / "no" / "m")
+    with pytest.raises(HozonError):
+        keras.Sequential([keras.layers.Dense(1)]).save(tmp_path / "m")
+
+
+def test_importing_hozon_changes_nothing_and_restore_undoes_all(keras: Any) -> None:
+    assert plain.Model.save.__module__ == "hozon.keras.hooks"
+    keras.restore()
+    assert plain.Model.save.__module__.startswith("keras.")
+    assert plain.Layer.add_weight.__module__.startswith("keras.")
+
+
+def test_names_that_tf_has_not() -> None:
+    from hozon import tf
+
+    with pytest.raises(AttributeError, match=r"jax\.grad"):
+        _ = tf.GradientTape
+    with pytest.raises(AttributeError, match=r"keras\.ops\.logaddexp"):
+        _ = tf.logaddexp
+    assert tf.matmul(tf.ones((1, 2)), tf.ones((2, 3))).shape == (1, 3)
+    variable = tf.Variable(5, name="v")
+    variable.assign(2)
+    assert variable.numpy() == 2
