@@ -50,6 +50,13 @@ def read_bundle(folder, name):
     return seconds(read)
 
 
+def save_model(folder, suffix):
+    import hozon
+
+    model = hozon.load_model(f"{folder}/resnet50")
+    return saving(folder, lambda path: hozon.save_model(model, f"{path}{suffix}"))
+
+
 def save_bundle(folder, count, size, kind="numpy", durable=""):
     import jax.numpy as jnp
 

@@ -48,6 +48,14 @@ def read_bundle(folder, name):
     return seconds(read, repeat=3)
 
 
+def save_model(folder, suffix):
+    import tf_keras
+
+    model = tf_keras.models.load_model(f"{folder}/resnet50")
+    form = "tf" if not suffix else suffix[1:]
+    return saving(folder, lambda path: model.save(f"{path}{suffix}", save_format=form))
+
+
 def save_bundle(folder, count, size, *_):
     import tensorflow as tf
 

@@ -214,7 +214,10 @@ class Restoration:
         self.assigned.update(node for _, _, node in plan if node not in wrong)
 
     def _fill(self, table: Table, node: int) -> None:
-        key = self._key(node, TABLE)
+        # Some versions of TensorFlow list a table with the beginning of its tensors' keys only.
+        key, start = self._key(node, TABLE), self._key(node, "")
+        if key is None and start is not None:
+            key = start + TABLE
         if key is not None:
             table.assign(*(self.bundle[key + part].read() for part in TABLE_PARTS))
             self.assigned.add(node)

@@ -121,3 +121,16 @@ tf.train.Checkpoint(numbers=node(_table=table(tf.int64, [7, 5], [1, 4]))).write(
     with pytest.raises(MismatchError, match="gaps"):
         checkpoint.read(tmp_path / "gap")
     assert numbers.get_vocabulary() == [-1, 7, 5]
+
+
+@pytest.mark.parametrize("name", ["rpraveen760--DLSentimentAnalysis", "twrzeszcz--sentiment"])
+def test_tables_of_real_files(name: str, shared: Path) -> None:
+    """One lists its table by the beginning of a key, one has its vocabulary in a table."""
+    found = sorted(shared.glob(f"wild/models/{name}*/saved_model.pb"))
+    if not found:
+        pytest.skip("the recorded files are missing")
+    text = TEXT_LAYERS["TextVectorization"]()
+    model = keras.Sequential([keras.Input((1,), dtype="string"), text])
+    status = hozon.load_weights(model, found[0].parent)
+    assert not [path for path in status.unexpected if "lookup_layer" in path]
+    assert (len(text.get_vocabulary()) > 2) == name.startswith("twrzeszcz")
