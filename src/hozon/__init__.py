@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hozon.api import load_weights as load_weights
     from hozon.api import save_model as save_model
     from hozon.api import save_weights as save_weights
+    from hozon.config.serialization import clone_model as clone_model
     from hozon.config.serialization import custom_object_scope as custom_object_scope
     from hozon.config.serialization import deserialize as deserialize
     from hozon.config.serialization import model_from_json as model_from_json
@@ -42,6 +43,7 @@ __version__ = "0.1.0"
 #: Where each lazy public name lives; a module stands for itself.
 _LAZY = {
     "callbacks": "hozon.callbacks",
+    "clone_model": "hozon.config.serialization",
     "convert": "hozon.conversion",
     "custom_object_scope": "hozon.config.serialization",
     "deserialize": "hozon.config.serialization",
@@ -69,6 +71,7 @@ __all__ = [
     "UnsafeError",
     "UnsupportedError",
     "callbacks",
+    "clone_model",
     "convert",
     "custom_object_scope",
     "deserialize",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -247,6 +248,47 @@ def model_from_json(
     if not is_serialized(config):
         raise FormatError("the JSON describes no model: it has no class name")
     return build_model(config, custom_objects=custom_objects)
+
+
+def clone_model(model: keras.Model) -> keras.Model:
+    """A model of the same architecture with fresh weights, not compiled.
+
+    Args:
+        model: Sequential, Functional, or of a class that has a config. Layers that stand in it
+            twice do so in the copy; custom classes and functions need not be registered.
+
+    Raises:
+        UnsupportedError: the model has no config.
+
+    Example:
+        >>> copy = hozon.clone_model(model)
+    """
+    compiled, model.compiled = model.compiled, False  # Keras would compile the copy
+    try:
+        with custom_object_scope(_own_objects(model)):
+            made: keras.Model = keras.models.clone_model(model)
+    except NotImplementedError as error:
+        raise UnsupportedError(f"{type(model).__name__} has no config: {error}",
+                               feature=type(model).__name__) from error  # fmt: skip
+    finally:
+        model.compiled = compiled
+    return made
+
+
+def _own_objects(model: keras.Model) -> dict[str, Any]:
+    """The classes of a model's layers and the functions that they hold, by name."""
+    layers = [layer for layer in _layers(model) if not type(layer).__module__.startswith("keras.")]
+    functions = [
+        value for layer in _layers(model) for value in vars(layer).values()
+        if isinstance(value, FunctionType) and not value.__module__.startswith("keras.")
+    ]  # fmt: skip
+    classes = {type(layer).__name__: type(layer) for layer in layers}
+    return {**classes, **{function.__name__: function for function in functions}}
+
+
+def _layers(model: keras.Model) -> list[Any]:
+    inner = [_layers(x) if isinstance(x, keras.Model) else [x] for x in model.layers]
+    return [model, *(layer for layers in inner for layer in layers)]
 
 
 def register_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:

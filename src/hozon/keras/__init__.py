@@ -36,7 +36,7 @@ _registry = {
 
 models = Namespace(
     _keras.models, load_model=_load, save_model=_api.save_model,
-    model_from_json=_config.model_from_json,
+    model_from_json=_config.model_from_json, clone_model=_config.clone_model,
 )  # fmt: skip
 saving = Namespace(_keras.saving, load_model=_load, save_model=_api.save_model, **_registry)
 utils = Namespace(_keras.utils, **_registry)

@@ -184,3 +184,19 @@ def test_unknown_objects_are_named() -> None:
             hozon.deserialize(config)
     with pytest.raises(ValueError, match="dialect"):
         hozon.serialize(L.Dense(2), dialect="keras7")
+
+
+def test_a_clone_has_the_architecture_and_nothing_else() -> None:
+    def activation(x: Any) -> Any:
+        return keras.ops.tanh(x) ** 2
+
+    x = keras.Input((3,))
+    shared = keras.layers.Dense(3, activation=activation)
+    model = keras.Model(x, shared(shared(x)))
+    model.compile("adam", "mse")
+    copy = hozon.clone_model(model)
+    assert model.compiled
+    assert not copy.compiled
+    assert len(copy.weights) == len(model.weights) == 2
+    assert copy.layers[1].activation is activation
+    assert not np.array_equal(np.asarray(copy.weights[0]), np.asarray(model.weights[0]))
