@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -63,6 +64,22 @@ def main() -> None:
         history = model.fit(x[:400], y[:400], verbose=0).history
         held_out = accuracy(model.predict(x[400:], verbose=0), y[400:])
         console.print(f"epoch {epoch + 1}: loss {history['loss'][0]:.3f}, held out: {held_out}")
+
+    step("6. Save it in every form, and open each again")
+    expected = model.predict(x, verbose=0)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("digits", "digits.h5", "digits.keras"):
+            report = hozon.save_model(model, Path(folder) / name)
+            again = hozon.load_model(Path(folder) / name)
+            same = np.array_equal(again.predict(x, verbose=0), expected)
+            steps = int(again.optimizer.iterations)
+            console.print(
+                f"{name}: {report.format}, {report.nbytes:,} bytes; predicts the same: {same}; "
+                f"optimizer at step {steps}"
+            )
+        hozon.save_weights(model, Path(folder) / "ckpt")
+        status = hozon.load_weights(again, Path(folder) / "ckpt").assert_consumed()
+        console.print(f"a TensorFlow checkpoint: {len(status.matched)} variables matched")
 
     console.print(f"\nDone in {time.perf_counter() - start:.1f} s.")
 
