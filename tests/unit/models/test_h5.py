@@ -184,7 +184,7 @@ def test_between_functional_and_subclassed_models() -> None:
     expected = source(x)
     record = describe_h5_weights(source)[0]
     report = load_h5_weights(target, record)
-    assert report.unexpected == ["top_level_model_weights/mine/scale:0"]
+    assert report.unexpected == [f"top_level_model_weights/{source.name}/scale:0"]
     scaled = np.asarray(target(x)) * [1.0, 2.0, 3.0, 4.0]
     np.testing.assert_allclose(scaled, expected, rtol=1e-6)
     again = Mine()

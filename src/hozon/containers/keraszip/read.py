@@ -107,9 +107,9 @@ def groups_of(group: Group, path: str, depth: int = 0) -> Iterator[StateGroup]:
 
 
 def _plain(path: str) -> str:
-    """A path as Keras 3 spells it."""
-    head, _, rest = path.replace("\\", "/").partition("/")
-    return f"layers/{rest}" if head == OLD_LAYERS else path.replace("\\", "/")
+    """A path as Keras 3 spells it: files written on Windows have backslashes."""
+    parts = path.replace("\\", "/").split("/")
+    return "/".join("layers" if part == OLD_LAYERS else part for part in parts)
 
 
 def _position(name: str) -> tuple[Any, ...]:
