@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,6 @@ import pytest
 
 import hozon
 from hozon.errors import HozonError
-
-
-@pytest.fixture
-def keras() -> Iterator[Any]:
-    from hozon import keras as opted_in
-
-    opted_in.hooks.install()
-    yield opted_in
-    opted_in.restore()
-
 
 X = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
 Y = X[:, :1]

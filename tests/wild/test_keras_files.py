@@ -1,4 +1,4 @@
-"""Files of Keras 3 from the wild: every tensor to the bit, every model with its recorded outputs."""
+"""Keras 3 files from the wild: every tensor to the bit, every model with its recorded outputs."""
 
 from __future__ import annotations
 

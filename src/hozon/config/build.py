@@ -9,9 +9,10 @@ from typing import Any
 import keras
 
 from hozon.config import safety
+from hozon.config.added import Added, attach, has_metrics
 from hozon.config.entries import ends_from_zero
+from hozon.config.followed import let_follow
 from hozon.config.layers import Factory, LayerReader, input_layer, is_made_of_tensors
-from hozon.config.legacy.simple import AddLoss, AddMetric
 from hozon.config.registry import Registry
 from hozon.config.replay import Replay
 from hozon.config.survey import missing_names
@@ -134,7 +135,10 @@ class Builder:
                 "the config uses classes or functions that Keras does not have", names=absent
             )
         with _scope(self.registry), _errors_of_ours():
-            return self.reader.read(upgraded.config)
+            made = self.reader.read(upgraded.config)
+        if isinstance(made, keras.Model) and has_metrics(made):
+            let_follow(made)
+        return made
 
     def _upgraded(self, config: Mapping[str, Any]) -> Upgraded:
         dialect = self.dialect or ("keras3" if is_keras3(config) else "keras2")
@@ -153,6 +157,7 @@ class Builder:
             replay = Replay(self.reader, config, self.changes)
             inputs, outputs = replay.tensors_of_ends()
             model = self._class(entry)(inputs, outputs, name=config.get("name"))
+            attach(model, _added(replay, model))
             self._tell_dropped(replay, model)
         if config.get("trainable") is False:
             model.trainable = False
@@ -165,13 +170,11 @@ class Builder:
 
     def _tell_dropped(self, replay: Replay, model: keras.Model) -> None:
         """Layers that nothing leads from to an output are no part of a Keras 3 model."""
-        kept = {layer.name for layer in model.layers}
+        kept = {operation.name for operation in model.operations}
         for name, layer in replay.layers.items():
             if layer.name not in kept:
-                lost = isinstance(layer, (AddLoss, AddMetric))
                 self.changes.append(
                     f"layer {name!r} ({type(layer).__name__}) leads to no output and is dropped"
-                    + ("; what it adds to training is lost" if lost else "")
                 )
 
     def _sequential(self, entry: Mapping[str, Any]) -> keras.Model:
@@ -190,6 +193,13 @@ class Builder:
         if not model.built and isinstance(shape, (list, tuple)):
             model.build(tuple(shape))
         return model
+
+
+def _added(replay: Replay, model: keras.Model) -> list[Added]:
+    """The losses and metrics of a file that no output needs."""
+    kept = {id(layer) for layer in model.layers}
+    return [layer for layer in replay.layers.values()
+            if isinstance(layer, Added) and id(layer) not in kept]  # fmt: skip
 
 
 @contextmanager

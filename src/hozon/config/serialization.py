@@ -12,6 +12,7 @@ import keras
 
 from hozon.config import safety
 from hozon.config._keras import complete, forgotten_arguments
+from hozon.config.added import added_to, without_added
 from hozon.config.build import build_layer, build_model
 from hozon.config.downgrade import to_keras2, to_keras2_object
 from hozon.config.objects import ObjectReader, from_custom, missing
@@ -221,7 +222,8 @@ def model_to_json(model: keras.Model, *, dialect: str = "keras3") -> str:
     """
     _known_dialect(dialect)
     try:
-        made = dict(keras.saving.serialize_keras_object(model))
+        with without_added(model):
+            made = dict(keras.saving.serialize_keras_object(model))
     except NotImplementedError as error:
         raise UnsupportedError(f"{type(model).__name__} has no config: {error}",
                                feature=type(model).__name__) from error  # fmt: skip
@@ -266,7 +268,9 @@ def clone_model(model: keras.Model) -> keras.Model:
     compiled, model.compiled = model.compiled, False  # Keras would compile the copy
     try:
         with custom_object_scope(_own_objects(model)):
-            made: keras.Model = keras.models.clone_model(model)
+            made: keras.Model = (
+                build_model(serialize(model)) if added_to(model) else keras.models.clone_model(model)
+            )
     except NotImplementedError as error:
         raise UnsupportedError(f"{type(model).__name__} has no config: {error}",
                                feature=type(model).__name__) from error  # fmt: skip

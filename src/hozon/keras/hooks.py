@@ -10,8 +10,10 @@ from typing import Any
 import keras
 
 from hozon import api
+from hozon.config import added
+from hozon.config._keras import Functional
+from hozon.config.followed import STEP, follow, following
 from hozon.config.serialization import model_to_json
-from hozon.errors import UnsupportedError
 
 FORMATS = {"tf": "savedmodel", "savedmodel": "savedmodel", "h5": "h5", "keras": "keras"}
 WEIGHT_FORMATS = {"tf": "tf", "h5": "h5", "keras": "weights.h5", "safetensors": "safetensors"}
@@ -72,25 +74,31 @@ def _name_first(original: Callable[..., Any]) -> Callable[..., Any]:
     return add
 
 
+def add_loss(self: keras.Model, loss: Any) -> None:
+    """``model.add_loss`` of a functional model: scalars of its graph, or of values in ``call``."""
+    for one in keras.tree.flatten(loss):
+        if isinstance(one, keras.KerasTensor):
+            added.add_loss(self, one)
+        else:
+            keras.Layer.add_loss(self, one)
+
+
 def add_metric(
     self: keras.Layer, value: Any, name: str | None = None, aggregation: str = "mean"
 ) -> None:
-    """Keras 2's ``add_metric`` inside ``call``: a mean of what it is given, under its name."""
-    if isinstance(value, keras.KerasTensor):
-        raise UnsupportedError(
-            "add_metric() takes no symbolic tensor",
-            feature="add_metric on a functional model",
-            instead="a layer that calls self.add_metric(...) in its call, or compile(metrics=...)",
-        )
+    """Keras 2's ``add_metric``: the mean of a tensor of the graph, or of a value in ``call``."""
     if aggregation != "mean":
         raise ValueError(f"aggregation={aggregation!r} is not 'mean'")
+    if isinstance(value, keras.KerasTensor):
+        added.add_metric(self, value, name)
+        return
     known = next((m for m in self._metrics if m.name == name), None)
     if known is None:
         known = keras.metrics.Mean(name=name)
         self._tracker.unlock()
         self._metrics.append(known)
         self._tracker.lock()
-    known.update_state(value)
+    follow(known, value)
 
 
 #: What is replaced: class, name, how the replacement is made of the original.
@@ -101,8 +109,11 @@ REPLACED: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
     (keras.Model, "to_json", lambda original: to_json),
     (keras.Layer, "add_weight", _name_first),
     (keras.Layer, "add_variable", lambda original: _name_first(keras.Layer.add_weight)),
+    (Functional, "add_loss", lambda original: add_loss),
     (keras.Layer, "add_metric", lambda original: add_metric),
+    *([(keras.Model, STEP, following)] if hasattr(keras.Model, STEP) else []),
 )
+#: What the classes themselves had; None for what they inherited or did not have.
 _originals: dict[tuple[type, str], Any] = {}
 
 
@@ -110,9 +121,8 @@ def install() -> None:
     """Put the replacements in, once."""
     for kind, name, make in REPLACED:
         if (kind, name) not in _originals:
-            original = inspect.getattr_static(kind, name, None)
-            _originals[kind, name] = original
-            setattr(kind, name, make(original))
+            _originals[kind, name] = vars(kind).get(name)
+            setattr(kind, name, make(inspect.getattr_static(kind, name, None)))
 
 
 def restore() -> None:

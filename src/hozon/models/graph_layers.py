@@ -14,6 +14,7 @@ import keras
 
 from hozon.errors import MismatchError, UnsupportedError
 from hozon.formats.protos.struct import TensorSpec
+from hozon.models.call_metrics import CallMetrics
 from hozon.restored.functions import ConcreteFunction, Function
 from hozon.restored.structures import flatten, map_structure, pack
 from hozon.tensors.dtypes import BOOL, STRING, dtype_of_number
@@ -128,6 +129,7 @@ class GraphCallMixin:
     """What revived layers and models share: they call the saved functions."""
 
     saved_call: SavedCall
+    call_metrics: CallMetrics
 
     def call(
         self, inputs: Any, *args: Any, training: bool = False, mask: Any = None, **kwargs: Any
@@ -142,6 +144,7 @@ class GraphCallMixin:
         outputs, losses = self.saved_call((inputs, *args), kwargs, bool(training))
         for loss in losses:
             self.add_loss(loss)  # type: ignore[attr-defined]
+        self.call_metrics.update()
         return outputs
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:

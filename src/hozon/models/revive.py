@@ -15,13 +15,16 @@ from typing import Any
 
 import keras
 
+from hozon.config.added import has_metrics
 from hozon.config.build import build_layer, build_model, unbuildable_layers
+from hozon.config.followed import let_follow
 from hozon.containers.savedmodel.read import SavedModel
 from hozon.errors import HozonError, MissingObjectError, UnsupportedError
 from hozon.graphs.resources import Variable as GraphVariable
-from hozon.graphs.values import Cell
+from hozon.graphs.values import Cell, is_traced
 from hozon.models._keras import deferred_initializers, functional_of, require_jax
 from hozon.models.adapted import AdaptedState, finish
+from hozon.models.call_metrics import CallCell, CallMetrics
 from hozon.models.cells import KerasCell
 from hozon.models.configs import config_of
 from hozon.models.graph_layers import GraphLayer, GraphModel, SavedCall, graph_class
@@ -54,6 +57,7 @@ class Revival:
         self._loader: ObjectGraphLoader | None = None
         self._cells: dict[int, Any] = {}
         self._owners: dict[int, keras.layers.Layer] = {}
+        self.metrics = CallMetrics(self.objects)
 
     @property
     def loader(self) -> ObjectGraphLoader:
@@ -67,6 +71,8 @@ class Revival:
         model = self._by_config(root)
         if model is None:
             model = self._by_functions(root)
+        if self.metrics.cells or has_metrics(model):
+            let_follow(model)
         return model
 
     # Built from config
@@ -223,6 +229,7 @@ class Revival:
         """A layer or model that runs its saved functions and owns its variables."""
         made = graph_class(base, node.class_name)(name=_valid_name(node.name))
         made.saved_call = self._saved_call(node)
+        made.call_metrics = self.metrics
         made.saved_config = node.config
         made.supports_masking = passes_mask(
             self.objects, node, lambda other: self._saved_call(other).takes_mask
@@ -234,6 +241,7 @@ class Revival:
         self.report.add_object(node.path, node.class_name, "saved functions")
         self._add_sublayers(node, made)
         self._add_variables(node, made)
+        self._add_metrics(node, made)
         made.trainable = bool(node.metadata.get("trainable", True))
         made.built = True
         return made
@@ -288,6 +296,11 @@ class Revival:
             if node_id not in self.assigner.variables:
                 self._new_variable(node_id, made, node.path)
 
+    def _add_metrics(self, node: KerasNode, made: Any) -> None:
+        """Live metrics for those that the object's own call updates."""
+        for name, metric in self.metrics.of(node.node).items():
+            _set_attribute(made, f"metric_{name}", metric)
+
     def _new_variable(self, node_id: int, owner: Any, path: str) -> None:
         saved = self.objects.variable(node_id)
         stored = None if saved is None else self.artifact.variable_value(node_id, saved)
@@ -321,7 +334,9 @@ class LateCell(Cell):
     @property
     def _target(self) -> Any:
         live = self._revival.assigner.variables.get(self._node_id)
-        return self._variable if live is None else KerasCell(live, self.dtype)
+        if live is not None:
+            return KerasCell(live, self.dtype)
+        return self._revival.metrics.cells.get(self._node_id, self._variable)
 
     @property
     def initialized(self) -> bool:
@@ -335,11 +350,13 @@ class LateCell(Cell):
     def peek(self) -> Any:
         """The current value if a Keras variable holds it, so that it may be traced."""
         target = self._target
-        return target.read() if isinstance(target, KerasCell) else None
+        return target.read() if isinstance(target, (KerasCell, CallCell)) else None
 
     def assign(self, value: Any) -> None:
-        """Replace the value."""
-        self._target.assign(value)
+        """Replace the value; a variable that no Keras object has does not take traced ones."""
+        target = self._target
+        if isinstance(target, (KerasCell, CallCell)) or not is_traced(value):
+            target.assign(value)
 
 
 def revive(

@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from hozon.config.followed import follow
+
 register = keras.saving.register_keras_serializable(package="hozon")
 
 
@@ -173,7 +175,7 @@ class AddMetric(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         """The inputs."""
-        self.metric.update_state(inputs)
+        follow(self.metric, inputs)
         return inputs
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -172,7 +172,7 @@ class Description:
             "layers": nodes.list_of(self._sublayers(layer)),
             "metrics": nodes.list_of([]),
             "layer_regularization_losses": nodes.list_of(penalties),
-            "layer_metrics": nodes.generic(DICT, {}),
+            "layer_metrics": nodes.generic(DICT, self._metrics(layer)),
         }
         api |= {name: edges[name] for name in SHARED if name in edges}
         if "call_and_return_all_conditional_losses" in edges:
@@ -180,6 +180,12 @@ class Description:
                 "call_and_return_all_conditional_losses"
             ]
         edges["keras_api"] = nodes.generic(PLAIN, api)
+
+    def _metrics(self, layer: keras.Layer) -> dict[str, int]:
+        """The metrics that a layer's own call updates, by name."""
+        own = {id(metric): metric.name for metric in layer._metrics if is_own(metric)}
+        found = ((own.get(id(node.target)), i) for i, node in enumerate(self.tracked.nodes))
+        return {name: i for name, i in found if name is not None}
 
     def _sublayers(self, layer: keras.Layer) -> list[int]:
         inside = {id(x) for x in getattr(layer, "_layers", ())}

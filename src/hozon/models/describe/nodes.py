@@ -83,7 +83,9 @@ def _more(layer: keras.Layer) -> dict[str, Any]:
     if is_builtin(layer):
         more = {name: value for name, value in vars(layer).items()
                 if isinstance(value, keras.random.SeedGenerator)}  # fmt: skip
-    return more
+    held = {id(value) for value in vars(layer).values()}
+    added = {f"metric_{m.name}": m for m in layer._metrics if is_own(m) and id(m) not in held}
+    return {**more, **added}
 
 
 def _renumbered(children: Mapping[str, Any], layer: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from hozon.config.added import without_added
 from hozon.config.downgrade import to_keras2
 from hozon.config.serialization import serialize
 from hozon.config.written_training import training_to_keras2
@@ -42,6 +43,14 @@ def describe_h5(
     Raises:
         UnsupportedError: the model has no config, or `dialect` cannot say it.
     """
+    with without_added(model) as lost:
+        record, lines = _whole(model, dialect, include_optimizer)
+    return record, [*lost, *lines]
+
+
+def _whole(
+    model: keras.Model, dialect: Dialect | None, include_optimizer: bool
+) -> tuple[ModelRecord, Lines]:
     lines: Lines = []
     config, chosen = _config(model, dialect, lines)
     training, optimizer = None, None

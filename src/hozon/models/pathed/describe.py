@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 
+from hozon.config.added import without_added
 from hozon.config.downgrade import to_keras2
 from hozon.config.serialization import serialize
 from hozon.config.written_training import compile_to_keras2
@@ -37,8 +39,19 @@ def describe(
     Raises:
         UnsupportedError: the model has no config, or `dialect` cannot say it.
     """
+    trained = len(model.trainable_variables)
+    with without_added(model) as lost:
+        record, lines = _whole(model, dialect or "keras3", include_optimizer)
+        if record.optimizer is not None and len(model.trainable_variables) < trained:
+            lines.append("the optimizer's state, as weights that only an added loss uses are lost")
+            record = replace(record, optimizer=None)
+    return record, [*lost, *lines]
+
+
+def _whole(
+    model: keras.Model, chosen: Dialect, include_optimizer: bool
+) -> tuple[ModelRecord, Lines]:
     lines: Lines = []
-    chosen: Dialect = dialect or "keras3"
     config = _config(model, chosen, lines)
     groups = _groups(model, include_optimizer)
     record = ModelRecord(
