@@ -96,6 +96,28 @@ def test_wrong_uses_name_the_argument(keras: Any, tmp_path: Path) -> None:
         model.save(tmp_path / "no" / "m")
     with pytest.raises(HozonError):
         keras.Sequential([keras.layers.Dense(1)]).save(tmp_path / "m")
+    with pytest.raises(HozonError, match="does not exist"):
+        keras.models.load_model(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="save_format='zip' is not one of 'tf'"):
+        model.save_weights(tmp_path / "w", save_format="zip")
+    with pytest.raises(TypeError, match="custom_objects"), keras.utils.custom_object_scope([Any]):
+        pass
+
+
+@pytest.mark.parametrize("name", ["m", "m.h5", "m.keras"])
+def test_custom_objects_are_a_dictionary(keras: Any, name: str, tmp_path: Path) -> None:
+    trained(keras).save(tmp_path / name)
+    for wrong in ([keras.layers.Dense], "Dense", {3: keras.layers.Dense}):
+        with pytest.raises(TypeError, match="custom_objects=.*give a dictionary"):
+            keras.models.load_model(tmp_path / name, custom_objects=wrong)
+
+
+@pytest.mark.parametrize("name", ["w.h5", "w.weights.h5", "w.safetensors"])
+def test_weights_wait_for_variables(keras: Any, name: str, tmp_path: Path) -> None:
+    trained(keras).save_weights(tmp_path / name)
+    unbuilt = keras.Sequential([keras.layers.Dense(3), keras.layers.Dense(1)])
+    with pytest.raises(HozonError, match="not built"):
+        unbuilt.load_weights(tmp_path / name)
 
 
 def test_importing_hozon_changes_nothing_and_restore_undoes_all(keras: Any) -> None:

@@ -42,15 +42,27 @@ FUNCTION_MODULES: Mapping[str, tuple[ModuleType, ...]] = {
 NOT_FUNCTIONS = frozenset({"get", "deserialize", "serialize"})
 
 
+def objects_by_name(custom_objects: Any) -> dict[str, Any]:
+    """The argument `custom_objects`; a TypeError that says what it must be, if it is not."""
+    given = {} if custom_objects is None else custom_objects
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise TypeError(
+            f"custom_objects={custom_objects!r:.80}: give a dictionary of classes and functions by "
+            "name, {'MyLayer': MyLayer}"
+        )
+    return dict(given)
+
+
 class Registry:
     """Classes and functions by kind and name.
 
-    The caller's custom objects, those of a ``custom_object_scope`` too, win over everything. An object registered with Keras is found by
-    its full name ``package>Name``; its short name never hides one of Keras' own.
+    The caller's custom objects, those of a ``custom_object_scope`` too, win over everything. An
+    object registered with Keras is found by its full name ``package>Name``; its short name never
+    hides one of Keras' own.
     """
 
     def __init__(self, custom_objects: Mapping[str, Any] | None = None) -> None:
-        self.given: dict[str, Any] = {**scoped_objects(), **(custom_objects or {})}
+        self.given: dict[str, Any] = {**scoped_objects(), **objects_by_name(custom_objects)}
         self.registered: dict[str, Any] = dict(keras.saving.get_custom_objects())
 
     @property

@@ -17,7 +17,7 @@ from hozon.config.build import build_layer, build_model
 from hozon.config.downgrade import to_keras2, to_keras2_object
 from hozon.config.objects import ObjectReader, from_custom, missing
 from hozon.config.optimizers import read_schedule
-from hozon.config.registry import KINDS, Registry
+from hozon.config.registry import KINDS, Registry, objects_by_name
 from hozon.config.tagged import is_serialized, is_tagged, plain
 from hozon.config.training import compile_arguments
 from hozon.config.upgrade import MODELS, policy, short_name
@@ -265,6 +265,8 @@ def clone_model(model: keras.Model) -> keras.Model:
     Example:
         >>> copy = hozon.clone_model(model)
     """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"model={model!r:.80}: give a keras.Model")
     compiled, model.compiled = model.compiled, False  # Keras would compile the copy
     try:
         with custom_object_scope(_own_objects(model)):
@@ -310,5 +312,7 @@ def register_serializable(package: str = "Custom", name: str | None = None) -> C
 
 def custom_object_scope(objects: Mapping[str, Any]) -> AbstractContextManager[Any]:
     """A context in which classes and functions are found by the given names, by Keras too."""
-    scope: AbstractContextManager[Any] = keras.saving.custom_object_scope(dict(objects))
+    scope: AbstractContextManager[Any] = keras.saving.custom_object_scope(
+        objects_by_name(objects)
+    )
     return scope

@@ -18,6 +18,7 @@ import keras
 from hozon.config.added import has_metrics
 from hozon.config.build import build_layer, build_model, unbuildable_layers
 from hozon.config.followed import let_follow
+from hozon.config.registry import objects_by_name
 from hozon.containers.savedmodel.read import SavedModel
 from hozon.errors import HozonError, MissingObjectError, UnsupportedError
 from hozon.graphs.resources import Variable as GraphVariable
@@ -48,7 +49,7 @@ class Revival:
     def __init__(self, artifact: SavedModel, custom_objects: Mapping[str, Any] | None) -> None:
         self.artifact = artifact
         self.objects = KerasObjects(artifact)
-        self.custom_objects = dict(custom_objects or {})
+        self.custom_objects = objects_by_name(custom_objects)
         self.report = LoadReport()
         self.assigner = Assigner(self.objects, self.report)
         self.adapted = AdaptedState(self.objects, lambda: self.loader)

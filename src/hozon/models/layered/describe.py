@@ -14,6 +14,7 @@ from hozon.config.written_training import training_to_keras2
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import UnsupportedError
 from hozon.models._keras import functional_of
+from hozon.models.built import require_built
 from hozon.models.layered.learned import learned_name, learned_value
 from hozon.models.layered.names import stored_names
 from hozon.models.layered.owners import own_weights, top_layers, weights_of
@@ -71,11 +72,7 @@ def describe_h5_weights(model: Any, dialect: Dialect = "keras2") -> tuple[ModelR
     Raises:
         UnsupportedError: it is not built.
     """
-    if not model.built and not model.weights:
-        raise UnsupportedError(
-            f"{model.name!r} is not built, so it has no weights to save",
-            instead="call it once on a batch, or call its build() with the input shape",
-        )
+    require_built(model, "weights to save")
     record = ModelRecord(
         form="h5_weights", path="", dialect=dialect, naming="layers",
         producer=PRODUCERS[dialect], backend=_backend(dialect), state=_state(model, dialect),

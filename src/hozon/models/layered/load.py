@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hozon.containers.h5.layout import TOP_LEVEL
-from hozon.errors import MismatchError, UnsupportedError
+from hozon.errors import MismatchError
 from hozon.models._keras import give_value
 from hozon.models.adapted import finish
+from hozon.models.built import require_built
 from hozon.models.layered.layouts import Origin
 from hozon.models.layered.learned import learn, learned_name
 from hozon.models.layered.owners import own_weights, top_layers, weights_of
@@ -101,7 +102,7 @@ def plan_of(
     model: Any, record: ModelRecord, *, by_name: bool = False, skip_mismatch: bool = False
 ) -> Plan:
     """What `load_h5_weights` will do; see there."""
-    _require_built(model)
+    require_built(model, "variables to load into")
     plan, origin = Plan(), origin_of(record)
     problems: list[str] = []
     groups = [group for group in record.state if stored_weights(group)]
@@ -122,14 +123,6 @@ def plan_of(
 def origin_of(record: ModelRecord) -> Origin:
     """What the record says of its writer."""
     return Origin(record.dialect == "keras1", record.backend == "theano")
-
-
-def _require_built(model: Any) -> None:
-    if not model.built and not model.weights:
-        raise UnsupportedError(
-            f"{model.name!r} is not built, so it has no variables to load into",
-            instead="call it once on a batch, or call its build() with the input shape",
-        )
 
 
 def valid(name: str) -> str:

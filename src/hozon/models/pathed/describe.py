@@ -15,6 +15,7 @@ from hozon.config.serialization import serialize
 from hozon.config.written_training import compile_to_keras2
 from hozon.errors import UnsupportedError
 from hozon.models._keras import compile_config
+from hozon.models.built import require_built
 from hozon.models.layered.describe import lazy_variable
 from hozon.models.pathed.assets import assets_of
 from hozon.models.pathed.optimizer import keras2_group
@@ -74,11 +75,7 @@ def describe_weights(model: Any) -> tuple[ModelRecord, Lines]:
 
     Raises UnsupportedError when it is not built.
     """
-    if not model.built and not model.weights:
-        raise UnsupportedError(
-            f"{model.name!r} is not built, so it has no weights to save",
-            instead="call it once on a batch, or call its build() with the input shape",
-        )
+    require_built(model, "weights to save")
     groups = _groups(model, optimizer=True)
     return ModelRecord(
         form="weights.h5", path="", dialect="keras3", naming="attributes",

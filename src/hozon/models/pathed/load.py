@@ -8,6 +8,7 @@ from typing import Any
 
 from hozon.errors import MismatchError
 from hozon.models._keras import give_value
+from hozon.models.built import require_built
 from hozon.models.pathed.owners import Owner, owners
 from hozon.models.report import LoadReport
 from hozon.record import ModelRecord, StateGroup
@@ -49,7 +50,9 @@ def load_weights(
 
     Raises:
         MismatchError: file and model disagree, or nothing matches; the model is as it was.
+        UnsupportedError: the model is not built.
     """
+    require_built(model, "variables to load into")
     groups = list(record.state)
     built = bool(getattr(getattr(model, "optimizer", None), "built", False))
     if record.optimizer is not None and built:

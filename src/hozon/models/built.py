@@ -1,0 +1,16 @@
+"""Whether a model has the variables that are to be saved or loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hozon.errors import UnsupportedError
+
+
+def require_built(model: Any, lacking: str) -> None:
+    """Raise UnsupportedError for a model or layer that was never built: what it has none of."""
+    if not model.built and not model.weights:
+        raise UnsupportedError(
+            f"{model.name!r} is not built, so it has no {lacking}",
+            instead="call it once on a batch, or call its build() with the input shape",
+        )
