@@ -108,7 +108,7 @@ def test_wrong_uses_name_the_argument(keras: Any, tmp_path: Path) -> None:
 def test_custom_objects_are_a_dictionary(keras: Any, name: str, tmp_path: Path) -> None:
     trained(keras).save(tmp_path / name)
     for wrong in ([keras.layers.Dense], "Dense", {3: keras.layers.Dense}):
-        with pytest.raises(TypeError, match="custom_objects=.*give a dictionary"):
+        with pytest.raises(TypeError, match=r"custom_objects=.*give a dictionary"):
             keras.models.load_model(tmp_path / name, custom_objects=wrong)
 
 
