@@ -103,6 +103,7 @@ def save_weights(
     *,
     format: str | None = None,
     overwrite: bool = True,
+    max_shard_size: float | None = None,
 ) -> SaveReport:
     """Save the weights of a model or layer, and the state of its optimizer if it is compiled.
 
@@ -110,9 +111,11 @@ def save_weights(
         model_or_layer: a built model or layer.
         path: where to; of a TensorFlow checkpoint the prefix of its files. Missing folders are
             made, the file ``checkpoint`` beside names it as the latest.
-        format: ``"tf"``, TensorFlow's checkpoints, or ``"h5"``; None chooses by the suffix of
+        format: ``"tf"``, TensorFlow's checkpoints, ``"h5"``, ``"weights.h5"``, ``"weights.json"``
+            (``.weights.h5`` in several files) or ``"safetensors"``; None chooses by the suffix of
             `path`, a checkpoint where it has none that is known.
         overwrite: False refuses to replace what is there.
+        max_shard_size: of ``.weights.json``, the most GiB of one of its files; None is 5.
 
     Returns:
         What was written, and what the format could not hold.
@@ -127,9 +130,17 @@ def save_weights(
         >>> hozon.load_weights(model, "ckpts/weights").assert_consumed()
     """
     with here_to_stay():
-        from hozon.forms.weights import chosen_form
+        from hozon.forms.weights import chosen_form, save_shards
 
-        return chosen_form(path, format).save(model_or_layer, path, overwrite)
+        form = chosen_form(path, format)
+        if max_shard_size is None:
+            return form.save(model_or_layer, path, overwrite)
+        if form.name != "weights.json" or max_shard_size <= 0:
+            raise ValueError(
+                f"max_shard_size={max_shard_size!r} is a number of GiB above 0, for paths that end "
+                "in .weights.json"
+            )
+        return save_shards(model_or_layer, path, overwrite=overwrite, max_shard_size=max_shard_size)
 
 
 def load_weights(

@@ -26,9 +26,12 @@ Location = str | os.PathLike[str]
 JSON = "json"
 #: Names of forms that hold weights, as `convert` takes them: a checkpoint is not a SavedModel.
 WEIGHTS = {"tf_checkpoint": "tf", "h5_weights": "h5", "weights.h5": "weights.h5",
-           "safetensors": "safetensors"}  # fmt: skip
+           "weights.json": "weights.json", "safetensors": "safetensors"}  # fmt: skip
 
-WITHOUT_OPTIMIZER = frozenset({JSON, "h5_weights", "weights.h5", "safetensors"})
+#: Forms without a place for the optimizer's state.
+WITHOUT_OPTIMIZER = frozenset({JSON, "h5_weights", "safetensors"})
+#: Dialects of files whose weights can be copied as they are, by how they are named.
+COPIED = {"layers": ("keras2", "keras3"), "attributes": ("keras3",)}
 
 
 def convert(
@@ -45,8 +48,9 @@ def convert(
         source: any artifact, told by what is in it.
         target: where to; what is there is replaced.
         format: ``"savedmodel"``, ``"h5"``, ``"keras"`` for a whole model, ``"json"`` for its
-            architecture, ``"tf_checkpoint"``, ``"h5_weights"``, ``"weights.h5"`` or
-            ``"safetensors"`` for its weights; None goes by the suffix of `target`.
+            architecture, ``"tf_checkpoint"``, ``"h5_weights"``, ``"weights.h5"``,
+            ``"weights.json"`` or ``"safetensors"`` for its weights; None goes by the suffix of
+            `target`.
         dialect: ``"keras2"`` or ``"keras3"``, where the form has both.
         custom_objects: classes and functions of the model by name.
 
@@ -63,12 +67,16 @@ def convert(
         >>> hozon.convert("old_savedmodel", "model.keras")
         >>> hozon.convert("model.keras", "for_tf_keras.h5", dialect="keras2")
     """
-    chosen = format or form_of(target)
+    has_model = _holds_model(source)
+    chosen = format or form_of(target, has_model)
     if chosen not in {*WEIGHTS, JSON, *(f.name for f in whole.MODEL_FORMS), *whole.ALIASES}:
         known = [*(f.name for f in whole.MODEL_FORMS), JSON, *WEIGHTS]
         raise ValueError(f"format={chosen!r} is none of {', '.join(map(repr, known))}")
-    if not _holds_model(source):
+    if not has_model:
         return _only_weights(source, target, chosen)
+    copied = _copied(source, target, chosen)
+    if copied is not None:
+        return copied
     compiled = chosen not in WITHOUT_OPTIMIZER
     model = whole.model_form(source).load(source, custom_objects, compiled)
     report = _written(model, target, chosen, dialect)
@@ -77,13 +85,16 @@ def convert(
     return report
 
 
-def form_of(target: Location) -> str:
-    """The form that the end of a path means; a SavedModel where it means none."""
+def form_of(target: Location, has_model: bool = True) -> str:
+    """The form that the end of a path means; where it means none, a SavedModel or a checkpoint."""
     name = os.fspath(target).lower()
+    found = weights.chosen_form(target, None).name
+    if name.endswith((".weights.h5", ".weights.json", ".safetensors")):
+        return found
+    if not has_model and Path(name).suffix in (".h5", ".hdf5", ""):
+        return next(form for form, known in WEIGHTS.items() if known == found)
     if name.endswith(".json"):
         return JSON
-    if name.endswith((".weights.h5", ".safetensors")):
-        return weights.chosen_form(target, None).name
     return whole.chosen_form(target, None).name
 
 
@@ -110,6 +121,23 @@ def _json(model: keras.Model, target: Location, dialect: Dialect | None) -> Save
         Path(fresh).write_text(text)
     lost = ["weights, compile information and optimizer: JSON holds the architecture alone"]
     return SaveReport(os.fspath(target), JSON, os.path.getsize(target), lost=lost)
+
+
+def _copied(source: Location, target: Location, chosen: str) -> SaveReport | None:
+    """The weights of a whole model, from file to file; None where only the model can name them."""
+    if chosen not in WEIGHTS:
+        return None
+    wanted = weights.chosen_form(target, WEIGHTS[chosen])
+    found = weights.weight_form(source)
+    if found.restate is None or wanted.take is None or found.naming != wanted.naming:
+        return None
+    record = found.restate(source)
+    if record.dialect not in COPIED[found.naming]:
+        return None
+    report = wanted.take(record, target)
+    if record.optimizer is not None and chosen in WITHOUT_OPTIMIZER:
+        report.lost.append(f"the optimizer's state: {chosen} has no place for it")
+    return report
 
 
 def _only_weights(source: Location, target: Location, chosen: str) -> SaveReport:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,6 +16,7 @@ import hozon
 from hozon import UnsupportedError
 from hozon.cli import main
 from hozon.forms.whole import MODEL_FORMS
+from tests.oracle.client import Oracle
 
 NAMES = {"savedmodel": "model", "h5": "model.h5", "keras": "model.keras"}
 FORMS = [form.name for form in MODEL_FORMS]
@@ -70,20 +74,125 @@ def test_around_all_forms_and_back(
     same(hozon.load_model(at), model)
 
 
-@pytest.mark.parametrize("form", ["tf_checkpoint", "h5_weights", "json"])
+PARTS = {"tf_checkpoint": "part", "h5_weights": "part.h5", "weights.h5": "part.weights.h5",
+         "weights.json": "part.weights.json", "safetensors": "part.safetensors",
+         "json": "part.json"}  # fmt: skip
+
+
+HOLD_OPTIMIZER = ("tf_checkpoint", "weights.h5", "weights.json")
+
+
+@pytest.mark.parametrize("form", PARTS)
 @pytest.mark.parametrize("source", FORMS)
 def test_parts_of_a_model(
     source: str, form: str, saved: dict[str, Path], model: keras.Model, tmp_path: Path
 ) -> None:
-    hozon.convert(saved[source], tmp_path / "part", format=form)
+    there = tmp_path / PARTS[form]
+    hozon.convert(saved[source], there, format=form)
     if form == "json":
-        made = hozon.model_from_json((tmp_path / "part").read_text())
+        made = hozon.model_from_json(there.read_text())
         assert made.get_config() == model.get_config()
         return
     copy = keras.models.clone_model(model)
-    hozon.load_weights(copy, tmp_path / "part").assert_existing_objects_matched()
-    for new, old in zip(copy.weights, model.weights, strict=True):
+    if form in HOLD_OPTIMIZER:
+        copy.compile("adam", "mse")
+        copy.optimizer.build(copy.trainable_variables)
+        for own in copy.optimizer.variables[2:]:
+            own.assign(np.ones_like(own))
+    hozon.load_weights(copy, there).assert_existing_objects_matched()
+    found, expected = list(copy.weights), list(model.weights)
+    if form in HOLD_OPTIMIZER:
+        found += copy.optimizer.variables
+        expected += model.optimizer.variables
+    for new, old in zip(found, expected, strict=True):
         np.testing.assert_array_equal(np.asarray(new), np.asarray(old))
+
+
+KERAS_2 = """
+x = keras.Input((4,), name="x")
+y = keras.layers.Dense(3, activation="relu", name="first")(x)
+y = keras.layers.BatchNormalization(name="norm")(y)
+model = keras.Model(x, keras.layers.Dense(1, name="last")(y), name="converted")
+model.compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae"])
+model.fit(data, data[:, :1] * 2, epochs=2, verbose=0)
+model.save(f"{folder}/tf_model")
+model.save(f"{folder}/tf.h5")
+model.save(f"{folder}/tf.keras")
+model.save_weights(f"{folder}/tf_weights.h5")
+model.save_weights(f"{folder}/tf_checkpoint")
+model.save_weights(f"{folder}/tf.weights.h5")
+out["text"] = model.to_json()
+out["weights"] = model.get_weights()
+out["slots"] = [v.numpy() for v in model.optimizer._momentums]
+"""
+WHOLE = ("tf_model", "tf.h5", "tf.keras")
+#: What names weights in one way converts without the model.
+ALIKE = {"tf_weights.h5": {"h5_weights"}, "tf_checkpoint": set(),
+         "tf.weights.h5": {"weights.h5", "weights.json", "safetensors"}}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def keras2(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("keras2")
+    return folder, oracle.python(KERAS_2, folder=str(folder), data=X)
+
+
+@pytest.mark.parametrize("target", [*FORMS, *PARTS])
+@pytest.mark.parametrize("source", [*WHOLE, *ALIKE])
+def test_what_keras_2_wrote(
+    source: str, target: str, keras2: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder, wrote = keras2
+    there = tmp_path / {**NAMES, **PARTS}[target]
+    if source in ALIKE and target not in ALIKE[source]:
+        with pytest.raises(UnsupportedError, match="load_weights"):
+            hozon.convert(folder / source, there, format=target)
+        assert not there.exists()
+        return
+    hozon.convert(folder / source, there, format=target)
+    if target in FORMS:
+        made = hozon.load_model(there)
+        slots = [np.asarray(v) for v in made.optimizer.variables if v.path.endswith("momentum")]
+        for have, want in zip(slots, wrote["slots"], strict=True):
+            np.testing.assert_array_equal(have, want)
+    else:
+        made = hozon.model_from_json(there.read_text() if target == "json" else wrote["text"])
+    if target != "json":
+        if target not in FORMS:
+            hozon.load_weights(made, there).assert_existing_objects_matched()
+        for have, want in zip(made.get_weights(), wrote["weights"], strict=True):
+            np.testing.assert_array_equal(have, want)
+
+
+STREAMED = """
+import sys, tracemalloc
+import hozon
+source, *targets = sys.argv[1:]
+for target in targets:
+    hozon.convert(source, target)  # imports what it needs
+tracemalloc.start()
+for target in targets:
+    hozon.convert(source, target)
+assert "keras" not in sys.modules and "jax" not in sys.modules
+print(tracemalloc.get_traced_memory()[1])
+"""
+
+
+def test_weights_stream_without_keras_or_jax(tmp_path: Path) -> None:
+    sources = {"a.weights.h5": ("b.safetensors", "c.weights.json", "d.weights.h5"),
+               "a.keras": ("e.safetensors", "f.weights.h5"), "a.h5": ("g.h5",)}  # fmt: skip
+    wide = keras.Sequential([keras.Input((1024,)), *(layers.Dense(1024) for _ in range(6))])
+    hozon.save_weights(wide, tmp_path / "a.weights.h5")
+    hozon.save_weights(wide, tmp_path / "a.h5")
+    hozon.save_model(wide, tmp_path / "a.keras")
+    for source, targets in sources.items():
+        done = subprocess.run(
+            [sys.executable, "-c", STREAMED, *(str(tmp_path / n) for n in (source, *targets))],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        one = 4 * 1024 * 1024
+        assert int(done.stdout) < 2.5 * one  # of 24 MiB, hardly more than one tensor at a time
 
 
 def test_weights_alone_say_why_not(model: keras.Model, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hozon.errors import UnsupportedError
+from hozon.errors import FormatError, UnsupportedError
 from hozon.forms.whole import Location, check_file
 from hozon.raw.places import is_remote, place
 from hozon.record import ModelRecord, Naming
@@ -39,11 +39,12 @@ class WeightForm:
 
 
 def _is_checkpoint(path: Location) -> bool:
-    from hozon.train import reader
+    from hozon.containers.checkpoint.read import detect as is_prefix
+    from hozon.containers.savedmodel.read import detect as is_savedmodel
 
-    if is_remote(place(path)):
+    if is_remote(place(path)) or not os.path.lexists(path):
         return True
-    return not os.path.lexists(path) or reader.is_checkpoint(path)
+    return is_prefix(path) or is_savedmodel(path)
 
 
 def _load_checkpoint(
@@ -171,6 +172,48 @@ def _take_safetensors(record: ModelRecord, path: Location) -> SaveReport:
     return SaveReport(os.fspath(path), "safetensors", os.path.getsize(path))
 
 
+def _is_sharded(path: Location) -> bool:
+    from hozon.containers.shards import detect
+
+    return Path(path).is_file() and detect(path) is not None
+
+
+def _load_sharded(model: Any, path: Location, *, by_name: bool, skip_mismatch: bool) -> LoadReport:
+    from hozon.models.pathed import load_weights
+
+    record = _read_sharded(path)
+    return load_weights(model, record, by_name=by_name, skip_mismatch=skip_mismatch)
+
+
+def _save_sharded(model: Any, path: Location, overwrite: bool) -> SaveReport:
+    return save_shards(model, path, overwrite=overwrite)
+
+
+def save_shards(
+    model: Any, path: Location, *, overwrite: bool = True, max_shard_size: float | None = None
+) -> SaveReport:
+    """Save weights as a set of files of at most `max_shard_size` GiB each; None is 5."""
+    from hozon.containers.shards import DEFAULT_SHARD, GIB, write
+    from hozon.models.pathed import describe_weights
+
+    limit = DEFAULT_SHARD if max_shard_size is None else int(max_shard_size * GIB)
+    record, lost = describe_weights(model)
+    nbytes = write(record, path, overwrite, limit)
+    return SaveReport(os.fspath(path), "weights.json", nbytes, lost=lost)
+
+
+def _read_sharded(path: Location) -> ModelRecord:
+    from hozon.containers.shards import read
+
+    return read(path)
+
+
+def _take_sharded(record: ModelRecord, path: Location) -> SaveReport:
+    from hozon.containers.shards import write
+
+    return SaveReport(os.fspath(path), "weights.json", write(record, path))
+
+
 #: All forms, in the order in which they are asked whether a path is theirs. Where several suffixes
 #: end a path, the longest counts.
 WEIGHT_FORMS = (
@@ -185,6 +228,16 @@ WEIGHT_FORMS = (
         _save_paths,
         _read_paths,
         _take_paths,
+    ),
+    WeightForm(
+        "weights.json",
+        (".weights.json",),
+        "attributes",
+        _is_sharded,
+        _load_sharded,
+        _save_sharded,
+        _read_sharded,
+        _take_sharded,
     ),
     WeightForm(
         "safetensors",
@@ -202,18 +255,30 @@ WEIGHT_FORMS = (
 def weight_form(path: Location) -> WeightForm:
     """The form of the weights at a path; a missing path may be a checkpoint's prefix.
 
-    Raises UnsupportedError when it is of no form that is known.
+    Raises:
+        FormatError: there is no such file, and its name is none of a checkpoint.
+        UnsupportedError: it is of no form that is known.
     """
+    text = os.fspath(path)
+    _require_file(text)
     for form in WEIGHT_FORMS:
         if form.detect(path):
             return form
-    text = os.fspath(path)
     names = ", ".join(form.name for form in WEIGHT_FORMS)
     raise UnsupportedError(
         f"{text} holds no weights in a known form: {names} (a TensorFlow checkpoint is named by "
         "the prefix before .index, or by its folder)",
         feature="the format of this file", file=text,
     )  # fmt: skip
+
+
+def _require_file(text: str) -> None:
+    """A path whose end means a file is a checkpoint's prefix only if there is such a checkpoint."""
+    from hozon.containers.checkpoint.read import detect as is_prefix
+
+    missing = not is_remote(place(text)) and not os.path.lexists(place(text))
+    if missing and chosen_form(text, None).suffixes and not is_prefix(text):
+        raise FormatError(f"{text} does not exist", file=text)
 
 
 def chosen_form(path: Location, name: str | None) -> WeightForm:

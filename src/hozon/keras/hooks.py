@@ -41,12 +41,13 @@ def save(
 
 def save_weights(
     self: keras.Layer, filepath: str | os.PathLike[str], overwrite: bool = True,
-    save_format: str | None = None,
+    save_format: str | None = None, max_shard_size: float | None = None,
 ) -> Any:  # fmt: skip
     """``model.save_weights``: a TensorFlow checkpoint, or what the suffix or format says."""
     return api.save_weights(
-        self, filepath, format=_chosen(save_format, WEIGHT_FORMATS), overwrite=overwrite
-    )
+        self, filepath, format=_chosen(save_format, WEIGHT_FORMATS), overwrite=overwrite,
+        max_shard_size=max_shard_size,
+    )  # fmt: skip
 
 
 def load_weights(

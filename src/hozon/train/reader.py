@@ -31,12 +31,6 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Bundle:
     return open_bundle(prefix)
 
 
-def is_checkpoint(path: str | os.PathLike[str]) -> bool:
-    """Whether a path means a checkpoint: a prefix, a file or folder of one, a SavedModel."""
-    text = place(path)
-    return is_remote(text) or _prefix(text) is not None
-
-
 def _prefix(text: str) -> Path | None:
     folder = Path(text)
     if any((folder / name).is_file() for name in SAVED_MODEL_FILES):

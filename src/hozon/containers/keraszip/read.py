@@ -54,7 +54,7 @@ def _model(archive: Archive, file: str) -> ModelRecord:
         form="keras", path=file, dialect=dialect, naming="attributes",
         producer=f"keras {version}" if version else "", config=config,
         training=training if isinstance(training, dict) else None,
-        state=tuple(g for g in groups if not _of_optimizer(g)),
+        state=tuple(g for g in groups if not is_of_optimizer(g)),
         optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
         assets={name[len(ASSETS) :]: partial(archive.read, name)
                 for name in sorted(archive.members) if name.startswith(ASSETS)},
@@ -80,12 +80,13 @@ def _weights(root: Group) -> ModelRecord:
     groups = list(groups_of(root, ""))
     return ModelRecord(
         form="weights.h5", path=root.file, dialect="keras3", naming="attributes",
-        state=tuple(g for g in groups if not _of_optimizer(g)),
+        state=tuple(g for g in groups if not is_of_optimizer(g)),
         optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
     )  # fmt: skip
 
 
-def _of_optimizer(group: StateGroup) -> bool:
+def is_of_optimizer(group: StateGroup) -> bool:
+    """Whether a group is the optimizer's, or of something that it holds."""
     return group.name == OPTIMIZER or group.name.startswith(f"{OPTIMIZER}/")
 
 

@@ -53,7 +53,7 @@ def load_weights(
         UnsupportedError: the model is not built.
     """
     require_built(model, "variables to load into")
-    groups = list(record.state)
+    groups = [group for group in record.state if not _of_metric(group)]
     built = bool(getattr(getattr(model, "optimizer", None), "built", False))
     if record.optimizer is not None and built:
         groups.append(record.optimizer)
@@ -73,6 +73,11 @@ def load_weights(
         )  # fmt: skip
     plan.run()
     return plan.report
+
+
+def _of_metric(group: StateGroup) -> bool:
+    """Whether a group is the state of a compiled metric, which tf_keras writes with the weights."""
+    return group.name.startswith("metrics/")
 
 
 def _both(model: Any, groups: Sequence[StateGroup]) -> list[str]:

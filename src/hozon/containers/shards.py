@@ -1,0 +1,259 @@
+"""Weights in several HDF5 files with a JSON index <-> `ModelRecord`.
+
+``name.weights.json`` holds ``{"metadata": {"total_size": bytes}, "weight_map": {path: file}}``,
+where a path is ``/layers/dense/vars`` and a file the name, or a list of names, of the shards beside
+it; each shard is a ``.weights.h5`` file of some of the variables (keras/src/saving/saving_lib.py,
+ShardedH5IOStore). Keras opens ``name_00000.weights.h5`` before it looks into the index.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hozon.containers.keraszip.layout import OPTIMIZER, VARS
+from hozon.containers.keraszip.read import groups_of, is_of_optimizer
+from hozon.containers.keraszip.write import write_weights
+from hozon.errors import FormatError, HozonError, SaveError, UnsafeError, UnsupportedError
+from hozon.formats.hdf5.reader import open_hdf5
+from hozon.formats.jsondoc import parse_object
+from hozon.limits import LIMITS
+from hozon.raw.commit import replacing_file
+from hozon.raw.places import exists, is_directory, join, open_source, place
+from hozon.record import ModelRecord, StateGroup
+from hozon.tensors.lazy import LazyTensor
+
+SUFFIX, SHARD_SUFFIX = ".weights.json", ".weights.h5"
+METADATA, TOTAL, WEIGHT_MAP = "metadata", "total_size", "weight_map"
+GIB = 1024**3
+#: Bytes of a shard where nobody says how many.
+DEFAULT_SHARD = 5 * GIB
+
+#: One variable: the name of its object, its own, and the tensor.
+Item = tuple[str, str, LazyTensor]
+
+
+def detect(path: str | os.PathLike[str]) -> str | None:
+    """``"weights.json"`` for the index of such a set, None for anything else."""
+    where = place(path)
+    if is_directory(where) or not where.endswith(".json"):
+        return None
+    try:
+        _weight_map(where)
+    except HozonError:
+        return None
+    return "weights.json"
+
+
+def read(path: str | os.PathLike[str]) -> ModelRecord:
+    """The weights of all shards; tensors are mapped from them, not read.
+
+    Raises:
+        FormatError: the index or a shard is missing or damaged, or they contradict each other.
+        UnsafeError: the index names a file that is not beside it.
+    """
+    where = place(path)
+    weight_map = _weight_map(where)
+    found: dict[str, dict[str, LazyTensor]] = {}
+    for name in dict.fromkeys(name for names in weight_map.values() for name in names):
+        for group in _shard(where, name):
+            _merge(found.setdefault(group.name, {}), group, where)
+    _check_all_there(where, weight_map, found)
+    groups = [StateGroup(name, tensors) for name, tensors in found.items()]
+    return ModelRecord(
+        form="weights.h5", path=where, dialect="keras3", naming="attributes",
+        state=tuple(group for group in groups if not is_of_optimizer(group)),
+        optimizer=next((group for group in groups if group.name == OPTIMIZER), None),
+    )  # fmt: skip
+
+
+def write(
+    record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = True,
+    shard_bytes: int = DEFAULT_SHARD,
+) -> int:  # fmt: skip
+    """Write weights as a set of shards, whole or not at all; the bytes of all its files.
+
+    New shards never take the names of those that the present index needs, and the index is replaced
+    last. What the old one needed is removed after that.
+
+    Raises:
+        SaveError: it cannot be written, exists and may not be replaced, or a variable alone is
+            larger than a shard.
+        UnsupportedError: the record names its tensors otherwise.
+    """
+    where = place(path)
+    if not where.endswith(SUFFIX):
+        raise SaveError(f"{where} does not end in {SUFFIX!r}", file=where,
+                        instead=f"a path that ends in {SUFFIX!r}")  # fmt: skip
+    if not overwrite and exists(where):
+        raise SaveError(f"{where} exists already", file=where,
+                        instead="overwrite=True, or another path")  # fmt: skip
+    groups = [*record.state, *([record.optimizer] if record.optimizer is not None else [])]
+    if record.naming != "attributes":
+        raise UnsupportedError(
+            f"this form names variables by attributes, the record by {record.naming}",
+            feature=f"naming {record.naming!r}", file=record.path or None,
+        )  # fmt: skip
+    parts = list(_parts(groups, shard_bytes, where)) or [[]]
+    old = _old_shards(where)
+    names = _fresh_names(where, len(parts), old)
+    files = [join(os.path.dirname(where), name) for name in names]
+    try:
+        for file, part in zip(files, parts, strict=True):
+            write_weights(_record_of(part), file)
+        _write_index(where, names, parts)
+    except BaseException:
+        _remove(files)
+        raise
+    _settle(where, names, old)
+    return sum(map(os.path.getsize, [where, *files]))
+
+
+# Reading
+
+
+def _weight_map(where: str) -> dict[str, list[str]]:
+    """The shards of each object's variables."""
+    source = open_source(where)
+    if source.size > LIMITS.header_bytes:
+        raise FormatError(f"{where} is no index: it is too long", file=where)
+    index = parse_object(bytes(source.view(0, source.size)), file=where, record="index")
+    found = index.get(WEIGHT_MAP)
+    if not isinstance(found, dict):
+        raise FormatError(f"{where} has no {WEIGHT_MAP!r}", file=where, record=WEIGHT_MAP)
+    return {path: _names(value, where, path) for path, value in found.items()}
+
+
+def _names(value: Any, where: str, path: str) -> list[str]:
+    names = value if isinstance(value, list) else [value]
+    for name in names:
+        if not isinstance(name, str) or not name.endswith(".h5"):
+            raise FormatError(f"{where} names no shard for {path!r}", file=where, record=path,
+                              expected="the name of an .h5 file", found=f"{name!r:.80}")  # fmt: skip
+        if name != os.path.basename(name) or "\\" in name or name.startswith("."):
+            raise UnsafeError(
+                f"{where} names a file that is not beside it: {name!r}", file=where, record=path,
+                refused=name, allow="move the shards beside the index and name them there",
+            )  # fmt: skip
+    return names
+
+
+def _shard(where: str, name: str) -> Iterator[StateGroup]:
+    place_of = join(os.path.dirname(where), name)
+    if os.path.islink(place_of):
+        raise UnsafeError(f"the shard {name!r} is a link", file=where, refused=name,
+                          allow="put the file itself beside the index")  # fmt: skip
+    if not exists(place_of):
+        raise FormatError(f"the shard {name!r} of {where} is missing", file=where, record=name)
+    yield from groups_of(open_hdf5(open_source(place_of)), "")
+
+
+def _merge(into: dict[str, LazyTensor], group: StateGroup, where: str) -> None:
+    for name, tensor in group.tensors.items():
+        if name in into:
+            raise FormatError(
+                f"two shards of {where} hold {group.name}/{VARS}/{name}", file=where,
+                record=f"{group.name}/{VARS}/{name}",
+            )  # fmt: skip
+        into[name] = tensor
+
+
+def _check_all_there(where: str, weight_map: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    for path in weight_map:
+        name = path.strip("/").removesuffix(VARS).rstrip("/")
+        if name not in found:
+            raise FormatError(
+                f"{where} lists {path!r}, which its shards do not hold", file=where, record=path
+            )
+
+
+# Writing
+
+
+def _parts(groups: Sequence[StateGroup], limit: int, where: str) -> Iterator[list[Item]]:
+    """Variables in order, as many as fit into one shard at a time."""
+    part: list[Item] = []
+    size = 0
+    for group in groups:
+        for name, tensor in group.tensors.items():
+            if tensor.nbytes > limit:
+                raise SaveError(
+                    f"{group.name}/{name} has {tensor.nbytes:,} bytes, more than a shard of "
+                    f"{limit:,}", file=where, instead="a larger max_shard_size",
+                )  # fmt: skip
+            if part and size + tensor.nbytes > limit:
+                yield part
+                part, size = [], 0
+            part.append((group.name, name, tensor))
+            size += tensor.nbytes
+    if part:
+        yield part
+
+
+def _record_of(part: Sequence[Item]) -> ModelRecord:
+    groups: dict[str, dict[str, LazyTensor]] = {}
+    for owner, name, tensor in part:
+        groups.setdefault(owner, {})[name] = tensor
+    return ModelRecord(
+        form="weights.h5", path="", dialect="keras3", naming="attributes",
+        state=tuple(StateGroup(name, tensors) for name, tensors in groups.items()),
+    )  # fmt: skip
+
+
+def _write_index(where: str, names: Sequence[str], parts: Sequence[Sequence[Item]]) -> None:
+    shards: dict[str, list[str]] = {}
+    for name, part in zip(names, parts, strict=True):
+        for owner, _, _ in part:
+            at = shards.setdefault(f"/{owner}/{VARS}" if owner else f"/{VARS}", [])
+            if name not in at:
+                at.append(name)
+    total = sum(tensor.nbytes for part in parts for _, _, tensor in part)
+    index = {
+        METADATA: {TOTAL: total},
+        WEIGHT_MAP: {path: at[0] if len(at) == 1 else at for path, at in shards.items()},
+    }
+    with replacing_file(where) as fresh:
+        Path(fresh).write_text(json.dumps(index, indent=4))
+
+
+def _base(where: str) -> str:
+    return os.path.basename(where).removesuffix(SUFFIX)
+
+
+def _named(base: str, number: int) -> str:
+    return f"{base}_{number:05}{SHARD_SUFFIX}"
+
+
+def _fresh_names(where: str, count: int, old: set[str]) -> list[str]:
+    """Names of new shards, of two families by turns: those that the present index does not need."""
+    families = (_base(where), f"{_base(where)}-1")
+    base = next(b for b in families if not any(name.startswith(f"{b}_") for name in old))
+    return [_named(base, number) for number in range(count)]
+
+
+def _old_shards(where: str) -> set[str]:
+    """The shards of the set that is to be replaced, none where there is no readable one."""
+    if not exists(where):
+        return set()
+    with suppress(HozonError):
+        return {name for names in _weight_map(where).values() for name in names}
+    return set()
+
+
+def _settle(where: str, names: Sequence[str], old: set[str]) -> None:
+    """Remove what the old index needed; keep the file that Keras opens first, even if empty."""
+    folder, first = os.path.dirname(where), _named(_base(where), 0)
+    own = (f"{_base(where)}_", f"{_base(where)}-1_")
+    _remove([join(folder, name) for name in old - set(names) if name.startswith(own)])
+    if first not in names:
+        write_weights(_record_of([]), join(folder, first))
+
+
+def _remove(files: Sequence[str]) -> None:
+    for file in files:
+        with suppress(FileNotFoundError):
+            os.remove(file)

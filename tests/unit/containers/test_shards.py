@@ -1,0 +1,156 @@
+"""Weights in several files with an index: both ways with Keras, damage, saves that break off."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import hozon
+from hozon.containers import shards
+from hozon.errors import FormatError, MismatchError, SaveError, UnsafeError
+
+GIB = 1024**3
+SMALL = 600 / GIB  # two kernels of this model do not fit into one shard
+
+
+def model() -> Any:
+    made = keras.Sequential(
+        [keras.Input((10,)), keras.layers.Dense(10), keras.layers.Dense(12), keras.layers.Dense(3)]
+    )
+    made.compile("adam", "mse")
+    made.fit(np.ones((4, 10)), np.ones((4, 3)), verbose=0)
+    return made
+
+
+def same(a: Any, b: Any) -> None:
+    for x, y in zip(a.weights, b.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
+
+
+def zeroed(source: Any) -> Any:
+    copy = keras.models.clone_model(source)
+    copy.set_weights([np.zeros_like(w) for w in copy.get_weights()])
+    return copy
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def test_keras_opens_what_is_written(tmp_path: Path) -> None:
+    source = model()
+    report = hozon.save_weights(source, tmp_path / "w.weights.json", max_shard_size=SMALL)
+    assert len(files(tmp_path)) > 3
+    assert report.nbytes == sum(path.stat().st_size for path in tmp_path.iterdir())
+    copy = zeroed(source)
+    copy.load_weights(tmp_path / "w.weights.json")
+    same(copy, source)
+
+
+def test_what_keras_writes_opens(tmp_path: Path) -> None:
+    source = model()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        source.save_weights(tmp_path / "w.weights.json", max_shard_size=SMALL)
+    copy = zeroed(source)
+    report = hozon.load_weights(copy, tmp_path / "w.weights.json")
+    assert report.missing == []
+    same(copy, source)
+    found = hozon.inspect(tmp_path / "w.weights.json")
+    assert sum(v.nbytes for v in found.variables) == found.nbytes > 2000
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_saving_again_replaces_the_set(times: int, tmp_path: Path) -> None:
+    source = model()
+    for number in range(times):
+        source.set_weights([np.full_like(w, number) for w in source.get_weights()])
+        hozon.save_weights(source, tmp_path / "w.weights.json", max_shard_size=SMALL)
+    index = json.loads((tmp_path / "w.weights.json").read_text())
+    named = {n for v in index["weight_map"].values() for n in ([v] if isinstance(v, str) else v)}
+    assert set(files(tmp_path)) == named | {"w.weights.json", "w_00000.weights.h5"}
+    for load in (hozon.load_weights, lambda m, p: m.load_weights(p)):
+        copy = zeroed(source)
+        load(copy, tmp_path / "w.weights.json")
+        same(copy, source)
+
+
+def test_a_save_that_breaks_off_leaves_the_old_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = model()
+    path = tmp_path / "w.weights.json"
+    hozon.save_weights(source, path, max_shard_size=SMALL)
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+
+    def full(*arguments: Any) -> None:
+        raise SaveError("the disk is full")
+
+    monkeypatch.setattr(shards, "_write_index", full)
+    changed = zeroed(source)
+    with pytest.raises(SaveError, match="full"):
+        hozon.save_weights(changed, path, max_shard_size=SMALL)
+    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+
+
+def test_limits_of_the_size(tmp_path: Path) -> None:
+    source = model()
+    with pytest.raises(SaveError, match="larger max_shard_size"):
+        hozon.save_weights(source, tmp_path / "w.weights.json", max_shard_size=100 / GIB)
+    with pytest.raises(ValueError, match="max_shard_size"):
+        hozon.save_weights(source, tmp_path / "w.weights.h5", max_shard_size=1)
+    hozon.save_weights(source, tmp_path / "w.weights.json")
+    with pytest.raises(SaveError, match="exists"):
+        hozon.save_weights(source, tmp_path / "w.weights.json", overwrite=False)
+
+
+def change_index(folder: Path, change: Any) -> Path:
+    path = folder / "w.weights.json"
+    index = json.loads(path.read_text())
+    change(index)
+    path.write_text(json.dumps(index))
+    return path
+
+
+@pytest.mark.parametrize("name", ["../w_00000.weights.h5", "/etc/x.h5", "a\\b.h5", ".hidden.h5"])
+def test_names_that_lead_elsewhere_are_refused(name: str, tmp_path: Path) -> None:
+    source = model()
+    hozon.save_weights(source, tmp_path / "w.weights.json", max_shard_size=SMALL)
+    path = change_index(tmp_path, lambda i: i["weight_map"].update({"/layers/dense/vars": name}))
+    with pytest.raises((UnsafeError, FormatError)):
+        shards.read(path)
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    source = model()
+    hozon.save_weights(source, tmp_path / "w.weights.json", max_shard_size=SMALL)
+    path = change_index(
+        tmp_path, lambda i: i["weight_map"].update({"/layers/nope/vars": "w_00000.weights.h5"})
+    )
+    copy = zeroed(source)
+    with pytest.raises(FormatError, match="nope"):
+        hozon.load_weights(copy, path)
+    change_index(tmp_path, lambda i: i["weight_map"].pop("/layers/nope/vars"))
+    (tmp_path / "w_00001.weights.h5").unlink()
+    with pytest.raises(FormatError, match=r"w_00001\.weights\.h5' of .* is missing"):
+        hozon.load_weights(copy, path)
+    for weight in copy.weights:
+        assert not np.asarray(weight).any()
+    other = keras.Sequential([keras.Input((10,)), keras.layers.Dense(4)])
+    hozon.save_weights(source, path)
+    with pytest.raises(MismatchError):
+        hozon.load_weights(other, path)
+
+
+def test_conversion_from_one_file_and_back(tmp_path: Path) -> None:
+    source = model()
+    hozon.save_weights(source, tmp_path / "a.weights.h5")
+    hozon.convert(tmp_path / "a.weights.h5", tmp_path / "b.weights.json")
+    hozon.convert(tmp_path / "b.weights.json", tmp_path / "c.weights.h5")
+    assert (tmp_path / "a.weights.h5").read_bytes() == (tmp_path / "c.weights.h5").read_bytes()
