@@ -133,7 +133,7 @@ def _names(value: Any, where: str, path: str) -> list[str]:
     for name in names:
         if not isinstance(name, str) or not name.endswith(".h5"):
             raise FormatError(f"{where} names no shard for {path!r}", file=where, record=path,
-                              expected="the name of an .h5 file", found=f"{name!r:.80}")  # fmt: skip
+                              expected="an .h5 file", found=f"{name!r:.80}")  # fmt: skip
         if name != os.path.basename(name) or "\\" in name or name.startswith("."):
             raise UnsafeError(
                 f"{where} names a file that is not beside it: {name!r}", file=where, record=path,
