@@ -19,7 +19,7 @@ COMMON: tuple[Rule, ...] = (
     Drop("batch_input_shape", "batch_size", "input_dtype", "input_shape", "ragged"),
     no_input_dim,
     Drop("expects_training_arg", "expects_mask_arg", "must_restore_from_config", "save_spec"),
-    Drop("preserve_input_structure_in_config", "build_input_shape", "is_graph_network"),
+    Drop("preserve_input_structure_in_config", "build_input_shape", "is_graph_network", "dynamic"),
 )
 
 #: Old class name to the name in Keras 3 where the meaning is the same.

@@ -51,7 +51,7 @@ NORMALIZATION: Table = {
     "LayerNormalization": (AXIS,),
     "GroupNormalization": (AXIS,),
     "UnitNormalization": (AXIS,),
-    "Softmax": (AXIS,),
+    "Softmax": (AXIS, Drop("robust_masking")),
     "Normalization": (),
     "MultiHeadAttention": (
         Drop("query_shape", "key_shape", "value_shape", "softmax_robust_masking"),

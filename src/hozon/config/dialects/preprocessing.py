@@ -26,6 +26,9 @@ RANDOM_AREA: tuple[Rule, ...] = (
     Convert("height_factor", tuples),
     Convert("width_factor", tuples),
 )
+#: Interpolations that Keras 3 lacks, and one that it computes otherwise.
+OTHERWISE = frozenset({"bicubic", "area", "gaussian", "mitchellcubic"})
+INTERPOLATION = "Keras 3 has another interpolation of that name or none"
 #: These layers run on strings or on integers as text; a dtype only names what they give.
 HOST: tuple[Rule, ...] = (Drop("dtype"),)
 
@@ -40,9 +43,9 @@ def bins(entry: Entry) -> None:
 
 
 def resizing(entry: Entry) -> None:
-    """Interpolations that Keras 3 lacks, and one that it computes otherwise."""
-    if entry.config.get("interpolation") in ("bicubic", "area", "gaussian", "mitchellcubic"):
-        Become("hozon>Resizing", "Keras 3 has another interpolation of that name or none")(entry)
+    """Those of `OTHERWISE` are TensorFlow's."""
+    if entry.config.get("interpolation") in OTHERWISE:
+        Become("hozon>Resizing", INTERPOLATION)(entry)
         entry.config.pop("data_format", None)
 
 
@@ -55,6 +58,10 @@ def widths(value: Any) -> Any:
 
 PREPROCESSING: Table = {
     "Resizing": (resizing,),
+    "UpSampling2D": (
+        Become("hozon>UpSampling2D", INTERPOLATION,
+               lambda config: config.get("interpolation") in OTHERWISE),
+    ),
     "RandomFlip": RANDOM,
     "RandomRotation": RANDOM_AREA,
     "RandomTranslation": RANDOM_AREA,

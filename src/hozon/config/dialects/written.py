@@ -50,7 +50,8 @@ CLASSES: Mapping[str, str] = {
     for name in (
         "AddLoss", "AddMetric", "InstanceMethod", "InstanceProperty", "LocallyConnected1D",
         "LocallyConnected2D", "MultiHeadAttention", "RandomCrop", "RandomFourierFeatures",
-        "RandomHeight", "RandomWidth", "Resizing", "SlicingOpLambda", "TFOpLambda", "ThresholdedReLU",
+        "RandomHeight", "RandomWidth", "Resizing", "SlicingOpLambda", "TFOpLambda",
+        "ThresholdedReLU", "UpSampling2D",
     )
 }  # fmt: skip
 #: Modules of classes that are in no public namespace of tf_keras.

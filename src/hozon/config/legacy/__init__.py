@@ -9,7 +9,7 @@ from hozon.config.legacy.activations import hard_sigmoid
 from hozon.config.legacy.image import RandomCrop, RandomHeight, RandomWidth
 from hozon.config.legacy.local import LocallyConnected1D, LocallyConnected2D
 from hozon.config.legacy.optimizers import Adagrad, Nadam, RMSprop
-from hozon.config.legacy.resizing import Resizing
+from hozon.config.legacy.resizing import Resizing, UpSampling2D
 from hozon.config.legacy.simple import (
     AddLoss,
     AddMetric,
@@ -31,6 +31,7 @@ LEGACY_LAYERS: Mapping[str, type] = {
         AddLoss, AddMetric, InstanceMethod, InstanceProperty, LocallyConnected1D,
         LocallyConnected2D, MultiHeadAttention, RandomCrop, RandomFourierFeatures, RandomHeight,
         RandomWidth, Resizing, SlicingOpLambda, TFOpLambda, ThresholdedReLU, TimeMajor,
+        UpSampling2D,
     )
 }  # fmt: skip
 LEGACY_FUNCTIONS: Mapping[str, Callable[..., Any]] = {"hozon>hard_sigmoid": hard_sigmoid}

@@ -81,6 +81,42 @@ WEIGHTS: Mapping[str, Callable[[int, int], Array]] = {
 }  # fmt: skip
 
 
+def resized(images: Any, height: int, width: int, interpolation: str) -> Any:
+    """Images (..., height, width, channels) of another size; theirs must be known."""
+    made = WEIGHTS[interpolation]
+    rows = keras.ops.cast(made(int(images.shape[HEIGHT]), height), images.dtype)
+    columns = keras.ops.cast(made(int(images.shape[WIDTH]), width), images.dtype)
+    return keras.ops.einsum("ih,...hwc,jw->...ijc", rows, images, columns)
+
+
+@register
+class UpSampling2D(keras.layers.UpSampling2D):  # type: ignore[misc]
+    """Keras 2's, with an interpolation of `WEIGHTS`; the images' size must be known in calls."""
+
+    def __init__(
+        self, size: Any = (2, 2), data_format: str | None = None, interpolation: str = "bicubic",
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(size, data_format, **kwargs)
+        self.interpolation = interpolation
+
+    def call(self, inputs: Any) -> Any:
+        """Images (batch, height, width, channels), or with the channels first, made larger."""
+        first = self.data_format == "channels_first"
+        images = keras.ops.transpose(inputs, (0, 2, 3, 1)) if first else inputs
+        images = keras.ops.cast(images, self.compute_dtype)
+        height, width = (
+            int(images.shape[axis]) * factor
+            for axis, factor in zip((HEIGHT, WIDTH), self.size, strict=True)
+        )
+        made = resized(images, height, width, self.interpolation)
+        return keras.ops.transpose(made, (0, 3, 1, 2)) if first else made
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """See `compute_output_shape`."""
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
+
+
 @register
 class Resizing(keras.layers.Layer):  # type: ignore[misc]
     """Keras 2's, with an interpolation of `WEIGHTS`; the images' size must be known."""
@@ -96,15 +132,10 @@ class Resizing(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         """Images (..., height, width, channels) to the target size, as floats."""
-        ops = keras.ops
-        images = ops.cast(inputs, self.compute_dtype)
+        images = keras.ops.cast(inputs, self.compute_dtype)
         if self.crop_to_aspect_ratio:
             images = self._window(images)
-        made = WEIGHTS[self.interpolation]
-        rows = made(int(images.shape[HEIGHT]), self.height)
-        columns = made(int(images.shape[WIDTH]), self.width)
-        rows, columns = (ops.cast(m, self.compute_dtype) for m in (rows, columns))
-        return ops.einsum("ih,...hwc,jw->...ijc", rows, images, columns)
+        return resized(images, self.height, self.width, self.interpolation)
 
     def _window(self, images: Any) -> Any:
         """The largest centred window of the target's aspect ratio."""

@@ -457,6 +457,9 @@ def find(name: str) -> Function:
 
 
 def one_tensor_function(name: str) -> Function:
-    """A function of one tensor by its bare name, for Lambda layers around it."""
+    """A function of one tensor by its bare name, for Lambda layers around it.
+
+    A layer's ``arguments`` are the function's, besides the name of the op.
+    """
     found: Function = FUNCTIONS[name]
-    return lambda x: found(x)
+    return lambda x, name=None, **arguments: found(x, **arguments)

@@ -139,25 +139,26 @@ def _shapes(values: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 def _add(plan: Plan, owner: Owner, group: StateGroup) -> None:
     label = owner.path or "(itself)"
+    problems = list(_disagreements(owner, group, label)) if owner.fixed else []
+    plan.report.mismatched.extend(problems)
+    if problems:
+        return
     if not owner.assigns:
         plan.whole.append((owner, group.tensors))
         plan.report.matched.extend(f"{label}/{name}" for name in group.tensors)
         return
+    plan.pairs += [(v, group.tensors[name]) for name, v in owner.variables.items()]
+    plan.report.matched.extend(f"{label}/{v.name}" for v in owner.variables.values())
+
+
+def _disagreements(owner: Owner, group: StateGroup, label: str) -> Iterator[str]:
     if owner.variables.keys() != group.tensors.keys():
-        plan.report.mismatched.append(
-            f"{label}: {len(group.tensors)} stored variables, {len(owner.variables)} in the model"
-        )
+        yield f"{label}: {len(group.tensors)} stored variables, {len(owner.variables)} in the model"
         return
-    problems = [
-        f"{label}/{variable.name} has shape {tuple(variable.shape)}, the file holds "
-        f"{group.tensors[name].shape}"
-        for name, variable in owner.variables.items()
-        if tuple(variable.shape) != group.tensors[name].shape
-    ]
-    plan.report.mismatched.extend(problems)
-    if not problems:
-        plan.pairs += [(v, group.tensors[name]) for name, v in owner.variables.items()]
-        plan.report.matched.extend(f"{label}/{v.name}" for v in owner.variables.values())
+    for name, variable in owner.variables.items():
+        shape, stored = tuple(variable.shape), group.tensors[name].shape
+        if shape != stored:
+            yield f"{label}/{variable.name} has shape {shape}, the file holds {stored}"
 
 
 def _alias(path: str) -> str:

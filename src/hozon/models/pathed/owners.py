@@ -18,13 +18,15 @@ PLAIN = (keras.Layer, keras.Metric, keras.optimizers.Optimizer, keras.random.See
 class Owner:
     """One object: its path, itself, and what it would save, by name.
 
-    `assigns` says that the values are variables and that loading only assigns them.
+    `assigns` says that the values are variables and that loading only assigns them; `fixed` that
+    what is stored must have just their names and shapes.
     """
 
     path: str
     target: Any
     variables: Mapping[str, Any]
     assigns: bool
+    fixed: bool
 
 
 def owners(root: Any, *, optimizer: bool) -> Iterator[Owner]:
@@ -40,7 +42,9 @@ def owners(root: Any, *, optimizer: bool) -> Iterator[Owner]:
             save(stored)
         if stored:
             variables = all(isinstance(value, keras.Variable) for value in stored.values())
-            yield Owner(path, target, stored, variables and _is_plain(target))
+            assigns = variables and _is_plain(target)
+            fixed = assigns or (variables and type(target).__module__.startswith("keras."))
+            yield Owner(path, target, stored, assigns, fixed)
 
 
 def _is_plain(target: Any) -> bool:
