@@ -8,7 +8,13 @@ from typing import Any
 import keras
 
 from hozon.config import safety
-from hozon.config.dialects.training import CLASSES, FUNCTIONS, RESOLVED_BY_COMPILE, WRAPPERS
+from hozon.config.dialects.training import (
+    CLASSES,
+    FUNCTIONS,
+    RESOLVED_BY_COMPILE,
+    SHORT_METRICS,
+    WRAPPERS,
+)
 from hozon.config.objects import ObjectReader, call_with, from_custom, missing
 from hozon.config.optimizers import read_optimizer
 from hozon.config.registry import Registry
@@ -156,7 +162,7 @@ class TrainingReader:
             return short
         known = FUNCTIONS.get(short, short)
         if self.registry.function(kind, known) is not None:
-            return known
+            return short if kind == "metric" and short in SHORT_METRICS else known
         found = self.registry.find(kind, known)
         return missing(name) if found is None else call_with(found, {}, name)
 

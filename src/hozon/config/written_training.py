@@ -84,6 +84,12 @@ def objective_to_keras2(
     return TrainingWriter(Form(tags), report).objective(kind, config)
 
 
+#: State of optimizers that Keras 2 keeps in no file.
+UNKEPT: Mapping[str, str] = {
+    "Nadam": "tf_keras starts the product of its momenta anew, as in its own files",
+}
+
+
 class TrainingWriter:
     """Writes optimizers, losses and metrics in one form."""
 
@@ -112,6 +118,8 @@ class TrainingWriter:
             return self.form.custom(value, made)
         if name not in OPTIMIZERS_WRITTEN:
             raise UnsupportedError(f"Keras 2 has no optimizer {name}", feature=name)
+        if name in UNKEPT:
+            self.changes.append(f"optimizer {name}: {UNKEPT[name]}")
         return self._entry(
             name,
             {**self._arguments(name, config), "jit_compile": False, "is_legacy_optimizer": False},

@@ -34,6 +34,10 @@ FUNCTIONS: Mapping[str, str] = {
     "cosine": "cosine_similarity", "cosine_proximity": "cosine_similarity",
     "bce": "binary_crossentropy", "BCE": "binary_crossentropy", "huber_loss": "huber",
 }  # fmt: skip
+#: Short names of metrics that Keras 3 takes too, and reports values under.
+SHORT_METRICS = frozenset(
+    {"mse", "MSE", "mae", "MAE", "mape", "MAPE", "msle", "MSLE", "bce", "BCE"}
+)  # fmt: skip
 CLASSES: Mapping[str, str] = {"CosineProximity": "CosineSimilarity", "LogCoshLoss": "LogCosh",
                               "KLD": "KLDivergence"}  # fmt: skip
 #: Names that ``compile`` resolves itself, by the loss and the outputs' shapes.

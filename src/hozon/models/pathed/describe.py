@@ -19,7 +19,7 @@ from hozon.models.built import require_built
 from hozon.models.layered.describe import lazy_variable
 from hozon.models.pathed.assets import assets_of
 from hozon.models.pathed.optimizer import keras2_group
-from hozon.models.pathed.owners import Owner, owners
+from hozon.models.pathed.owners import Owner, keras2_paths, owners
 from hozon.record import Dialect, ModelRecord, StateGroup
 from hozon.tensors.lazy import lazy_array
 
@@ -55,6 +55,9 @@ def _whole(
     lines: Lines = []
     config = _config(model, chosen, lines)
     groups = _groups(model, include_optimizer)
+    if chosen == "keras2":
+        named = keras2_paths(model)
+        groups = [replace(group, name=named(group.name)) for group in groups]
     record = ModelRecord(
         form="keras", path="", dialect=chosen, naming="attributes", config=config,
         training=_training(model, chosen, lines) if include_optimizer else None,

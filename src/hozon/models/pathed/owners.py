@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,12 @@ from hozon.models._keras import saveables
 
 #: Classes whose own `load_own_variables` only assigns, one variable after the other.
 PLAIN = (keras.Layer, keras.Metric, keras.optimizers.Optimizer, keras.random.SeedGenerator)
+
+
+#: Attributes of layers that are private in tf_keras, whose files name them so.
+PRIVATE_IN_KERAS2: Mapping[type, tuple[str, ...]] = {
+    keras.layers.MultiHeadAttention: ("query_dense", "key_dense", "value_dense", "output_dense"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,19 @@ def owners(root: Any, *, optimizer: bool) -> Iterator[Owner]:
             assigns = variables and _is_plain(target)
             fixed = assigns or (variables and type(target).__module__.startswith("keras."))
             yield Owner(path, target, stored, assigns, fixed)
+
+
+def keras2_paths(root: Any) -> Callable[[str], str]:
+    """How tf_keras names a path of Keras 3: by private attributes, which Keras 3 has as public."""
+    hidden = {f"{path}/{name}" for path, target in saveables(root)
+              for kind, names in PRIVATE_IN_KERAS2.items() if isinstance(target, kind)
+              for name in names}  # fmt: skip
+
+    def renamed(path: str) -> str:
+        owner, _, name = path.rpartition("/")
+        return f"{owner}/_{name}" if path in hidden else path
+
+    return renamed
 
 
 def _is_plain(target: Any) -> bool:
