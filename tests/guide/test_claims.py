@@ -67,6 +67,34 @@ def test_a_class_that_is_gone(keras: Any, tmp_path: Path) -> None:
     assert again.evaluate(X, Y, verbose=0) < before
 
 
+def test_weights_between_models_of_other_construction(keras: Any) -> None:
+    class Same(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = keras.layers.Dense(3, activation="tanh")
+            self.idle, self.last = keras.layers.Dropout(0.5), keras.layers.Dense(1)
+
+        def call(self, x: Any) -> Any:
+            return self.last(self.idle(self.first(x)))
+
+    source, target = trained(keras), Same()
+    with pytest.raises(HozonError, match="not built"):
+        target.set_weights(source.get_weights())
+    target(X)
+    target.set_weights(source.get_weights())
+    np.testing.assert_array_equal(target.predict(X, verbose=0), source.predict(X, verbose=0))
+    before = target.get_weights()
+    for wrong, said in (
+        ([*before[:3], np.ones(2)], r"bias has shape \(1,\), its value \(2,\)"),
+        (before[:3], r"no value for .*bias, shape \(1,\)"),
+        ([*before, np.ones((5, 2))], r"no variable for a value of shape \(5, 2\)"),
+    ):
+        with pytest.raises(HozonError, match=said):
+            target.set_weights([np.zeros_like(w) for w in wrong])
+    for old, new in zip(before, target.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
 def test_weights_and_their_status(keras: Any, tmp_path: Path) -> None:
     model = trained(keras)
     model.save_weights(tmp_path / "ckpt")

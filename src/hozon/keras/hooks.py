@@ -14,6 +14,7 @@ from hozon.config import added
 from hozon.config._keras import Functional
 from hozon.config.followed import STEP, follow, following
 from hozon.config.serialization import model_to_json
+from hozon.models.in_memory import set_weights
 
 FORMATS = {"tf": "savedmodel", "savedmodel": "savedmodel", "h5": "h5", "keras": "keras"}
 WEIGHT_FORMATS = {"tf": "tf", "h5": "h5", "keras": "weights.h5", "safetensors": "safetensors"}
@@ -108,6 +109,7 @@ REPLACED: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
     (keras.Model, "save_weights", lambda original: save_weights),
     (keras.Model, "load_weights", lambda original: load_weights),
     (keras.Model, "to_json", lambda original: to_json),
+    (keras.Layer, "set_weights", lambda original: set_weights),
     (keras.Layer, "add_weight", _name_first),
     (keras.Layer, "add_variable", lambda original: _name_first(keras.Layer.add_weight)),
     (Functional, "add_loss", lambda original: add_loss),

@@ -1,0 +1,51 @@
+"""Weights from one layer or model to another in memory: all of them, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Any
+
+import keras
+import numpy as np
+
+from hozon.errors import MismatchError
+from hozon.models.built import require_built
+
+
+def set_weights(layer: keras.Layer, weights: Sequence[Any]) -> None:
+    """Give a layer's or model's variables the values of a list, as `get_weights` returned it.
+
+    Args:
+        layer: built; its ``weights`` say the order.
+        weights: an array for each variable, of its shape.
+
+    Raises:
+        MismatchError: number or shapes differ: which variable wants what. Nothing has changed.
+        UnsupportedError: the layer is not built.
+    """
+    values = list(weights)
+    if values:
+        require_built(layer, "variables to set")
+    lines = [
+        line for variable, value in zip_longest(layer.weights, values)
+        if (line := _disagreement(variable, value)) is not None
+    ]  # fmt: skip
+    if lines:
+        raise MismatchError(
+            f"set_weights() of {layer.name!r}: {len(values)} values for {len(layer.weights)} "
+            "variables", mismatches=lines,
+        )  # fmt: skip
+    for variable, value in zip(layer.weights, values, strict=True):
+        variable.assign(value)
+
+
+def _disagreement(variable: Any, value: Any) -> str | None:
+    if variable is None:
+        return f"no variable for a value of shape {np.shape(value)}"
+    wanted = tuple(variable.shape)
+    if value is None:
+        return f"no value for {variable.path}, shape {wanted}"
+    if np.shape(value) != wanted:
+        return f"{variable.path} has shape {wanted}, its value {np.shape(value)}"
+    return None
