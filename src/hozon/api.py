@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hozon.raw.collection import here_to_stay
+from hozon.raw.places import size_on_disk
+from hozon.tensors.meter import Progress, metered
 
 if TYPE_CHECKING:
     import keras
@@ -28,6 +30,8 @@ def save_model(
     include_optimizer: bool = True,
     signatures: Mapping[str, Any] | None = None,
     native_ops_only: bool = False,
+    blocking: bool = True,
+    progress: Progress = None,
 ) -> SaveReport:
     """Save a whole model: architecture, weights, compile information, optimizer state.
 
@@ -43,6 +47,10 @@ def save_model(
             and the shapes and dtypes of its keywords, ``(serve, {"x": ((None, 3), "float32")})``.
         native_ops_only: of a SavedModel: refuse functions that TensorFlow's own ops cannot express
             instead of writing them as one XlaCallModule op each.
+        blocking: False returns as soon as the model may change again: what can be refused has been,
+            and its values are copied. The report's ``wait()`` waits for the file and raises what
+            went wrong; saves are written in the order of their calls.
+        progress: True for a bar on a terminal, or a function of the bytes done and in all.
 
     Returns:
         What was written, and what the format could not hold.
@@ -57,9 +65,15 @@ def save_model(
     """
     with here_to_stay():
         from hozon.forms.whole import SaveOptions, chosen_form
+        from hozon.models.built import require_model
+        from hozon.models.in_memory import size_of
 
-        options = SaveOptions(overwrite, include_optimizer, dialect, signatures, native_ops_only)
-        return chosen_form(path, format).save(model, path, options)
+        require_model(model)
+        options = SaveOptions(
+            overwrite, include_optimizer, dialect, signatures, native_ops_only, blocking
+        )
+        with metered(progress, lambda: size_of(model), f"saving {os.fspath(path)}"):
+            return chosen_form(path, format).save(model, path, options)
 
 
 def load_model(
@@ -67,14 +81,19 @@ def load_model(
     *,
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
+    safe_mode: bool = True,  # noqa: ARG001 - nothing of a file is ever run
+    progress: Progress = None,
 ) -> keras.Model:
     """Load a whole model as a live Keras model.
 
     Args:
-        path: a SavedModel directory or an H5 file, whatever it is called.
+        path: a SavedModel directory, an H5 or a ``.keras`` file, whatever it is called.
         custom_objects: classes and functions of the model by name. Objects without a class come
             back as classes of the saved name that run the saved functions.
         compile: whether to compile the model as it was when saved, optimizer state included.
+        safe_mode: Keras' argument. False allows nothing more: code in a file is never run; what it
+            stands for is given by `custom_objects`.
+        progress: True for a bar on a terminal, or a function of the bytes done and in all.
 
     Returns:
         A model that predicts, evaluates and trains. ``model.load_report`` says how each object
@@ -94,7 +113,9 @@ def load_model(
     with here_to_stay():
         from hozon.forms.whole import model_form
 
-        return model_form(path).load(path, custom_objects, compile)
+        form = model_form(path)
+        with metered(progress, lambda: size_on_disk(path), f"loading {os.fspath(path)}"):
+            return form.load(path, custom_objects, compile)
 
 
 def save_weights(
@@ -104,6 +125,7 @@ def save_weights(
     format: str | None = None,
     overwrite: bool = True,
     max_shard_size: float | None = None,
+    blocking: bool = True,
 ) -> SaveReport:
     """Save the weights of a model or layer, and the state of its optimizer if it is compiled.
 
@@ -116,6 +138,7 @@ def save_weights(
             `path`, a checkpoint where it has none that is known.
         overwrite: False refuses to replace what is there.
         max_shard_size: of ``.weights.json``, the most GiB of one of its files; None is 5.
+        blocking: False returns once the values are copied; see `save_model`.
 
     Returns:
         What was written, and what the format could not hold.
@@ -130,17 +153,16 @@ def save_weights(
         >>> hozon.load_weights(model, "ckpts/weights").assert_consumed()
     """
     with here_to_stay():
-        from hozon.forms.weights import chosen_form, save_shards
+        from hozon.forms.weights import SHARDED, SaveWeights, chosen_form
 
         form = chosen_form(path, format)
-        if max_shard_size is None:
-            return form.save(model_or_layer, path, overwrite)
-        if form.name != "weights.json" or max_shard_size <= 0:
+        if max_shard_size is not None and (form.name != SHARDED or max_shard_size <= 0):
             raise ValueError(
                 f"max_shard_size={max_shard_size!r} is a number of GiB above 0, for paths that end "
                 "in .weights.json"
             )
-        return save_shards(model_or_layer, path, overwrite=overwrite, max_shard_size=max_shard_size)
+        options = SaveWeights(overwrite, max_shard_size, blocking)
+        return form.save(model_or_layer, path, options)
 
 
 def load_weights(

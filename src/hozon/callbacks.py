@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 from typing import Any
 
 import keras
 
 from hozon import api
+from hozon.errors import HozonError
+from hozon.reports import SaveReport
 
-__all__ = ["ModelCheckpoint"]
+__all__ = ["BackupAndRestore", "ModelCheckpoint"]
 
 
 class ModelCheckpoint(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
     """Keras' `ModelCheckpoint` for paths of every format: a SavedModel directory, H5, ``.keras``.
 
-    Each save is whole or absent. Arguments are Keras' own.
+    Each save is whole or absent. Arguments are Keras' own, and one more.
+
+    Args:
+        filepath: where to; ``{epoch}`` and the names of logs in it are filled in.
+        asynchronous: whether training goes on while a save is written; the end of training waits
+            for it. What went wrong is raised at the next save or there.
 
     Example:
         >>> model.fit(x, y, callbacks=[hozon.callbacks.ModelCheckpoint("ckpt/{epoch}")])
@@ -23,14 +32,22 @@ class ModelCheckpoint(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
 
     def __init__(
         self, filepath: str | os.PathLike[str], *args: Any, save_weights_only: bool = False,
-        **kwargs: Any,
+        asynchronous: bool = False, **kwargs: Any,
     ) -> None:  # fmt: skip
         # Keras takes only its own suffixes; the path is put in place afterwards.
         accepted = "x.weights.h5" if save_weights_only else "x.keras"
         super().__init__(accepted, *args, save_weights_only=save_weights_only, **kwargs)
         self.filepath = os.fspath(filepath)
+        self.asynchronous = asynchronous
+        self._pending: list[SaveReport] = []
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Wait for what is being written."""
+        super().on_train_end(logs)
+        self._settle(everything=True)
 
     def _save_model(self, epoch: int, batch: int | None, logs: dict[str, Any] | None) -> None:
+        self._settle(everything=False)
         filepath = self._get_file_path(epoch, batch, logs)
         folder = os.path.dirname(filepath)
         if folder:
@@ -39,6 +56,110 @@ class ModelCheckpoint(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
             if not self._should_save_model(epoch, batch, logs, filepath):
                 return
             save = api.save_weights if self.save_weights_only else api.save_model
-            save(self.model, filepath, overwrite=True)
+            blocking = not self.asynchronous
+            self._pending.append(save(self.model, filepath, overwrite=True, blocking=blocking))
         finally:
             self.epochs_since_last_save = 0
+
+    def _settle(self, *, everything: bool) -> None:
+        """Raise what a save in the background ran into; `everything` waits for those going on."""
+        over = [report for report in self._pending if everything or report.done]
+        self._pending = [report for report in self._pending if report not in over]
+        for report in over:
+            report.wait()
+
+
+class BackupAndRestore(keras.callbacks.Callback):  # type: ignore[misc]
+    """Back up the state of training, so that a `fit` that was interrupted goes on where it was.
+
+    A backup is one file that is whole or absent: weights, optimizer, the states of random layers.
+    The next ``fit`` of the same model begins with the epoch after it; with an unshuffled data set
+    it ends with the very weights of an uninterrupted one.
+
+    Args:
+        backup_dir: a folder for the backups alone.
+        save_freq: ``"epoch"``, or after how many batches to back up; an epoch that was interrupted
+            begins again then, with the state of the last backup.
+        double_checkpoint: whether to keep the backup before the last too, and to use it when the
+            last one is damaged.
+        delete_checkpoint: whether to remove the backups when training has ended.
+
+    Raises:
+        FormatError: the backup is damaged.
+        MismatchError: it is another model's.
+
+    Example:
+        >>> model.fit(x, y, epochs=9, callbacks=[hozon.callbacks.BackupAndRestore("backup")])
+    """
+
+    _NAME = re.compile(r"backup-(\d+)-(\d+)\.weights\.h5")
+
+    def __init__(
+        self, backup_dir: str | os.PathLike[str], save_freq: str | int = "epoch",
+        double_checkpoint: bool = False, delete_checkpoint: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if not os.fspath(backup_dir):
+            raise ValueError("backup_dir='': give a folder")
+        if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq < 1):
+            raise ValueError(f"save_freq={save_freq!r} is neither 'epoch' nor a number above 0")
+        self.backup_dir = Path(backup_dir)
+        self.save_freq = save_freq
+        self.double_checkpoint = double_checkpoint
+        self.delete_checkpoint = delete_checkpoint
+        self._epoch = 0
+        self._seen = 0
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Go on with the last backup, if there is one."""
+        found = self._backups()
+        for i, (epoch, _, file) in enumerate(found):
+            try:
+                api.load_weights(self.model, file)
+            except HozonError:
+                if i == len(found) - 1:
+                    raise
+                continue
+            self.model._initial_epoch = epoch  # noqa: SLF001 - where Keras' own keeps it
+            return
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Note which one it is."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Back up after so many batches."""
+        self._seen += 1
+        if self.save_freq != "epoch" and self._seen >= int(self.save_freq):
+            self._seen = 0
+            self._save(self._epoch, batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Back up after each epoch."""
+        if self.save_freq == "epoch":
+            self._save(epoch + 1, 0)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Remove the backups."""
+        self.model._initial_epoch = None  # noqa: SLF001
+        if self.delete_checkpoint:
+            self._keep(0)
+            if self.backup_dir.is_dir() and not any(self.backup_dir.iterdir()):
+                self.backup_dir.rmdir()
+
+    def _save(self, epoch: int, batch: int) -> None:
+        self.backup_dir.mkdir(parents=True, exist_ok=True)
+        file = self.backup_dir / f"backup-{epoch:06}-{batch:08}.weights.h5"
+        api.save_weights(self.model, file)
+        self._keep(2 if self.double_checkpoint else 1)
+
+    def _keep(self, count: int) -> None:
+        for _, _, file in self._backups()[count:]:
+            file.unlink()
+
+    def _backups(self) -> list[tuple[int, int, Path]]:
+        """Epoch, batch and file of each backup, the last one first."""
+        names = os.listdir(self.backup_dir) if self.backup_dir.is_dir() else []
+        matches = [match for name in names if (match := self._NAME.fullmatch(name))]
+        found = [(int(m[1]), int(m[2]), self.backup_dir / m[0]) for m in matches]
+        return sorted(found, reverse=True)

@@ -7,6 +7,7 @@ alone go straight from file to file where both forms name them alike, without Ke
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from hozon.errors import UnsupportedError
 from hozon.forms import weights, whole
 from hozon.raw.commit import replacing_file
+from hozon.raw.places import size_on_disk
 from hozon.record import Dialect
 from hozon.reports import SaveReport
+from hozon.tensors.meter import Progress, metered
 
 if TYPE_CHECKING:
     import keras
@@ -32,6 +35,18 @@ WEIGHTS = {"tf_checkpoint": "tf", "h5_weights": "h5", "weights.h5": "weights.h5"
 WITHOUT_OPTIMIZER = frozenset({JSON, "h5_weights", "safetensors"})
 #: Dialects of files whose weights can be copied as they are, by how they are named.
 COPIED = {"layers": ("keras2", "keras3"), "attributes": ("keras3",)}
+#: Why weights named in one way cannot be named in another without the model.
+WHY_NOT = {
+    ("layers", "objects"): "an H5 file does not say which object of a layer holds a variable",
+    ("layers", "attributes"): "a path is made of the classes of layers, which an H5 file of "
+    "weights does not name",
+    ("objects", "attributes"): "a path is made of the classes of layers, which a checkpoint does "
+    "not name",
+    ("attributes", "layers"): "these paths tell neither the layers' order nor the names of their "
+    "variables",
+    ("attributes", "objects"): "these paths do not tell the layers' order, by which a checkpoint "
+    "names them",
+}
 
 
 def convert(
@@ -41,6 +56,7 @@ def convert(
     format: str | None = None,
     dialect: Dialect | None = None,
     custom_objects: Mapping[str, Any] | None = None,
+    progress: Progress = None,
 ) -> SaveReport:
     """Convert a saved model, or saved weights, into another form.
 
@@ -53,6 +69,7 @@ def convert(
             `target`.
         dialect: ``"keras2"`` or ``"keras3"``, where the form has both.
         custom_objects: classes and functions of the model by name.
+        progress: True for a bar on a terminal, or a function of the bytes read and in all.
 
     Returns:
         What was written, and what the new form, or the way there, could not keep.
@@ -67,6 +84,14 @@ def convert(
         >>> hozon.convert("old_savedmodel", "model.keras")
         >>> hozon.convert("model.keras", "for_tf_keras.h5", dialect="keras2")
     """
+    with metered(progress, lambda: size_on_disk(source), f"converting {os.fspath(source)}"):
+        return _converted(source, target, format, dialect, custom_objects)
+
+
+def _converted(
+    source: Location, target: Location, format: str | None, dialect: Dialect | None,
+    custom_objects: Mapping[str, Any] | None,
+) -> SaveReport:  # fmt: skip
     has_model = _holds_model(source)
     chosen = format or form_of(target, has_model)
     if chosen not in {*WEIGHTS, JSON, *(f.name for f in whole.MODEL_FORMS), *whole.ALIASES}:
@@ -108,7 +133,9 @@ def _written(
     if chosen == JSON:
         return _json(model, target, dialect)
     if chosen in WEIGHTS:
-        return weights.chosen_form(target, WEIGHTS[chosen]).save(model, target, True)
+        return weights.chosen_form(target, WEIGHTS[chosen]).save(
+            model, target, weights.SaveWeights()
+        )
     options = whole.SaveOptions(dialect=dialect)
     return whole.chosen_form(target, chosen).save(model, target, options)
 
@@ -151,12 +178,31 @@ def _only_weights(source: Location, target: Location, chosen: str) -> SaveReport
             instead="make the model by its own code, hozon.load_weights(model, source), and "
             "hozon.save_model(model, target)",
         )  # fmt: skip
-    if found.restate is None or wanted.take is None or found.naming != wanted.naming:
+    if found.name == wanted.name == "tf":
+        return _copied_checkpoint(source, target)
+    why = WHY_NOT.get((found.naming, wanted.naming))
+    if found.restate is None or wanted.take is None or why is not None:
         raise UnsupportedError(
-            f"{found.name} and {wanted.name} name weights in different ways, which only the model "
-            "can tell from each other",
+            f"{found.name} weights cannot become {wanted.name} weights without the model: {why}",
             feature=f"{found.name} weights as {wanted.name}", file=os.fspath(source),
             instead="make the model by its own code, hozon.load_weights(model, source), and "
             "hozon.save_weights(model, target)",
         )  # fmt: skip
-    return wanted.take(found.restate(source), target)
+    record = found.restate(source)
+    report = wanted.take(record, target)
+    left = Counter(key.partition("/")[0] for key in record.metadata.get("left_out", ()))
+    report.lost += [f"{name}: H5 weights have no place for its {count} tensors"
+                    for name, count in left.items()]  # fmt: skip
+    if record.optimizer is not None and chosen in WITHOUT_OPTIMIZER:
+        report.lost.append(f"the optimizer's state: {chosen} has no place for it")
+    return report
+
+
+def _copied_checkpoint(source: Location, target: Location) -> SaveReport:
+    """All tensors of a checkpoint under another prefix."""
+    from hozon.containers.checkpoint.read import read
+    from hozon.formats.bundle import write_bundle
+
+    write_bundle(target, read(source).items())
+    nbytes = sum(path.stat().st_size for path in Path(target).parent.glob(f"{Path(target).name}.*"))
+    return SaveReport(os.fspath(target), "tf", nbytes)

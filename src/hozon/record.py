@@ -7,10 +7,10 @@ and N writers of this one record; `inspect`, `convert` and the report pages need
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from hozon.tensors.lazy import LazyTensor
+from hozon.tensors.lazy import LazyTensor, copied
 
 __all__ = ["Dialect", "Form", "Groups", "ModelRecord", "Naming", "StateGroup"]
 
@@ -80,3 +80,12 @@ class ModelRecord:
     def nbytes(self) -> int:
         """Bytes of all weights, the optimizer's left out."""
         return sum(group.nbytes for group in self.state)
+
+    def held(self) -> ModelRecord:
+        """The record with copies of its tensors in memory, which nothing changes any more."""
+        optimizer = None if self.optimizer is None else _held(self.optimizer)
+        return replace(self, state=tuple(map(_held, self.state)), optimizer=optimizer)
+
+
+def _held(group: StateGroup) -> StateGroup:
+    return StateGroup(group.name, {name: copied(t) for name, t in group.tensors.items()})

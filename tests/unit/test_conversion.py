@@ -126,8 +126,8 @@ out["weights"] = model.get_weights()
 out["slots"] = [v.numpy() for v in model.optimizer._momentums]
 """
 WHOLE = ("tf_model", "tf.h5", "tf.keras")
-#: What names weights in one way converts without the model.
-ALIKE = {"tf_weights.h5": {"h5_weights"}, "tf_checkpoint": set(),
+#: What converts without the model: where both name weights in one way, or the one tells the other.
+ALIKE = {"tf_weights.h5": {"h5_weights"}, "tf_checkpoint": {"tf_checkpoint", "h5_weights"},
          "tf.weights.h5": {"weights.h5", "weights.json", "safetensors"}}  # fmt: skip
 
 
@@ -180,11 +180,13 @@ print(tracemalloc.get_traced_memory()[1])
 
 def test_weights_stream_without_keras_or_jax(tmp_path: Path) -> None:
     sources = {"a.weights.h5": ("b.safetensors", "c.weights.json", "d.weights.h5"),
-               "a.keras": ("e.safetensors", "f.weights.h5"), "a.h5": ("g.h5",)}  # fmt: skip
+               "a.keras": ("e.safetensors", "f.weights.h5"), "a.h5": ("g.h5",),
+               "a": ("h.h5", "i")}  # fmt: skip
     wide = keras.Sequential([keras.Input((1024,)), *(layers.Dense(1024) for _ in range(6))])
     hozon.save_weights(wide, tmp_path / "a.weights.h5")
     hozon.save_weights(wide, tmp_path / "a.h5")
     hozon.save_model(wide, tmp_path / "a.keras")
+    hozon.save_weights(wide, tmp_path / "a")
     for source, targets in sources.items():
         done = subprocess.run(
             [sys.executable, "-c", STREAMED, *(str(tmp_path / n) for n in (source, *targets))],
@@ -197,9 +199,12 @@ def test_weights_stream_without_keras_or_jax(tmp_path: Path) -> None:
 
 def test_weights_alone_say_why_not(model: keras.Model, tmp_path: Path) -> None:
     hozon.save_weights(model, tmp_path / "w.h5")
+    hozon.save_weights(model, tmp_path / "w.weights.h5")
     hozon.save_weights(model, tmp_path / "ck" / "w")
     for source, target, form in (
-        ("w.h5", "m", "savedmodel"), ("w.h5", "c", "tf_checkpoint"), ("ck/w", "x.h5", "h5_weights")
+        ("w.h5", "m", "savedmodel"), ("w.h5", "c", "tf_checkpoint"),
+        ("w.h5", "x.safetensors", "safetensors"), ("ck/w", "x.weights.h5", "weights.h5"),
+        ("w.weights.h5", "x.h5", "h5_weights"), ("w.weights.h5", "c", "tf_checkpoint"),
     ):  # fmt: skip
         with pytest.raises(UnsupportedError) as raised:
             hozon.convert(tmp_path / source, tmp_path / target, format=form)

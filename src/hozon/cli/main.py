@@ -81,8 +81,9 @@ def run_convert(options: argparse.Namespace) -> int:
 
     try:
         report = convert(
-            options.source, options.target, format=options.format, dialect=options.dialect
-        )
+            options.source, options.target, format=options.format, dialect=options.dialect,
+            progress=True,
+        )  # fmt: skip
     except ValueError as error:
         if isinstance(error, HozonError):
             raise

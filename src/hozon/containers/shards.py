@@ -4,6 +4,9 @@
 where a path is ``/layers/dense/vars`` and a file the name, or a list of names, of the shards beside
 it; each shard is a ``.weights.h5`` file of some of the variables (keras/src/saving/saving_lib.py,
 ShardedH5IOStore). Keras opens ``name_00000.weights.h5`` before it looks into the index.
+
+An index whose shards are safetensors files, as ``model.safetensors.index.json``, lists tensors
+instead of objects (huggingface_hub/serialization/_base.py). It is read, not written.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from hozon.containers import tensors
 from hozon.containers.keraszip.layout import OPTIMIZER, VARS
 from hozon.containers.keraszip.read import groups_of, is_of_optimizer
 from hozon.containers.keraszip.write import write_weights
@@ -28,6 +32,8 @@ from hozon.record import ModelRecord, StateGroup
 from hozon.tensors.lazy import LazyTensor
 
 SUFFIX, SHARD_SUFFIX = ".weights.json", ".weights.h5"
+#: What names of shards end in.
+SHARDS = (".h5", ".safetensors")
 METADATA, TOTAL, WEIGHT_MAP = "metadata", "total_size", "weight_map"
 GIB = 1024**3
 #: Bytes of a shard where nobody says how many.
@@ -38,13 +44,17 @@ Item = tuple[str, str, LazyTensor]
 
 
 def detect(path: str | os.PathLike[str]) -> str | None:
-    """``"weights.json"`` for the index of such a set, None for anything else."""
+    """``"weights.json"`` for the index of such a set, None for anything else.
+
+    Raises:
+        UnsafeError: the index names a file that is not beside it.
+    """
     where = place(path)
     if is_directory(where) or not where.endswith(".json"):
         return None
     try:
         _weight_map(where)
-    except HozonError:
+    except FormatError:
         return None
     return "weights.json"
 
@@ -63,7 +73,7 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
         for group in _shard(where, name):
             _merge(found.setdefault(group.name, {}), group, where)
     _check_all_there(where, weight_map, found)
-    groups = [StateGroup(name, tensors) for name, tensors in found.items()]
+    groups = [StateGroup(name, held) for name, held in found.items()]
     return ModelRecord(
         form="weights.h5", path=where, dialect="keras3", naming="attributes",
         state=tuple(group for group in groups if not is_of_optimizer(group)),
@@ -131,9 +141,9 @@ def _weight_map(where: str) -> dict[str, list[str]]:
 def _names(value: Any, where: str, path: str) -> list[str]:
     names = value if isinstance(value, list) else [value]
     for name in names:
-        if not isinstance(name, str) or not name.endswith(".h5"):
+        if not isinstance(name, str) or not name.endswith(SHARDS):
             raise FormatError(f"{where} names no shard for {path!r}", file=where, record=path,
-                              expected="an .h5 file", found=f"{name!r:.80}")  # fmt: skip
+                              expected=" or ".join(SHARDS), found=f"{name!r:.80}")  # fmt: skip
         if name != os.path.basename(name) or "\\" in name or name.startswith("."):
             raise UnsafeError(
                 f"{where} names a file that is not beside it: {name!r}", file=where, record=path,
@@ -149,7 +159,10 @@ def _shard(where: str, name: str) -> Iterator[StateGroup]:
                           allow="put the file itself beside the index")  # fmt: skip
     if not exists(place_of):
         raise FormatError(f"the shard {name!r} of {where} is missing", file=where, record=name)
-    yield from groups_of(open_hdf5(open_source(place_of)), "")
+    if name.endswith(".safetensors"):
+        yield from tensors.read(place_of).state
+    else:
+        yield from groups_of(open_hdf5(open_source(place_of)), "")
 
 
 def _merge(into: dict[str, LazyTensor], group: StateGroup, where: str) -> None:
@@ -162,10 +175,13 @@ def _merge(into: dict[str, LazyTensor], group: StateGroup, where: str) -> None:
         into[name] = tensor
 
 
-def _check_all_there(where: str, weight_map: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+def _check_all_there(
+    where: str, weight_map: Mapping[str, Any], found: Mapping[str, Mapping[str, LazyTensor]]
+) -> None:
+    single = {tensor.name for group in found.values() for tensor in group.values()}
     for path in weight_map:
         name = path.strip("/").removesuffix(VARS).rstrip("/")
-        if name not in found:
+        if name not in found and path not in single:
             raise FormatError(
                 f"{where} lists {path!r}, which its shards do not hold", file=where, record=path
             )
@@ -200,7 +216,7 @@ def _record_of(part: Sequence[Item]) -> ModelRecord:
         groups.setdefault(owner, {})[name] = tensor
     return ModelRecord(
         form="weights.h5", path="", dialect="keras3", naming="attributes",
-        state=tuple(StateGroup(name, tensors) for name, tensors in groups.items()),
+        state=tuple(StateGroup(name, held) for name, held in groups.items()),
     )  # fmt: skip
 
 

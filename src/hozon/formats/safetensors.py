@@ -51,7 +51,7 @@ def read_header(source: Source) -> tuple[dict[str, LazyTensor], dict[str, str]]:
         raise FormatError(f"{source.name} is not a safetensors file", file=source.name)
     length = int.from_bytes(source.view(0, LENGTH).tobytes(), "little")
     text = source.view(LENGTH, length).tobytes()
-    header = dict(parse_object(text, file=source.name, record="header"))
+    header = dict(parse_object(text, file=source.name, record="header", unique=True))
     metadata = header.pop(METADATA, {})
     data = _Data(source, LENGTH + length)
     tensors = {name: data.tensor(name, entry) for name, entry in header.items()}

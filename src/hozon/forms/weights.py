@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hozon.errors import FormatError, UnsupportedError
-from hozon.forms.whole import Location, check_file
+from hozon.forms.whole import Location, Write, check_file, writing
 from hozon.raw.places import is_remote, place
 from hozon.record import ModelRecord, Naming
 from hozon.reports import SaveReport
@@ -18,6 +19,22 @@ if TYPE_CHECKING:
     import keras
 
     from hozon.models.report import LoadReport
+
+#: Several files with an index, and the only form whose files have a largest size.
+SHARDED = "weights.json"
+
+
+@dataclass(frozen=True, slots=True)
+class SaveWeights:
+    """How weights are to be saved; see `hozon.save_weights`."""
+
+    overwrite: bool = True
+    max_shard_size: float | None = None
+    blocking: bool = True
+
+    def record(self, record: ModelRecord) -> ModelRecord:
+        """What is to be written of a record: itself, or copies if the caller goes on."""
+        return record if self.blocking else record.held()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +50,17 @@ class WeightForm:
     naming: Naming
     detect: Callable[[Location], bool]
     load: Callable[..., LoadReport]
-    save: Callable[[keras.Layer, Location, bool], SaveReport]
+    prepare: Callable[[keras.Layer, Location, SaveWeights], Write]
     restate: Callable[[Location], ModelRecord] | None = None
     take: Callable[[ModelRecord, Location], SaveReport] | None = None
+
+    def save(self, model: keras.Layer, path: Location, options: SaveWeights) -> SaveReport:
+        """Write weights; in the background, unless `options` say to block."""
+        if options.blocking:
+            return self.prepare(model, path, options)()
+        from hozon.forms.background import in_background
+
+        return in_background(os.fspath(path), self.name, self.prepare(model, path, options))
 
 
 def _is_checkpoint(path: Location) -> bool:
@@ -55,12 +80,25 @@ def _load_checkpoint(
     return weights.load_weights(model, path, by_name=by_name, skip_mismatch=skip_mismatch)
 
 
-def _save_checkpoint(model: Any, path: Location, overwrite: bool) -> SaveReport:
+def _prepare_checkpoint(model: Any, path: Location, options: SaveWeights) -> Write:
     from hozon.train import weights
 
     lost = weights.left_out(model)
-    prefix = weights.save_weights(model, path, overwrite=overwrite)
-    return SaveReport(prefix, "tf", weights.saved_bytes(prefix), lost=lost)
+    write = weights.prepare_weights(
+        model, path, overwrite=options.overwrite, hold=not options.blocking
+    )
+
+    def written() -> SaveReport:
+        prefix = write()
+        return SaveReport(prefix, "tf", weights.saved_bytes(prefix), lost=lost)
+
+    return written
+
+
+def _read_by_layer(path: Location) -> ModelRecord:
+    from hozon.containers.checkpoint.layers import read_by_layer
+
+    return read_by_layer(path)
 
 
 def _is_h5(path: Location) -> bool:
@@ -76,14 +114,14 @@ def _load_h5(model: Any, path: Location, *, by_name: bool, skip_mismatch: bool) 
     return load_h5_weights(model, read(path), by_name=by_name, skip_mismatch=skip_mismatch)
 
 
-def _save_h5(model: Any, path: Location, overwrite: bool) -> SaveReport:
+def _prepare_h5(model: Any, path: Location, options: SaveWeights) -> Write:
     from hozon.containers.h5 import write
     from hozon.models.layered import describe_h5_weights
 
-    check_file(path, overwrite=overwrite)
+    check_file(path, overwrite=options.overwrite)
     record, lost = describe_h5_weights(model)
-    write(record, path, overwrite=overwrite)
-    return SaveReport(os.fspath(path), "h5", os.path.getsize(path), lost=lost)
+    put = partial(write, overwrite=options.overwrite)
+    return writing("h5", options.record(record), lost, path, put)
 
 
 def _read_h5(path: Location) -> ModelRecord:
@@ -112,12 +150,13 @@ def _load_paths(model: Any, path: Location, *, by_name: bool, skip_mismatch: boo
     return load_weights(model, read(path), by_name=by_name, skip_mismatch=skip_mismatch)
 
 
-def _save_paths(model: Any, path: Location, overwrite: bool) -> SaveReport:
+def _prepare_paths(model: Any, path: Location, options: SaveWeights) -> Write:
+    from hozon.containers.keraszip import write_weights
     from hozon.models.pathed import describe_weights
 
-    check_file(path, overwrite=overwrite)
+    check_file(path, overwrite=options.overwrite)
     record, lost = describe_weights(model)
-    return replace(_take_paths(record, path), lost=lost)
+    return writing("weights.h5", options.record(record), lost, path, write_weights)
 
 
 def _read_paths(path: Location) -> ModelRecord:
@@ -148,15 +187,16 @@ def _load_safetensors(
     return load_weights(model, record, by_name=by_name, skip_mismatch=skip_mismatch)
 
 
-def _save_safetensors(model: Any, path: Location, overwrite: bool) -> SaveReport:
+def _prepare_safetensors(model: Any, path: Location, options: SaveWeights) -> Write:
+    from hozon.containers.tensors import write
     from hozon.models.pathed import describe, describe_weights
 
-    check_file(path, overwrite=overwrite)
+    check_file(path, overwrite=options.overwrite)
     try:
         record, lost = describe(model)
     except (UnsupportedError, TypeError, ValueError):  # a layer, or a model without a config
         record, lost = describe_weights(model)
-    return replace(_take_safetensors(record, path), lost=lost)
+    return writing("safetensors", options.record(record), lost, path, write)
 
 
 def _read_safetensors(path: Location) -> ModelRecord:
@@ -185,21 +225,21 @@ def _load_sharded(model: Any, path: Location, *, by_name: bool, skip_mismatch: b
     return load_weights(model, record, by_name=by_name, skip_mismatch=skip_mismatch)
 
 
-def _save_sharded(model: Any, path: Location, overwrite: bool) -> SaveReport:
-    return save_shards(model, path, overwrite=overwrite)
-
-
-def save_shards(
-    model: Any, path: Location, *, overwrite: bool = True, max_shard_size: float | None = None
-) -> SaveReport:
-    """Save weights as a set of files of at most `max_shard_size` GiB each; None is 5."""
+def _prepare_sharded(model: Any, path: Location, options: SaveWeights) -> Write:
     from hozon.containers.shards import DEFAULT_SHARD, GIB, write
     from hozon.models.pathed import describe_weights
 
-    limit = DEFAULT_SHARD if max_shard_size is None else int(max_shard_size * GIB)
+    check_file(path, overwrite=options.overwrite)
+    size = options.max_shard_size
+    limit = DEFAULT_SHARD if size is None else int(size * GIB)
     record, lost = describe_weights(model)
-    nbytes = write(record, path, overwrite, limit)
-    return SaveReport(os.fspath(path), "weights.json", nbytes, lost=lost)
+    record = options.record(record)
+
+    def written() -> SaveReport:
+        nbytes = write(record, path, options.overwrite, limit)
+        return SaveReport(os.fspath(path), SHARDED, nbytes, lost=lost)
+
+    return written
 
 
 def _read_sharded(path: Location) -> ModelRecord:
@@ -211,31 +251,39 @@ def _read_sharded(path: Location) -> ModelRecord:
 def _take_sharded(record: ModelRecord, path: Location) -> SaveReport:
     from hozon.containers.shards import write
 
-    return SaveReport(os.fspath(path), "weights.json", write(record, path))
+    return SaveReport(os.fspath(path), SHARDED, write(record, path))
 
 
 #: All forms, in the order in which they are asked whether a path is theirs. Where several suffixes
 #: end a path, the longest counts.
 WEIGHT_FORMS = (
-    WeightForm("tf", (), "objects", _is_checkpoint, _load_checkpoint, _save_checkpoint),
-    WeightForm("h5", (".h5", ".hdf5"), "layers", _is_h5, _load_h5, _save_h5, _read_h5, _take_h5),
+    WeightForm(
+        "tf",
+        (),
+        "objects",
+        _is_checkpoint,
+        _load_checkpoint,
+        _prepare_checkpoint,
+        _read_by_layer,
+    ),
+    WeightForm("h5", (".h5", ".hdf5"), "layers", _is_h5, _load_h5, _prepare_h5, _read_h5, _take_h5),
     WeightForm(
         "weights.h5",
         (".weights.h5",),
         "attributes",
         _is_paths,
         _load_paths,
-        _save_paths,
+        _prepare_paths,
         _read_paths,
         _take_paths,
     ),
     WeightForm(
-        "weights.json",
+        SHARDED,
         (".weights.json",),
         "attributes",
         _is_sharded,
         _load_sharded,
-        _save_sharded,
+        _prepare_sharded,
         _read_sharded,
         _take_sharded,
     ),
@@ -245,7 +293,7 @@ WEIGHT_FORMS = (
         "attributes",
         _is_safetensors,
         _load_safetensors,
-        _save_safetensors,
+        _prepare_safetensors,
         _read_safetensors,
         _take_safetensors,
     ),
@@ -297,4 +345,4 @@ def chosen_form(path: Location, name: str | None) -> WeightForm:
     return max(ends, key=lambda end: len(end[0]))[1] if ends else WEIGHT_FORMS[0]
 
 
-__all__ = ["WEIGHT_FORMS", "WeightForm", "chosen_form", "weight_form"]
+__all__ = ["SHARDED", "WEIGHT_FORMS", "SaveWeights", "WeightForm", "chosen_form", "weight_form"]

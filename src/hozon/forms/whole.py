@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hozon.errors import FormatError, SaveError, UnsupportedError
 from hozon.raw.places import place
 from hozon.raw.sniff import looks_like
-from hozon.record import Dialect
+from hozon.record import Dialect, ModelRecord
 from hozon.reports import SaveReport
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ class SaveOptions:
     dialect: Dialect | None = None
     signatures: Mapping[str, Any] | None = None
     native_ops_only: bool = False
+    blocking: bool = True
+
+
+#: Writes what has been prepared.
+Write = Callable[[], SaveReport]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,15 @@ class ModelForm:
     suffixes: tuple[str, ...]
     detect: Callable[[Location], bool]
     load: Callable[[Location, Mapping[str, Any] | None, bool], keras.Model]
-    save: Callable[[keras.Model, Location, SaveOptions], SaveReport]
+    prepare: Callable[[keras.Model, Location, SaveOptions], Write]
+
+    def save(self, model: keras.Model, path: Location, options: SaveOptions) -> SaveReport:
+        """Write a model; in the background, unless `options` say to block."""
+        if options.blocking:
+            return self.prepare(model, path, options)()
+        from hozon.forms.background import in_background
+
+        return in_background(os.fspath(path), self.name, self.prepare(model, path, options))
 
 
 def _is_savedmodel(path: Location) -> bool:
@@ -58,7 +72,8 @@ def _load_savedmodel(
     return revive(SavedModel.read(path), custom_objects, compiled=compiled)
 
 
-def _save_savedmodel(model: keras.Model, path: Location, options: SaveOptions) -> SaveReport:
+def _prepare_savedmodel(model: keras.Model, path: Location, options: SaveOptions) -> Write:
+    from hozon.containers.savedmodel.content import ready
     from hozon.containers.savedmodel.write import check_target, write
     from hozon.models.describe.content import Description
 
@@ -73,10 +88,15 @@ def _save_savedmodel(model: keras.Model, path: Location, options: SaveOptions) -
         model, include_optimizer=options.include_optimizer, signatures=options.signatures,
         native_only=options.native_ops_only,
     )  # fmt: skip
-    nbytes = write(made, path, overwrite=options.overwrite)
-    return SaveReport(
-        os.fspath(path), "savedmodel", nbytes, made.converted, made.lost, made.fallbacks
-    )
+    draft = made if options.blocking else ready(made)
+
+    def written() -> SaveReport:
+        nbytes = write(draft, path, overwrite=options.overwrite)
+        return SaveReport(
+            os.fspath(path), "savedmodel", nbytes, made.converted, made.lost, made.fallbacks
+        )
+
+    return written
 
 
 def _is_h5(path: Location) -> bool:
@@ -94,15 +114,15 @@ def _load_h5(
     return revive_record(read(path), custom_objects, compiled)
 
 
-def _save_h5(model: keras.Model, path: Location, options: SaveOptions) -> SaveReport:
+def _prepare_h5(model: keras.Model, path: Location, options: SaveOptions) -> Write:
     from hozon.containers.h5 import write
     from hozon.models.layered import describe_h5
 
     _refuse_signatures("H5", options)
     check_file(path, overwrite=options.overwrite)
     record, lost = describe_h5(model, options.dialect, options.include_optimizer)
-    write(record, path, overwrite=options.overwrite)
-    return SaveReport(os.fspath(path), "h5", os.path.getsize(path), lost=lost)
+    record = record if options.blocking else record.held()
+    return writing("h5", record, lost, path, partial(write, overwrite=options.overwrite))
 
 
 def _is_keras(path: Location) -> bool:
@@ -120,22 +140,35 @@ def _load_keras(
     return revive_record(read(path), custom_objects, compiled)
 
 
-def _save_keras(model: keras.Model, path: Location, options: SaveOptions) -> SaveReport:
+def _prepare_keras(model: keras.Model, path: Location, options: SaveOptions) -> Write:
     from hozon.containers.keraszip import write
     from hozon.models.pathed import describe
 
     _refuse_signatures(".keras", options)
     check_file(path, overwrite=options.overwrite)
     record, lost = describe(model, options.dialect, options.include_optimizer)
-    write(record, path, overwrite=options.overwrite)
-    return SaveReport(os.fspath(path), "keras", os.path.getsize(path), lost=lost)
+    record = record if options.blocking else record.held()
+    return writing("keras", record, lost, path, partial(write, overwrite=options.overwrite))
+
+
+def writing(
+    form: str, record: ModelRecord, lost: list[str], path: Location,
+    write: Callable[[ModelRecord, Location], None],
+) -> Write:  # fmt: skip
+    """What writes a record into one file."""
+
+    def written() -> SaveReport:
+        write(record, path)
+        return SaveReport(os.fspath(path), form, os.path.getsize(path), lost=lost)
+
+    return written
 
 
 #: All forms, in the order in which they are asked whether a path is theirs.
 MODEL_FORMS = (
-    ModelForm("savedmodel", (), _is_savedmodel, _load_savedmodel, _save_savedmodel),
-    ModelForm("h5", (".h5", ".hdf5"), _is_h5, _load_h5, _save_h5),
-    ModelForm("keras", (".keras",), _is_keras, _load_keras, _save_keras),
+    ModelForm("savedmodel", (), _is_savedmodel, _load_savedmodel, _prepare_savedmodel),
+    ModelForm("h5", (".h5", ".hdf5"), _is_h5, _load_h5, _prepare_h5),
+    ModelForm("keras", (".keras",), _is_keras, _load_keras, _prepare_keras),
 )
 #: Other names of forms.
 ALIASES = {"tf": "savedmodel"}
@@ -226,5 +259,5 @@ def _found(path: Path) -> str:
 
 __all__ = [
     "MODEL_FORMS", "ModelForm", "SaveOptions", "check_file", "chosen_form",
-    "model_form",
+    "model_form", "writing",
 ]  # fmt: skip

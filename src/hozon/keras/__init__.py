@@ -40,7 +40,10 @@ models = Namespace(
 )  # fmt: skip
 saving = Namespace(_keras.saving, load_model=_load, save_model=_api.save_model, **_registry)
 utils = Namespace(_keras.utils, **_registry)
-callbacks = Namespace(_keras.callbacks, ModelCheckpoint=_callbacks.ModelCheckpoint)
+callbacks = Namespace(
+    _keras.callbacks, ModelCheckpoint=_callbacks.ModelCheckpoint,
+    BackupAndRestore=_callbacks.BackupAndRestore,
+)  # fmt: skip
 layers, losses, metrics, optimizers, initializers, regularizers, constraints = (
     Namespace(getattr(_keras, name), **_deserializers)
     for name in ("layers", "losses", "metrics", "optimizers", "initializers", "regularizers",

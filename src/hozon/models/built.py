@@ -1,8 +1,10 @@
-"""Whether a model has the variables that are to be saved or loaded."""
+"""Whether something is a model, and has the variables that are to be saved or loaded."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import keras
 
 from hozon.errors import UnsupportedError
 
@@ -14,3 +16,9 @@ def require_built(model: Any, lacking: str) -> None:
             f"{model.name!r} is not built, so it has no {lacking}",
             instead="call it once on a batch, or call its build() with the input shape",
         )
+
+
+def require_model(model: Any) -> None:
+    """Raise TypeError for anything but a Keras model."""
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"model={model!r:.80}: give a keras.Model")

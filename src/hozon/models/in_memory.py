@@ -1,4 +1,4 @@
-"""Weights from one layer or model to another in memory: all of them, or none."""
+"""Weights in memory: their size, and from one layer or model to another, all of them or none."""
 
 from __future__ import annotations
 
@@ -49,3 +49,10 @@ def _disagreement(variable: Any, value: Any) -> str | None:
     if np.shape(value) != wanted:
         return f"{variable.path} has shape {wanted}, its value {np.shape(value)}"
     return None
+
+
+def size_of(model: keras.Model) -> int:
+    """Bytes of a model's variables, those of its optimizer included."""
+    optimizer = getattr(model, "optimizer", None)
+    found = [*model.weights, *(() if optimizer is None else optimizer.variables)]
+    return sum(int(variable.value.nbytes) for variable in found)

@@ -63,6 +63,14 @@ def size(path: str) -> int:
     return os.stat(path).st_size
 
 
+def size_on_disk(path: str | os.PathLike[str]) -> int:
+    """Bytes of the file at a place, or of all files below a folder."""
+    where = place(path)
+    if not is_directory(where):
+        return size(where)
+    return sum(size_on_disk(join(where, name)) for name in names(where))
+
+
 def names(path: str) -> list[str]:
     """Names of what a folder holds, sorted; empty where there is no such folder."""
     if is_remote(path):

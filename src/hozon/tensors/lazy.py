@@ -8,6 +8,7 @@ import numpy as np
 
 from hozon.tensors.dtypes import DType, dtype_of_numpy
 from hozon.tensors.extents import Extents, extents_of, index_of
+from hozon.tensors.meter import count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,7 +80,9 @@ class LazyTensor:
             FormatError: the file is damaged.
             UnsupportedError: no array can hold the dtype.
         """
-        return self.source.read_tensor(self, verify)
+        value = self.source.read_tensor(self, verify)
+        count(self.nbytes)
+        return value
 
     def read_slice(
         self, part: str | slice | int | tuple[slice | int, ...], verify: bool = True
@@ -136,3 +139,10 @@ def lazy_array(name: str, array: NDArray[Any]) -> LazyTensor:
     view = np.ascontiguousarray(array).reshape(array.shape).view()
     view.flags.writeable = False
     return LazyTensor(name, view.shape, dtype_of_numpy(view.dtype), view.nbytes, ArraySource(view))
+
+
+def copied(tensor: LazyTensor) -> LazyTensor:
+    """A tensor with a copy of its values in memory."""
+    array = np.array(tensor.source.read_tensor(tensor, verify=True), copy=True)
+    made = lazy_array(tensor.name, array)
+    return LazyTensor(tensor.name, tensor.shape, tensor.dtype, tensor.nbytes, made.source)

@@ -17,6 +17,7 @@ import numpy as np
 from hozon.tensors.dtypes import STRING, DType, dtype_of_numpy
 from hozon.tensors.extents import Extents
 from hozon.tensors.lazy import LazyTensor
+from hozon.tensors.meter import count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,6 +75,7 @@ def array_of(value: Any) -> tuple[NDArray[Any], DType]:
     if isinstance(value, LazyTensor):
         return value.read(), value.dtype.base
     array = np.asarray(value)
+    count(array.nbytes)
     return array, dtype_of_numpy(array.dtype)
 
 

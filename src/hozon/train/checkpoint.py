@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -167,11 +167,29 @@ class Checkpoint:
 
         See `save` for arguments and errors.
         """
+        return self.prepare(file_prefix, durable=durable)()
+
+    def prepare(
+        self, file_prefix: str | os.PathLike[str], *, durable: bool | None = None,
+        hold: bool = False,
+    ) -> Callable[[], str]:  # fmt: skip
+        """A function that does what `write` does.
+
+        With `hold` the values are copied now, so that they may change before it is called.
+        """
         path = place(file_prefix)
-        leaves = self._leaves()
-        with nullcontext() if is_remote(path) else made_folder(Path(path).parent):
-            write_bundle(path, ((key, leaf.read()) for key, leaf in leaves), durable=durable)
-        return path
+        tensors: Iterable[tuple[str, Any]] = (
+            (key, leaf.read()) for key, leaf in self._leaves()
+        )  # fmt: skip
+        if hold:
+            tensors = [(key, np.array(value, copy=True)) for key, value in tensors]
+
+        def written() -> str:
+            with nullcontext() if is_remote(path) else made_folder(Path(path).parent):
+                write_bundle(path, tensors, durable=durable)
+            return path
+
+        return written
 
     def restore(self, save_path: str | os.PathLike[str] | None) -> LoadStatus:
         """Restore what a file of `save` holds, save counter included.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,17 @@ def save_weights(
         SaveError: the model was never built, or it cannot be written. Nothing has changed.
         MismatchError: two variables would have one name.
     """
+    return prepare_weights(model, path, overwrite=overwrite, durable=durable)()
+
+
+def prepare_weights(
+    model: Any, path: str | os.PathLike[str], *, overwrite: bool = True,
+    durable: bool | None = None, hold: bool = False,
+) -> Callable[[], str]:  # fmt: skip
+    """What `save_weights` does, in two steps: all that can be refused is, then a function writes.
+
+    With `hold` the values are copied, so that the model may change before that.
+    """
     checkpoint = Checkpoint(model)
     _require_built(model, path)
     if not overwrite and Path(f"{os.fspath(path)}{INDEX_SUFFIX}").exists():
@@ -50,9 +62,14 @@ def save_weights(
             instead="overwrite=True, or another path",
         )  # fmt: skip
     check_state_file(Path(path).parent)
-    prefix = checkpoint.write(path, durable=durable)
-    note_latest(prefix, durable=durable)
-    return prefix
+    write = checkpoint.prepare(path, durable=durable, hold=hold)
+
+    def written() -> str:
+        prefix = write()
+        note_latest(prefix, durable=durable)
+        return prefix
+
+    return written
 
 
 def load_weights(

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import hozon
 from hozon.containers import shards
@@ -154,3 +155,25 @@ def test_conversion_from_one_file_and_back(tmp_path: Path) -> None:
     hozon.convert(tmp_path / "a.weights.h5", tmp_path / "b.weights.json")
     hozon.convert(tmp_path / "b.weights.json", tmp_path / "c.weights.h5")
     assert (tmp_path / "a.weights.h5").read_bytes() == (tmp_path / "c.weights.h5").read_bytes()
+
+
+def test_shards_of_safetensors_are_read(tmp_path: Path) -> None:
+    source = model()
+    hozon.save_weights(source, tmp_path / "whole.safetensors")
+    tensors = load_file(tmp_path / "whole.safetensors")
+    names = sorted(tensors)
+    shards_of = {name: f"m-0000{1 + (name > names[3])}-of-00002.safetensors" for name in names}
+    for file in set(shards_of.values()):
+        part = {name: tensors[name] for name in names if shards_of[name] == file}
+        save_file(part, tmp_path / file)
+    path = tmp_path / "m.safetensors.index.json"
+    path.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": shards_of}))
+    copy = zeroed(source)
+    hozon.load_weights(copy, path).assert_consumed()
+    same(copy, source)
+    hozon.convert(path, tmp_path / "again.safetensors")
+    again = load_file(tmp_path / "again.safetensors")
+    assert sorted(again) == names
+    path.write_text(json.dumps({"weight_map": {**shards_of, "layers/nope/vars/0": file}}))
+    with pytest.raises(FormatError, match="nope"):
+        hozon.load_weights(copy, path)

@@ -17,7 +17,7 @@ from hozon.errors import FormatError, UnsupportedError
 from hozon.formats.bundle import Bundle
 from hozon.formats.protos.trackable import TrackableNode, decode_trackable_graph
 from hozon.objects.graph import children, paths
-from hozon.objects.keys import OBJECT_GRAPH_KEY, VARIABLE_VALUE, parse_key
+from hozon.objects.keys import OBJECT_GRAPH_KEY, VARIABLE_VALUE
 from hozon.record import ModelRecord, StateGroup
 from hozon.tensors.lazy import LazyTensor
 
@@ -97,26 +97,30 @@ def _layer(
     nodes: Sequence[TrackableNode], at: int, edge: str, bundle: Bundle, used: set[str]
 ) -> StateGroup:
     """The variables of one layer, in the order of its ``weights``."""
-    file = str(bundle)
+    file = bundle.prefix
     found: dict[str, tuple[str, str]] = {}
     for index, path in paths(nodes, at).items():
         for tensor in nodes[index].tensors:
-            key = parse_key(tensor.key)
-            if key is None or key.slot is None:
-                found["/".join(path)] = (tensor.full_name, tensor.key)
-                if tensor.name != VARIABLE_VALUE:
-                    raise _unknown(f"{edge} keeps more than variables: {tensor.key}", file)
+            if tensor.name != VARIABLE_VALUE:
+                raise _unknown(f"{edge} keeps more than variables: {tensor.key}", file)
+            found["/".join(path)] = (tensor.full_name, tensor.key)
     order, depth = _order(found, edge, file)
-    names = {path: found[path][0].split("/") for path in order if path in found}
-    owners = {"/".join(parts[:-depth]) for parts in names.values()}
+    stored = [found[path] for path in order if path in found]
+    owners = {"/".join(name.split("/")[:-depth]) for name, _ in stored}
     if len(owners) != 1 or owners == {""}:
         raise _unknown(f"the variables of {edge} do not tell the layer's name", file)
-    tensors: dict[str, LazyTensor] = {}
-    for path, parts in names.items():
-        key_text = found[path][1]
-        used.add(key_text)
-        tensors["/".join(parts) + ":0"] = bundle[key_text]
+    used.update(key for _, key in stored)
+    tensors = {f"{name}:0": _tensor(bundle, key) for name, key in stored}
+    if len(tensors) < len(stored):
+        raise _unknown(f"two variables of {edge} have one name", file)
     return StateGroup(owners.pop(), tensors)
+
+
+def _tensor(bundle: Bundle, key: str) -> LazyTensor:
+    if key not in bundle:
+        raise FormatError("the object graph lists a tensor that the checkpoint does not hold",
+                          file=bundle.prefix, record=key)  # fmt: skip
+    return bundle[key]
 
 
 def _order(found: Mapping[str, object], edge: str, file: str) -> tuple[tuple[str, ...], int]:

@@ -6,7 +6,6 @@ import os
 from typing import Literal
 
 from hozon.containers.h5.layout import CONFIG, LAYER_NAMES, OLD_LAYERS, WEIGHTS
-from hozon.errors import HozonError
 from hozon.formats.hdf5.reader import Group, is_hdf5, open_hdf5
 from hozon.raw.places import is_directory, open_source, place
 
@@ -18,17 +17,14 @@ def detect(path: str | os.PathLike[str]) -> Found | None:
 
     Raises:
         FileNotFoundError: there is nothing at the path.
+        FormatError: it is an HDF5 file, and damaged.
+        UnsafeError: a group is a link.
     """
     where = place(path)
     if is_directory(where):
         return None
     source = open_source(where)
-    if not is_hdf5(source):
-        return None
-    try:
-        return found_in(open_hdf5(source))
-    except HozonError:
-        return None
+    return found_in(open_hdf5(source)) if is_hdf5(source) else None
 
 
 def found_in(root: Group) -> Found | None:

@@ -6,7 +6,6 @@ import os
 from typing import Literal
 
 from hozon.containers.keraszip.layout import CONFIG, OLD_LAYERS, OPTIMIZER, VARS
-from hozon.errors import HozonError
 from hozon.formats.archive import Archive, is_zip
 from hozon.formats.hdf5.reader import Group, is_hdf5, open_hdf5
 from hozon.raw.places import is_directory, open_source, place
@@ -17,19 +16,19 @@ TOP = ("layers", OLD_LAYERS, VARS, OPTIMIZER, "_operations")
 
 
 def detect(path: str | os.PathLike[str]) -> Found | None:
-    """``"keras"`` for a whole model, ``"weights.h5"`` for weights, None for anything else."""
+    """``"keras"`` for a whole model, ``"weights.h5"`` for weights, None for anything else.
+
+    Raises:
+        FormatError: it is a zip archive or an HDF5 file, and damaged.
+        UnsafeError: a member leads out of the archive, or a group is a link.
+    """
     where = place(path)
     if is_directory(where):
         return None
     source = open_source(where)
-    try:
-        if is_zip(source):
-            return "keras" if CONFIG in Archive(source) else None
-        if is_hdf5(source) and holds_paths(open_hdf5(source)):
-            return "weights.h5"
-    except HozonError:
-        return None
-    return None
+    if is_zip(source):
+        return "keras" if CONFIG in Archive(source) else None
+    return "weights.h5" if is_hdf5(source) and holds_paths(open_hdf5(source)) else None
 
 
 def holds_paths(root: Group) -> bool:

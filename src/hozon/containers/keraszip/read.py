@@ -41,9 +41,9 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
 
 
 def _model(archive: Archive, file: str) -> ModelRecord:
-    config = dict(parse_object(archive.read(CONFIG), file=file, record=CONFIG))
+    config = dict(parse_object(archive.read(CONFIG, LIMITS.header_bytes), file=file, record=CONFIG))
     metadata = (
-        parse_object(archive.read(METADATA), file=file, record=METADATA)
+        parse_object(archive.read(METADATA, LIMITS.header_bytes), file=file, record=METADATA)
         if METADATA in archive else {}
     )  # fmt: skip
     version = str(metadata.get("keras_version", ""))
@@ -67,8 +67,9 @@ def _state(archive: Archive, file: str) -> list[StateGroup]:
         return list(groups_of(open_hdf5(archive.open(WEIGHTS)), ""))
     if NPZ_WEIGHTS in archive:
         raise UnsupportedError(
-            "the weights are in an NPZ file, which is not read", feature=NPZ_WEIGHTS, file=file,
-            instead="save the model again with Keras 3",
+            "the weights are in an NPZ file, where Keras keeps pickled objects, which could run "
+            "any code", feature=NPZ_WEIGHTS, file=file,
+            instead="save the model again with h5py installed",
         )  # fmt: skip
     raise FormatError(
         f"{file} has no member {WEIGHTS!r}", file=file, record=WEIGHTS,

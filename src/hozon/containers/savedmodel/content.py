@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+
 from hozon.formats.protos.graph import FunctionDef
 from hozon.formats.protos.keras_metadata import KerasObject
 from hozon.formats.protos.object_graph import SavedObjectGraph
@@ -45,3 +47,25 @@ class Draft(Protocol):
     def content(self) -> Content:
         """All the rest."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A draft that has been made, with copies of its values."""
+
+    made: Content
+    values: Sequence[tuple[str, Any]]
+
+    def tensors(self) -> Iterable[tuple[str, Any]]:
+        """The values of that moment."""
+        return self.values
+
+    def content(self) -> Content:
+        """What has been made."""
+        return self.made
+
+
+def ready(draft: Draft) -> Ready:
+    """Make a draft now, so that what it is about may change before it is written."""
+    values = [(key, np.array(value, copy=True)) for key, value in draft.tensors()]
+    return Ready(draft.content(), values)

@@ -11,6 +11,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from itertools import chain
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def _fill(folder: Path, draft: Draft) -> Iterator[Path]:
     variables = folder / "variables"
     variables.mkdir()
     with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(_write_values, variables, draft)
+        writing = pool.submit(copy_context().run, _write_values, variables, draft)
         content = draft.content()
         yield from _fill_rest(folder, content)
         yield from writing.result()

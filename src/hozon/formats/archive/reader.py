@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 LOCAL_HEADER = 30
 ENCRYPTED = 0x1
+#: Bytes that a compressed member may always expand to.
+EXPANSION_FLOOR = 16 << 20
 
 
 def is_zip(source: Source) -> bool:
@@ -71,12 +73,20 @@ class Archive:
     def __contains__(self, name: object) -> bool:
         return name in self.members
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most: int | None = None) -> bytes:
         """The bytes of a member, its checksum compared.
 
+        Args:
+            name: the member.
+            most: how many bytes it may have; None for any number.
+
         Raises:
-            FormatError: there is none of that name, or it is damaged.
+            FormatError: there is none of that name, or it is damaged or too long.
         """
+        if most is not None and name in self and self.members[name].file_size > most:
+            raise FormatError(f"{name!r} is too long", file=self._source.name, record=name,
+                              expected=f"at most {most}",
+                              found=self.members[name].file_size)  # fmt: skip
         return self.open(name).view(0, self.members[name].file_size).tobytes()
 
     def open(self, name: str) -> Source:
@@ -164,8 +174,9 @@ def _check(info: zipfile.ZipInfo, source: Source) -> None:
             f"member {name!r} is compressed in a way that Keras does not use",
             feature=f"zip compression {info.compress_type}", file=file,
         )  # fmt: skip
-    stored = info.compress_type == zipfile.ZIP_STORED
-    most = info.compress_size * (1 if stored else 1100)  # deflate's best, 1032:1
+    most = info.compress_size
+    if info.compress_type != zipfile.ZIP_STORED:
+        most = max(most * LIMITS.expansion_ratio, EXPANSION_FLOOR)
     if info.compress_size > source.size or info.file_size > most:
         raise FormatError(
             f"member {name!r} declares more bytes than it can hold", file=file, record=name,

@@ -163,9 +163,10 @@ class VariableSource:
     def __init__(self, variable: Any) -> None:
         self._value = variable.value
 
-    def read_tensor(self, tensor: LazyTensor, verify: bool) -> Any:  # noqa: ARG002
+    def read_tensor(self, tensor: LazyTensor, verify: bool) -> Any:
         """The value as an array on the host."""
-        return lazy_array(tensor.name, keras.ops.convert_to_numpy(self._value)).read()
+        made = lazy_array(tensor.name, keras.ops.convert_to_numpy(self._value))
+        return made.source.read_tensor(made, verify)
 
     def read_extents(self, tensor: LazyTensor, extents: Any, verify: bool) -> Any:
         """A part of the value."""

@@ -97,6 +97,8 @@ def plan_of(model: Any, groups: Sequence[StateGroup], *, optimizer: bool) -> Pla
     for path, owner in live.items():
         name = renamed.get(path, path)
         group = stored.get(name)
+        if group is None and owner.optional:
+            continue
         if group is None:
             plan.report.missing.extend(f"{owner.path}/{n}".lstrip("/") for n in owner.variables)
             continue
@@ -158,7 +160,7 @@ def _disagreements(owner: Owner, group: StateGroup, label: str) -> Iterator[str]
     for name, variable in owner.variables.items():
         shape, stored = tuple(variable.shape), group.tensors[name].shape
         if shape != stored:
-            yield f"{label}/{variable.name} has shape {shape}, the file holds {stored}"
+            yield f"{label}/{getattr(variable, 'name', name)} has shape {shape}, the file holds {stored}"
 
 
 def _alias(path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hozon.errors import MismatchError
 from hozon.models._keras import deferred_initializers, give_value
 from hozon.models.report import LoadReport
 from hozon.models.tracking.layers import trainable_order
@@ -41,7 +42,14 @@ def keras2_group(model: Any) -> StateGroup:
 
 
 def restore(model: Any, record: ModelRecord, report: LoadReport) -> None:
-    """Build the optimizer for the model's variables and give it what was saved of it."""
+    """Build the optimizer for the model's variables and give it what was saved of it.
+
+    State for more or fewer variables, as of a model whose `trainable` changed after it was
+    compiled, is left out, which the report says.
+
+    Raises:
+        MismatchError: the state is that of another model.
+    """
     with deferred_initializers() as deferred:
         model.optimizer.build(model.trainable_variables)
         tensors = [] if record.optimizer is None else list(record.optimizer.tensors.values())
@@ -56,6 +64,15 @@ def restore(model: Any, record: ModelRecord, report: LoadReport) -> None:
                 else:
                     leaf.assign(value)
             report.matched.extend(f"{NAME}/{leaf.name}" for leaf in live)
+        elif len(tensors) == len(live) and record.dialect == "keras3":
+            raise MismatchError(
+                "the optimizer's state is that of another model", file=record.path,
+                mismatches=[
+                    f"{NAME}/{leaf.name} has shape {leaf.shape}, the file holds {tensor.shape}"
+                    for leaf, tensor in zip(live, tensors, strict=True)
+                    if leaf.shape != tensor.shape
+                ],
+            )  # fmt: skip
         elif tensors:
             report.lost.append(
                 f"state of the optimizer: {len(tensors)} stored variables, {len(live)} in the "

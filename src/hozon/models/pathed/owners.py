@@ -25,7 +25,7 @@ class Owner:
     """One object: its path, itself, and what it would save, by name.
 
     `assigns` says that the values are variables and that loading only assigns them; `fixed` that
-    what is stored must have just their names and shapes.
+    what is stored must have just their names and shapes; `optional` that a file need not have it.
     """
 
     path: str
@@ -33,6 +33,7 @@ class Owner:
     variables: Mapping[str, Any]
     assigns: bool
     fixed: bool
+    optional: bool = False
 
 
 def owners(root: Any, *, optimizer: bool) -> Iterator[Owner]:
@@ -42,15 +43,34 @@ def owners(root: Any, *, optimizer: bool) -> Iterator[Owner]:
             continue
         if isinstance(target, keras.optimizers.Optimizer) and not target.built:
             continue
-        stored: dict[str, Any] = {}
-        save = getattr(target, "save_own_variables", None)
-        if save is not None:
-            save(stored)
+        stored = _stored(target)
         if stored:
             variables = all(isinstance(value, keras.Variable) for value in stored.values())
             assigns = variables and _is_plain(target)
-            fixed = assigns or (variables and type(target).__module__.startswith("keras."))
+            known = variables and type(target).__module__.startswith("keras.")
+            fixed = assigns or known or isinstance(target, keras.optimizers.Optimizer)
             yield Owner(path, target, stored, assigns, fixed)
+        yield from _seeds(path, target)
+
+
+def _stored(target: Any) -> dict[str, Any]:
+    """What an object would save; of Keras' optimizers the variables, not copies of their values."""
+    save = getattr(target, "save_own_variables", None)
+    if getattr(save, "__func__", None) is keras.optimizers.Optimizer.save_own_variables:
+        return {str(i): variable for i, variable in enumerate(target.variables)}
+    stored: dict[str, Any] = {}
+    if save is not None:
+        save(stored)
+    return stored
+
+
+def _seeds(path: str, target: Any) -> Iterator[Owner]:
+    """The states of a layer's random numbers, which Keras itself leaves out."""
+    if isinstance(target, keras.Layer):
+        for name, value in vars(target).items():
+            if isinstance(value, keras.random.SeedGenerator):
+                stored = {"0": value.state}
+                yield Owner(f"{path}/{name}".lstrip("/"), value, stored, True, True, optional=True)
 
 
 def keras2_paths(root: Any) -> Callable[[str], str]:
