@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+#: Modules whose import is not worth the move.
+FEW = 50
 
 
 @contextmanager
@@ -26,20 +31,23 @@ def collection_paused() -> Iterator[None]:
 
 @contextmanager
 def here_to_stay() -> Iterator[None]:
-    """Collect no garbage inside, and count what was made as old afterwards.
+    """Collect no garbage inside, and count modules imported there as old afterwards.
 
-    For loading: modules, records and layers live on. Python would walk them all again and again
-    while their number grows (0.3 s of a first prediction with Keras), and once more as young
-    objects when it may collect again. Freezing and unfreezing moves them to the oldest generation
-    unseen; where somebody else keeps objects frozen, that is left alone.
+    Python would walk what modules hold again and again while its amount grows (0.3 s of a first
+    prediction with Keras), and once more as young objects when it may collect again. Freezing and
+    unfreezing moves them to the oldest generation unseen; where somebody else keeps objects frozen,
+    that is left alone.
+
+    Without new modules nothing is moved: a model of an earlier load that nobody needs any more must
+    be found in time.
     """
-    enabled = gc.isenabled()
+    enabled, known = gc.isenabled(), len(sys.modules)
     gc.disable()
     try:
         yield
     finally:
         if enabled:
-            if not gc.get_freeze_count():
+            if len(sys.modules) > known + FEW and not gc.get_freeze_count():
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
+from types import ModuleType
 
 import pytest
 
-from hozon.raw.collection import here_to_stay
+from hozon.raw.collection import FEW, here_to_stay
 
 
 class Knot:
@@ -17,13 +19,20 @@ class Knot:
         self.myself = self
 
 
-def test_what_was_made_is_old_and_can_still_be_collected() -> None:
+@pytest.mark.parametrize("modules", [0, FEW + 1])
+def test_what_imports_made_is_old_and_can_still_be_collected(
+    modules: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gc.collect()
     with here_to_stay():
         assert not gc.isenabled()
         knot = Knot()
+        for number in range(modules):
+            monkeypatch.setitem(sys.modules, f"new{number}", ModuleType("new"))
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
-    assert any(item is knot for item in gc.get_objects(generation=2))
+    old = any(item is knot for item in gc.get_objects(generation=2))
+    assert old is bool(modules)
     seen = weakref.ref(knot)
     del knot
     gc.collect()
