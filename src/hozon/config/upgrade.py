@@ -34,15 +34,24 @@ class Upgraded:
     renamed: dict[str, str] = field(default_factory=dict)
 
 
+#: Classes that only Keras 3's configs name.
+KERAS3_CLASSES = ("__keras_tensor__", "DTypePolicy", "DTypePolicyMap")
+
+
 def is_keras3(entry: Any) -> bool:
     """Whether a config is in Keras 3's dialect: by what only Keras 3 writes."""
-    if isinstance(entry, Mapping):
-        if "batch_shape" in entry and "batch_input_shape" not in entry:
-            return True
-        if entry.get("class_name") in ("__keras_tensor__", "DTypePolicy", "DTypePolicyMap"):
-            return True
-        return any(is_keras3(value) for value in entry.values())
-    return isinstance(entry, (list, tuple)) and any(is_keras3(item) for item in entry)
+    left = [entry]
+    while left:
+        item = left.pop()
+        if isinstance(item, Mapping):
+            if "batch_shape" in item and "batch_input_shape" not in item:
+                return True
+            if item.get("class_name") in KERAS3_CLASSES:
+                return True
+            left += item.values()
+        elif isinstance(item, (list, tuple)):
+            left += item
+    return False
 
 
 def short_name(class_name: str) -> str:

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
 #: Modules whose import is not worth the move.
 FEW = 50
 

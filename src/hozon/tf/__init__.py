@@ -87,8 +87,9 @@ random = SimpleNamespace(normal=_normal, uniform=_uniform, set_seed=_keras.utils
 
 __all__ = [
     "Tensor", "Variable", "constant", "convert_to_tensor", "keras", "math", "nn", "ones", "random",
-    "saved_model", "train", "zeros", *DTYPES, *_OPS,
+    "saved_model", "train", "zeros",
 ]  # fmt: skip
+__all__ += (*DTYPES, *_OPS)
 
 
 def __getattr__(name: str) -> Any:

@@ -160,7 +160,8 @@ def _disagreements(owner: Owner, group: StateGroup, label: str) -> Iterator[str]
     for name, variable in owner.variables.items():
         shape, stored = tuple(variable.shape), group.tensors[name].shape
         if shape != stored:
-            yield f"{label}/{getattr(variable, 'name', name)} has shape {shape}, the file holds {stored}"
+            known = getattr(variable, "name", name)
+            yield f"{label}/{known} has shape {shape}, the file holds {stored}"
 
 
 def _alias(path: str) -> str:
