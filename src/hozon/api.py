@@ -49,8 +49,9 @@ def save_model(
             instead of writing them as one XlaCallModule op each.
         blocking: False returns as soon as the model may change again: what can be refused has been,
             and its values are copied. The report's ``wait()`` waits for the file and raises what
-            went wrong; saves are written in the order of their calls.
-        progress: True for a bar on a terminal, or a function of the bytes done and in all.
+            went wrong; saves are written in the order of their calls, one after the other.
+        progress: True for a bar on a terminal, or a function of the bytes done and in all; with
+            ``blocking=False``, of the bytes copied.
 
     Returns:
         What was written, and what the format could not hold.
@@ -65,10 +66,11 @@ def save_model(
     """
     with here_to_stay():
         from hozon.forms.whole import SaveOptions, chosen_form
-        from hozon.models.built import require_model
+        from hozon.models.built import require_model, settle
         from hozon.models.in_memory import size_of
 
         require_model(model)
+        settle(model)
         options = SaveOptions(
             overwrite, include_optimizer, dialect, signatures, native_ops_only, blocking
         )
@@ -154,7 +156,9 @@ def save_weights(
     """
     with here_to_stay():
         from hozon.forms.weights import SHARDED, SaveWeights, chosen_form
+        from hozon.models.built import settle
 
+        settle(model_or_layer)
         form = chosen_form(path, format)
         if max_shard_size is not None and (form.name != SHARDED or max_shard_size <= 0):
             raise ValueError(
@@ -199,6 +203,8 @@ def load_weights(
     """
     with here_to_stay():
         from hozon.forms.weights import weight_form
+        from hozon.models.built import settle
 
+        settle(model_or_layer)
         form = weight_form(path)
         return form.load(model_or_layer, path, by_name=by_name, skip_mismatch=skip_mismatch)

@@ -27,6 +27,7 @@ __all__ = ["ArtifactInfo", "LayerInfo", "SignatureInfo", "TensorSummary", "inspe
 RECORDED = (h5, keraszip, shards, tensors)
 RECORD_NAMES = {"h5": "Keras H5", "h5_weights": "Keras H5 weights",
                 "keras": ".keras", "weights.h5": "Keras 3 weights (.weights.h5)",
+                "weights.json": "sharded weights (.weights.json)",
                 "safetensors": "safetensors"}  # fmt: skip
 #: Signatures that hold ops to run while loading.
 INTERNAL_PREFIX = "__saved_model"

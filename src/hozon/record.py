@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from hozon.tensors.lazy import LazyTensor, copied
@@ -16,8 +17,9 @@ __all__ = ["Dialect", "Form", "Groups", "ModelRecord", "Naming", "StateGroup"]
 
 #: The saved forms.
 Form = Literal[
-    "savedmodel", "h5", "keras", "tf_checkpoint", "h5_weights", "weights.h5", "safetensors", "json"
-]
+    "savedmodel", "h5", "keras", "tf_checkpoint", "h5_weights", "weights.h5", "weights.json",
+    "safetensors", "json",
+]  # fmt: skip
 #: Which Keras the configs speak for.
 Dialect = Literal["keras1", "keras2", "keras3"]
 #: How groups of tensors find their objects: by the layer's name and the tensors' order (H5 of
@@ -84,7 +86,9 @@ class ModelRecord:
     def held(self) -> ModelRecord:
         """The record with copies of its tensors in memory, which nothing changes any more."""
         optimizer = None if self.optimizer is None else _held(self.optimizer)
-        return replace(self, state=tuple(map(_held, self.state)), optimizer=optimizer)
+        state = tuple(map(_held, self.state))
+        assets = {name: partial(bytes, content()) for name, content in self.assets.items()}
+        return replace(self, state=state, optimizer=optimizer, assets=assets)
 
 
 def _held(group: StateGroup) -> StateGroup:

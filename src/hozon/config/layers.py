@@ -138,6 +138,9 @@ class LayerReader:
     def _lambda_function(self, name: str, config: Mapping[str, Any]) -> Callable[..., Any]:
         if name in self.lambda_functions:
             return self.lambda_functions[name]
+        if name in self.registry.custom:
+            given: Callable[..., Any] = self.registry.custom[name]
+            return given
         function = config.get("function")
         if isinstance(function, Mapping) and function.get("class_name") == "function":
             function = function.get("config")
@@ -151,7 +154,7 @@ class LayerReader:
             missing(function)
         raise UnsafeError(
             f"Lambda layer {name!r} holds its function as Python bytecode, which is never run",
-            refused="Lambda", record=name, allow=f"lambda_functions={{{name!r}: ...}}",
+            refused="Lambda", record=name, allow=f"custom_objects={{{name!r}: ...}}",
         )  # fmt: skip
 
 

@@ -139,10 +139,12 @@ def _refuse_lambda(entry: Mapping[str, Any], policy: Policy) -> None:
     if isinstance(function, str) and (config or {}).get("function_type") != "lambda":
         return
     name = _name_of(entry)
+    if name in policy.custom:
+        return
     raise UnsafeError(
         f"Lambda layer {name!r} holds its function as Python bytecode, which is never run; pass "
-        f"lambda_functions={{{name!r}: your_function}}",
-        refused="Lambda", record=name, allow=f"lambda_functions={{{name!r}: ...}}",
+        f"custom_objects={{{name!r}: your_function}}",
+        refused="Lambda", record=name, allow=f"custom_objects={{{name!r}: ...}}",
     )  # fmt: skip
 
 

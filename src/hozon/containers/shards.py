@@ -75,7 +75,7 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
     _check_all_there(where, weight_map, found)
     groups = [StateGroup(name, held) for name, held in found.items()]
     return ModelRecord(
-        form="weights.h5", path=where, dialect="keras3", naming="attributes",
+        form="weights.json", path=where, dialect="keras3", naming="attributes",
         state=tuple(group for group in groups if not is_of_optimizer(group)),
         optimizer=next((group for group in groups if group.name == OPTIMIZER), None),
     )  # fmt: skip

@@ -3,36 +3,68 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 
 from hozon.reports import SaveReport
 
 LOG = logging.getLogger("hozon")
 
+Write = Callable[[], SaveReport]
 
-def in_background(path: str, form: str, write: Callable[[], SaveReport]) -> SaveReport:
-    """Start to write; the report is filled in when it is done.
 
-    A process does not end before its saves have. What fails is logged,
-    as nobody may ever wait for it.
+class Line:
+    """One thread, which a process waits for at its end, and what it does last."""
+
+    def __init__(self) -> None:
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="hozon-save")
+        self._last: Future[None] | None = None
+
+    def add(self, work: Callable[[], None]) -> Future[None]:
+        """Do this after all that came before."""
+        self._last = self.pool.submit(work)
+        return self._last
+
+    def wait(self) -> None:
+        """Wait until nothing is left to do."""
+        if self._last is not None:
+            wait([self._last])
+
+
+@cache
+def line() -> Line:
+    """The line of this process."""
+    return Line()
+
+
+if hasattr(os, "register_at_fork"):  # a child of the process has no such thread
+    os.register_at_fork(after_in_child=line.cache_clear)
+
+
+def in_background(path: str, form: str, prepare: Callable[[], Write]) -> SaveReport:
+    """Start a save; the report is filled in when it is done.
+
+    Waits for an earlier one first, so that memory holds the copies of one save at most. What fails
+    is logged, as nobody may ever wait for it.
     """
+    line().wait()
+    write = prepare()
     report = SaveReport(path, form)
 
     def run() -> None:
         report.take(write())
 
-    task = _thread().submit(copy_context().run, run)
-    report.task = task
-    task.add_done_callback(lambda done: _log(path, done))
+    report.task = line().add(run)
+    report.task.add_done_callback(lambda done: _log(path, done))
     return report
 
 
-@cache
-def _thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="hozon-save")
+def in_turn(prepare: Callable[[], Write]) -> SaveReport:
+    """A save by the caller, after those that are being written."""
+    line().wait()
+    return prepare()()
 
 
 def _log(path: str, task: Future[None]) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hozon.errors import FormatError, UnsupportedError
-from hozon.forms.whole import Location, Write, check_file, writing
+from hozon.forms.background import Write, in_background, in_turn
+from hozon.forms.whole import Location, check_file, writing
 from hozon.raw.places import is_remote, place
 from hozon.record import ModelRecord, Naming
 from hozon.reports import SaveReport
@@ -56,11 +57,10 @@ class WeightForm:
 
     def save(self, model: keras.Layer, path: Location, options: SaveWeights) -> SaveReport:
         """Write weights; in the background, unless `options` say to block."""
+        prepare = partial(self.prepare, model, path, options)
         if options.blocking:
-            return self.prepare(model, path, options)()
-        from hozon.forms.background import in_background
-
-        return in_background(os.fspath(path), self.name, self.prepare(model, path, options))
+            return in_turn(prepare)
+        return in_background(os.fspath(path), self.name, prepare)
 
 
 def _is_checkpoint(path: Location) -> bool:

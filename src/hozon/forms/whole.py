@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hozon.errors import FormatError, SaveError, UnsupportedError
+from hozon.forms.background import Write, in_background, in_turn
 from hozon.raw.places import place
 from hozon.raw.sniff import looks_like
 from hozon.record import Dialect, ModelRecord
@@ -34,10 +35,6 @@ class SaveOptions:
     blocking: bool = True
 
 
-#: Writes what has been prepared.
-Write = Callable[[], SaveReport]
-
-
 @dataclass(frozen=True, slots=True)
 class ModelForm:
     """One form: its name, the suffixes that mean it when saving, and what can be done with it."""
@@ -50,11 +47,10 @@ class ModelForm:
 
     def save(self, model: keras.Model, path: Location, options: SaveOptions) -> SaveReport:
         """Write a model; in the background, unless `options` say to block."""
+        prepare = partial(self.prepare, model, path, options)
         if options.blocking:
-            return self.prepare(model, path, options)()
-        from hozon.forms.background import in_background
-
-        return in_background(os.fspath(path), self.name, self.prepare(model, path, options))
+            return in_turn(prepare)
+        return in_background(os.fspath(path), self.name, prepare)
 
 
 def _is_savedmodel(path: Location) -> bool:
@@ -195,11 +191,10 @@ def model_form(path: Location) -> ModelForm:
 
 
 def _refuse_weights(path: Location) -> None:
-    from hozon.containers import h5, keraszip
+    from hozon.containers import h5, keraszip, shards, tensors
 
-    if Path(path).is_file() and (
-        h5.detect(path) == "h5_weights" or keraszip.detect(path) == "weights.h5"
-    ):
+    forms = (h5, keraszip, shards, tensors)
+    if Path(path).is_file() and any(form.detect(path) is not None for form in forms):
         raise UnsupportedError(
             f"{os.fspath(path)} holds weights without a model",
             feature="weights as a model", file=os.fspath(path),

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import keras
@@ -306,6 +307,26 @@ def _marked(wrapper: Callable[..., Any], watcher: Watcher) -> Callable[..., Any]
     return wrapper
 
 
+@cache
+def _hidden(kind: str) -> frozenset[str]:
+    """Attributes that no object of a kind is saved by; Keras makes one to look, each time."""
+    return frozenset(saving_lib.get_attr_skipset(kind))
+
+
+def _children(target: Any) -> Iterator[tuple[str, Any]]:
+    """The attributes by which Keras 3 saves what an object holds, in its order."""
+    kind = target._obj_type()
+    if kind in ("Sequential", "Functional"):
+        yield "layers", target.layers
+    for name in sorted(dir(target), key=saving_lib._name_key):
+        if not name.startswith("__") and name not in _hidden(kind):
+            try:
+                child = getattr(target, name)
+            except Exception:  # noqa: BLE001, S112 - a property that cannot be asked yet
+                continue
+            yield name, child
+
+
 def saveables(root: Any) -> Iterator[tuple[str, Any]]:
     """The objects that Keras 3 saves below one, each once, by the paths that its files use.
 
@@ -320,7 +341,7 @@ def saveables(root: Any) -> Iterator[tuple[str, Any]]:
         seen.add(id(target))
         if isinstance(target, KerasSaveable):
             yield path, target
-            for name, child in saving_lib._walk_saveable(target):
+            for name, child in _children(target):
                 if isinstance(child, (KerasSaveable, list, dict, tuple)):
                     yield from visit(child, f"{path}/{name}" if path else name)
             return

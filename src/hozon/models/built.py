@@ -18,6 +18,13 @@ def require_built(model: Any, lacking: str) -> None:
         )
 
 
+def settle(model: Any) -> None:
+    """Give a model's variables their present values, which JAX's `fit` keeps to itself."""
+    sync = getattr(model, "jax_state_sync", None)
+    if callable(sync):
+        sync()
+
+
 def require_model(model: Any) -> None:
     """Raise TypeError for anything but a Keras model."""
     if not isinstance(model, keras.Model):

@@ -11,6 +11,7 @@ import numpy as np
 from hozon.formats.protos.graph import FunctionDef
 from hozon.formats.protos.keras_metadata import KerasObject
 from hozon.formats.protos.object_graph import SavedObjectGraph
+from hozon.tensors.meter import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,5 +68,8 @@ class Ready:
 
 def ready(draft: Draft) -> Ready:
     """Make a draft now, so that what it is about may change before it is written."""
-    values = [(key, np.array(value, copy=True)) for key, value in draft.tensors()]
+    values = []
+    for key, value in draft.tensors():
+        values.append((key, np.array(value, copy=True)))
+        count(values[-1][1].nbytes)
     return Ready(draft.content(), values)

@@ -15,7 +15,7 @@ from contextvars import copy_context
 from itertools import chain
 from pathlib import Path
 
-from hozon.containers.savedmodel.content import Content, Draft
+from hozon.containers.savedmodel.content import Content, Draft, Ready
 from hozon.containers.savedmodel.main_graph import MainGraph, main_graph
 from hozon.containers.savedmodel.read import METADATA_FILE, detect
 from hozon.errors import SaveError
@@ -84,6 +84,10 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = True) -> Non
 def _fill(folder: Path, draft: Draft) -> Iterator[Path]:
     variables = folder / "variables"
     variables.mkdir()
+    if isinstance(draft, Ready):  # and at the end of a process, when no more threads begin
+        yield from _write_values(variables, draft)
+        yield from _fill_rest(folder, draft.content())
+        return
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(copy_context().run, _write_values, variables, draft)
         content = draft.content()
