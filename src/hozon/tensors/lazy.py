@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -12,6 +15,10 @@ from hozon.tensors.meter import count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+#: Below this, threads cost more than they save.
+PARALLEL_BYTES = 1 << 24
 
 
 class TensorSource(Protocol):
@@ -146,3 +153,20 @@ def copied(tensor: LazyTensor) -> LazyTensor:
     array = np.array(tensor.source.read_tensor(tensor, verify=True), copy=True)
     made = lazy_array(tensor.name, array)
     return LazyTensor(tensor.name, tensor.shape, tensor.dtype, tensor.nbytes, made.source)
+
+
+def read_all(tensors: Sequence[LazyTensor]) -> list[NDArray[Any]]:
+    """The values of many tensors; large ones are read by as many threads as there are cores.
+
+    Most of the time goes into copying to memory that the process has just got.
+    """
+    if sum(tensor.nbytes for tensor in tensors) < PARALLEL_BYTES:
+        return [tensor.read() for tensor in tensors]
+    values = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for tensor, value in zip(
+            tensors, pool.map(lambda t: t.source.read_tensor(t, True), tensors), strict=True
+        ):
+            count(tensor.nbytes)
+            values.append(value)
+    return values

@@ -17,7 +17,7 @@ from hozon.models.layered.owners import own_weights, top_layers, weights_of
 from hozon.models.layered.pairing import Disagreement, Pair, pairs_of, stored_weights
 from hozon.models.report import LoadReport
 from hozon.record import ModelRecord, StateGroup
-from hozon.tensors.lazy import LazyTensor
+from hozon.tensors.lazy import LazyTensor, read_all
 
 
 @dataclass(slots=True)
@@ -51,7 +51,8 @@ class Plan:
 
     def run(self) -> None:
         """Read everything, then assign everything."""
-        values = [(pair, pair.tensor.read()) for pair in self.pairs]
+        read = read_all([pair.tensor for pair in self.pairs])
+        values = list(zip(self.pairs, read, strict=True))
         for layer, value in [(layer, tensor.read()) for layer, tensor in self.learned]:
             learn(layer, value)
             self.report.matched.append(f"{layer.name}/{learned_name(layer)}")

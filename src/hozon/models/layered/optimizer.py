@@ -13,7 +13,7 @@ from hozon.models.layered.load import Plan
 from hozon.models.layered.pairing import Pair, plain_name
 from hozon.models.layered.slots import AVERAGE, SlotTensors, sorted_out
 from hozon.record import ModelRecord
-from hozon.tensors.lazy import LazyTensor
+from hozon.tensors.lazy import LazyTensor, read_all
 
 Assignment = tuple[Any, Any]
 
@@ -98,8 +98,8 @@ class Restoring:
                 if len(tensors) != len(live) else "their shapes differ"
             )  # fmt: skip
             self._refuse(SlotTensors())
-        for variable, (_, tensor) in zip(live, tensors.items(), strict=True):
-            yield variable, tensor.read()
+        for variable, value in zip(live, read_all(list(tensors.values())), strict=True):
+            yield variable, value
             self.report.matched.append(f"optimizer/{variable.name}")
 
     # Keras 1 and 2
@@ -109,8 +109,10 @@ class Restoring:
             live = getattr(self.inner, attribute, None)
             if not live:
                 continue  # Keras 2 keeps a momentum of zeros for SGD without one
-            for variable, tensor in self._targets(attribute, tensors, live):
-                yield variable, tensor.read()
+            targets = list(self._targets(attribute, tensors, live))
+            values = read_all([tensor for _, tensor in targets])
+            for (variable, _), value in zip(targets, values, strict=True):
+                yield variable, value
                 self.report.matched.append(f"optimizer/{variable.name}")
 
     def _targets(

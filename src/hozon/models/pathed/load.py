@@ -12,7 +12,7 @@ from hozon.models.built import require_built
 from hozon.models.pathed.owners import Owner, owners
 from hozon.models.report import LoadReport
 from hozon.record import ModelRecord, StateGroup
-from hozon.tensors.lazy import LazyTensor
+from hozon.tensors.lazy import LazyTensor, read_all
 
 #: Lines of a message that lists what is stored or wanted.
 SHOWN = 12
@@ -28,10 +28,10 @@ class Plan:
 
     def run(self) -> None:
         """Read everything, then assign everything."""
-        values = [(variable, tensor.read()) for variable, tensor in self.pairs]
+        values = read_all([tensor for _, tensor in self.pairs])
         stores = [(owner, {name: tensor.read() for name, tensor in tensors.items()})
                   for owner, tensors in self.whole]  # fmt: skip
-        for variable, value in values:
+        for (variable, _), value in zip(self.pairs, values, strict=True):
             give_value(variable, value)
         for owner, store in stores:
             owner.target.load_own_variables(store)

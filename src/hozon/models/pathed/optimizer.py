@@ -12,7 +12,7 @@ from hozon.models.tracking.leaves import KerasLeaf
 from hozon.models.tracking.optimizers import describe_optimizer
 from hozon.objects.tracking import Leaf, Virtual
 from hozon.record import ModelRecord, StateGroup
-from hozon.tensors.lazy import lazy_array
+from hozon.tensors.lazy import lazy_array, read_all
 
 NAME = "optimizer"
 
@@ -57,7 +57,7 @@ def restore(model: Any, record: ModelRecord, report: LoadReport) -> None:
         if record.dialect == "keras2":
             live = keras2_leaves(model)
         if [t.shape for t in tensors] == [leaf.shape for leaf in live]:
-            values = [tensor.read() for tensor in tensors]
+            values = read_all(tensors)
             for leaf, value in zip(live, values, strict=True):
                 if isinstance(leaf, KerasLeaf):
                     give_value(leaf.variable, value)
