@@ -164,6 +164,22 @@ def test_what_keras_2_wrote(
             np.testing.assert_array_equal(have, want)
 
 
+@pytest.mark.parametrize("source", WHOLE)
+def test_around_all_forms_from_keras_2(
+    source: str, keras2: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder, wrote = keras2
+    at = folder / source
+    for i, name in enumerate(["h5", "keras", "savedmodel", "keras", "h5"]):
+        there = tmp_path / f"{i}{NAMES[name]}"
+        hozon.convert(at, there, format=name)
+        at = there
+    made = hozon.load_model(at)
+    same(made, hozon.load_model(folder / source))
+    for have, want in zip(made.get_weights(), wrote["weights"], strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
 STREAMED = """
 import sys, tracemalloc
 import hozon

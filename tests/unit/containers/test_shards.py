@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 import hozon
 from hozon.containers import shards
-from hozon.errors import FormatError, MismatchError, SaveError, UnsafeError
+from hozon.errors import FormatError, MismatchError, SaveError, UnsafeError, UnsupportedError
 
 GIB = 1024**3
 SMALL = 600 / GIB  # two kernels of this model do not fit into one shard
@@ -65,6 +65,9 @@ def test_what_keras_writes_opens(tmp_path: Path) -> None:
     same(copy, source)
     found = hozon.inspect(tmp_path / "w.weights.json")
     assert sum(v.nbytes for v in found.variables) == found.nbytes > 2000
+    assert found.format == "sharded weights (.weights.json)"
+    with pytest.raises(UnsupportedError, match="without a model"):
+        hozon.load_model(tmp_path / "w.weights.json")
 
 
 @pytest.mark.parametrize("times", [2, 3])
