@@ -22,7 +22,7 @@ test -n "$(PYTHON)" || { echo "Hozon's checks need Python 3.11, 3.12 or 3.13" >&
 $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(1)
 endef
 
-.PHONY: demo test lint bench protos opdefs clean
+.PHONY: demo test lint bench docs protos opdefs clean
 
 demo: $(STAMPS)/demo
 	@$(BIN)/python examples/demo.py
@@ -37,6 +37,10 @@ lint: $(STAMPS)/dev
 
 bench: $(STAMPS)/dev $(STAMPS)/oracle
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+# English and Japanese, into site/; its code blocks are among the tests.
+docs: $(STAMPS)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet $(ARGS)
 
 protos: $(STAMPS)/dev
 	$(BIN)/python tools/make_protos.py
@@ -55,6 +59,10 @@ $(STAMPS)/demo: $(STAMPS)/venv pyproject.toml
 # After demo's: two pips must not write to one environment at the same time.
 $(STAMPS)/dev: $(STAMPS)/demo
 	@$(BIN)/python $(PIP) -e '.[dev,demo]'
+	@touch $@
+
+$(STAMPS)/docs: $(STAMPS)/dev
+	@$(BIN)/python $(PIP) -e '.[docs,dev,demo]'
 	@touch $@
 
 $(STAMPS)/oracle: tests/oracle/requirements.txt

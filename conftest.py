@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
-from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 #: What `from hozon import keras` loads and changes.
-OPT_IN = ("keras", "tf")
+OPT_IN = ("hozon.keras", "hozon.tf")
 
 
 def open_page(namespace: dict[str, Any]) -> None:
@@ -35,16 +37,23 @@ def close_page(namespace: dict[str, Any]) -> None:
     opted_in = sys.modules.get("hozon.keras")
     if opted_in is not None:
         opted_in.restore()
-    for name in OPT_IN:
-        sys.modules.pop(f"hozon.{name}", None)
-        vars(hozon).pop(name, None)
+    for name in [name for name in sys.modules if name.startswith(OPT_IN)]:
+        del sys.modules[name]
+        vars(hozon).pop(name.removeprefix("hozon."), None)
     folder, before = namespace["_page"]
     os.chdir(before)
     folder.cleanup()
 
 
+def run_shell(example: Example) -> None:
+    """Commands, with this environment's `hozon` first."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    command = ["bash", "-euc", example.parsed]
+    subprocess.run(command, check=True, env={**os.environ, "PATH": path})  # noqa: S603
+
+
 pytest_collect_file = Sybil(
-    parsers=[SkipParser(), PythonCodeBlockParser()],
+    parsers=[PythonCodeBlockParser(), CodeBlockParser(language="sh", evaluator=run_shell)],
     patterns=["docs/en/*.md", "README.md"],
     setup=open_page,
     teardown=close_page,

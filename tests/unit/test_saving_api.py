@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import hozon
 from hozon.errors import SaveError, UnsafeError, UnsupportedError
+from hozon.forms.background import line
 
 X = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
 WHOLE = ("m", "m.h5", "m.keras")
@@ -57,10 +59,14 @@ def test_what_fails_in_the_background_is_logged_too(
 ) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()
-    one = model()
+    one, gate = model(), threading.Event()
+    line().wait()
+    line().pool.submit(gate.wait)
     with caplog.at_level(logging.ERROR, "hozon"):
         report = hozon.save_model(one, folder / "m.keras", blocking=False)
+        assert not report.done
         folder.rmdir()
+        gate.set()
         with pytest.raises(SaveError):
             report.wait()
         hozon.save_model(one, tmp_path / "next.keras", blocking=False).wait()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from hozon.config import safety
 from hozon.config.added import Added, attach, has_metrics
 from hozon.config.entries import ends_from_zero
 from hozon.config.followed import let_follow
+from hozon.config.lambdas import with_functions
 from hozon.config.layers import Factory, LayerReader, input_layer, is_made_of_tensors
 from hozon.config.registry import Registry
 from hozon.config.replay import Replay
@@ -20,15 +21,12 @@ from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import Upgraded, is_keras3, short_name, upgrade
 from hozon.errors import FormatError, HozonError, MissingObjectError, UnsupportedError
 
-Functions = Mapping[str, Callable[..., Any]]
-
 
 def build_model(
     config: Mapping[str, Any],
     *,
     custom_objects: Mapping[str, Any] | None = None,
     factories: Mapping[str, Factory] | None = None,
-    lambda_functions: Functions | None = None,
     report: list[str] | None = None,
     dialect: str | None = None,
 ) -> keras.Model:
@@ -36,9 +34,8 @@ def build_model(
 
     Args:
         config: of a Sequential or Functional model, or of a custom class.
-        custom_objects: classes and functions by name.
+        custom_objects: classes and functions by name; those of Lambda layers by the layer's.
         factories: for layers by name, what makes them (of their config) in place of their class.
-        lambda_functions: for Lambda layers by name, their function.
         report: receives a line for each thing translated from an older dialect.
         dialect: "keras1", "keras2" or "keras3"; None to tell it from the config.
 
@@ -48,7 +45,7 @@ def build_model(
         UnsupportedError: it holds what neither Keras 3 nor Hozon has.
         FormatError: it is no config, or contradicts itself.
     """
-    builder = Builder(custom_objects, factories, lambda_functions, report, dialect)
+    builder = Builder(custom_objects, factories, report, dialect)
     made = builder.build(config)
     if not isinstance(made, keras.Model):
         raise FormatError(f"the config describes a {type(made).__name__}, not a model")
@@ -59,19 +56,17 @@ def build_layer(
     config: Mapping[str, Any],
     *,
     custom_objects: Mapping[str, Any] | None = None,
-    lambda_functions: Functions | None = None,
     report: list[str] | None = None,
     dialect: str | None = None,
 ) -> keras.layers.Layer:
     """The layer of ``{"class_name": ..., "config": ...}``; see `build_model`."""
-    return Builder(custom_objects, None, lambda_functions, report, dialect).build(config)
+    return Builder(custom_objects, None, report, dialect).build(config)
 
 
 def unbuildable_layers(
     config: Mapping[str, Any],
     *,
     custom_objects: Mapping[str, Any] | None = None,
-    lambda_functions: Functions | None = None,
     dialect: str | None = None,
 ) -> dict[str, str]:
     """The layers of a model, nested ones included, that no class can build: name to class name.
@@ -82,7 +77,7 @@ def unbuildable_layers(
     dialect = dialect or ("keras3" if is_keras3(config) else "keras2")
     for name, entry in leaf_layers(config):
         try:
-            Builder(custom_objects, None, lambda_functions, None, dialect).build(entry)
+            Builder(custom_objects, None, None, dialect).build(entry)
         except HozonError:
             found[name] = str(entry["class_name"])
     return found
@@ -110,20 +105,21 @@ class Builder:
         self,
         custom_objects: Mapping[str, Any] | None,
         factories: Mapping[str, Factory] | None,
-        lambda_functions: Functions | None,
         report: list[str] | None,
         dialect: str | None,
     ) -> None:
         self.registry = Registry(custom_objects)
         self.changes: list[str] = [] if report is None else report
         self.dialect = dialect
-        self.made_elsewhere = frozenset({*(factories or {}), *(lambda_functions or {})})
+        self.made_elsewhere = frozenset(factories or {})
         self.reader = LayerReader(
-            self.registry, _valid_names(factories), _valid_names(lambda_functions), self._model
+            self.registry, _valid_names(factories), self._model
         )
 
     def build(self, config: Mapping[str, Any]) -> Any:
         """The live object of a layer or model config."""
+        if self.registry.given:
+            config = with_functions(config, self.registry.given)
         policy = safety.Policy(frozenset(self.registry.custom), self.made_elsewhere)
         safety.check(config, policy)
         upgraded = self._upgraded(config)

@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from hozon.errors import FormatError
+from hozon.limits import LIMITS
+
+#: Arguments of a Lambda layer that may be functions too.
+BESIDE = ("output_shape", "mask")
 #: Modules of TensorFlow's generated op wrappers, whose code names the op.
 GENERATED = "tensorflow.python.ops.gen_"
 #: Modules whose functions Keras saved by name.
@@ -60,3 +65,35 @@ def _op_name(text: str) -> str | None:
 def _has(data: bytes, name: str) -> bool:
     """Whether marshalled data holds a short string: its length in one byte, then its characters."""
     return bytes([len(name)]) + name.encode() in data
+
+
+def with_functions(value: Any, given: Collection[str], depth: int = 0) -> Any:
+    """A config whose Lambda layers hold a name in place of bytecode, where the caller gave that.
+
+    A layer without another name for its function has it by its own.
+    """
+    if depth > 4 * LIMITS.nesting:
+        raise FormatError("the config nests too deeply", expected=4 * LIMITS.nesting)
+    if isinstance(value, (list, tuple)):
+        return [with_functions(item, given, depth + 1) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    made = {key: with_functions(item, given, depth + 1) for key, item in value.items()}
+    config = made.get("config")
+    if made.get("class_name") == "Lambda" and isinstance(config, dict):
+        name = config.get("name")
+        if name in given and not _is_named(config):
+            beside = {key: None for key in BESIDE if _is_function(config, key)}
+            made["config"] = {**config, "function": name, "function_type": "function", **beside}
+    return made
+
+
+def _is_named(config: Mapping[str, Any]) -> bool:
+    return isinstance(config.get("function"), str) and config.get("function_type") != "lambda"
+
+
+def _is_function(config: Mapping[str, Any], key: str) -> bool:
+    value = config.get(key)
+    return config.get(f"{key}_type") == "lambda" or (
+        isinstance(value, dict) and "class_name" in value
+    )

@@ -25,21 +25,18 @@ EMPTY = ("quantization_config", "registered_name")
 class LayerReader:
     """Builds layers from Keras 3 configs.
 
-    `factories` maps layer names to functions of the config that make the layer instead,
-    `lambda_functions` maps names of Lambda layers to their functions; a model inside a model is
-    built by `models`.
+    `factories` maps layer names to functions of the config that make the layer instead; a model
+    inside a model is built by `models`.
     """
 
     def __init__(
         self,
         registry: Registry,
         factories: Mapping[str, Factory],
-        lambda_functions: Mapping[str, Callable[..., Any]],
         models: Callable[[Mapping[str, Any]], Any],
     ) -> None:
         self.registry = registry
         self.factories = factories
-        self.lambda_functions = lambda_functions
         self.objects = ObjectReader(registry, self.read)
         self._models = models
 
@@ -136,11 +133,6 @@ class LayerReader:
         return made
 
     def _lambda_function(self, name: str, config: Mapping[str, Any]) -> Callable[..., Any]:
-        if name in self.lambda_functions:
-            return self.lambda_functions[name]
-        if name in self.registry.custom:
-            given: Callable[..., Any] = self.registry.custom[name]
-            return given
         function = config.get("function")
         if isinstance(function, Mapping) and function.get("class_name") == "function":
             function = function.get("config")

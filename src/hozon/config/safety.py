@@ -139,8 +139,6 @@ def _refuse_lambda(entry: Mapping[str, Any], policy: Policy) -> None:
     if isinstance(function, str) and (config or {}).get("function_type") != "lambda":
         return
     name = _name_of(entry)
-    if name in policy.custom:
-        return
     raise UnsafeError(
         f"Lambda layer {name!r} holds its function as Python bytecode, which is never run; pass "
         f"custom_objects={{{name!r}: your_function}}",

@@ -23,6 +23,7 @@ def set_weights(layer: keras.Layer, weights: Sequence[Any]) -> None:
     Raises:
         MismatchError: number or shapes differ: which variable wants what. Nothing has changed.
         UnsupportedError: the layer is not built.
+        TypeError: a value is no numbers. Nothing has changed.
     """
     values = list(weights)
     if values:
@@ -36,8 +37,12 @@ def set_weights(layer: keras.Layer, weights: Sequence[Any]) -> None:
             f"set_weights() of {layer.name!r}: {len(values)} values for {len(layer.weights)} "
             "variables", mismatches=lines,
         )  # fmt: skip
-    for variable, value in zip(layer.weights, values, strict=True):
-        variable.assign(value)
+    arrays = [
+        keras.ops.convert_to_tensor(value, dtype=variable.dtype)
+        for variable, value in zip(layer.weights, values, strict=True)
+    ]  # fmt: skip
+    for variable, array in zip(layer.weights, arrays, strict=True):
+        variable.assign(array)
 
 
 def _disagreement(variable: Any, value: Any) -> str | None:

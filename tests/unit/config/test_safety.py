@@ -124,7 +124,7 @@ def test_refused_by_every_builder(name: str, dialect: str | None, tmp_path: Path
 
 def test_lambda_of_the_caller_is_used(tmp_path: Path) -> None:
     config = attacks(tmp_path / "touched")["lambda list"]
-    layer = build_layer(config, lambda_functions={"evil": lambda x: x + 1})
+    layer = build_layer(config, custom_objects={"evil": lambda x: x + 1})
     assert float(layer(keras.ops.zeros((1,)))[0]) == 1.0
     assert not (tmp_path / "touched").exists()
 
