@@ -19,6 +19,7 @@ from hozon.formats.protos.trackable import (
     decode_trackable_graph,
     encode_trackable_graph,
 )
+from hozon.models.built import settle
 from hozon.models.tracking import Describer, is_trackable
 from hozon.models.tracking.check import check_names
 from hozon.models.tracking.containers import items_with_arrays
@@ -255,6 +256,9 @@ class Checkpoint:
 
     def _leaves(self) -> list[tuple[str, Leaf]]:
         """(key, value) of all that is saved, in the order of keys."""
+        for value in (self._root, *self._attributes.values()):
+            if isinstance(value, keras.Model):
+                settle(value)
         with collection_paused():
             root, describe = self._graph()
             graph = track(root, describe)
