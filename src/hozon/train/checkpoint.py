@@ -257,8 +257,7 @@ class Checkpoint:
     def _leaves(self) -> list[tuple[str, Leaf]]:
         """(key, value) of all that is saved, in the order of keys."""
         for value in (self._root, *self._attributes.values()):
-            if isinstance(value, keras.Model):
-                settle(value)
+            settle(value)
         with collection_paused():
             root, describe = self._graph()
             graph = track(root, describe)
