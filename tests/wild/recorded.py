@@ -71,6 +71,12 @@ class Recorded:
         }  # fmt: skip
 
 
+def file_of(model: Recorded) -> Path:
+    """The one file in a model's folder."""
+    (found,) = (path for path in model.path.iterdir() if not path.name.startswith("."))
+    return found
+
+
 def models(*kinds: str) -> list[Recorded]:
     """All recorded models of some kinds; none when the folder is missing."""
     folder = shared_folder() / "wild"

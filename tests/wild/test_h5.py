@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,7 +12,7 @@ from hozon.containers.h5 import detect, read
 from hozon.errors import MissingObjectError, UnsafeError
 from hozon.models.layered import revive_record
 from hozon.record import ModelRecord
-from tests.wild.recorded import Recorded, compare_array, models
+from tests.wild.recorded import Recorded, compare_array, file_of, models
 
 FILES = models("h5_model", "h5_weights")
 MODELS = [model for model in FILES if model.kind == "h5_model"]
@@ -22,12 +21,6 @@ pytestmark = [
     pytest.mark.skipif(not FILES, reason="the shared folder is missing"),
     pytest.mark.filterwarnings("ignore"),
 ]
-
-
-def file_of(model: Recorded) -> Path:
-    """The file in a model's folder."""
-    (found,) = (path for path in model.path.iterdir() if not path.name.startswith("."))
-    return found
 
 
 def record_of(model: Recorded) -> ModelRecord:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,7 +14,7 @@ from hozon.containers.keraszip import detect, read
 from hozon.errors import MissingObjectError, UnsafeError
 from hozon.record import ModelRecord
 from hozon.tensors.lazy import LazyTensor
-from tests.wild.recorded import Recorded, compare_array, models
+from tests.wild.recorded import Recorded, compare_array, file_of, models
 
 FILES = models("keras_v3", "keras_v2zip", "weights_h5_v3")
 MODELS = [model for model in FILES if model.kind != "weights_h5_v3"]
@@ -24,12 +23,6 @@ pytestmark = [
     pytest.mark.skipif(not FILES, reason="the shared folder is missing"),
     pytest.mark.filterwarnings("ignore"),
 ]
-
-
-def file_of(model: Recorded) -> Path:
-    """The file in a model's folder."""
-    (found,) = (path for path in model.path.iterdir() if not path.name.startswith("."))
-    return found
 
 
 def tensors_of(record: ModelRecord) -> Iterator[tuple[str, LazyTensor]]:

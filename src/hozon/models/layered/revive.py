@@ -2,65 +2,40 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import keras
 
-from hozon.config.build import build_model
-from hozon.config.training import compile_arguments
 from hozon.containers.h5.layout import TOP_LEVEL
-from hozon.errors import HozonError, MismatchError, UnsupportedError
-from hozon.models._keras import deferred_initializers, functional_of
+from hozon.errors import MismatchError
 from hozon.models.layered.load import Plan, plan_of, valid
 from hozon.models.layered.optimizer import restore_optimizer
 from hozon.models.layered.owners import top_layers, weights_of
+from hozon.models.recorded import revive
 from hozon.models.report import LoadReport
-from hozon.models.strings import with_strings
-from hozon.models.training import NO_CONFIG
 from hozon.record import ModelRecord, StateGroup
 
 
 def revive_record(
     record: ModelRecord, custom_objects: Mapping[str, Any] | None = None, compiled: bool = True
 ) -> keras.Model:
-    """The live model of a record with naming ``"layers"``; it carries ``load_report``.
+    """The live model of a record with naming ``"layers"``; see `hozon.models.recorded.revive`."""
+    return revive(record, custom_objects, compiled, _give)
 
-    Args:
-        record: of a whole model.
-        custom_objects: classes and functions by name.
-        compiled: whether to compile it as it was, the optimizer's state included.
 
-    Raises:
-        MissingObjectError: names all classes and functions that must be supplied.
-        MismatchError: the weights, or the optimizer's, are those of another model.
-        UnsupportedError: the record has no config, or holds what Keras 3 does not have.
-        UnsafeError: the config asks for code to be run or files to be opened.
-        FormatError: the config contradicts itself.
-    """
-    if record.config is None:
-        raise UnsupportedError(
-            f"{record.path} holds weights without a model", file=record.path,
-            instead="make the model by its own code, then hozon.load_weights(model, path)",
-        )  # fmt: skip
-    changes: list[str] = []
-    with deferred_initializers() as deferred:
-        model = build_model(record.config, custom_objects=custom_objects, report=changes,
-                            dialect=record.dialect)  # fmt: skip
-        plan = _plan(model, record)
-        plan.run()
-        deferred.finish()
-    report = plan.report
-    report.converted.extend(changes)
-    report.add_object("root", type(model).__name__, _rung(model, custom_objects))
-    if _takes_strings(model):
-        model = with_strings(model)
-    if compiled:
-        restore_training(model, record, plan, custom_objects)
-    model.load_report = report
-    return model
+def _give(
+    model: keras.Model, record: ModelRecord
+) -> tuple[LoadReport, Callable[[keras.Model], None]]:
+    plan = _plan(model, record)
+    plan.run()
+
+    def restore(live: keras.Model) -> None:
+        if record.optimizer is not None:
+            restore_optimizer(live, record, plan)
+
+    return plan.report, restore
 
 
 def _plan(model: Any, record: ModelRecord) -> Plan:
@@ -90,41 +65,3 @@ def _split(model: Any, record: ModelRecord) -> tuple[list[StateGroup], list[Stat
     kept = {*live, TOP_LEVEL}
     dropped = [g for g in record.state if g.tensors and valid(g.name) not in kept]
     return [group for group in record.state if group not in dropped], dropped
-
-
-def _rung(model: Any, custom_objects: Mapping[str, Any] | None) -> str:
-    custom = type(model).__name__ in (custom_objects or {})
-    return "custom class" if custom else "built-in class"
-
-
-def _takes_strings(model: Any) -> bool:
-    functional = functional_of(model)
-    return functional is not None and any(t.dtype == "string" for t in functional.inputs)
-
-
-def restore_training(
-    model: Any, record: ModelRecord, plan: Plan, custom_objects: Mapping[str, Any] | None
-) -> None:
-    """Compile the model as it was compiled and restore its optimizer.
-
-    A part that needs an object nobody supplied leaves the model uncompiled and says so.
-
-    Raises:
-        MismatchError: the optimizer's state is that of another model.
-    """
-    if record.training is None:
-        warnings.warn(NO_CONFIG, stacklevel=4)
-        return
-    report: LoadReport = plan.report
-    try:
-        arguments = compile_arguments(
-            record.training, custom_objects=dict(custom_objects or {}), report=report.converted,
-            output_names=getattr(model, "output_names", ()) or (),
-        )  # fmt: skip
-        model.compile(**arguments)
-    except (HozonError, ValueError, TypeError) as error:
-        report.lost.append(f"training configuration: {error}")
-        warnings.warn(f"The model was not compiled: {error}. Compile it manually.", stacklevel=4)
-        return
-    if record.optimizer is not None and model.optimizer is not None:
-        restore_optimizer(model, record, plan)

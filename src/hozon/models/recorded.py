@@ -1,0 +1,94 @@
+"""From a record to a live model: what all forms that keep a model by its config have in common."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from hozon.config.build import build_model
+from hozon.config.training import compile_arguments
+from hozon.errors import HozonError, UnsupportedError
+from hozon.models._keras import deferred_initializers, functional_of
+from hozon.models.report import LoadReport
+from hozon.models.strings import with_strings
+from hozon.models.training import NO_CONFIG
+from hozon.record import ModelRecord
+
+#: What gives a model its weights, and returns the report and what restores a compiled one's
+#: optimizer.
+Give = Callable[[keras.Model, ModelRecord], tuple[LoadReport, Callable[[keras.Model], None]]]
+#: Frames between a warning and who called `load_model`.
+CALLER = 6
+
+
+def revive(
+    record: ModelRecord, custom_objects: Mapping[str, Any] | None, compiled: bool, give: Give
+) -> keras.Model:
+    """The live model of a record; it carries ``load_report``.
+
+    Args:
+        record: of a whole model.
+        custom_objects: classes and functions by name.
+        compiled: whether to compile it as it was, the optimizer's state included.
+        give: what finds the weights.
+
+    Raises:
+        MissingObjectError: names all classes and functions that must be supplied.
+        MismatchError: the weights, or the optimizer's, are those of another model.
+        UnsupportedError: the record has no config, or holds what Keras 3 does not have.
+        UnsafeError: the config asks for code to be run or files to be opened.
+        FormatError: the config contradicts itself.
+    """
+    if record.config is None:
+        raise UnsupportedError(
+            f"{record.path} holds weights without a model", file=record.path,
+            instead="make the model by its own code, then hozon.load_weights(model, path)",
+        )  # fmt: skip
+    changes: list[str] = []
+    with deferred_initializers() as deferred:
+        model = build_model(record.config, custom_objects=custom_objects, report=changes,
+                            dialect=record.dialect)  # fmt: skip
+        report, restore = give(model, record)
+        deferred.finish()
+    report.converted.extend(changes)
+    custom = type(model).__name__ in (custom_objects or {})
+    rung = "custom class" if custom else "built-in class"
+    report.add_object("root", type(model).__name__, rung)
+    if _takes_strings(model):
+        model = with_strings(model)
+    if compiled and _compile(model, record, report, custom_objects):
+        restore(model)
+    model.load_report = report
+    return model
+
+
+def _takes_strings(model: Any) -> bool:
+    functional = functional_of(model)
+    return functional is not None and any(t.dtype == "string" for t in functional.inputs)
+
+
+def _compile(
+    model: Any, record: ModelRecord, report: LoadReport, custom_objects: Mapping[str, Any] | None
+) -> bool:
+    """Compile the model as it was compiled; whether there is an optimizer to restore.
+
+    A part that needs an object nobody supplied leaves the model uncompiled and says so.
+    """
+    if record.training is None:
+        warnings.warn(NO_CONFIG, stacklevel=CALLER)
+        return False
+    try:
+        arguments = compile_arguments(
+            record.training, custom_objects=dict(custom_objects or {}), report=report.converted,
+            output_names=getattr(model, "output_names", ()) or (),
+        )  # fmt: skip
+        model.compile(**arguments)
+    except (HozonError, ValueError, TypeError) as error:
+        report.lost.append(f"training configuration: {error}")
+        message = f"The model was not compiled: {error}. Compile it manually."
+        warnings.warn(message, stacklevel=CALLER)
+        return False
+    return model.optimizer is not None
