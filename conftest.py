@@ -20,13 +20,14 @@ OPT_IN = ("hozon.keras", "hozon.tf")
 
 
 def open_page(namespace: dict[str, Any]) -> None:
-    """Each page runs in a folder of its own, with the same random numbers."""
+    """Each page runs in a folder of its own, with the same names and random numbers."""
     import keras
 
     folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     namespace["__name__"] = "__main__"  # the module of classes that a page defines
     namespace["_page"] = (folder, os.getcwd())
     os.chdir(folder.name)
+    keras.utils.clear_session()  # names that Keras gives are numbered from the start
     keras.utils.set_random_seed(1)
 
 

@@ -1,5 +1,6 @@
 """The cases with Hozon. Prints seconds."""
 
+import gc
 import sys
 import time
 
@@ -55,6 +56,17 @@ def save_model(folder, suffix):
 
     model = hozon.load_model(f"{folder}/resnet50")
     return saving(folder, lambda path: hozon.save_model(model, f"{path}{suffix}"))
+
+
+def load_file(folder, suffix):
+    import os
+
+    import hozon
+
+    path = f"{folder}/one{suffix}"
+    if not os.path.exists(path):
+        hozon.save_model(hozon.load_model(f"{folder}/resnet50"), path)
+    return seconds(lambda: hozon.load_model(path), before=gc.collect)
 
 
 def save_bundle(folder, count, size, kind="numpy", durable=""):

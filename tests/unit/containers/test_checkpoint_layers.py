@@ -42,6 +42,7 @@ class Subclassed(keras.Model):
         return self.dense(x)
 """
 WRITE = MODELS + """
+keras.backend.clear_session()
 model = kinds()
 rng = np.random.default_rng(1)
 model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
