@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -48,9 +49,18 @@ def _signature(signature: SignatureInfo) -> str:
 
 def _training(info: ArtifactInfo) -> str:
     config = info.training_config or {}
-    optimizer = config.get("optimizer_config") or {}
-    name = optimizer.get("class_name", "?") if isinstance(optimizer, dict) else "?"
-    return f"optimizer {name}, loss {config.get('loss')}"
+    # Keras 2 and 3 call it differently, and an optimizer by default is only a name.
+    optimizer = config.get("optimizer_config") or config.get("optimizer")
+    if isinstance(optimizer, Mapping):
+        optimizer = optimizer.get("class_name")
+    return f"optimizer {optimizer}, loss {_named(config.get('loss'))}"
+
+
+def _named(loss: Any) -> str:
+    """A loss by its name; those of several outputs as they are."""
+    if isinstance(loss, Mapping) and "class_name" in loss:
+        return str(loss["class_name"])
+    return str(loss)
 
 
 def _table(out: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -135,3 +135,20 @@ def test_inputs_that_are_no_arrays(
 def test_an_input_that_holds_objects_is_not_unpickled(model: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([{}], object), allow_pickle=True)
     assert main(["predict", str(model), "--input", f"x={tmp_path / 'x.npy'}"]) == 1
+
+
+@pytest.mark.parametrize("name", ["m", "m.h5", "m.keras"])
+def test_inspect_names_how_a_model_was_compiled(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import keras
+
+    import hozon
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(), keras.losses.Huber())
+    hozon.save_model(model, tmp_path / name)
+    assert main(["inspect", str(tmp_path / name)]) == 0
+    printed = capsys.readouterr().out
+    assert "Adam, loss" in printed
+    assert "uber" in printed.partition("training:")[2]
