@@ -83,13 +83,11 @@ class LoadReport:
     def __str__(self) -> str:
         counted = {rung: sum(o.rung == rung for o in self.objects) for rung in RUNGS}
         objects = ", ".join(f"{n} by {rung}" for rung, n in counted.items() if n)
-        lines = [
-            f"objects: {objects or 'none'}",
-            (
-                f"variables: {len(self.matched)} matched, {len(self.missing)} missing, "
-                f"{len(self.unexpected)} unexpected, {len(self.mismatched)} mismatched"
-            ),
-        ]
+        lines = [f"objects: {objects}"] if objects else []  # weights alone bring none
+        lines.append(
+            f"variables: {len(self.matched)} matched, {len(self.missing)} missing, "
+            f"{len(self.unexpected)} unexpected, {len(self.mismatched)} mismatched"
+        )
         lines += [f"converted: {item}" for item in self.converted]
         lines += [f"lost: {item}" for item in self.lost]
         return "\n".join(lines)
