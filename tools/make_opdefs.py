@@ -59,8 +59,14 @@ def scalar(kind: str, item: Any) -> Any:
 
 def argument(message: Any) -> list[Any]:
     """[name, type, type attribute, number attribute, type list attribute, is reference]"""
-    return [message.name, message.type, message.type_attr, message.number_attr,
-            message.type_list_attr, message.is_ref]  # fmt: skip
+    return [
+        message.name,
+        message.type,
+        message.type_attr,
+        message.number_attr,
+        message.type_list_attr,
+        message.is_ref,
+    ]
 
 
 def attribute(message: Any) -> list[Any]:

@@ -31,9 +31,13 @@ class ModelCheckpoint(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
     """
 
     def __init__(
-        self, filepath: str | os.PathLike[str], *args: Any, save_weights_only: bool = False,
-        asynchronous: bool = False, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        filepath: str | os.PathLike[str],
+        *args: Any,
+        save_weights_only: bool = False,
+        asynchronous: bool = False,
+        **kwargs: Any,
+    ) -> None:
         # Keras takes only its own suffixes; the path is put in place afterwards.
         accepted = "x.weights.h5" if save_weights_only else "x.keras"
         super().__init__(accepted, *args, save_weights_only=save_weights_only, **kwargs)
@@ -95,9 +99,12 @@ class BackupAndRestore(keras.callbacks.Callback):  # type: ignore[misc]
     _NAME = re.compile(r"backup-(\d+)-(\d+)\.weights\.h5")
 
     def __init__(
-        self, backup_dir: str | os.PathLike[str], save_freq: str | int = "epoch",
-        double_checkpoint: bool = False, delete_checkpoint: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        backup_dir: str | os.PathLike[str],
+        save_freq: str | int = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ) -> None:
         super().__init__()
         if not os.fspath(backup_dir):
             raise ValueError("backup_dir='': give a folder")

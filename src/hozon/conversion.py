@@ -28,8 +28,13 @@ __all__ = ["convert"]
 Location = str | os.PathLike[str]
 JSON = "json"
 #: Names of forms that hold weights, as `convert` takes them: a checkpoint is not a SavedModel.
-WEIGHTS = {"tf_checkpoint": "tf", "h5_weights": "h5", "weights.h5": "weights.h5",
-           "weights.json": "weights.json", "safetensors": "safetensors"}  # fmt: skip
+WEIGHTS = {
+    "tf_checkpoint": "tf",
+    "h5_weights": "h5",
+    "weights.h5": "weights.h5",
+    "weights.json": "weights.json",
+    "safetensors": "safetensors",
+}
 
 #: Forms without a place for the optimizer's state.
 WITHOUT_OPTIMIZER = frozenset({JSON, "h5_weights", "safetensors"})
@@ -89,9 +94,12 @@ def convert(
 
 
 def _converted(
-    source: Location, target: Location, format: str | None, dialect: Dialect | None,
+    source: Location,
+    target: Location,
+    format: str | None,
+    dialect: Dialect | None,
     custom_objects: Mapping[str, Any] | None,
-) -> SaveReport:  # fmt: skip
+) -> SaveReport:
     has_model = _holds_model(source)
     chosen = format or form_of(target, has_model)
     if chosen not in {*WEIGHTS, JSON, *(f.name for f in whole.MODEL_FORMS), *whole.ALIASES}:
@@ -174,25 +182,28 @@ def _only_weights(source: Location, target: Location, chosen: str) -> SaveReport
     if wanted is None:
         raise UnsupportedError(
             f"{os.fspath(source)} holds weights without a model, so no {chosen} can be made of it",
-            feature=f"{found.name} weights as {chosen}", file=os.fspath(source),
+            feature=f"{found.name} weights as {chosen}",
+            file=os.fspath(source),
             instead="make the model by its own code, hozon.load_weights(model, source), and "
             "hozon.save_model(model, target)",
-        )  # fmt: skip
+        )
     if found.name == wanted.name == "tf":
         return _copied_checkpoint(source, target)
     why = WHY_NOT.get((found.naming, wanted.naming))
     if found.restate is None or wanted.take is None or why is not None:
         raise UnsupportedError(
             f"{found.name} weights cannot become {wanted.name} weights without the model: {why}",
-            feature=f"{found.name} weights as {wanted.name}", file=os.fspath(source),
+            feature=f"{found.name} weights as {wanted.name}",
+            file=os.fspath(source),
             instead="make the model by its own code, hozon.load_weights(model, source), and "
             "hozon.save_weights(model, target)",
-        )  # fmt: skip
+        )
     record = found.restate(source)
     report = wanted.take(record, target)
     left = Counter(key.partition("/")[0] for key in record.metadata.get("left_out", ()))
-    report.lost += [f"{name}: H5 weights have no place for its {count} tensors"
-                    for name, count in left.items()]  # fmt: skip
+    report.lost += [
+        f"{name}: H5 weights have no place for its {count} tensors" for name, count in left.items()
+    ]
     if record.optimizer is not None and chosen in WITHOUT_OPTIMIZER:
         report.lost.append(f"the optimizer's state: {chosen} has no place for it")
     return report

@@ -25,10 +25,14 @@ __all__ = ["ArtifactInfo", "LayerInfo", "SignatureInfo", "TensorSummary", "inspe
 
 #: Forms that are read as a record, in the order in which they are asked.
 RECORDED = (h5, keraszip, shards, tensors)
-RECORD_NAMES = {"h5": "Keras H5", "h5_weights": "Keras H5 weights",
-                "keras": ".keras", "weights.h5": "Keras 3 weights (.weights.h5)",
-                "weights.json": "sharded weights (.weights.json)",
-                "safetensors": "safetensors"}  # fmt: skip
+RECORD_NAMES = {
+    "h5": "Keras H5",
+    "h5_weights": "Keras H5 weights",
+    "keras": ".keras",
+    "weights.h5": "Keras 3 weights (.weights.h5)",
+    "weights.json": "sharded weights (.weights.json)",
+    "safetensors": "safetensors",
+}
 #: Signatures that hold ops to run while loading.
 INTERNAL_PREFIX = "__saved_model"
 
@@ -157,9 +161,11 @@ def _state(record: ModelRecord) -> Iterable[TensorSummary]:
 def _checkpoint(bundle: Bundle) -> ArtifactInfo:
     kind = "object-based" if savedmodel.OBJECT_GRAPH_KEY in bundle else "name-based"
     return ArtifactInfo(
-        path=str(bundle.prefix), format=f"TensorFlow checkpoint ({kind})", producer="TensorFlow",
+        path=str(bundle.prefix),
+        format=f"TensorFlow checkpoint ({kind})",
+        producer="TensorFlow",
         variables=_variables(bundle),
-    )  # fmt: skip
+    )
 
 
 def _saved_model(artifact: savedmodel.SavedModel) -> ArtifactInfo:
@@ -206,8 +212,9 @@ def _layers(artifact: savedmodel.SavedModel) -> Iterable[LayerInfo]:
     for path, metadata in _metadata(artifact).items():
         class_name = str(metadata.get("class_name", ""))
         if class_name:
-            yield LayerInfo(path, class_name, str(metadata.get("name", "")),
-                            bool(metadata.get("config")))  # fmt: skip
+            yield LayerInfo(
+                path, class_name, str(metadata.get("name", "")), bool(metadata.get("config"))
+            )
 
 
 def _signatures(meta_graph: MetaGraph) -> Iterable[SignatureInfo]:
@@ -228,5 +235,6 @@ def _summary(name: str, info: TensorInfo) -> TensorSummary:
 def _variables(bundle: Bundle) -> tuple[TensorSummary, ...]:
     return tuple(
         TensorSummary(name, tensor.dtype.name, tensor.shape, tensor.nbytes)
-        for name, tensor in bundle.items() if name != savedmodel.OBJECT_GRAPH_KEY
-    )  # fmt: skip
+        for name, tensor in bundle.items()
+        if name != savedmodel.OBJECT_GRAPH_KEY
+    )

@@ -17,9 +17,16 @@ __all__ = ["Dialect", "Form", "Groups", "ModelRecord", "Naming", "StateGroup"]
 
 #: The saved forms.
 Form = Literal[
-    "savedmodel", "h5", "keras", "tf_checkpoint", "h5_weights", "weights.h5", "weights.json",
-    "safetensors", "json",
-]  # fmt: skip
+    "savedmodel",
+    "h5",
+    "keras",
+    "tf_checkpoint",
+    "h5_weights",
+    "weights.h5",
+    "weights.json",
+    "safetensors",
+    "json",
+]
 #: Which Keras the configs speak for.
 Dialect = Literal["keras1", "keras2", "keras3"]
 #: How groups of tensors find their objects: by the layer's name and the tensors' order (H5 of

@@ -149,8 +149,10 @@ def test_those_of_tensorflow_go_on_here(oracle: Oracle, tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", x=X, y=Y)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", OPENED, str(tmp_path)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     have = json.loads(done.stdout.splitlines()[-1])
     for name in ("added", "calls"):
         close(have[name], expected[name])

@@ -52,8 +52,12 @@ def test_every_block_runs(shared: Path, tmp_path: Path) -> None:
     if len(blocks) < 15:
         pytest.fail(f"only {len(blocks)} blocks were found")
     done = subprocess.run(
-        [sys.executable, "guide.py"], cwd=tmp_path, capture_output=True, text=True, check=False,
+        [sys.executable, "guide.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
         timeout=300,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "ran to the end" in done.stdout

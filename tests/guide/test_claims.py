@@ -26,9 +26,14 @@ def trained(keras: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("m", {}), ("m.h5", {}), ("m.keras", {}), ("d", {"save_format": "tf"}),
-     ("h", {"save_format": "h5"})],
-)  # fmt: skip
+    [
+        ("m", {}),
+        ("m.h5", {}),
+        ("m.keras", {}),
+        ("d", {"save_format": "tf"}),
+        ("h", {"save_format": "h5"}),
+    ],
+)
 def test_the_next_step_is_the_uninterrupted_one(
     keras: Any, name: str, options: dict[str, str], tmp_path: Path
 ) -> None:

@@ -93,9 +93,18 @@ def other_shape(file: Any, at: str, folder: Path) -> None:
 
 
 DATASETS: tuple[Edit, ...] = (
-    external_storage, external_link, soft_link, virtual, shape_bomb, late_bomb, chunk_bomb,
-    references, of_objects, compound, empty,
-)  # fmt: skip
+    external_storage,
+    external_link,
+    soft_link,
+    virtual,
+    shape_bomb,
+    late_bomb,
+    chunk_bomb,
+    references,
+    of_objects,
+    compound,
+    empty,
+)
 GROUPS: tuple[Edit, ...] = (external_link, soft_link)
 
 
@@ -328,8 +337,10 @@ def code(folder: Path) -> str:
 def lambda_forms(folder: Path) -> dict[str, Any]:
     """A Lambda layer in all disguises, and other layers that would run code or open files."""
     text = code(folder)
-    tagged = {"class_name": "__lambda__", "config": {"code": text, "defaults": None,
-                                                     "closure": None}}  # fmt: skip
+    tagged = {
+        "class_name": "__lambda__",
+        "config": {"code": text, "defaults": None, "closure": None},
+    }
     listed = {"name": "l", "function": [text, None, None], "function_type": "lambda"}
     plain = {"class_name": "Lambda", "config": listed}
     return {
@@ -343,24 +354,38 @@ def lambda_forms(folder: Path) -> dict[str, Any]:
         "os": {"module": "os", "class_name": "system", "config": f"touch {folder / VICTIM}"},
         "get_file": _function("keras.utils", "get_file"),
         "load_model": _function("keras.saving", "load_model"),
-        "unlock": {"module": "keras.config", "class_name": "enable_unsafe_deserialization",
-                   "config": {}},
-        "torch": {"module": "keras.utils", "class_name": "TorchModuleWrapper",
-                  "config": {"module": text}},
-        "tfsm": {"module": "keras.layers", "class_name": "TFSMLayer",
-                 "config": {"filepath": str(folder)}},
+        "unlock": {
+            "module": "keras.config",
+            "class_name": "enable_unsafe_deserialization",
+            "config": {},
+        },
+        "torch": {
+            "module": "keras.utils",
+            "class_name": "TorchModuleWrapper",
+            "config": {"module": text},
+        },
+        "tfsm": {
+            "module": "keras.layers",
+            "class_name": "TFSMLayer",
+            "config": {"filepath": str(folder)},
+        },
         "jax": {"module": "keras.layers", "class_name": "JaxLayer", "config": {"call_fn": tagged}},
         "vocabulary": _layer("StringLookup", vocabulary=str(folder / "secret")),
         "vocabulary url": _layer("TextVectorization", vocabulary="https://example.org/v.txt"),
-        "registered": {"module": "mine", "class_name": "Dense", "registered_name": "os>system",
-                       "config": {"name": "d"}},
+        "registered": {
+            "module": "mine",
+            "class_name": "Dense",
+            "registered_name": "os>system",
+            "config": {"name": "d"},
+        },
         "units": _layer("Dense", units=900_000_000),
         "embedding": _layer("Embedding", input_dim=10**9, output_dim=64),
         "repeat": _layer("RepeatVector", n=10**12),
-        "tensor": _layer("Dense", units={"class_name": "__numpy__", "config": {
-            "value": [1], "dtype": "object"}}),
+        "tensor": _layer(
+            "Dense", units={"class_name": "__numpy__", "config": {"value": [1], "dtype": "object"}}
+        ),
         "deep": _deep(250),
-    }  # fmt: skip
+    }
 
 
 def _layer(name: str, **config: Any) -> dict[str, Any]:
@@ -369,10 +394,15 @@ def _layer(name: str, **config: Any) -> dict[str, Any]:
 
 def _function(module: str, name: str) -> dict[str, Any]:
     return _layer(
-        "Dense", units=4,
-        activation={"module": module, "class_name": "function", "config": name,
-                    "registered_name": name},
-    )  # fmt: skip
+        "Dense",
+        units=4,
+        activation={
+            "module": module,
+            "class_name": "function",
+            "config": name,
+            "registered_name": name,
+        },
+    )
 
 
 def _deep(levels: int) -> dict[str, Any]:
@@ -408,8 +438,10 @@ LAYERS = tuple(lambda_forms(Path("x")))
 
 def _archives() -> dict[str, Attack]:
     return {
-        **{f"member {name}": members({}, {name: b"x"}) for name in
-           ("../x", "/etc/x", "C:/x", "a\\..\\..\\x", "assets/../../x")},
+        **{
+            f"member {name}": members({}, {name: b"x"})
+            for name in ("../x", "/etc/x", "C:/x", "a\\..\\..\\x", "assets/../../x")
+        },
         "two configs": members({}, {"config.json": b"{}"}),
         "no weights": members({"model.weights.h5": None}),
         "no config": members({"config.json": None}),
@@ -424,7 +456,7 @@ def _archives() -> dict[str, Attack]:
         "longer": bytes_of_zip(longer),
         "elsewhere": bytes_of_zip(elsewhere),
         "checksum": bytes_of_zip(other_checksum),
-    }  # fmt: skip
+    }
 
 
 def _configs() -> dict[str, Attack]:
@@ -432,15 +464,21 @@ def _configs() -> dict[str, Attack]:
     return {
         f"config {name}": members({"config.json": text})
         for name, text in {
-            "text": b"{", "list": b"[]", "nothing": b"{}", "deep": deep, "nan": b"NaN",
+            "text": b"{",
+            "list": b"[]",
+            "nothing": b"{}",
+            "deep": deep,
+            "nan": b"NaN",
             "number": b'{"class_name": "Sequential", "config": 1' + b"0" * 5000 + b"}",
-            "other types": b'{"class_name": ["a"], "config": "b"}', "bytes": b"\xff\xfe\xff",
+            "other types": b'{"class_name": ["a"], "config": "b"}',
+            "bytes": b"\xff\xfe\xff",
         }.items()
-    }  # fmt: skip
+    }
 
 
 def _safetensors() -> dict[str, Attack]:
     name = "layers/dense/vars/0"
+    one = json.dumps(entry(0, 8, 2))
     return {
         "header too long": safetensors(b"{}", length=1 << 40),
         "header of 100 MB": safetensors(b"{}", length=101 << 20),
@@ -455,53 +493,80 @@ def _safetensors() -> dict[str, Attack]:
         "negative": safetensors({name: entry(0, 8, -2)}, b"x" * 8),
         "text as size": safetensors({name: {**entry(0, 8), "shape": "x"}}, b"x" * 8),
         "twice": safetensors(
-            f'{{"{name}": {json.dumps(entry(0, 8, 2))}, "{name}": {json.dumps(entry(0, 8, 2))}}}'
-            .encode(), b"x" * 8),
+            f'{{"{name}": {one}, "{name}": {one}}}'.encode(),
+            b"x" * 8,
+        ),
         "more bytes": safetensors({name: entry(0, 8, 2)}, b"x" * 9),
-    }  # fmt: skip
+    }
 
 
 def _shards() -> dict[str, Attack]:
     at = "/layers/dense/vars"
     return {
-        **{f"shard {name}": index(lambda m, name=name: m.update({at: name})) for name in  # type: ignore[misc]
-           ("../w_00000.weights.h5", "/etc/x.h5", "a/b.h5", 7, ["w_00000.weights.h5", None])},
+        **{
+            f"shard {name}": index(lambda m, name=name: m.update({at: name}))
+            for name in (  # type: ignore[misc]
+                "../w_00000.weights.h5",
+                "/etc/x.h5",
+                "a/b.h5",
+                7,
+                ["w_00000.weights.h5", None],
+            )
+        },
         "shard link": shard_is_a_link,
         "shard gone": shard_is_missing,
         "shard lacks it": index(lambda m: m.update({"/layers/nope/vars": "w_00000.weights.h5"})),
         "index text": filled("w.weights.json", b"{"),
         "index deep": filled("w.weights.json", b"[" * 10_000 + b"]" * 10_000),
-    }  # fmt: skip
+    }
 
 
 WITH_STATE = ("m.h5", "w.h5", "w.weights.h5", "m.keras")
 NAMES = ("m.h5", "w.h5", "m.keras", "w.weights.h5", "w.safetensors")
 #: What every entry point refuses.
 BROKEN: dict[str, Attack] = {
-    **{f"{name}: {edit.__name__}": in_hdf5(name, edit, False)
-       for name in PLACES for edit in DATASETS},
-    **{f"{name}: group {edit.__name__}": in_hdf5(name, edit, True)
-       for name in PLACES for edit in GROUPS},
+    **{
+        f"{name}: {edit.__name__}": in_hdf5(name, edit, False)
+        for name in PLACES
+        for edit in DATASETS
+    },
+    **{
+        f"{name}: group {edit.__name__}": in_hdf5(name, edit, True)
+        for name in PLACES
+        for edit in GROUPS
+    },
     **{f"{name}: cut at {part}": cut(name, part) for name in NAMES for part in (0.001, 0.5, 0.99)},
-    **{f"{name}: {what}": filled(name, data) for name in NAMES
-       for what, data in (("empty", b""), ("text", b"no such format"), ("zip", b"PK\3\4" * 9),
-                          ("HDF5", b"\x89HDF\r\n\x1a\n" + b"\0" * 90))},
+    **{
+        f"{name}: {what}": filled(name, data)
+        for name in NAMES
+        for what, data in (
+            ("empty", b""),
+            ("text", b"no such format"),
+            ("zip", b"PK\3\4" * 9),
+            ("HDF5", b"\x89HDF\r\n\x1a\n" + b"\0" * 90),
+        )
+    },
     "names at the root": h5_attributes(layer_names=[b"/", b"e"]),
     "names twice": h5_attributes(layer_names=[b"d", b"d"]),
     "names are numbers": h5_attributes(layer_names=[1, 2]),
     "ring": a_ring,
-    **_archives(), **_safetensors(), **_shards(),
-}  # fmt: skip
+    **_archives(),
+    **_safetensors(),
+    **_shards(),
+}
 #: What fits no model; only a model can tell.
 MISFITS: dict[str, Attack] = {
     "w.h5: names up": h5_attributes(layer_names=[b"..", b"e"]),
     **{f"{name}: half": without(name) for name in WITH_STATE},
     **{f"{name}: other shape": in_hdf5(name, other_shape, False) for name in PLACES},
     **{f"{name}: optimizer": with_other_slots(name) for name in WITH_STATE if name in SLOTS},
-}  # fmt: skip
+}
 #: What every entry point that needs the config refuses; weights may be read.
 CONFIGS: dict[str, Attack] = {
     **_configs(),
-    **{f"{name}: {layer}": with_layer(name, layer) for name in ("m.keras", "m.h5")
-       for layer in LAYERS},
-}  # fmt: skip
+    **{
+        f"{name}: {layer}": with_layer(name, layer)
+        for name in ("m.keras", "m.h5")
+        for layer in LAYERS
+    },
+}

@@ -23,9 +23,23 @@ from hozon.raw import commit, staging
 from hozon.raw.commit import replacing_directory, replacing_file
 
 CALLS = [
-    "access", "chmod", "close", "fsync", "ftruncate", "link", "listdir", "mkdir", "open", "rename",
-    "replace", "rmdir", "stat", "unlink", "write", "writev",
-]  # fmt: skip
+    "access",
+    "chmod",
+    "close",
+    "fsync",
+    "ftruncate",
+    "link",
+    "listdir",
+    "mkdir",
+    "open",
+    "rename",
+    "replace",
+    "rmdir",
+    "stat",
+    "unlink",
+    "write",
+    "writev",
+]
 DIED = 77
 
 

@@ -12,9 +12,12 @@ PROGRAM = Path(__file__).parent / "killing_backups.py"
 
 def test_a_killed_backup_leaves_the_old_or_the_new(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, PROGRAM, tmp_path], check=False, capture_output=True, text=True,
+        [sys.executable, PROGRAM, tmp_path],
+        check=False,
+        capture_output=True,
+        text=True,
         timeout=200,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     assert len(results) > 5

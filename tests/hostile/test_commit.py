@@ -44,8 +44,10 @@ NAMES = {
 def test_killed_at_each_system_call(kind: str, options: list[str], tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, SCRIPT, kind, tmp_path, *options],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     for existed in (0, 1):

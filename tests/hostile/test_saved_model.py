@@ -160,9 +160,10 @@ def test_edges_that_lead_nowhere(model: Path, target: int) -> None:
 
 def container(meta: Any, identifier: str) -> int:
     return next(
-        i for i, n in enumerate(meta.object_graph_def.nodes)
+        i
+        for i, n in enumerate(meta.object_graph_def.nodes)
         if n.user_object.identifier == identifier
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("identifier", ["trackable_list_wrapper", "trackable_dict_wrapper"])
@@ -209,8 +210,11 @@ def test_a_function_that_captures_itself(model: Path) -> None:
 def test_a_table_that_needs_itself(model: Path) -> None:
     def edit(meta: Any) -> None:
         nodes = meta.object_graph_def.nodes
-        owner = next(i for i, n in enumerate(nodes)
-                     if any(c.local_name == "_create_resource" for c in n.children))  # fmt: skip
+        owner = next(
+            i
+            for i, n in enumerate(nodes)
+            if any(c.local_name == "_create_resource" for c in n.children)
+        )
         edge = next(c for c in nodes[owner].children if c.local_name == "_create_resource")
         (name,) = nodes[edge.node_id].function.concrete_functions
         meta.object_graph_def.concrete_functions[name].bound_inputs.append(owner)
@@ -267,9 +271,15 @@ def test_a_cycle_of_nodes(model: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["nowhere:product:0", "MatMul:product:7", "MatMul:nothing:0", "x:5",
-     "MatMul:product:99999999999999999999", "^MatMul"],
-)  # fmt: skip
+    [
+        "nowhere:product:0",
+        "MatMul:product:7",
+        "MatMul:nothing:0",
+        "x:5",
+        "MatMul:product:99999999999999999999",
+        "^MatMul",
+    ],
+)
 def test_a_node_that_reads_what_is_not_there(model: Path, text: str) -> None:
     def edit(meta: Any) -> None:
         for body in bodies(meta):
@@ -290,9 +300,21 @@ def test_a_signature_of_missing_tensors(model: Path) -> None:
         run(model)
 
 
-DANGEROUS = ["ReadFile", "WriteFile", "PyFunc", "EagerPyFunc", "PyFuncStateless",
-             "MergeV2Checkpoints", "SaveV2", "Save", "DatasetFromGraph", "DeleteFile",
-             "MatchingFiles", "LoadLibrary", "ShardedFilename2"]  # fmt: skip
+DANGEROUS = [
+    "ReadFile",
+    "WriteFile",
+    "PyFunc",
+    "EagerPyFunc",
+    "PyFuncStateless",
+    "MergeV2Checkpoints",
+    "SaveV2",
+    "Save",
+    "DatasetFromGraph",
+    "DeleteFile",
+    "MatchingFiles",
+    "LoadLibrary",
+    "ShardedFilename2",
+]
 
 
 @pytest.mark.parametrize("op", DANGEROUS)
@@ -341,9 +363,18 @@ def rename_asset(model: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../secret.txt", "/etc/passwd", "a/../../../secret.txt", "link.txt",
-             "folder/secret.txt", "nul\0.txt", "..", "/"],
-)  # fmt: skip
+    "name",
+    [
+        "../secret.txt",
+        "/etc/passwd",
+        "a/../../../secret.txt",
+        "link.txt",
+        "folder/secret.txt",
+        "nul\0.txt",
+        "..",
+        "/",
+    ],
+)
 def test_assets_outside_of_their_folder(model: Path, name: str) -> None:
     (model.parent / "secret.txt").write_text("secret\n")
     (model / "secret.txt").write_text("secret\n")
@@ -391,8 +422,7 @@ def test_keras_metadata_that_is_no_object(model: Path, text: str) -> None:
     from hozon.formats.protos import keras_metadata_pb2 as keras_pb
 
     data = keras_pb.KerasMetadata()
-    data.nodes.add(node_id=0, node_path="root", identifier="_tf_keras_model",
-                   metadata=text)  # fmt: skip
+    data.nodes.add(node_id=0, node_path="root", identifier="_tf_keras_model", metadata=text)
     (model / "keras_metadata.pb").write_bytes(data.SerializeToString())
     with pytest.raises(FormatError, match="JSON") as caught:
         run(model)

@@ -26,19 +26,40 @@ from tests.conftest import shared_folder
 
 NODES: list[dict[str, Any]] = [
     {"name": "x", "op": "Placeholder", "attr": {"dtype": {"type": 1}, "shape": {"shape": {}}}},
-    {"name": "c", "op": "Const", "attr": {"value": {"tensor": {
-        "dtype": 1, "tensor_shape": {"dim": [{"size": 3}]}, "float_val": [1.0, 2.0]}}}},
-    {"name": "y", "op": "PartitionedCall", "input": ["x", "^c"],
-     "attr": {"f": {"func": {"name": "f"}}, "Tin": {"list": {"type": [1]}}}},
-]  # fmt: skip
+    {
+        "name": "c",
+        "op": "Const",
+        "attr": {
+            "value": {
+                "tensor": {
+                    "dtype": 1,
+                    "tensor_shape": {"dim": [{"size": 3}]},
+                    "float_val": [1.0, 2.0],
+                }
+            }
+        },
+    },
+    {
+        "name": "y",
+        "op": "PartitionedCall",
+        "input": ["x", "^c"],
+        "attr": {"f": {"func": {"name": "f"}}, "Tin": {"list": {"type": [1]}}},
+    },
+]
 SPEC = {"tensor_spec_value": {"name": "x", "dtype": 1, "shape": {"dim": [{"size": -1}]}}}
 OBJECTS: list[dict[str, Any]] = [
-    {"children": [{"node_id": 1, "local_name": "v"}, {"node_id": 2, "local_name": "f"}],
-     "user_object": {"identifier": "_tf_keras_layer", "metadata": "{}"}},
+    {
+        "children": [{"node_id": 1, "local_name": "v"}, {"node_id": 2, "local_name": "f"}],
+        "user_object": {"identifier": "_tf_keras_layer", "metadata": "{}"},
+    },
     {"variable": {"dtype": 1, "name": "v", "shape": {"dim": [{"size": 3}]}}},
-    {"function": {"concrete_functions": ["f"],
-                  "function_spec": {"fullargspec": {"tuple_value": {"values": [SPEC]}}}}},
-]  # fmt: skip
+    {
+        "function": {
+            "concrete_functions": ["f"],
+            "function_spec": {"fullargspec": {"tuple_value": {"values": [SPEC]}}},
+        }
+    },
+]
 
 
 def model(**fields: Any) -> bytes:
@@ -47,20 +68,28 @@ def model(**fields: Any) -> bytes:
         "graph_def": {
             "node": NODES,
             "versions": {"producer": 1645},
-            "library": {"function": [{
-                "signature": {"name": "f", "output_arg": [{"name": "o", "type": 1}]},
-                "node_def": NODES[:2], "ret": {"o": "x:output:0"},
-            }]},
+            "library": {
+                "function": [
+                    {
+                        "signature": {"name": "f", "output_arg": [{"name": "o", "type": 1}]},
+                        "node_def": NODES[:2],
+                        "ret": {"o": "x:output:0"},
+                    }
+                ]
+            },
         },
-        "signature_def": {"serving_default": {
-            "inputs": {"x": {"name": "x:0", "dtype": 1}}, "method_name": "m",
-        }},
+        "signature_def": {
+            "serving_default": {
+                "inputs": {"x": {"name": "x:0", "dtype": 1}},
+                "method_name": "m",
+            }
+        },
         "object_graph_def": {
             "nodes": OBJECTS,
             "concrete_functions": {"f": {"bound_inputs": [1], "output_signature": SPEC}},
         },
         **fields,
-    }  # fmt: skip
+    }
     message = pb.SavedModel(saved_model_schema_version=1, meta_graphs=[meta])
     encoded: bytes = message.SerializeToString()
     return encoded
@@ -150,7 +179,8 @@ FOREIGN: dict[str, tuple[bytes, str]] = {
     "text": (b"hello, world\n", "text"),
     "zeros": (bytes(1000), "zeros"),
     "graph": (
-        pb.MetaGraphDef(graph_def={"node": NODES}).graph_def.SerializeToString(), "GraphDef",
+        pb.MetaGraphDef(graph_def={"node": NODES}).graph_def.SerializeToString(),
+        "GraphDef",
     ),
     "meta": (
         pb.MetaGraphDef(
@@ -158,7 +188,7 @@ FOREIGN: dict[str, tuple[bytes, str]] = {
         ).SerializeToString(),
         "MetaGraphDef",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FOREIGN)
@@ -277,9 +307,14 @@ def test_newer_schema_and_chunks_are_unsupported() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"meta_graphs {", b"\xff\xfe", b"meta_graphs { meta_info_def { tags: 3 } }",
-     b"meta_graphs { object_graph_def { nodes { " + b"children { " * 5000],
-)  # fmt: skip
+    [
+        b"",
+        b"meta_graphs {",
+        b"\xff\xfe",
+        b"meta_graphs { meta_info_def { tags: 3 } }",
+        b"meta_graphs { object_graph_def { nodes { " + b"children { " * 5000,
+    ],
+)
 def test_bad_text(text: bytes) -> None:
     with pytest.raises(FormatError):
         decode_saved_model_text(text)

@@ -22,8 +22,11 @@ from tests.oracle.client import Oracle
 
 LEGACY = shared_folder() / "legacy"
 WRITERS = ("keras2.2.4", "tf2.12", "tf2.15", "keras3.15.1")
-CASES = [path.with_suffix(".h5") for writer in WRITERS
-         for path in sorted((LEGACY / writer).glob("*.npz"))]  # fmt: skip
+CASES = [
+    path.with_suffix(".h5")
+    for writer in WRITERS
+    for path in sorted((LEGACY / writer).glob("*.npz"))
+]
 #: What these files leave out, so that nobody can build them.
 INCOMPLETE = {"TFOp_einsum": "did not save the operands"}
 #: TensorFlow sums float16 in float16, term by term; nobody else does.
@@ -43,8 +46,10 @@ def title(path: Path) -> str:
 def recorded(path: Path) -> tuple[list[Any], list[Any]]:
     """Recorded inputs and the writer's outputs."""
     with np.load(path.with_suffix(".npz"), allow_pickle=True) as data:
-        return ([data[f"x{i}"] for i in range(int(data["nx"]))],
-                [data[f"y{i}"] for i in range(int(data["ny"]))])  # fmt: skip
+        return (
+            [data[f"x{i}"] for i in range(int(data["nx"]))],
+            [data[f"y{i}"] for i in range(int(data["ny"]))],
+        )
 
 
 def compare(model: Any, path: Path) -> None:
@@ -76,10 +81,23 @@ def test_whole_models_give_their_writers_outputs(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in CASES if p.with_suffix(".json").is_file() and p.stem in (
-        "Nested", "Shared", "Bidirectional", "ConvLSTM2D", "Opt_Adam", "Normalization",
-    )], ids=title,
-)  # fmt: skip
+    "path",
+    [
+        p
+        for p in CASES
+        if p.with_suffix(".json").is_file()
+        and p.stem
+        in (
+            "Nested",
+            "Shared",
+            "Bidirectional",
+            "ConvLSTM2D",
+            "Opt_Adam",
+            "Normalization",
+        )
+    ],
+    ids=title,
+)
 def test_weights_load_into_a_model_of_the_json_beside(path: Path) -> None:
     config = json.loads(path.with_suffix(".json").read_text())
     kind = "Model" if "input_layers" in config else "Sequential"

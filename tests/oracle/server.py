@@ -40,8 +40,14 @@ def one_op_graph(
     op: str, inputs: list[Any], attrs: dict[str, Any], known_shapes: bool, gradient: bool
 ) -> dict[str, Any]:
     """One case; an error of TensorFlow is an answer too, with the graph if that could be built."""
-    answer: dict[str, Any] = {"graph": b"", "feeds": [], "fetches": [], "outputs": [],
-                              "gradients": [], "error": ""}  # fmt: skip
+    answer: dict[str, Any] = {
+        "graph": b"",
+        "feeds": [],
+        "fetches": [],
+        "outputs": [],
+        "gradients": [],
+        "error": "",
+    }
     try:
         _run_one_op(answer, op, inputs, attrs, known_shapes, gradient)
     except Exception as error:  # noqa: BLE001 - an error is an answer
@@ -105,8 +111,11 @@ def op_argument_names(op: str) -> list[str]:
 def _defaults(op: str) -> dict[str, Any]:
     """The attributes that are not read off the inputs, at their defaults."""
     definition = op_def_registry.get(op)
-    inferred = {name for arg in definition.input_arg
-                for name in (arg.type_attr, arg.number_attr, arg.type_list_attr)}  # fmt: skip
+    inferred = {
+        name
+        for arg in definition.input_arg
+        for name in (arg.type_attr, arg.number_attr, arg.type_list_attr)
+    }
     return {
         attr.name: _default(attr.default_value)
         for attr in definition.attr

@@ -84,9 +84,12 @@ hozon.save_weights(model, f"{sys.argv[1]}/ck", blocking=False)
 
 def test_a_process_ends_after_its_saves(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", ENDS, tmp_path], check=False, capture_output=True, text=True,
+        [sys.executable, "-c", ENDS, tmp_path],
+        check=False,
+        capture_output=True,
+        text=True,
         timeout=200,
-    )  # fmt: skip
+    )
     assert (done.returncode, done.stderr) == (0, "")
     made = model_of(tmp_path / "d")
     for name in ("a", "b.h5", "c.keras"):

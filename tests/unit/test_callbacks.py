@@ -92,10 +92,17 @@ def test_weights_of_each_batch(suffix: str, asynchronous: bool, tmp_path: Path) 
             self.seen.append(weights(self.model))
 
     one, seen = model(), Batches()
-    fit(one, 1, ModelCheckpoint(
-        tmp_path / f"b{{batch}}{suffix}", save_weights_only=True, save_freq=1,
-        asynchronous=asynchronous,
-    ), seen)  # fmt: skip
+    fit(
+        one,
+        1,
+        ModelCheckpoint(
+            tmp_path / f"b{{batch}}{suffix}",
+            save_weights_only=True,
+            save_freq=1,
+            asynchronous=asynchronous,
+        ),
+        seen,
+    )
     for batch, expected in enumerate(seen.seen, 1):
         again = model()
         hozon.load_weights(again, tmp_path / f"b{batch}{suffix}")
@@ -106,8 +113,15 @@ def test_only_the_best_is_kept(tmp_path: Path) -> None:
     one, watch = model(), Watch()
     best = ModelCheckpoint(tmp_path / "best.keras", monitor="loss", save_best_only=True)
     history: list[float] = []
-    fit(one, 4, best, watch, keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: history.append(logs["loss"])))  # fmt: skip
+    fit(
+        one,
+        4,
+        best,
+        watch,
+        keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: history.append(logs["loss"])
+        ),
+    )
     again = hozon.load_model(tmp_path / "best.keras")
     expected = watch.weights[int(np.argmin(history)) + 1]
     same(weights(again), expected)

@@ -74,9 +74,14 @@ def test_around_all_forms_and_back(
     same(hozon.load_model(at), model)
 
 
-PARTS = {"tf_checkpoint": "part", "h5_weights": "part.h5", "weights.h5": "part.weights.h5",
-         "weights.json": "part.weights.json", "safetensors": "part.safetensors",
-         "json": "part.json"}  # fmt: skip
+PARTS = {
+    "tf_checkpoint": "part",
+    "h5_weights": "part.h5",
+    "weights.h5": "part.weights.h5",
+    "weights.json": "part.weights.json",
+    "safetensors": "part.safetensors",
+    "json": "part.json",
+}
 
 
 HOLD_OPTIMIZER = ("tf_checkpoint", "weights.h5", "weights.json")
@@ -127,8 +132,11 @@ out["slots"] = [v.numpy() for v in model.optimizer._momentums]
 """
 WHOLE = ("tf_model", "tf.h5", "tf.keras")
 #: What converts without the model: where both name weights in one way, or the one tells the other.
-ALIKE = {"tf_weights.h5": {"h5_weights"}, "tf_checkpoint": {"tf_checkpoint", "h5_weights"},
-         "tf.weights.h5": {"weights.h5", "weights.json", "safetensors"}}  # fmt: skip
+ALIKE = {
+    "tf_weights.h5": {"h5_weights"},
+    "tf_checkpoint": {"tf_checkpoint", "h5_weights"},
+    "tf.weights.h5": {"weights.h5", "weights.json", "safetensors"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -195,9 +203,12 @@ print(tracemalloc.get_traced_memory()[1])
 
 
 def test_weights_stream_without_keras_or_jax(tmp_path: Path) -> None:
-    sources = {"a.weights.h5": ("b.safetensors", "c.weights.json", "d.weights.h5"),
-               "a.keras": ("e.safetensors", "f.weights.h5"), "a.h5": ("g.h5",),
-               "a": ("h.h5", "i")}  # fmt: skip
+    sources = {
+        "a.weights.h5": ("b.safetensors", "c.weights.json", "d.weights.h5"),
+        "a.keras": ("e.safetensors", "f.weights.h5"),
+        "a.h5": ("g.h5",),
+        "a": ("h.h5", "i"),
+    }
     wide = keras.Sequential([keras.Input((1024,)), *(layers.Dense(1024) for _ in range(6))])
     hozon.save_weights(wide, tmp_path / "a.weights.h5")
     hozon.save_weights(wide, tmp_path / "a.h5")
@@ -206,8 +217,10 @@ def test_weights_stream_without_keras_or_jax(tmp_path: Path) -> None:
     for source, targets in sources.items():
         done = subprocess.run(
             [sys.executable, "-c", STREAMED, *(str(tmp_path / n) for n in (source, *targets))],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         one = 4 * 1024 * 1024
         assert int(done.stdout) < 2.5 * one  # of 24 MiB, hardly more than one tensor at a time
@@ -218,10 +231,13 @@ def test_weights_alone_say_why_not(model: keras.Model, tmp_path: Path) -> None:
     hozon.save_weights(model, tmp_path / "w.weights.h5")
     hozon.save_weights(model, tmp_path / "ck" / "w")
     for source, target, form in (
-        ("w.h5", "m", "savedmodel"), ("w.h5", "c", "tf_checkpoint"),
-        ("w.h5", "x.safetensors", "safetensors"), ("ck/w", "x.weights.h5", "weights.h5"),
-        ("w.weights.h5", "x.h5", "h5_weights"), ("w.weights.h5", "c", "tf_checkpoint"),
-    ):  # fmt: skip
+        ("w.h5", "m", "savedmodel"),
+        ("w.h5", "c", "tf_checkpoint"),
+        ("w.h5", "x.safetensors", "safetensors"),
+        ("ck/w", "x.weights.h5", "weights.h5"),
+        ("w.weights.h5", "x.h5", "h5_weights"),
+        ("w.weights.h5", "c", "tf_checkpoint"),
+    ):
         with pytest.raises(UnsupportedError) as raised:
             hozon.convert(tmp_path / source, tmp_path / target, format=form)
         assert "load_weights" in str(raised.value.instead)

@@ -15,8 +15,12 @@ def test_where_and_what() -> None:
         "the checksum is wrong (file: a.index, record: 'w', offset: 0, expected: 1, found: 2)"
     )
     assert (error.file, error.record, error.offset, error.expected, error.found) == (
-        "a.index", "w", 0, 1, 2,
-    )  # fmt: skip
+        "a.index",
+        "w",
+        0,
+        1,
+        2,
+    )
 
 
 def test_what_the_message_says_is_not_repeated() -> None:

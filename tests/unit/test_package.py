@@ -46,9 +46,10 @@ def test_every_public_name_is_there_and_documented(name: str) -> None:
 
 def test_every_error_is_public() -> None:
     there = {
-        name for name, value in vars(errors).items()
+        name
+        for name, value in vars(errors).items()
         if isinstance(value, type) and issubclass(value, errors.HozonError)
-    }  # fmt: skip
+    }
     assert there <= set(hozon.__all__)
 
 

@@ -67,8 +67,9 @@ class Recorded:
     def _named(self, prefix: str) -> dict[str, Any]:
         return {
             key.removeprefix(prefix): value
-            for key, value in self.arrays.items() if key.startswith(prefix)
-        }  # fmt: skip
+            for key, value in self.arrays.items()
+            if key.startswith(prefix)
+        }
 
 
 def file_of(model: Recorded) -> Path:
@@ -83,8 +84,9 @@ def models(*kinds: str) -> list[Recorded]:
     if not (folder / "manifest.json").is_file():
         return []
     manifest = json.loads((folder / "manifest.json").read_text())
-    return [Recorded(m["slug"], m["kind"], m["oracle"], folder)
-            for m in manifest if m["kind"] in kinds]  # fmt: skip
+    return [
+        Recorded(m["slug"], m["kind"], m["oracle"], folder) for m in manifest if m["kind"] in kinds
+    ]
 
 
 def compare(actual: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

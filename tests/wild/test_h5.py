@@ -32,11 +32,14 @@ def record_of(model: Recorded) -> ModelRecord:
 def test_every_tensor_is_there_to_the_bit(model: Recorded) -> None:
     assert detect(file_of(model)) == {"h5_model": "h5", "h5_weights": "h5_weights"}[model.kind]
     groups = {g.name: g for g in record_of(model).state}
-    found = {f"{g.name}/{name}": tensor for g in groups.values()
-             for name, tensor in g.tensors.items()}  # fmt: skip
-    expected = {name.removeprefix("model_weights/"): described
-                for name, described in model.description["tensors"].items()
-                if not name.startswith("optimizer_weights/")}  # fmt: skip
+    found = {
+        f"{g.name}/{name}": tensor for g in groups.values() for name, tensor in g.tensors.items()
+    }
+    expected = {
+        name.removeprefix("model_weights/"): described
+        for name, described in model.description["tensors"].items()
+        if not name.startswith("optimizer_weights/")
+    }
     assert found.keys() == expected.keys()
     for name, want in expected.items():
         assert found[name].dtype.name == want["dtype"], name

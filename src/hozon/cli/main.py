@@ -45,9 +45,12 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("path", metavar="PATH")
     predict.add_argument("--signature", metavar="NAME", help="default: serving_default")
     predict.add_argument(
-        "--input", metavar="NAME=FILE", action="append", default=[],
+        "--input",
+        metavar="NAME=FILE",
+        action="append",
+        default=[],
         help="a .npy file, or a .txt file with one string a line; once per input",
-    )  # fmt: skip
+    )
     predict.add_argument("--output", metavar="DIR", default=".", help="where NAME.npy files go")
     predict.set_defaults(run=run_predict)
 
@@ -81,9 +84,12 @@ def run_convert(options: argparse.Namespace) -> int:
 
     try:
         report = convert(
-            options.source, options.target, format=options.format, dialect=options.dialect,
+            options.source,
+            options.target,
+            format=options.format,
+            dialect=options.dialect,
             progress=True,
-        )  # fmt: skip
+        )
     except ValueError as error:
         if isinstance(error, HozonError):
             raise

@@ -25,10 +25,18 @@ def show(info: ArtifactInfo, console: Console | None = None) -> None:
         out.print("tags: " + "; ".join(", ".join(tags) or "none" for tags in info.tags))
     for signature in info.signatures:
         out.print(_signature(signature))
-    _table(out, "layers", ("path", "class", "name"),
-           [(layer.path, layer.class_name, layer.name) for layer in info.layers])  # fmt: skip
-    _table(out, f"variables, {size(info.nbytes)}", ("name", "dtype", "shape", "size"),
-           [(v.name, v.dtype, shape(v), size(v.nbytes)) for v in info.variables])  # fmt: skip
+    _table(
+        out,
+        "layers",
+        ("path", "class", "name"),
+        [(layer.path, layer.class_name, layer.name) for layer in info.layers],
+    )
+    _table(
+        out,
+        f"variables, {size(info.nbytes)}",
+        ("name", "dtype", "shape", "size"),
+        [(v.name, v.dtype, shape(v), size(v.nbytes)) for v in info.variables],
+    )
     if info.training_config:
         out.print(f"training: {escape(_training(info))}")
     if info.ops:

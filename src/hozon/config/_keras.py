@@ -17,17 +17,30 @@ from keras.src.ops.function import map_graph
 from keras.src.utils.tracking import DotNotTrackScope
 
 #: Operations whose construction takes functions or modules.
-NOT_BUILT = frozenset({"Map", "Scan", "AssociativeScan", "WhileLoop", "ForiLoop", "Cond", "Switch",
-                       "Vectorize", "CustomGradient"})  # fmt: skip
+NOT_BUILT = frozenset(
+    {
+        "Map",
+        "Scan",
+        "AssociativeScan",
+        "WhileLoop",
+        "ForiLoop",
+        "Cond",
+        "Switch",
+        "Vectorize",
+        "CustomGradient",
+    }
+)
 
 #: Classes of Keras' operations by name.
 OPERATIONS: Mapping[str, type] = {
     name: value
     for module in (core, image, linalg, math, nn, numpy)
     for name, value in vars(module).items()
-    if isinstance(value, type) and issubclass(value, keras.Operation)
-    and value is not keras.Operation and name not in NOT_BUILT
-}  # fmt: skip
+    if isinstance(value, type)
+    and issubclass(value, keras.Operation)
+    and value is not keras.Operation
+    and name not in NOT_BUILT
+}
 
 
 def scoped_objects() -> dict[str, Any]:
@@ -46,8 +59,11 @@ def forgotten_arguments(obj: Any) -> dict[str, Any]:
         return {}
     config = obj.get_config()
     given: dict[str, Any] = getattr(obj, "_fn_kwargs", None) or {}
-    return {key: value for key, value in given.items()
-            if key not in config and isinstance(value, (bool, int, float, str))}  # fmt: skip
+    return {
+        key: value
+        for key, value in given.items()
+        if key not in config and isinstance(value, (bool, int, float, str))
+    }
 
 
 def complete(obj: Any) -> None:

@@ -22,8 +22,7 @@ from hozon.config._keras import (
 from hozon.config.legacy.simple import AddLoss, AddMetric
 from hozon.errors import UnsupportedError
 
-__all__ = ["Added", "add_loss", "add_metric", "added_to", "attach", "has_metrics",
-           "without_added"]  # fmt: skip
+__all__ = ["Added", "add_loss", "add_metric", "added_to", "attach", "has_metrics", "without_added"]
 
 Added = AddLoss | AddMetric
 
@@ -63,8 +62,12 @@ def add_metric(model: keras.Model, value: keras.KerasTensor, name: str | None) -
         raise ValueError("add_metric() of a tensor needs a name=, under which it is reported")
     if name in {metric.name for metric in model.metrics}:
         raise ValueError(f"name={name!r}: the model has a metric of this name")
-    _add(model, AddMetric(aggregation="mean", metric_name=name, dtype=value.dtype), value,
-         "add_metric")  # fmt: skip
+    _add(
+        model,
+        AddMetric(aggregation="mean", metric_name=name, dtype=value.dtype),
+        value,
+        "add_metric",
+    )
 
 
 def added_to(model: Any) -> list[Added]:
@@ -111,9 +114,10 @@ def _add(model: Any, layer: Added, tensor: keras.KerasTensor, what: str) -> None
     if not isinstance(model, Functional):
         raise UnsupportedError(
             f"{what}() takes a symbolic tensor only on a model made of tensors, not on a "
-            f"{type(model).__name__}", feature=f"{what} of a symbolic tensor",
+            f"{type(model).__name__}",
+            feature=f"{what} of a symbolic tensor",
             instead="keras.Model(inputs, outputs), or call it in the call() of a layer",
-        )  # fmt: skip
+        )
     layer(tensor)
     try:
         attach(model, [layer])

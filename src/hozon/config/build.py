@@ -112,9 +112,7 @@ class Builder:
         self.changes: list[str] = [] if report is None else report
         self.dialect = dialect
         self.made_elsewhere = frozenset(factories or {})
-        self.reader = LayerReader(
-            self.registry, _valid_names(factories), self._model
-        )
+        self.reader = LayerReader(self.registry, _valid_names(factories), self._model)
 
     def build(self, config: Mapping[str, Any]) -> Any:
         """The live object of a layer or model config."""
@@ -194,8 +192,11 @@ class Builder:
 def _added(replay: Replay, model: keras.Model) -> list[Added]:
     """The losses and metrics of a file that no output needs."""
     kept = {id(layer) for layer in model.layers}
-    return [layer for layer in replay.layers.values()
-            if isinstance(layer, Added) and id(layer) not in kept]  # fmt: skip
+    return [
+        layer
+        for layer in replay.layers.values()
+        if isinstance(layer, Added) and id(layer) not in kept
+    ]
 
 
 @contextmanager

@@ -114,8 +114,12 @@ class Downgrader:
         """Keep a refusal, with the layer's name in it."""
         name = name_of(source)
         if error.record is None:
-            error = UnsupportedError(f"layer {name!r}: {error.message}", feature=error.feature,
-                                     record=name, instead=error.instead)  # fmt: skip
+            error = UnsupportedError(
+                f"layer {name!r}: {error.message}",
+                feature=error.feature,
+                record=name,
+                instead=error.instead,
+            )
         self.refused.append(error)
 
     def _layer(self, source: Mapping[str, Any]) -> Config:
@@ -138,18 +142,27 @@ class Downgrader:
         module = str(source.get("module") or "keras.layers")
         if not is_keras_module(module) or registered not in (None, name):
             return None
-        if name in KERAS3_LAYERS or ("module" in source and source["module"] and
-                                     name not in LAYERS):  # fmt: skip
-            raise UnsupportedError(f"layer {name_of(source)!r} is a {name}, which Keras 2 does "
-                                   "not have", feature=name, record=name_of(source))  # fmt: skip
+        if name in KERAS3_LAYERS or (
+            "module" in source and source["module"] and name not in LAYERS
+        ):
+            raise UnsupportedError(
+                f"layer {name_of(source)!r} is a {name}, which Keras 2 does not have",
+                feature=name,
+                record=name_of(source),
+            )
         return name if name in LAYERS else None
 
     def _known(self, source: Mapping[str, Any], known: str) -> Config:
         if known == "InputLayer":
             return self._input(source)
         build = source.get("build_config")
-        entry = Entry(known, dict(source["config"]), name_of(source), self.changes,
-                      dict(build) if isinstance(build, Mapping) else {})  # fmt: skip
+        entry = Entry(
+            known,
+            dict(source["config"]),
+            name_of(source),
+            self.changes,
+            dict(build) if isinstance(build, Mapping) else {},
+        )
         self._nested(entry)
         for rule in written_rules_of(known):
             rule(entry)
@@ -181,13 +194,19 @@ class Downgrader:
     def _input(self, source: Mapping[str, Any]) -> Config:
         config = source["config"]
         shape = self.objects.plain(config.get("batch_shape", config.get("batch_input_shape")))
-        made = {"batch_input_shape": shape, "dtype": self.objects.dtype_name(config.get("dtype")),
-                "sparse": bool(config.get("sparse")), "ragged": bool(config.get("ragged")),
-                "name": name_of(source)}  # fmt: skip
+        made = {
+            "batch_input_shape": shape,
+            "dtype": self.objects.dtype_name(config.get("dtype")),
+            "sparse": bool(config.get("sparse")),
+            "ragged": bool(config.get("ragged")),
+            "name": name_of(source),
+        }
         if config.get("optional"):
             made["optional"] = True
-            self.changes.append(f"input {name_of(source)!r} is optional, which TensorFlow's Keras "
-                                "knows since 2.17 only")  # fmt: skip
+            self.changes.append(
+                f"input {name_of(source)!r} is optional, which TensorFlow's Keras "
+                "knows since 2.17 only"
+            )
         return self.form.entry("keras.layers", "InputLayer", made)
 
     # Models
@@ -211,8 +230,10 @@ class Downgrader:
         return self.form.custom(source, made)
 
     def _sequential(self, config: Mapping[str, Any], entries: list[Config]) -> Config:
-        made: Config = {"name": config.get("name"),
-                        "layers": [self.layer(entry) for entry in entries]}  # fmt: skip
+        made: Config = {
+            "name": config.get("name"),
+            "layers": [self.layer(entry) for entry in entries],
+        }
         shape = config.get("build_input_shape")
         if shape is not None and not starts_with_input(entries):
             made["build_input_shape"] = self.objects.plain(shape)
@@ -225,16 +246,18 @@ class Downgrader:
 
         def renumber(key: Key) -> Key:
             if key[0] not in names:
-                raise FormatError(f"a layer reads from {key[0]!r}, which the model does not have",
-                                  record=key[0])  # fmt: skip
+                raise FormatError(
+                    f"a layer reads from {key[0]!r}, which the model does not have", record=key[0]
+                )
             return (key[0], key[1] + models.get(key[0], 0), key[2])
 
         return {
-            "name": config.get("name"), "trainable": bool(config.get("trainable", True)),
+            "name": config.get("name"),
+            "trainable": bool(config.get("trainable", True)),
             "layers": [self._functional_layer(entry, renumber) for entry in entries],
             "input_layers": written_ends(config.get("input_layers"), renumber),
             "output_layers": written_ends(config.get("output_layers"), renumber),
-        }  # fmt: skip
+        }
 
     def _functional_layer(self, entry: Config, renumber: Callable[[Key], Key]) -> Config:
         name = name_of(entry)
@@ -244,8 +267,10 @@ class Downgrader:
                 made = self.form.entry("keras.layers", made["class_name"], made["config"])
             else:
                 made = self._layer(entry)
-                calls = [self._call(entry, call, made, renumber)
-                         for call in entry.get("inbound_nodes") or []]  # fmt: skip
+                calls = [
+                    self._call(entry, call, made, renumber)
+                    for call in entry.get("inbound_nodes") or []
+                ]
         except UnsupportedError as error:
             self._refuse(error, entry)
             made, calls = {"class_name": "", "config": {}}, []

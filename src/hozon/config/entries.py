@@ -74,10 +74,12 @@ def ends_from_zero(entry: Mapping[str, Any]) -> Entry:
     if not is_model(entry):
         return dict(entry)
     config = dict(entry["config"])
-    config["layers"] = [ends_from_zero(item) if is_serialized(item) else item
-                        for item in config["layers"]]  # fmt: skip
-    nested = {name_of(item) for item in config["layers"]
-              if is_serialized(item) and is_functional(item)}  # fmt: skip
+    config["layers"] = [
+        ends_from_zero(item) if is_serialized(item) else item for item in config["layers"]
+    ]
+    nested = {
+        name_of(item) for item in config["layers"] if is_serialized(item) and is_functional(item)
+    }
     for key in ("input_layers", "output_layers"):
         if nested and config.get(key) is not None:
             config[key] = _from_zero(config[key], nested)

@@ -15,8 +15,12 @@ def first_input(entry: Mapping[str, Any], build_shape: Any = None) -> dict[str, 
         shape = build_shape
     if not isinstance(shape, (list, tuple)):
         return None
-    config = {"batch_shape": list(shape), "dtype": dtype, "sparse": False,
-              "name": f"{name}_input".replace("/", "_")}  # fmt: skip
+    config = {
+        "batch_shape": list(shape),
+        "dtype": dtype,
+        "sparse": False,
+        "name": f"{name}_input".replace("/", "_"),
+    }
     return {"class_name": "InputLayer", "config": config}
 
 

@@ -20,15 +20,57 @@ BESIDE = ("output_shape", "mask")
 #: Modules of TensorFlow's generated op wrappers, whose code names the op.
 GENERATED = "tensorflow.python.ops.gen_"
 #: Modules whose functions Keras saved by name.
-NAMED = ("tensorflow.", "keras.backend", "keras.src.backend", "tf_keras.src.backend",
-         "keras.activations", "tf_keras.src.activations", "keras.src.activations")  # fmt: skip
+NAMED = (
+    "tensorflow.",
+    "keras.backend",
+    "keras.src.backend",
+    "tf_keras.src.backend",
+    "keras.activations",
+    "tf_keras.src.activations",
+    "keras.src.activations",
+)
 #: Names of functions of one tensor that are safe to take for what they are called.
 FUNCTIONS = frozenset(
-    {"abs", "relu", "relu6", "elu", "selu", "softplus", "softsign", "sigmoid", "tanh", "softmax",
-     "log_softmax", "exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "square", "sin", "cos",
-     "tan", "sign", "floor", "ceil", "round", "negative", "reciprocal", "identity", "l2_normalize",
-     "swish", "silu", "gelu", "leaky_relu", "zeros_like", "ones_like", "stop_gradient", "erf"}
-)  # fmt: skip
+    {
+        "abs",
+        "relu",
+        "relu6",
+        "elu",
+        "selu",
+        "softplus",
+        "softsign",
+        "sigmoid",
+        "tanh",
+        "softmax",
+        "log_softmax",
+        "exp",
+        "log",
+        "log1p",
+        "expm1",
+        "sqrt",
+        "rsqrt",
+        "square",
+        "sin",
+        "cos",
+        "tan",
+        "sign",
+        "floor",
+        "ceil",
+        "round",
+        "negative",
+        "reciprocal",
+        "identity",
+        "l2_normalize",
+        "swish",
+        "silu",
+        "gelu",
+        "leaky_relu",
+        "zeros_like",
+        "ones_like",
+        "stop_gradient",
+        "erf",
+    }
+)
 
 
 def known_function(config: Mapping[str, Any]) -> str | None:
@@ -56,9 +98,10 @@ def _op_name(text: str) -> str | None:
     except (binascii.Error, ValueError):
         return None
     found = [
-        name for name in FUNCTIONS
+        name
+        for name in FUNCTIONS
         if _has(data, f"_dispatcher_for_{name}") and _has(data, f"{name}_eager_fallback")
-    ]  # fmt: skip
+    ]
     return found[0] if len(found) == 1 else None
 
 

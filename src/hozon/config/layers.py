@@ -92,8 +92,11 @@ class LayerReader:
 
     def arguments(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Constructor arguments, nested objects built."""
-        arguments = {key: self._value(key, value) for key, value in config.items()
-                     if key not in EMPTY or value}  # fmt: skip
+        arguments = {
+            key: self._value(key, value)
+            for key, value in config.items()
+            if key not in EMPTY or value
+        }
         if arguments.get("name", "") is None:
             del arguments["name"]
         return arguments
@@ -125,10 +128,12 @@ class LayerReader:
         function = self._lambda_function(name, config)
         arguments = config.get("arguments")
         made = keras.layers.Lambda(
-            function, name=name or None, dtype=self.objects.dtype(config.get("dtype")),
+            function,
+            name=name or None,
+            dtype=self.objects.dtype(config.get("dtype")),
             arguments=arguments if isinstance(arguments, Mapping) else None,
             output_shape=_output_shape(config),
-        )  # fmt: skip
+        )
         made.trainable = config.get("trainable", True) is not False
         return made
 
@@ -146,16 +151,21 @@ class LayerReader:
             missing(function)
         raise UnsafeError(
             f"Lambda layer {name!r} holds its function as Python bytecode, which is never run",
-            refused="Lambda", record=name, allow=f"custom_objects={{{name!r}: ...}}",
-        )  # fmt: skip
+            refused="Lambda",
+            record=name,
+            allow=f"custom_objects={{{name!r}: ...}}",
+        )
 
 
 def is_made_of_tensors(found: Any) -> bool:
     """Whether a class is a user's model that is made and restored as Keras' Functional models."""
     if not isinstance(found, type) or not issubclass(found, keras.Model):
         return False
-    own = [base for base in found.__mro__ if issubclass(base, keras.Model)
-           and not base.__module__.startswith("keras.")]  # fmt: skip
+    own = [
+        base
+        for base in found.__mro__
+        if issubclass(base, keras.Model) and not base.__module__.startswith("keras.")
+    ]
     return not any({"__init__", "from_config", "get_config"} & vars(base).keys() for base in own)
 
 
@@ -174,7 +184,9 @@ def input_layer(entry: Mapping[str, Any], objects: ObjectReader) -> keras.layers
         raise UnsupportedError(f"input {config.get('name')!r} has no shape")
     dtype = objects.dtype(config.get("dtype"))
     return keras.layers.InputLayer(
-        batch_shape=tuple(shape), dtype=getattr(dtype, "name", dtype),
-        sparse=bool(config.get("sparse")), optional=bool(config.get("optional")),
+        batch_shape=tuple(shape),
+        dtype=getattr(dtype, "name", dtype),
+        sparse=bool(config.get("sparse")),
+        optional=bool(config.get("optional")),
         name=config.get("name"),
-    )  # fmt: skip
+    )

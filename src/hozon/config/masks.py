@@ -16,9 +16,23 @@ from hozon.config.nodes import Key, key_of, keys_in
 #: Arguments of calls that are masks.
 MASK_KEYS = frozenset({"mask", "query_mask", "value_mask", "key_mask"})
 #: Layers whose output has no mask, or whose call computes another one.
-STOPS = frozenset({"Flatten", "Conv1D", "Conv2D", "Conv3D", "GlobalAveragePooling1D",
-                   "GlobalMaxPooling1D", "Reshape", "Permute", "RepeatVector", "Dot",
-                   "MaxPooling1D", "AveragePooling1D", "CategoryEncoding"})  # fmt: skip
+STOPS = frozenset(
+    {
+        "Flatten",
+        "Conv1D",
+        "Conv2D",
+        "Conv3D",
+        "GlobalAveragePooling1D",
+        "GlobalMaxPooling1D",
+        "Reshape",
+        "Permute",
+        "RepeatVector",
+        "Dot",
+        "MaxPooling1D",
+        "AveragePooling1D",
+        "CategoryEncoding",
+    }
+)
 #: What a mask is made of: layer that makes it, and the tensor it looks at.
 Source = tuple[str, Key]
 
@@ -37,8 +51,11 @@ def _reached(kept: list[Entry], before: Sequence[Entry], ends: Any) -> list[Entr
     while True:
         read = {key[0] for entry in kept for key in keys_in(entry["inbound_nodes"])}
         read |= {key[0] for key in keys_in(ends)}
-        dropped = [entry for entry in kept if is_operation(entry) and name_of(entry) not in read
-                   and _was_read(entry, before)]  # fmt: skip
+        dropped = [
+            entry
+            for entry in kept
+            if is_operation(entry) and name_of(entry) not in read and _was_read(entry, before)
+        ]
         if not dropped:
             return kept
         gone = {name_of(entry) for entry in dropped}
@@ -46,8 +63,9 @@ def _reached(kept: list[Entry], before: Sequence[Entry], ends: Any) -> list[Entr
 
 
 def _was_read(entry: Entry, before: Sequence[Entry]) -> bool:
-    return any(key[0] == name_of(entry) for other in before
-               for key in keys_in(other.get("inbound_nodes")))  # fmt: skip
+    return any(
+        key[0] == name_of(entry) for other in before for key in keys_in(other.get("inbound_nodes"))
+    )
 
 
 class _Graph:
@@ -67,8 +85,9 @@ class _Graph:
     def _without(self, call: Mapping[str, Any]) -> dict[str, Any]:
         kwargs = call.get("kwargs")
         kwargs = dict(kwargs) if isinstance(kwargs, Mapping) else {}
-        masks = {key: value for key, value in kwargs.items()
-                 if key in MASK_KEYS and any(keys_in(value))}  # fmt: skip
+        masks = {
+            key: value for key, value in kwargs.items() if key in MASK_KEYS and any(keys_in(value))
+        }
         data = [call.get("args"), {k: v for k, v in kwargs.items() if k not in masks}]
         carried = {source for key in keys_in(data) for source in self._carried(key, frozenset())}
         for key, value in masks.items():
@@ -122,8 +141,9 @@ def _inputs(entry: Entry, node: int) -> list[Key]:
         return []
     kwargs = calls[node].get("kwargs")
     kwargs = kwargs if isinstance(kwargs, Mapping) else {}
-    return list(keys_in([calls[node].get("args"),
-                         {k: v for k, v in kwargs.items() if k not in MASK_KEYS}]))  # fmt: skip
+    return list(
+        keys_in([calls[node].get("args"), {k: v for k, v in kwargs.items() if k not in MASK_KEYS}])
+    )
 
 
 def _makes_mask(entry: Entry) -> bool:

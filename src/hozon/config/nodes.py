@@ -38,11 +38,13 @@ def key_of(value: Any) -> Key | None:
 def is_reference(value: Any) -> bool:
     """Whether a value is ``[layer, node, tensor]`` or ``[layer, node, tensor, kwargs]``."""
     return (
-        isinstance(value, (list, tuple)) and len(value) in (3, 4) and isinstance(value[0], str)
+        isinstance(value, (list, tuple))
+        and len(value) in (3, 4)
+        and isinstance(value[0], str)
         and value[0] != CONSTANT
         and all(isinstance(i, int) and not isinstance(i, bool) for i in value[1:3])
         and (len(value) == 3 or value[3] is None or isinstance(value[3], Mapping))
-    )  # fmt: skip
+    )
 
 
 def is_constant(value: Any) -> bool:
@@ -76,14 +78,19 @@ def upgraded_call(call: Any, names: frozenset[str], renumber: Renumber) -> Call:
     plain value.
     """
     if isinstance(call, Mapping) and "args" in call and "kwargs" in call:
-        return {"args": _references(call["args"], names, renumber),
-                "kwargs": _references(call["kwargs"], names, renumber)}  # fmt: skip
+        return {
+            "args": _references(call["args"], names, renumber),
+            "kwargs": _references(call["kwargs"], names, renumber),
+        }
     kwargs: dict[str, Any] = {}
     if isinstance(call, (list, tuple)) and len(call) == 1 and not isinstance(call[0], Mapping):
         call = call[0]
     argument = _argument(call, kwargs, names, renumber)
-    given = {key: _references(value, names, renumber) for key, value in kwargs.items()
-             if value is not None}  # fmt: skip
+    given = {
+        key: _references(value, names, renumber)
+        for key, value in kwargs.items()
+        if value is not None
+    }
     return {"args": [argument], "kwargs": given}
 
 
@@ -105,8 +112,9 @@ def _argument(value: Any, kwargs: dict[str, Any], names: frozenset[str], renumbe
 
 def _known(key: Key, names: frozenset[str]) -> Key:
     if key[0] not in names:
-        raise FormatError(f"a layer reads from {key[0]!r}, which the model does not have",
-                          record=key[0])  # fmt: skip
+        raise FormatError(
+            f"a layer reads from {key[0]!r}, which the model does not have", record=key[0]
+        )
     if key[1] < 0 or key[2] < 0:
         raise FormatError(f"a layer reads tensor {list(key)}, which cannot be", record=key[0])
     return key

@@ -42,8 +42,11 @@ class ObjectReader:
     def activation(self, value: Any) -> Any:
         """An activation: a function by name, or a layer used as one."""
         if is_serialized(value) and value["class_name"] in FUNCTIONS:
-            value = value.get("registered_name") if value.get("registered_name") not in (
-                None, "function") else value.get("config")  # fmt: skip
+            value = (
+                value.get("registered_name")
+                if value.get("registered_name") not in (None, "function")
+                else value.get("config")
+            )
         if isinstance(value, str):
             function = self.registry.function("activation", value)
             return missing(value) if function is None else function
@@ -101,8 +104,9 @@ def _seed(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def missing(name: str) -> Any:
     """Raise MissingObjectError for one name."""
-    raise MissingObjectError("the config uses a class or function that Keras does not have",
-                             names=[name])  # fmt: skip
+    raise MissingObjectError(
+        "the config uses a class or function that Keras does not have", names=[name]
+    )
 
 
 def from_custom(found: Any, config: dict[str, Any], name: str) -> Any:
@@ -112,8 +116,9 @@ def from_custom(found: Any, config: dict[str, Any], name: str) -> Any:
     try:
         return found.from_config(config)
     except TypeError as error:
-        raise UnsupportedError(f"{name}.from_config does not take the saved config: {error}",
-                               feature=name) from error  # fmt: skip
+        raise UnsupportedError(
+            f"{name}.from_config does not take the saved config: {error}", feature=name
+        ) from error
 
 
 def call_with(function: Callable[..., Any], config: Mapping[str, Any], name: str) -> Any:
@@ -123,5 +128,6 @@ def call_with(function: Callable[..., Any], config: Mapping[str, Any], name: str
     except HozonError:
         raise
     except (TypeError, ValueError, AttributeError) as error:
-        raise UnsupportedError(f"{name} refuses its saved arguments: {error}",
-                               feature=name) from error  # fmt: skip
+        raise UnsupportedError(
+            f"{name} refuses its saved arguments: {error}", feature=name
+        ) from error

@@ -80,9 +80,11 @@ def _rate(rate: Any, decay: Any, objects: ObjectReader, changes: list[str]) -> A
 
 def read_schedule(entry: Mapping[str, Any], objects: ObjectReader) -> Any:
     """A learning rate schedule, which may hold another."""
-    config = {key: read_schedule(value, objects) if is_serialized(value) else value
-              for key, value in (entry.get("config") or {}).items()
-              if key != "name" or value}  # fmt: skip
+    config = {
+        key: read_schedule(value, objects) if is_serialized(value) else value
+        for key, value in (entry.get("config") or {}).items()
+        if key != "name" or value
+    }
     class_name = str(entry["class_name"])
     custom = objects.registry.custom_class(class_name, entry.get("registered_name"))
     if custom is not None:

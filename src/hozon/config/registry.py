@@ -29,10 +29,11 @@ KINDS: Mapping[str, tuple[ModuleType, type]] = {
     "metric": (keras.metrics, keras.metrics.Metric),
     "optimizer": (keras.optimizers, keras.optimizers.Optimizer),
     "schedule": (
-        keras.optimizers.schedules, keras.optimizers.schedules.LearningRateSchedule,
+        keras.optimizers.schedules,
+        keras.optimizers.schedules.LearningRateSchedule,
     ),
     "policy": (keras.dtype_policies, keras.dtype_policies.DTypePolicy),
-}  # fmt: skip
+}
 FUNCTION_MODULES: Mapping[str, tuple[ModuleType, ...]] = {
     "activation": (keras.activations,),
     "loss": (keras.losses, keras.metrics),
@@ -84,8 +85,11 @@ class Registry:
         return self._by_short_name(short_name(class_name))
 
     def _by_short_name(self, short: str) -> Any:
-        found = [value for name, value in self.registered.items()
-                 if short_name(name) == short and not name.startswith("hozon>")]  # fmt: skip
+        found = [
+            value
+            for name, value in self.registered.items()
+            if short_name(name) == short and not name.startswith("hozon>")
+        ]
         return found[0] if len(found) == 1 else None
 
     def find(self, kind: str, class_name: str, registered_name: Any = None) -> Any:

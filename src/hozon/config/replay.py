@@ -73,8 +73,10 @@ class Replay:
         except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
             raise UnsupportedError(
                 f"layer {name!r} ({type(self.layers[name]).__name__}) cannot be called as the "
-                f"file says: {error}", feature=type(self.layers[name]).__name__, record=name,
-            ) from error  # fmt: skip
+                f"file says: {error}",
+                feature=type(self.layers[name]).__name__,
+                record=name,
+            ) from error
         for i, tensor in enumerate(keras.tree.flatten(outputs)):
             self.tensors[(name, number, i)] = tensor
         return True
@@ -85,8 +87,11 @@ class Replay:
         if key is not None:
             return self.tensors[key]
         if is_tagged(value):
-            return plain(value) if not any(keys_in(value)) else tuple(
-                self._value(item) for item in value.get("items", value.get("config")))  # fmt: skip
+            return (
+                plain(value)
+                if not any(keys_in(value))
+                else tuple(self._value(item) for item in value.get("items", value.get("config")))
+            )
         if isinstance(value, Mapping):
             return {k: self._value(v) for k, v in value.items()}
         if isinstance(value, (list, tuple)):

@@ -25,19 +25,75 @@ BYTECODE = frozenset({"__lambda__", "__bytecode__"})
 LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup"})
 #: Modules whose members no model needs, and which turn a name into an action.
 MODULES = frozenset(
-    {"os", "posix", "nt", "sys", "subprocess", "shutil", "importlib", "pickle", "marshal",
-     "socket", "ctypes", "runpy", "code", "codeop", "pty", "urllib", "requests", "http", "pathlib",
-     "io", "tempfile", "webbrowser", "multiprocessing", "threading", "signal", "inspect",
-     "operator", "functools", "asyncio", "platform", "timeit", "zipfile", "tarfile"}
-)  # fmt: skip
+    {
+        "os",
+        "posix",
+        "nt",
+        "sys",
+        "subprocess",
+        "shutil",
+        "importlib",
+        "pickle",
+        "marshal",
+        "socket",
+        "ctypes",
+        "runpy",
+        "code",
+        "codeop",
+        "pty",
+        "urllib",
+        "requests",
+        "http",
+        "pathlib",
+        "io",
+        "tempfile",
+        "webbrowser",
+        "multiprocessing",
+        "threading",
+        "signal",
+        "inspect",
+        "operator",
+        "functools",
+        "asyncio",
+        "platform",
+        "timeit",
+        "zipfile",
+        "tarfile",
+    }
+)
 #: Parts of Keras that fetch, read, write or unlock.
-GADGETS = ("keras.utils", "keras.saving", "keras.config", "keras.models.load", "keras.export",
-           "keras.src.utils", "keras.src.saving", "keras.src.export", "keras.datasets",
-           "keras.callbacks", "keras.applications")  # fmt: skip
+GADGETS = (
+    "keras.utils",
+    "keras.saving",
+    "keras.config",
+    "keras.models.load",
+    "keras.export",
+    "keras.src.utils",
+    "keras.src.saving",
+    "keras.src.export",
+    "keras.datasets",
+    "keras.callbacks",
+    "keras.applications",
+)
 #: Sizes of layers and the most that a model may ask for; real ones stay far below.
-SIZES = frozenset({"units", "filters", "input_dim", "output_dim", "num_tokens", "max_tokens",
-                   "num_bins", "n", "depth_multiplier", "num_heads", "key_dim", "value_dim",
-                   "groups", "output_sequence_length"})  # fmt: skip
+SIZES = frozenset(
+    {
+        "units",
+        "filters",
+        "input_dim",
+        "output_dim",
+        "num_tokens",
+        "max_tokens",
+        "num_bins",
+        "n",
+        "depth_multiplier",
+        "num_heads",
+        "key_dim",
+        "value_dim",
+        "groups",
+        "output_sequence_length",
+    }
+)
 LARGEST = 1 << 28
 #: Elements of one weight or output; the largest published weights have some 2**32.
 ELEMENTS = 1 << 36
@@ -110,8 +166,10 @@ def _refuse_foreign(entry: Mapping[str, Any], policy: Policy) -> None:
         raise UnsafeError(
             f"layer {_name_of(entry)!r} is a {name}, which runs code or opens paths that the file "
             f"names; pass custom_objects={{{name!r}: YourLayer}} to use a class of yours instead",
-            refused=name, record=_name_of(entry), allow=f"custom_objects={{{name!r}: ...}}",
-        )  # fmt: skip
+            refused=name,
+            record=_name_of(entry),
+            allow=f"custom_objects={{{name!r}: ...}}",
+        )
 
 
 def _vouched(entry: Mapping[str, Any], policy: Policy) -> bool:
@@ -142,8 +200,10 @@ def _refuse_lambda(entry: Mapping[str, Any], policy: Policy) -> None:
     raise UnsafeError(
         f"Lambda layer {name!r} holds its function as Python bytecode, which is never run; pass "
         f"custom_objects={{{name!r}: your_function}}",
-        refused="Lambda", record=name, allow=f"custom_objects={{{name!r}: ...}}",
-    )  # fmt: skip
+        refused="Lambda",
+        record=name,
+        allow=f"custom_objects={{{name!r}: ...}}",
+    )
 
 
 def _refuse_modules(entry: Mapping[str, Any], policy: Policy) -> None:
@@ -176,8 +236,9 @@ def _refuse_paths(entry: Mapping[str, Any], policy: Policy) -> None:
             raise UnsafeError(
                 f"{_class_of(entry)} {_name_of(entry)!r} names a file or URL as its {key}, which "
                 "is never opened",
-                refused=str(config[key]), record=_name_of(entry),
-            )  # fmt: skip
+                refused=str(config[key]),
+                record=_name_of(entry),
+            )
 
 
 def _refuse_sizes(entry: Mapping[str, Any], policy: Policy) -> None:
@@ -186,8 +247,9 @@ def _refuse_sizes(entry: Mapping[str, Any], policy: Policy) -> None:
         if isinstance(value, (int, float)) and value > policy.largest:
             raise UnsafeError(
                 f"layer {entry.get('name', '')!r} asks for {key}={value}; no model needs that",
-                refused=f"{key}={value}", record=str(entry.get("name", "")),
-            )  # fmt: skip
+                refused=f"{key}={value}",
+                record=str(entry.get("name", "")),
+            )
 
 
 def _refuse_sides(entry: Mapping[str, Any], policy: Policy) -> None:
@@ -195,8 +257,9 @@ def _refuse_sides(entry: Mapping[str, Any], policy: Policy) -> None:
     if size > policy.largest:
         raise UnsafeError(
             f"layer {entry.get('name', '')!r} asks for {key}={size}; no model needs that",
-            refused=f"{key}={size}", record=str(entry.get("name", "")),
-        )  # fmt: skip
+            refused=f"{key}={size}",
+            record=str(entry.get("name", "")),
+        )
 
 
 def _refuse_products(entry: Mapping[str, Any], policy: Policy) -> None:
@@ -224,12 +287,20 @@ def _check_elements(entry: Mapping[str, Any], what: str, elements: int, policy: 
         name = _name_of(entry)
         raise UnsafeError(
             f"layer {name!r} ({_class_of(entry)}) asks for {what} of {elements} elements; no model "
-            "needs that", refused=f"{what} of {elements} elements", record=name,
-        )  # fmt: skip
+            "needs that",
+            refused=f"{what} of {elements} elements",
+            record=name,
+        )
 
 
 Rule = Callable[[Mapping[str, Any], Policy], None]
 RULES: tuple[Rule, ...] = (
-    _refuse_bytecode, _refuse_lambda, _refuse_foreign, _refuse_modules, _refuse_paths,
-    _refuse_sizes, _refuse_sides, _refuse_products,
-)  # fmt: skip
+    _refuse_bytecode,
+    _refuse_lambda,
+    _refuse_foreign,
+    _refuse_modules,
+    _refuse_paths,
+    _refuse_sizes,
+    _refuse_sides,
+    _refuse_products,
+)

@@ -27,11 +27,15 @@ from hozon.errors import FormatError, UnsafeError, UnsupportedError
 FUNCTIONS = frozenset({"function", "Function"})
 #: Modules of Keras by the kind of object that they hold.
 HOMES: Mapping[str, str] = {
-    "keras.layers": "layer", "keras.initializers": "initializer",
-    "keras.regularizers": "regularizer", "keras.constraints": "constraint",
-    "keras.losses": "loss", "keras.metrics": "metric", "keras.optimizers": "optimizer",
+    "keras.layers": "layer",
+    "keras.initializers": "initializer",
+    "keras.regularizers": "regularizer",
+    "keras.constraints": "constraint",
+    "keras.losses": "loss",
+    "keras.metrics": "metric",
+    "keras.optimizers": "optimizer",
     "keras.optimizers.schedules": "schedule",
-}  # fmt: skip
+}
 DIALECTS = frozenset({"keras2", "keras3"})
 
 
@@ -57,9 +61,10 @@ def serialize(obj: Any, *, dialect: str = "keras3") -> Any:
         return {key: serialize(item, dialect=dialect) for key, item in obj.items()}
     if getattr(obj, "__name__", None) == "<lambda>":
         raise UnsupportedError(
-            "a lambda has no name to be found by again", feature="lambda",
+            "a lambda has no name to be found by again",
+            feature="lambda",
             instead="a function registered with hozon.register_serializable",
-        )  # fmt: skip
+        )
     complete(obj)
     made = keras.saving.serialize_keras_object(obj)
     if is_serialized(made) and isinstance(made.get("config"), dict):
@@ -200,10 +205,15 @@ def _no_layer(entry: Mapping[str, Any]) -> Any:
 
 
 READERS: Mapping[str, Callable[[Mapping[str, Any], Registry], Any]] = {
-    "layer": _layer, "optimizer": _optimizer, "loss": _loss, "metric": _metric,
-    "schedule": _schedule, "policy": _policy, "custom": _custom,
+    "layer": _layer,
+    "optimizer": _optimizer,
+    "loss": _loss,
+    "metric": _metric,
+    "schedule": _schedule,
+    "policy": _policy,
+    "custom": _custom,
     **{kind: _small(kind) for kind in ("initializer", "regularizer", "constraint")},
-}  # fmt: skip
+}
 
 
 def model_to_json(model: keras.Model, *, dialect: str = "keras3") -> str:
@@ -225,8 +235,9 @@ def model_to_json(model: keras.Model, *, dialect: str = "keras3") -> str:
         with without_added(model):
             made = dict(keras.saving.serialize_keras_object(model))
     except NotImplementedError as error:
-        raise UnsupportedError(f"{type(model).__name__} has no config: {error}",
-                               feature=type(model).__name__) from error  # fmt: skip
+        raise UnsupportedError(
+            f"{type(model).__name__} has no config: {error}", feature=type(model).__name__
+        ) from error
     made.pop("compile_config", None)
     if dialect == "keras2":
         made = {**to_keras2(made), "keras_version": "2.15.0", "backend": "tensorflow"}
@@ -271,11 +282,14 @@ def clone_model(model: keras.Model) -> keras.Model:
     try:
         with custom_object_scope(_own_objects(model)):
             made: keras.Model = (
-                build_model(serialize(model)) if added_to(model) else keras.models.clone_model(model)
+                build_model(serialize(model))
+                if added_to(model)
+                else keras.models.clone_model(model)
             )
     except NotImplementedError as error:
-        raise UnsupportedError(f"{type(model).__name__} has no config: {error}",
-                               feature=type(model).__name__) from error  # fmt: skip
+        raise UnsupportedError(
+            f"{type(model).__name__} has no config: {error}", feature=type(model).__name__
+        ) from error
     finally:
         model.compiled = compiled
     return made
@@ -285,9 +299,11 @@ def _own_objects(model: keras.Model) -> dict[str, Any]:
     """The classes of a model's layers and the functions that they hold, by name."""
     layers = [layer for layer in _layers(model) if not type(layer).__module__.startswith("keras.")]
     functions = [
-        value for layer in _layers(model) for value in vars(layer).values()
+        value
+        for layer in _layers(model)
+        for value in vars(layer).values()
         if isinstance(value, FunctionType) and not value.__module__.startswith("keras.")
-    ]  # fmt: skip
+    ]
     classes = {type(layer).__name__: type(layer) for layer in layers}
     return {**classes, **{function.__name__: function for function in functions}}
 
@@ -312,7 +328,5 @@ def register_serializable(package: str = "Custom", name: str | None = None) -> C
 
 def custom_object_scope(objects: Mapping[str, Any]) -> AbstractContextManager[Any]:
     """A context in which classes and functions are found by the given names, by Keras too."""
-    scope: AbstractContextManager[Any] = keras.saving.custom_object_scope(
-        objects_by_name(objects)
-    )
+    scope: AbstractContextManager[Any] = keras.saving.custom_object_scope(objects_by_name(objects))
     return scope

@@ -13,8 +13,23 @@ Estimate = Callable[[Config, Shape], int]
 #: Keys of sizes along axes; their product is the least that an output holds.
 OUTPUTS = frozenset({"size", "target_shape", "batch_shape", "batch_input_shape"})
 #: Keys of sizes one by one; a product of them means nothing.
-SIDES = frozenset({"padding", "cropping", "kernel_size", "pool_size", "strides", "dilation_rate",
-                   "height", "width", "output_shape", "dims"}) | OUTPUTS  # fmt: skip
+SIDES = (
+    frozenset(
+        {
+            "padding",
+            "cropping",
+            "kernel_size",
+            "pool_size",
+            "strides",
+            "dilation_rate",
+            "height",
+            "width",
+            "output_shape",
+            "dims",
+        }
+    )
+    | OUTPUTS
+)
 
 
 def number(value: Any) -> int:
@@ -54,8 +69,11 @@ def _embedding(config: Config, shape: Shape) -> int:
 
 def _kernel(config: Config, shape: Shape) -> int:
     filters = number(config.get("filters")) * number(config.get("depth_multiplier"))
-    return filters * prod(numbers(config.get("kernel_size"))) * (
-        _channels(config, shape) // number(config.get("groups")) or 1)  # fmt: skip
+    return (
+        filters
+        * prod(numbers(config.get("kernel_size")))
+        * (_channels(config, shape) // number(config.get("groups")) or 1)
+    )
 
 
 def _unshared(config: Config, shape: Shape) -> int:
@@ -81,16 +99,29 @@ def _einsum(config: Config, shape: Shape) -> int:
 
 
 WEIGHTS: Mapping[str, Estimate] = {
-    "Dense": _dense, "Embedding": _embedding, "EinsumDense": _einsum,
+    "Dense": _dense,
+    "Embedding": _embedding,
+    "EinsumDense": _einsum,
     "ReversibleEmbedding": _embedding,
     **dict.fromkeys(
-        (f"{kind}Conv{rank}D{turned}" for kind in ("", "Separable", "Depthwise")
-         for rank in (1, 2, 3) for turned in ("", "Transpose")), _kernel),
-    "LocallyConnected1D": _unshared, "LocallyConnected2D": _unshared,
-    **{name: _recurrent(gates) for kind, gates in (("SimpleRNN", 1), ("GRU", 3), ("LSTM", 4))
-       for name in (kind, f"{kind}Cell", f"CuDNN{kind}")},
-    "MultiHeadAttention": _attention, "GroupQueryAttention": _attention,
-}  # fmt: skip
+        (
+            f"{kind}Conv{rank}D{turned}"
+            for kind in ("", "Separable", "Depthwise")
+            for rank in (1, 2, 3)
+            for turned in ("", "Transpose")
+        ),
+        _kernel,
+    ),
+    "LocallyConnected1D": _unshared,
+    "LocallyConnected2D": _unshared,
+    **{
+        name: _recurrent(gates)
+        for kind, gates in (("SimpleRNN", 1), ("GRU", 3), ("LSTM", 4))
+        for name in (kind, f"{kind}Cell", f"CuDNN{kind}")
+    },
+    "MultiHeadAttention": _attention,
+    "GroupQueryAttention": _attention,
+}
 
 
 def weight_elements(class_name: str, config: Config, shape: Shape = ()) -> int:
@@ -109,5 +140,8 @@ def output_elements(config: Config) -> int:
 
 def largest_side(config: Config) -> tuple[str, int]:
     """The key with the largest single size, and that size."""
-    return max(((key, max(numbers(config[key]), default=1)) for key in SIDES & config.keys()),
-               key=lambda item: item[1], default=("", 1))  # fmt: skip
+    return max(
+        ((key, max(numbers(config[key]), default=1)) for key in SIDES & config.keys()),
+        key=lambda item: item[1],
+        default=("", 1),
+    )

@@ -12,8 +12,19 @@ from hozon.config.upgrade import LAYER_KEYS, MODELS, short_name
 from hozon.errors import UnsupportedError
 
 #: Class names that are no objects to look up.
-STRUCTURE = TAGS | {"__keras_tensor__", "function", "Function", "SeedGenerator", "InputLayer",
-                    "DTypePolicy", "Lambda"} | MODELS  # fmt: skip
+STRUCTURE = (
+    TAGS
+    | {
+        "__keras_tensor__",
+        "function",
+        "Function",
+        "SeedGenerator",
+        "InputLayer",
+        "DTypePolicy",
+        "Lambda",
+    }
+    | MODELS
+)
 
 
 def missing_names(

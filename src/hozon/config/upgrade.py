@@ -104,9 +104,11 @@ class Upgrader:
         self._rename_key(entry.config)
         self._nested(entry)
         made: dict[str, Any] = {
-            "module": None, "class_name": entry.class_name, "config": entry.config,
+            "module": None,
+            "class_name": entry.class_name,
+            "config": entry.config,
             "registered_name": source.get("registered_name"),
-        }  # fmt: skip
+        }
         build = source.get("build_config")
         return {**made, "build_config": build} if build else made
 
@@ -155,8 +157,12 @@ class Upgrader:
         config = dict(value.get("config") or {})
         for key in DROPPED[kind]:
             config.pop(key, None)
-        return {"module": MODULES[kind], "class_name": name, "config": config,
-                "registered_name": value.get("registered_name")}  # fmt: skip
+        return {
+            "module": MODULES[kind],
+            "class_name": name,
+            "config": config,
+            "registered_name": value.get("registered_name"),
+        }
 
     def _object_name(self, kind: str, name: str) -> str:
         return SHORT_NAMES[kind].get(name, name) if kind == "activation" else name
@@ -182,17 +188,20 @@ class Upgrader:
         config = source["config"]
         given = dict(config) if isinstance(config, Mapping) else {}
         entries = _entries(config)
-        layers = [self._input(e) if e["class_name"] == "InputLayer" else self.layer(e)
-                  for e in entries]  # fmt: skip
+        layers = [
+            self._input(e) if e["class_name"] == "InputLayer" else self.layer(e) for e in entries
+        ]
         if entries and entries[0]["class_name"] != "InputLayer":
             added = first_input(entries[0], given.get("build_input_shape"))
             layers = [added, *layers] if added is not None else layers
         made = {"name": self._model_name(given, source), "layers": layers}
         if given.get("trainable") is False:
             made["trainable"] = False
-        return {"class_name": class_name, "config": made,
-                **({"build_config": source["build_config"]} if source.get("build_config") else {}),
-                }  # fmt: skip
+        return {
+            "class_name": class_name,
+            "config": made,
+            **({"build_config": source["build_config"]} if source.get("build_config") else {}),
+        }
 
     def _model_name(self, config: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
         name = config.get("name") or source.get("name")
@@ -202,11 +211,17 @@ class Upgrader:
         """An InputLayer; ragged inputs are dense here, strings stay strings."""
         config = dict(entry.get("config") or {})
         shape = config.get("batch_input_shape") or config.get("batch_shape")
-        made = {"batch_shape": shape, "dtype": policy(config.get("dtype")),
-                "sparse": bool(config.get("sparse")), "name": _name(entry)}  # fmt: skip
+        made = {
+            "batch_shape": shape,
+            "dtype": policy(config.get("dtype")),
+            "sparse": bool(config.get("sparse")),
+            "name": _name(entry),
+        }
         if config.get("ragged"):
-            raise UnsupportedError(f"input {_name(entry)!r} is ragged; JAX has no ragged tensors",
-                                   feature="ragged inputs")  # fmt: skip
+            raise UnsupportedError(
+                f"input {_name(entry)!r} is ragged; JAX has no ragged tensors",
+                feature="ragged inputs",
+            )
         self._rename_key(made)
         return {"module": None, "class_name": "InputLayer", "config": made}
 
@@ -224,18 +239,22 @@ class Upgrader:
 
         layers = [self._functional_layer(e, frozenset(names), valid, renumber) for e in entries]
         made: dict[str, Any] = {
-            "name": self._model_name(config, source), "layers": layers,
+            "name": self._model_name(config, source),
+            "layers": layers,
             "input_layers": _only(upgraded_ends(config.get("input_layers"), renumber)),
             "output_layers": _only(upgraded_ends(config.get("output_layers"), renumber)),
-        }  # fmt: skip
+        }
         if config.get("trainable") is False:
             made["trainable"] = False
         return {"class_name": class_name, "config": made}
 
     def _functional_layer(
-        self, entry: Mapping[str, Any], names: frozenset[str], valid: Mapping[str, str],
+        self,
+        entry: Mapping[str, Any],
+        names: frozenset[str],
+        valid: Mapping[str, str],
         renumber: Renumber,
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> dict[str, Any]:
         made = self._input(entry) if entry["class_name"] == "InputLayer" else self.layer(entry)
         calls = [upgraded_call(c, names, renumber) for c in entry.get("inbound_nodes") or []]
         adapt = CALLS.get(short_name(str(entry["class_name"])))
@@ -294,7 +313,8 @@ def _unique_names(entries: list[dict[str, Any]]) -> set[str]:
     names: set[str] = set()
     for entry in entries:
         if not entry["name"] or entry["name"] in names:
-            raise FormatError(f"two layers of a model are named {entry['name']!r}",
-                              record=entry["name"])  # fmt: skip
+            raise FormatError(
+                f"two layers of a model are named {entry['name']!r}", record=entry["name"]
+            )
         names.add(entry["name"])
     return names

@@ -63,8 +63,9 @@ def written_value(value: Any, renumber: Renumber) -> Any:
 def _tagged(value: Mapping[str, Any], renumber: Renumber) -> Any:
     tag, config = value["class_name"], value.get("config")
     if tag == "__slice__" and isinstance(config, Mapping):
-        return {part: written_value(config.get(part), renumber)
-                for part in ("start", "stop", "step")}  # fmt: skip
+        return {
+            part: written_value(config.get(part), renumber) for part in ("start", "stop", "step")
+        }
     if tag in ("__numpy__", "__tensor__") and isinstance(config, Mapping):
         return config.get("value")
     raise UnsupportedError(f"a call holds a {tag}, which Keras 2 has no form for", feature=tag)
@@ -99,9 +100,11 @@ def named_call(call: Any, names: Sequence[str], layer: str) -> Call:
     if len(args) > max(1, len(names)):
         raise UnsupportedError(
             f"layer {layer!r} was called with {len(args)} positional arguments, whose names the "
-            "config does not hold; Keras 2 keeps them by name", feature="positional arguments",
-            record=layer, instead="call the layer with keyword arguments",
-        )  # fmt: skip
+            "config does not hold; Keras 2 keeps them by name",
+            feature="positional arguments",
+            record=layer,
+            instead="call the layer with keyword arguments",
+        )
     kwargs.update(zip(names[1:], args[1:], strict=False))
     return {"args": args[:1], "kwargs": kwargs}
 

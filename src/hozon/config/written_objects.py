@@ -36,23 +36,35 @@ class Form:
         if not self.tags:
             return {"class_name": class_name, "config": config}
         registered = class_name if class_name in INTERNAL else None
-        return {"module": INTERNAL.get(class_name, module), "class_name": class_name,
-                "config": config, "registered_name": registered}  # fmt: skip
+        return {
+            "module": INTERNAL.get(class_name, module),
+            "class_name": class_name,
+            "config": config,
+            "registered_name": registered,
+        }
 
     def custom(self, source: Mapping[str, Any], config: Any) -> Config:
         """An object of the user's class, which its registered name finds."""
         registered, name = source.get("registered_name"), str(source["class_name"])
         if not self.tags:
             return {"class_name": registered or name, "config": config}
-        return {"module": source.get("module"), "class_name": name.rsplit(">", 1)[-1],
-                "config": config, "registered_name": registered or name}  # fmt: skip
+        return {
+            "module": source.get("module"),
+            "class_name": name.rsplit(">", 1)[-1],
+            "config": config,
+            "registered_name": registered or name,
+        }
 
     def function(self, name: str, module: Any = None) -> Any:
         """A function of the user's."""
         if not self.tags:
             return name
-        return {"module": module or "builtins", "class_name": "function",
-                "config": name.rsplit(">", 1)[-1], "registered_name": name}  # fmt: skip
+        return {
+            "module": module or "builtins",
+            "class_name": "function",
+            "config": name.rsplit(">", 1)[-1],
+            "registered_name": name,
+        }
 
 
 class ObjectWriter:
@@ -158,8 +170,9 @@ class ObjectWriter:
         if value["class_name"] == "__lambda__":
             raise UnsupportedError(
                 "an activation is a lambda; Keras 2 would need its bytecode",
-                feature="lambda", instead="a named function",
-            )  # fmt: skip
+                feature="lambda",
+                instead="a named function",
+            )
         return self._layers(value)
 
     def _activation_name(self, name: str) -> Any:
@@ -178,7 +191,7 @@ class ObjectWriter:
                 raise UnsupportedError(
                     f"Keras 2 has no dtype policy {value['class_name']}",
                     feature=value["class_name"],
-                )  # fmt: skip
+                )
             name = (value.get("config") or {}).get("name")
         if not isinstance(name, str):
             return name

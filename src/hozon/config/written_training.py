@@ -62,10 +62,12 @@ def compile_to_keras2(
     made = {key: writer.objectives(kind, compile_config.get(key)) for key, kind in PARTS.items()}
     running = {key: compile_config[key] for key in RUNNING if key in compile_config}
     return {
-        "optimizer": writer.optimizer(compile_config.get("optimizer")), **made,
+        "optimizer": writer.optimizer(compile_config.get("optimizer")),
+        **made,
         "loss_weights": writer.objects.plain(compile_config.get("loss_weights")),
-        **running, "jit_compile": None,
-    }  # fmt: skip
+        **running,
+        "jit_compile": None,
+    }
 
 
 def optimizer_to_keras2(
@@ -152,10 +154,14 @@ class TrainingWriter:
 
     def _old(self, name: str, config: Config) -> Config:
         """Hozon's optimizers with the steps of Keras 2's older generation."""
-        taken = {key: item for key, item in self._arguments(name, config).items()
-                 if key in OLD_KEYS}  # fmt: skip
-        decay = {"schedule_decay": config.get("schedule_decay", 0.004)} if name == "Nadam" else (
-            _decay(taken))  # fmt: skip
+        taken = {
+            key: item for key, item in self._arguments(name, config).items() if key in OLD_KEYS
+        }
+        decay = (
+            {"schedule_decay": config.get("schedule_decay", 0.004)}
+            if name == "Nadam"
+            else (_decay(taken))
+        )
         # Where nothing is said, it is the older generation; its Adagrad takes no such argument.
         taken |= {**decay, **({"is_legacy_optimizer": True} if self.form.tags else {})}
         return self.form.entry("keras.optimizers.legacy", name, taken)
@@ -163,9 +169,12 @@ class TrainingWriter:
     def _loss_scale(self, config: Config) -> Config:
         inner = config.get("inner_optimizer", config.get("optimizer"))
         steps = config.get("dynamic_growth_steps")
-        made = {"inner_optimizer": self.optimizer(inner), "dynamic": True,
-                "initial_scale": config.get("initial_scale", 2.0**15),
-                "dynamic_growth_steps": 2000 if steps is None else steps}  # fmt: skip
+        made = {
+            "inner_optimizer": self.optimizer(inner),
+            "dynamic": True,
+            "initial_scale": config.get("initial_scale", 2.0**15),
+            "dynamic_growth_steps": 2000 if steps is None else steps,
+        }
         return self.form.entry("keras.mixed_precision", "LossScaleOptimizerV3", made)
 
     # Losses and metrics
@@ -204,8 +213,9 @@ class TrainingWriter:
             if kind == "loss" or key != "axis":
                 config.pop(key, None)
                 if given not in neutral:
-                    raise UnsupportedError(f"{name} has no {key}={given!r} in Keras 2",
-                                           feature=f"{name}({key})")  # fmt: skip
+                    raise UnsupportedError(
+                        f"{name} has no {key}={given!r} in Keras 2", feature=f"{name}({key})"
+                    )
         if kind == "metric" and name in COUNTING and str(config.get("dtype")).startswith("int"):
             del config["dtype"]
         if kind == "loss":
@@ -239,9 +249,22 @@ class TrainingWriter:
 
 
 #: What the older generation of optimizers took.
-OLD_KEYS = frozenset({"name", "learning_rate", "rho", "momentum", "epsilon", "centered", "beta_1",
-                      "beta_2", "initial_accumulator_value", "clipnorm", "clipvalue",
-                      "global_clipnorm"})  # fmt: skip
+OLD_KEYS = frozenset(
+    {
+        "name",
+        "learning_rate",
+        "rho",
+        "momentum",
+        "epsilon",
+        "centered",
+        "beta_1",
+        "beta_2",
+        "initial_accumulator_value",
+        "clipnorm",
+        "clipvalue",
+        "global_clipnorm",
+    }
+)
 
 
 def _decay(taken: Config) -> Config:
@@ -257,8 +280,10 @@ def _decay(taken: Config) -> Config:
 
 def _reduction(name: str, reduction: Any) -> str:
     if reduction not in REDUCTIONS_WRITTEN:
-        raise UnsupportedError(f"loss {name} has reduction={reduction!r}, which Keras 2 does not "
-                               "have", feature=f"reduction={reduction!r}")  # fmt: skip
+        raise UnsupportedError(
+            f"loss {name} has reduction={reduction!r}, which Keras 2 does not have",
+            feature=f"reduction={reduction!r}",
+        )
     return REDUCTIONS_WRITTEN[reduction]
 
 

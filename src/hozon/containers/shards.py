@@ -75,16 +75,21 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
     _check_all_there(where, weight_map, found)
     groups = [StateGroup(name, held) for name, held in found.items()]
     return ModelRecord(
-        form="weights.json", path=where, dialect="keras3", naming="attributes",
+        form="weights.json",
+        path=where,
+        dialect="keras3",
+        naming="attributes",
         state=tuple(group for group in groups if not is_of_optimizer(group)),
         optimizer=next((group for group in groups if group.name == OPTIMIZER), None),
-    )  # fmt: skip
+    )
 
 
 def write(
-    record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = True,
+    record: ModelRecord,
+    path: str | os.PathLike[str],
+    overwrite: bool = True,
     shard_bytes: int = DEFAULT_SHARD,
-) -> int:  # fmt: skip
+) -> int:
     """Write weights as a set of shards, whole or not at all; the bytes of all its files.
 
     New shards never take the names of those that the present index needs, and the index is replaced
@@ -97,17 +102,22 @@ def write(
     """
     where = place(path)
     if not where.endswith(SUFFIX):
-        raise SaveError(f"{where} does not end in {SUFFIX!r}", file=where,
-                        instead=f"a path that ends in {SUFFIX!r}")  # fmt: skip
+        raise SaveError(
+            f"{where} does not end in {SUFFIX!r}",
+            file=where,
+            instead=f"a path that ends in {SUFFIX!r}",
+        )
     if not overwrite and exists(where):
-        raise SaveError(f"{where} exists already", file=where,
-                        instead="overwrite=True, or another path")  # fmt: skip
+        raise SaveError(
+            f"{where} exists already", file=where, instead="overwrite=True, or another path"
+        )
     groups = [*record.state, *([record.optimizer] if record.optimizer is not None else [])]
     if record.naming != "attributes":
         raise UnsupportedError(
             f"this form names variables by attributes, the record by {record.naming}",
-            feature=f"naming {record.naming!r}", file=record.path or None,
-        )  # fmt: skip
+            feature=f"naming {record.naming!r}",
+            file=record.path or None,
+        )
     parts = list(_parts(groups, shard_bytes, where)) or [[]]
     old = _old_shards(where)
     names = _fresh_names(where, len(parts), old)
@@ -142,21 +152,33 @@ def _names(value: Any, where: str, path: str) -> list[str]:
     names = value if isinstance(value, list) else [value]
     for name in names:
         if not isinstance(name, str) or not name.endswith(SHARDS):
-            raise FormatError(f"{where} names no shard for {path!r}", file=where, record=path,
-                              expected=" or ".join(SHARDS), found=f"{name!r:.80}")  # fmt: skip
+            raise FormatError(
+                f"{where} names no shard for {path!r}",
+                file=where,
+                record=path,
+                expected=" or ".join(SHARDS),
+                found=f"{name!r:.80}",
+            )
         if name != os.path.basename(name) or "\\" in name or name.startswith("."):
             raise UnsafeError(
-                f"{where} names a file that is not beside it: {name!r}", file=where, record=path,
-                refused=name, allow="move the shards beside the index and name them there",
-            )  # fmt: skip
+                f"{where} names a file that is not beside it: {name!r}",
+                file=where,
+                record=path,
+                refused=name,
+                allow="move the shards beside the index and name them there",
+            )
     return names
 
 
 def _shard(where: str, name: str) -> Iterator[StateGroup]:
     place_of = join(os.path.dirname(where), name)
     if os.path.islink(place_of):
-        raise UnsafeError(f"the shard {name!r} is a link", file=where, refused=name,
-                          allow="put the file itself beside the index")  # fmt: skip
+        raise UnsafeError(
+            f"the shard {name!r} is a link",
+            file=where,
+            refused=name,
+            allow="put the file itself beside the index",
+        )
     if not exists(place_of):
         raise FormatError(f"the shard {name!r} of {where} is missing", file=where, record=name)
     if name.endswith(".safetensors"):
@@ -169,9 +191,10 @@ def _merge(into: dict[str, LazyTensor], group: StateGroup, where: str) -> None:
     for name, tensor in group.tensors.items():
         if name in into:
             raise FormatError(
-                f"two shards of {where} hold {group.name}/{VARS}/{name}", file=where,
+                f"two shards of {where} hold {group.name}/{VARS}/{name}",
+                file=where,
                 record=f"{group.name}/{VARS}/{name}",
-            )  # fmt: skip
+            )
         into[name] = tensor
 
 
@@ -199,8 +222,10 @@ def _parts(groups: Sequence[StateGroup], limit: int, where: str) -> Iterator[lis
             if tensor.nbytes > limit:
                 raise SaveError(
                     f"{group.name}/{name} has {tensor.nbytes:,} bytes, more than a shard of "
-                    f"{limit:,}", file=where, instead="a larger max_shard_size",
-                )  # fmt: skip
+                    f"{limit:,}",
+                    file=where,
+                    instead="a larger max_shard_size",
+                )
             if part and size + tensor.nbytes > limit:
                 yield part
                 part, size = [], 0
@@ -215,9 +240,12 @@ def _record_of(part: Sequence[Item]) -> ModelRecord:
     for owner, name, tensor in part:
         groups.setdefault(owner, {})[name] = tensor
     return ModelRecord(
-        form="weights.h5", path="", dialect="keras3", naming="attributes",
+        form="weights.h5",
+        path="",
+        dialect="keras3",
+        naming="attributes",
         state=tuple(StateGroup(name, held) for name, held in groups.items()),
-    )  # fmt: skip
+    )
 
 
 def _write_index(where: str, names: Sequence[str], parts: Sequence[Sequence[Item]]) -> None:

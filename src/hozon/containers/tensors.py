@@ -47,14 +47,19 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
         groups.setdefault(owner, {})[own] = tensors[name]
     parsed = {
         key: parse_object(metadata[key], file=source.name, record=key)
-        for key in (CONFIG, TRAINING) if key in metadata
-    }  # fmt: skip
+        for key in (CONFIG, TRAINING)
+        if key in metadata
+    }
     return ModelRecord(
-        form="safetensors", path=source.name, dialect="keras3", naming="attributes",
-        producer=metadata.get("producer", ""), config=parsed.get(CONFIG),
+        form="safetensors",
+        path=source.name,
+        dialect="keras3",
+        naming="attributes",
+        producer=metadata.get("producer", ""),
+        config=parsed.get(CONFIG),
         training=parsed.get(TRAINING),
         state=tuple(StateGroup(name, group) for name, group in groups.items()),
-    )  # fmt: skip
+    )
 
 
 def write(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = True) -> None:
@@ -68,15 +73,20 @@ def write(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = T
     if record.naming != "attributes":
         raise UnsupportedError(
             f"safetensors names variables by attributes, the record by {record.naming}",
-            feature=f"naming {record.naming!r}", file=record.path or None,
-        )  # fmt: skip
+            feature=f"naming {record.naming!r}",
+            file=record.path or None,
+        )
     if not overwrite and Path(path).exists():
-        raise SaveError(f"{os.fspath(path)} exists already", file=path,
-                        instead="overwrite=True, or another path")  # fmt: skip
+        raise SaveError(
+            f"{os.fspath(path)} exists already",
+            file=path,
+            instead="overwrite=True, or another path",
+        )
     tensors = {
         f"{group.name}{MARK}{name}".lstrip("/"): tensor
-        for group in record.state for name, tensor in group.tensors.items()
-    }  # fmt: skip
+        for group in record.state
+        for name, tensor in group.tensors.items()
+    }
     metadata = {"format": "keras"}
     for key, value in ((CONFIG, record.config), (TRAINING, record.training)):
         if value is not None:

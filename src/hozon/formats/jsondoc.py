@@ -22,8 +22,13 @@ def parse_json(text: str | bytes, *, file: str, record: str, unique: bool = Fals
         FormatError: it is no JSON, too long, or nests deeper than any model does.
     """
     if len(text) > LIMITS.header_bytes:
-        raise FormatError(f"{record} is too long", file=file, record=record, found=len(text),
-                          expected=f"at most {LIMITS.header_bytes}")  # fmt: skip
+        raise FormatError(
+            f"{record} is too long",
+            file=file,
+            record=record,
+            found=len(text),
+            expected=f"at most {LIMITS.header_bytes}",
+        )
     try:
         value = json.loads(text, object_pairs_hook=_unique if unique else None)
     except (ValueError, RecursionError) as error:
@@ -38,8 +43,13 @@ def parse_object(
     """The JSON object of a text; see `parse_json`."""
     value = parse_json(text, file=file, record=record, unique=unique)
     if not isinstance(value, dict):
-        raise FormatError(f"{record} is no JSON object", file=file, record=record,
-                          expected="an object", found=type(value).__name__)  # fmt: skip
+        raise FormatError(
+            f"{record} is no JSON object",
+            file=file,
+            record=record,
+            expected="an object",
+            found=type(value).__name__,
+        )
     return value
 
 
@@ -57,8 +67,12 @@ def _check_nesting(value: Any, file: str, record: str) -> None:
         level = [item for item in inner if isinstance(item, (dict, list))]
         if not level:
             return
-    raise FormatError(f"{record} nests too deeply", file=file, record=record,
-                      expected=f"at most {LIMITS.nesting} levels")  # fmt: skip
+    raise FormatError(
+        f"{record} nests too deeply",
+        file=file,
+        record=record,
+        expected=f"at most {LIMITS.nesting} levels",
+    )
 
 
 def _items(holder: Any) -> Any:

@@ -109,12 +109,19 @@ def _check_cover(tensors: Mapping[str, LazyTensor], source: Source, start: int) 
     end = 0
     for tensor in sorted(tensors.values(), key=lambda t: tuple(t.record)):
         if tensor.record[0] != end:
-            raise FormatError(f"tensor {tensor.name!r} overlaps another or leaves a gap",
-                              file=source.name, record=tensor.name)  # fmt: skip
+            raise FormatError(
+                f"tensor {tensor.name!r} overlaps another or leaves a gap",
+                file=source.name,
+                record=tensor.name,
+            )
         end = tensor.record[1]
     if start + end != source.size:
-        raise FormatError(f"{source.name} is cut short or too long", file=source.name,
-                          expected=start + end, found=source.size)  # fmt: skip
+        raise FormatError(
+            f"{source.name} is cut short or too long",
+            file=source.name,
+            expected=start + end,
+            found=source.size,
+        )
 
 
 def write_safetensors(
@@ -130,12 +137,17 @@ def write_safetensors(
     place = 0
     for name, tensor in tensors.items():
         if tensor.dtype.safetensors is None:
-            raise UnsupportedError(f"tensor {name!r} is {tensor.dtype.name}, which safetensors "
-                                   "does not have", feature=f"{tensor.dtype.name} in safetensors",
-                                   record=name)  # fmt: skip
+            raise UnsupportedError(
+                f"tensor {name!r} is {tensor.dtype.name}, which safetensors does not have",
+                feature=f"{tensor.dtype.name} in safetensors",
+                record=name,
+            )
         size = tensor.size * tensor.dtype.itemsize
-        header[name] = {"dtype": tensor.dtype.safetensors, "shape": list(tensor.shape),
-                        "data_offsets": [place, place + size]}  # fmt: skip
+        header[name] = {
+            "dtype": tensor.dtype.safetensors,
+            "shape": list(tensor.shape),
+            "data_offsets": [place, place + size],
+        }
         place += size
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % ALIGNMENT)

@@ -316,8 +316,9 @@ def weight_form(path: Location) -> WeightForm:
     raise UnsupportedError(
         f"{text} holds no weights in a known form: {names} (a TensorFlow checkpoint is named by "
         "the prefix before .index, or by its folder)",
-        feature="the format of this file", file=text,
-    )  # fmt: skip
+        feature="the format of this file",
+        file=text,
+    )
 
 
 def _require_file(text: str) -> None:
@@ -337,8 +338,10 @@ def chosen_form(path: Location, name: str | None) -> WeightForm:
             known = ", ".join(repr(f.name) for f in WEIGHT_FORMS)
             raise UnsupportedError(
                 f"weights cannot be saved as {name!r}; the formats are {known}",
-                feature=f"the format {name!r}", file=os.fspath(path), instead='format="tf"',
-            )  # fmt: skip
+                feature=f"the format {name!r}",
+                file=os.fspath(path),
+                instead='format="tf"',
+            )
         return form
     text = os.fspath(path).lower()
     ends = [(s, f) for f in WEIGHT_FORMS for s in f.suffixes if text.endswith(s)]

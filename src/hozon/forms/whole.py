@@ -76,14 +76,17 @@ def _prepare_savedmodel(model: keras.Model, path: Location, options: SaveOptions
     if options.dialect == "keras3":
         raise UnsupportedError(
             "a SavedModel speaks Keras 2's dialect to TensorFlow; Keras 3's own config is always "
-            "beside it", feature="dialect='keras3' in a SavedModel",
+            "beside it",
+            feature="dialect='keras3' in a SavedModel",
             instead="leave dialect out",
-        )  # fmt: skip
+        )
     check_target(path, overwrite=options.overwrite)
     made = Description(
-        model, include_optimizer=options.include_optimizer, signatures=options.signatures,
+        model,
+        include_optimizer=options.include_optimizer,
+        signatures=options.signatures,
         native_only=options.native_ops_only,
-    )  # fmt: skip
+    )
     draft = made if options.blocking else ready(made)
 
     def written() -> SaveReport:
@@ -148,9 +151,12 @@ def _prepare_keras(model: keras.Model, path: Location, options: SaveOptions) -> 
 
 
 def writing(
-    form: str, record: ModelRecord, lost: list[str], path: Location,
+    form: str,
+    record: ModelRecord,
+    lost: list[str],
+    path: Location,
     write: Callable[[ModelRecord, Location], None],
-) -> Write:  # fmt: skip
+) -> Write:
     """What writes a record into one file."""
 
     def written() -> SaveReport:
@@ -197,9 +203,10 @@ def _refuse_weights(path: Location) -> None:
     if Path(path).is_file() and any(form.detect(path) is not None for form in forms):
         raise UnsupportedError(
             f"{os.fspath(path)} holds weights without a model",
-            feature="weights as a model", file=os.fspath(path),
+            feature="weights as a model",
+            file=os.fspath(path),
             instead="make the model by its own code, then hozon.load_weights(model, path)",
-        )  # fmt: skip
+        )
 
 
 def chosen_form(path: Location, name: str | None) -> ModelForm:
@@ -220,9 +227,10 @@ def check_file(path: Location, *, overwrite: bool) -> None:
     target = Path(path)
     if target.is_dir():
         raise SaveError(
-            f"{target} is a directory; this form is a file", file=target,
+            f"{target} is a directory; this form is a file",
+            file=target,
             instead="another path, or format='savedmodel'",
-        )  # fmt: skip
+        )
     if target.exists() and not overwrite:
         raise SaveError(
             f"{target} exists already", file=target, instead="overwrite=True, or another path"
@@ -233,8 +241,10 @@ def _refuse_signatures(form: str, options: SaveOptions) -> None:
     if options.signatures or options.native_ops_only:
         raise UnsupportedError(
             f"{form} files hold no functions, so neither signatures nor native_ops_only say "
-            "anything here", feature=f"signatures in {form}", instead="format='savedmodel'",
-        )  # fmt: skip
+            "anything here",
+            feature=f"signatures in {form}",
+            instead="format='savedmodel'",
+        )
 
 
 def _found(path: Path) -> str:
@@ -253,6 +263,11 @@ def _found(path: Path) -> str:
 
 
 __all__ = [
-    "MODEL_FORMS", "ModelForm", "SaveOptions", "check_file", "chosen_form",
-    "model_form", "writing",
-]  # fmt: skip
+    "MODEL_FORMS",
+    "ModelForm",
+    "SaveOptions",
+    "check_file",
+    "chosen_form",
+    "model_form",
+    "writing",
+]

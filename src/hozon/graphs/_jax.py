@@ -33,10 +33,18 @@ _CUSTOM_CALLS = _STABLE_CALLS - _CODE | {"mhlo.topk", "mhlo.erf", "chlo.top_k", 
 _OUTSIDE = frozenset(
     f"stablehlo.{name}"
     for name in (
-        "infeed", "outfeed", "send", "recv", "all_gather", "all_reduce", "all_to_all",
-        "collective_broadcast", "collective_permute", "reduce_scatter",
+        "infeed",
+        "outfeed",
+        "send",
+        "recv",
+        "all_gather",
+        "all_reduce",
+        "all_to_all",
+        "collective_broadcast",
+        "collective_permute",
+        "reduce_scatter",
     )
-)  # fmt: skip
+)
 _CALLEE = "_called_main"
 
 

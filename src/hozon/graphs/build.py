@@ -135,8 +135,13 @@ def function_from_record(
     here = {node.name for node in arguments + bodies}
     for node in record.nodes:
         extra = [t for t in captures(node.attrs) if parse_input(t).name in here]
-        inputs.append((*(i for i in node.inputs if not i.startswith("^")), *extra,
-                       *(i for i in node.inputs if i.startswith("^"))))  # fmt: skip
+        inputs.append(
+            (
+                *(i for i in node.inputs if not i.startswith("^")),
+                *extra,
+                *(i for i in node.inputs if i.startswith("^")),
+            )
+        )
     names = GraphNames(where, arguments + bodies, inputs, library)
     nodes = names.connected()
     results = [
@@ -146,10 +151,15 @@ def function_from_record(
     if not record.control_ret:
         roots = [i for i, node in enumerate(nodes) if node.op.startswith(SIDE_EFFECTS)]
     return finish(
-        record.name, nodes, list(range(len(arguments))), results, roots,
+        record.name,
+        nodes,
+        list(range(len(arguments))),
+        results,
+        roots,
         argument_names=tuple(arg.name for arg in record.inputs),
-        result_names=tuple(out.name for out in record.outputs), attrs=record.attrs,
-    )  # fmt: skip
+        result_names=tuple(out.name for out in record.outputs),
+        attrs=record.attrs,
+    )
 
 
 def function_from_graph(
@@ -184,8 +194,16 @@ def function_from_graph(
         ref = _required(names.resolve(tensor, key)[0], key)
         results.append(Ref(argument_nodes[fed[ref]], 0) if ref in fed else ref)
     roots = [names.resolve(target.split(":")[0], "target")[1] for target in targets]
-    return finish(name, connected, list(argument_nodes.values()), results, roots,
-                  argument_names=tuple(feeds), result_names=tuple(fetches), attrs={})  # fmt: skip
+    return finish(
+        name,
+        connected,
+        list(argument_nodes.values()),
+        results,
+        roots,
+        argument_names=tuple(feeds),
+        result_names=tuple(fetches),
+        attrs={},
+    )
 
 
 def _replace_inputs(node: Node, replaced: Mapping[Ref, Ref]) -> Node:
@@ -218,7 +236,11 @@ def finish(
     wanted = [ref.node for ref in results] + list(roots) + list(arguments)
     ordered, position = in_order(name, nodes, wanted)
     return Function(
-        name, ordered, tuple(position[i] for i in arguments),
+        name,
+        ordered,
+        tuple(position[i] for i in arguments),
         tuple(Ref(position[r.node], r.output) for r in results),
-        argument_names, result_names, attrs,
-    )  # fmt: skip
+        argument_names,
+        result_names,
+        attrs,
+    )

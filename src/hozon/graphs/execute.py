@@ -77,13 +77,16 @@ def call_pure(
         if len(arguments) != wanted:
             raise FormatError(
                 f"{bound.function.name!r} takes {wanted} tensors, captured ones included, and is "
-                f"given {len(arguments)}", record=bound.function.name,
-            )  # fmt: skip
+                f"given {len(arguments)}",
+                record=bound.function.name,
+            )
         random = library.resources.random
         cells = [*bound.cells, *(a for a in arguments if isinstance(a, Cell))]
         state = [given[id(c)][1] if id(c) in given else _peek(c) for c in cells]
-        values = [*(a for a in arguments if not isinstance(a, Cell)),
-                  *(s for s in state if s is not None)]  # fmt: skip
+        values = [
+            *(a for a in arguments if not isinstance(a, Cell)),
+            *(s for s in state if s is not None),
+        ]
         traced = holds_tracer(values) or is_staging()
         context = Context(library, inline if traced else planned, host=not traced)
         for cell, value in given.values():
@@ -108,13 +111,20 @@ def failures_named(library: Library, function: FunctionKey) -> Iterator[None]:
         yield
     except (HozonError, NotImplementedError):
         raise
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError,
-            ValueError) as error:  # fmt: skip
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
         places = [note for note in getattr(error, "__notes__", ()) if note.startswith("in node")]
         raise MismatchError(
             f"{library.function(function).name!r} cannot run on these arguments: "
-            f"{type(error).__name__}: {error}", mismatches=places,
-        ) from error  # fmt: skip
+            f"{type(error).__name__}: {error}",
+            mismatches=places,
+        ) from error
 
 
 def is_staging() -> bool:
@@ -126,10 +136,12 @@ def untraceable_assignment(variable: str, function: str) -> UnsupportedError:
     """The error for a variable that would be assigned while JAX traces."""
     return UnsupportedError(
         f"{function!r} assigns to the variable {variable!r}, which jax.jit, jax.grad and jax.vmap "
-        "cannot see", feature="assignment while tracing", record=variable,
+        "cannot see",
+        feature="assignment while tracing",
+        record=variable,
         instead="use stateless_call, which takes the values of the variables and returns the new "
         "ones",
-    )  # fmt: skip
+    )
 
 
 def _untraceable(bound: Bound, error: NodeNotStatic) -> UnsupportedError:
@@ -137,10 +149,11 @@ def _untraceable(bound: Bound, error: NodeNotStatic) -> UnsupportedError:
     return UnsupportedError(
         f"{bound.function.name!r} cannot be traced by JAX: {error.purpose} depends on data in "
         f"node {node.name!r} ({node.op})",
-        feature=node.op, record=node.name,
+        feature=node.op,
+        record=node.name,
         instead="call it outside of jax.jit, jax.grad and jax.vmap, or close over the values "
         "that must be known as NumPy arrays",
-    )  # fmt: skip
+    )
 
 
 def _peek(cell: Cell) -> Value:
@@ -289,8 +302,9 @@ class Program:
         read = dict.fromkeys(ref for i in nodes for ref in bound.steps[i].node.inputs)
         self.inputs = [ref for ref in read if ref.node not in inside and ref.node not in free]
         self.free = [i for i in free if any(ref.node == i for ref in read)]
-        outside = [ref for i, step in enumerate(bound.steps) if i not in inside
-                   for ref in step.node.inputs]  # fmt: skip
+        outside = [
+            ref for i, step in enumerate(bound.steps) if i not in inside for ref in step.node.inputs
+        ]
         wanted = dict.fromkeys([*outside, *bound.function.results])
         self.outputs = [ref for ref in wanted if ref.node in inside]
         self.cells = list({id(c): c for i in nodes for c in bound.steps[i].cells}.values())
@@ -333,8 +347,10 @@ class Program:
         child = context.child()
         child.numpy = True
         for index in self.nodes:
-            inputs = [jax.tree.map(as_numpy, values[ref])
-                      for ref in self.plan.bound.steps[index].node.inputs]  # fmt: skip
+            inputs = [
+                jax.tree.map(as_numpy, values[ref])
+                for ref in self.plan.bound.steps[index].node.inputs
+            ]
             _store(values, index, run_step(child, self.plan.bound, index, inputs))
         for cell, value in child.updates.values():
             context.assign(cell, value)

@@ -136,9 +136,12 @@ def _cut(function: Function, results: Iterable[int]) -> Function:
     """`function` with all its arguments but only some of its results, without side effects."""
     nodes = [Node(n.name, n.op, n.inputs, (), n.attrs) for n in function.nodes]
     refs = [function.results[number] for number in results]
-    ordered, position = in_order(function.name, nodes, [*function.arguments,
-                                                        *(ref.node for ref in refs)])  # fmt: skip
+    ordered, position = in_order(
+        function.name, nodes, [*function.arguments, *(ref.node for ref in refs)]
+    )
     return Function(
-        function.name, ordered, tuple(position[a] for a in function.arguments),
+        function.name,
+        ordered,
+        tuple(position[a] for a in function.arguments),
         tuple(Ref(position[ref.node], ref.output) for ref in refs),
-    )  # fmt: skip
+    )

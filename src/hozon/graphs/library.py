@@ -20,9 +20,17 @@ from hozon.tensors.dtypes import STRING
 #: Ops whose output is a TensorFlow 1 reference to a variable.
 REFERENCE_OPS = frozenset({"Variable", "VariableV2", "TemporaryVariable"})
 #: Ops that take the reference itself.
-REFERENCE_READERS = ("Assign", "Scatter", "Ref", "CountUpTo", "Apply", "SparseApply",
-                     "IsVariableInitialized", "DestroyTemporaryVariable",
-                     "StridedSliceAssign")  # fmt: skip
+REFERENCE_READERS = (
+    "Assign",
+    "Scatter",
+    "Ref",
+    "CountUpTo",
+    "Apply",
+    "SparseApply",
+    "IsVariableInitialized",
+    "DestroyTemporaryVariable",
+    "StridedSliceAssign",
+)
 CALL_OPS = frozenset({"PartitionedCall", "StatefulPartitionedCall", "RemoteCall"})
 FunctionKey = str | Function
 
@@ -219,14 +227,19 @@ class Library:
             cells.append(self.resources.random)
         host = entry.host if entry.host is not None else _holds_strings(node)
         references = frozenset(
-            i for i, ref in enumerate(node.inputs)
+            i
+            for i, ref in enumerate(node.inputs)
             if function.nodes[ref.node].op in REFERENCE_OPS
             and not node.op.startswith(REFERENCE_READERS)
-        )  # fmt: skip
+        )
         return Step(
-            node, kernel, entry.context, host or any(b.host for b in callees),
-            tuple(cells), references,
-        )  # fmt: skip
+            node,
+            kernel,
+            entry.context,
+            host or any(b.host for b in callees),
+            tuple(cells),
+            references,
+        )
 
 
 @cache

@@ -98,16 +98,19 @@ def op_def(name: str) -> OpDef | None:
     results = tuple(ArgDef(*a) for a in outputs)
     arity = {a.number_attr for a in (*arguments, *results)} - {""}
     return OpDef(
-        name, arguments, results,
+        name,
+        arguments,
+        results,
         MappingProxyType({a[0]: _attribute(a, arity) for a in attrs}),
         stateful,
-    )  # fmt: skip
+    )
 
 
 def _attribute(row: Any, arity: Collection[str]) -> AttrDef:
     name, kind, default, allowed, minimum = row
-    return AttrDef(name, kind, default is not None, _plain(default), name in arity,
-                   _plain(allowed), minimum)  # fmt: skip
+    return AttrDef(
+        name, kind, default is not None, _plain(default), name in arity, _plain(allowed), minimum
+    )
 
 
 def _plain(tagged: Any) -> Any:

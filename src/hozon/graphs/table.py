@@ -32,15 +32,42 @@ Handler = Callable[["NodeView"], Kernel]
 #: Attributes that steer placement, scheduling, checks or names but no numbers.
 NEUTRAL = frozenset(
     {
-        "use_cudnn_on_gpu", "parallel_iterations", "container", "shared_name", "validate_shape",
-        "use_locking", "swap_memory", "stop_gradient", "config", "config_proto", "executor_type",
-        "lower_using_switch_merge", "output_shapes", "shape", "debug_name", "allowed_devices",
-        "validate_indices", "grad_x", "grad_y", "use_inter_op_parallelism", "back_prop",
-        "element_shape", "expected_shape", "is_constant", "dynamic_size", "clear_after_read",
-        "identical_element_shapes", "tensor_array_name", "message", "summarize", "class",
-        "propagate_nans", "disable_call_shape_inference", "gradient_op_type",
+        "use_cudnn_on_gpu",
+        "parallel_iterations",
+        "container",
+        "shared_name",
+        "validate_shape",
+        "use_locking",
+        "swap_memory",
+        "stop_gradient",
+        "config",
+        "config_proto",
+        "executor_type",
+        "lower_using_switch_merge",
+        "output_shapes",
+        "shape",
+        "debug_name",
+        "allowed_devices",
+        "validate_indices",
+        "grad_x",
+        "grad_y",
+        "use_inter_op_parallelism",
+        "back_prop",
+        "element_shape",
+        "expected_shape",
+        "is_constant",
+        "dynamic_size",
+        "clear_after_read",
+        "identical_element_shapes",
+        "tensor_array_name",
+        "message",
+        "summarize",
+        "class",
+        "propagate_nans",
+        "disable_call_shape_inference",
+        "gradient_op_type",
     }
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)

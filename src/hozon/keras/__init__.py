@@ -35,20 +35,31 @@ _registry = {
 }
 
 models = Namespace(
-    _keras.models, load_model=_load, save_model=_api.save_model,
-    model_from_json=_config.model_from_json, clone_model=_config.clone_model,
-)  # fmt: skip
+    _keras.models,
+    load_model=_load,
+    save_model=_api.save_model,
+    model_from_json=_config.model_from_json,
+    clone_model=_config.clone_model,
+)
 saving = Namespace(_keras.saving, load_model=_load, save_model=_api.save_model, **_registry)
 utils = Namespace(_keras.utils, **_registry)
 callbacks = Namespace(
-    _keras.callbacks, ModelCheckpoint=_callbacks.ModelCheckpoint,
+    _keras.callbacks,
+    ModelCheckpoint=_callbacks.ModelCheckpoint,
     BackupAndRestore=_callbacks.BackupAndRestore,
-)  # fmt: skip
+)
 layers, losses, metrics, optimizers, initializers, regularizers, constraints = (
     Namespace(getattr(_keras, name), **_deserializers)
-    for name in ("layers", "losses", "metrics", "optimizers", "initializers", "regularizers",
-                 "constraints")
-)  # fmt: skip
+    for name in (
+        "layers",
+        "losses",
+        "metrics",
+        "optimizers",
+        "initializers",
+        "regularizers",
+        "constraints",
+    )
+)
 
 install()
 

@@ -29,32 +29,49 @@ def _chosen(save_format: str | None, known: dict[str, str]) -> str | None:
 
 
 def save(
-    self: keras.Model, filepath: str | os.PathLike[str], overwrite: bool = True,
-    save_format: str | None = None, include_optimizer: bool = True, signatures: Any = None,
+    self: keras.Model,
+    filepath: str | os.PathLike[str],
+    overwrite: bool = True,
+    save_format: str | None = None,
+    include_optimizer: bool = True,
+    signatures: Any = None,
     **options: Any,
-) -> Any:  # fmt: skip
+) -> Any:
     """``model.save``: a SavedModel, or what the suffix or `save_format` says."""
     return api.save_model(
-        self, filepath, format=_chosen(save_format, FORMATS), overwrite=overwrite,
-        include_optimizer=include_optimizer, signatures=signatures, **options,
-    )  # fmt: skip
+        self,
+        filepath,
+        format=_chosen(save_format, FORMATS),
+        overwrite=overwrite,
+        include_optimizer=include_optimizer,
+        signatures=signatures,
+        **options,
+    )
 
 
 def save_weights(
-    self: keras.Layer, filepath: str | os.PathLike[str], overwrite: bool = True,
-    save_format: str | None = None, max_shard_size: float | None = None,
-) -> Any:  # fmt: skip
+    self: keras.Layer,
+    filepath: str | os.PathLike[str],
+    overwrite: bool = True,
+    save_format: str | None = None,
+    max_shard_size: float | None = None,
+) -> Any:
     """``model.save_weights``: a TensorFlow checkpoint, or what the suffix or format says."""
     return api.save_weights(
-        self, filepath, format=_chosen(save_format, WEIGHT_FORMATS), overwrite=overwrite,
+        self,
+        filepath,
+        format=_chosen(save_format, WEIGHT_FORMATS),
+        overwrite=overwrite,
         max_shard_size=max_shard_size,
-    )  # fmt: skip
+    )
 
 
 def load_weights(
-    self: keras.Layer, filepath: str | os.PathLike[str], by_name: bool = False,
+    self: keras.Layer,
+    filepath: str | os.PathLike[str],
+    by_name: bool = False,
     skip_mismatch: bool = False,
-) -> Any:  # fmt: skip
+) -> Any:
     """``model.load_weights``, which returns the status object."""
     return api.load_weights(self, filepath, by_name=by_name, skip_mismatch=skip_mismatch)
 

@@ -204,8 +204,9 @@ def graph_nodes(functional: Any) -> list[GraphNode]:
     ordered = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
     return [
         GraphNode(n.operation, tuple(n.input_tensors), tuple(n.outputs), n.arguments)
-        for n in ordered if n.operation and not n.is_input
-    ]  # fmt: skip
+        for n in ordered
+        if n.operation and not n.is_input
+    ]
 
 
 def run_nodes(

@@ -84,9 +84,12 @@ class SavedCall:
         )
 
     def _run(
-        self, function: Function | None, args: Sequence[Any], kwargs: Mapping[str, Any],
+        self,
+        function: Function | None,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
         training: bool,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         assert function is not None
         args = _structured(function, args)
         failure: MismatchError | None = None
@@ -133,7 +136,7 @@ class GraphCallMixin:
 
     def call(
         self, inputs: Any, *args: Any, training: bool = False, mask: Any = None, **kwargs: Any
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Run the saved call; losses that it made are added to the layer's.
 
         A mask is for layers that took one when they were saved.
@@ -150,8 +153,9 @@ class GraphCallMixin:
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Shapes and dtypes of the outputs: those saved with the function, where it knew them."""
         specs = self.saved_call.output_specs()
-        known = [isinstance(leaf, TensorSpec) and leaf.shape.dims is not None
-                 for leaf in flatten(specs)]  # fmt: skip
+        known = [
+            isinstance(leaf, TensorSpec) and leaf.shape.dims is not None for leaf in flatten(specs)
+        ]
         if not all(known):
             return super().compute_output_spec(*args, **kwargs)  # type: ignore[misc]
         return map_structure(_symbolic, specs)

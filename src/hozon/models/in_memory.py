@@ -29,18 +29,20 @@ def set_weights(layer: keras.Layer, weights: Sequence[Any]) -> None:
     if values:
         require_built(layer, "variables to set")
     lines = [
-        line for variable, value in zip_longest(layer.weights, values)
+        line
+        for variable, value in zip_longest(layer.weights, values)
         if (line := _disagreement(variable, value)) is not None
-    ]  # fmt: skip
+    ]
     if lines:
         raise MismatchError(
             f"set_weights() of {layer.name!r}: {len(values)} values for {len(layer.weights)} "
-            "variables", mismatches=lines,
-        )  # fmt: skip
+            "variables",
+            mismatches=lines,
+        )
     arrays = [
         keras.ops.convert_to_tensor(value, dtype=variable.dtype)
         for variable, value in zip(layer.weights, values, strict=True)
-    ]  # fmt: skip
+    ]
     for variable, array in zip(layer.weights, arrays, strict=True):
         variable.assign(array)
 

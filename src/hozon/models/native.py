@@ -26,9 +26,13 @@ from hozon.objects.tracking import TrackedGraph
 
 
 def revive_native(
-    artifact: SavedModel, root: KerasNode, custom_objects: Mapping[str, Any], report: LoadReport,
-    *, compiled: bool,
-) -> keras.Model | None:  # fmt: skip
+    artifact: SavedModel,
+    root: KerasNode,
+    custom_objects: Mapping[str, Any],
+    report: LoadReport,
+    *,
+    compiled: bool,
+) -> keras.Model | None:
     """The very model that was saved, None where it needs a class that is not at hand.
 
     None as well for a SavedModel that Keras 2 wrote.
@@ -69,9 +73,11 @@ def _built(
 
 
 def _compile(
-    model: keras.Model, config: Mapping[str, Any], custom_objects: Mapping[str, Any],
+    model: keras.Model,
+    config: Mapping[str, Any],
+    custom_objects: Mapping[str, Any],
     report: LoadReport,
-) -> None:  # fmt: skip
+) -> None:
     names = getattr(model, "output_names", ()) or ()
     model.compile(
         **compile_arguments(

@@ -18,11 +18,26 @@ MODELS = ("_tf_keras_model", "_tf_keras_network", "_tf_keras_sequential")
 LAYERS = ("_tf_keras_layer", "_tf_keras_rnn_layer", "_tf_keras_input_layer", *MODELS)
 #: Children that are bookkeeping of Keras, not attributes of the user.
 BOOKKEEPING = frozenset(
-    {"variables", "trainable_variables", "non_trainable_variables", "regularization_losses",
-     "losses", "keras_api", "signatures", "layers", "metrics", "layer_metrics", "__call__",
-     "call_and_return_all_conditional_losses", "call_and_return_conditional_losses",
-     "_default_save_signature", "activity_regularizer_fn", "optimizer", "loss"}
-)  # fmt: skip
+    {
+        "variables",
+        "trainable_variables",
+        "non_trainable_variables",
+        "regularization_losses",
+        "losses",
+        "keras_api",
+        "signatures",
+        "layers",
+        "metrics",
+        "layer_metrics",
+        "__call__",
+        "call_and_return_all_conditional_losses",
+        "call_and_return_conditional_losses",
+        "_default_save_signature",
+        "activity_regularizer_fn",
+        "optimizer",
+        "loss",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +91,14 @@ class KerasObjects:
         if not isinstance(config, dict) or config.get("layer was saved without config"):
             config = None
         return KerasNode(
-            node_id, item.path or ("root" if node_id == 0 else f"object {node_id}"),
-            item.identifier, str(metadata.get("class_name", "")), str(metadata.get("name", "")),
-            config, metadata,
-        )  # fmt: skip
+            node_id,
+            item.path or ("root" if node_id == 0 else f"object {node_id}"),
+            item.identifier,
+            str(metadata.get("class_name", "")),
+            str(metadata.get("name", "")),
+            config,
+            metadata,
+        )
 
     def children(self, node_id: int) -> dict[str, int]:
         """The named edges of a node."""
@@ -88,16 +107,20 @@ class KerasObjects:
     def attributes(self, node_id: int) -> dict[str, int]:
         """The edges that are attributes of the saved object, Keras' bookkeeping left out."""
         return {
-            name: child for name, child in self.children(node_id).items()
+            name: child
+            for name, child in self.children(node_id).items()
             if name not in BOOKKEEPING
             and not name.startswith(("layer-", "layer_with_weights-", "_layer_call_fn"))
-        }  # fmt: skip
+        }
 
     def layers(self, node_id: int) -> Iterator[KerasNode]:
         """The layers of a model in order, from its ``layer-N`` edges."""
         edges = self.children(node_id)
-        numbered = [(int(name[6:]), child) for name, child in edges.items()
-                    if name.startswith("layer-") and name[6:].isdigit()]  # fmt: skip
+        numbered = [
+            (int(name[6:]), child)
+            for name, child in edges.items()
+            if name.startswith("layer-") and name[6:].isdigit()
+        ]
         for _, child in sorted(numbered):
             if child in self.nodes:
                 yield self.nodes[child]
@@ -112,8 +135,9 @@ class KerasObjects:
         """Whether a node is a saved list or tuple."""
         payload = self.graph.nodes[node_id].payload
         return isinstance(payload, UserObject) and payload.identifier in (
-            "trackable_list_wrapper", "trackable_tuple_wrapper"
-        )  # fmt: skip
+            "trackable_list_wrapper",
+            "trackable_tuple_wrapper",
+        )
 
     def weights(self, node_id: int) -> list[int]:
         """The variable nodes of a layer in the order of Keras' ``layer.weights``.
@@ -123,8 +147,11 @@ class KerasObjects:
         children = self.children(node_id)
         if "variables" not in children:
             return [c for c in dict.fromkeys(children.values()) if self.variable(c) is not None]
-        trainable = self.items(children["trainable_variables"]) if (
-            "trainable_variables" in children) else []  # fmt: skip
+        trainable = (
+            self.items(children["trainable_variables"])
+            if ("trainable_variables" in children)
+            else []
+        )
         everything = self.items(children["variables"]) if "variables" in children else []
         return [*trainable, *(v for v in everything if v not in trainable)]
 

@@ -102,9 +102,14 @@ class OptimizerState:
         self._scalar(state, ("good_steps", "counter"), optimizer.step_counter)
 
     def _slots(
-        self, node_id: int, children: Mapping[str, int], slot: str, edge: str,
-        live: Sequence[keras.Variable], variables: Sequence[keras.Variable],
-    ) -> None:  # fmt: skip
+        self,
+        node_id: int,
+        children: Mapping[str, int],
+        slot: str,
+        edge: str,
+        live: Sequence[keras.Variable],
+        variables: Sequence[keras.Variable],
+    ) -> None:
         position = {id(variable): i for i, variable in enumerate(variables)}
         for saved, slot_node in self._saved_slots(node_id, children, slot, edge):
             owner = self.assigner.variables.get(saved)
@@ -116,8 +121,11 @@ class OptimizerState:
         self, node_id: int, children: Mapping[str, int], slot: str, edge: str
     ) -> list[tuple[int, int]]:
         """Pairs of (variable node, node of its slot)."""
-        legacy = [(s.variable, s.slot) for s in self.objects.graph.nodes[node_id].slot_variables
-                  if s.name == slot]  # fmt: skip
+        legacy = [
+            (s.variable, s.slot)
+            for s in self.objects.graph.nodes[node_id].slot_variables
+            if s.name == slot
+        ]
         if legacy or edge not in children:
             return legacy
         return list(zip(self._trainable(), self.objects.items(children[edge]), strict=False))

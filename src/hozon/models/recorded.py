@@ -44,13 +44,15 @@ def revive(
     """
     if record.config is None:
         raise UnsupportedError(
-            f"{record.path} holds weights without a model", file=record.path,
+            f"{record.path} holds weights without a model",
+            file=record.path,
             instead="make the model by its own code, then hozon.load_weights(model, path)",
-        )  # fmt: skip
+        )
     changes: list[str] = []
     with deferred_initializers() as deferred:
-        model = build_model(record.config, custom_objects=custom_objects, report=changes,
-                            dialect=record.dialect)  # fmt: skip
+        model = build_model(
+            record.config, custom_objects=custom_objects, report=changes, dialect=record.dialect
+        )
         report, restore = give(model, record)
         deferred.finish()
     report.converted.extend(changes)
@@ -82,9 +84,11 @@ def _compile(
         return False
     try:
         arguments = compile_arguments(
-            record.training, custom_objects=dict(custom_objects or {}), report=report.converted,
+            record.training,
+            custom_objects=dict(custom_objects or {}),
+            report=report.converted,
             output_names=getattr(model, "output_names", ()) or (),
-        )  # fmt: skip
+        )
         model.compile(**arguments)
     except (HozonError, ValueError, TypeError) as error:
         report.lost.append(f"training configuration: {error}")

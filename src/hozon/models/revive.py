@@ -101,9 +101,7 @@ class Revival:
 
     def _build(self, config: dict[str, Any]) -> keras.Model:
         """Build by config; where classes are missing, layers that run their saved functions."""
-        arguments: dict[str, Any] = {
-            "custom_objects": self.custom_objects, "dialect": "keras2"
-        }  # fmt: skip
+        arguments: dict[str, Any] = {"custom_objects": self.custom_objects, "dialect": "keras2"}
         changes: list[str] = []
         try:
             model = build_model(config, report=changes, **arguments)
@@ -172,9 +170,7 @@ class Revival:
         """Weights of a built layer, sublayers of nested models one by one."""
         if node.node in self.layers:
             return
-        if isinstance(layer, keras.Model) and node.is_model and any(
-            self.objects.layers(node.node)
-        ):  # fmt: skip
+        if isinstance(layer, keras.Model) and node.is_model and any(self.objects.layers(node.node)):
             self._assign_model(node, layer)
             return
         self._build_for(node, layer)
@@ -218,8 +214,9 @@ class Revival:
         if self._needed is not None:
             raise MissingObjectError(
                 f"{self.artifact.path} was saved without the functions of its model, so it needs "
-                "the classes", names=self._needed.names,
-            )  # fmt: skip
+                "the classes",
+                names=self._needed.names,
+            )
         raise UnsupportedError(
             f"{self.artifact.path} was saved without the functions of its model, and its class "
             f"{root.class_name!r} has no config to build it from; make the model by its own code "
@@ -309,9 +306,13 @@ class Revival:
             return
         with deferred_initializers():
             variable = owner.add_weight(
-                shape=stored.shape, dtype=stored.dtype.name, initializer="zeros",
-                trainable=saved.trainable, name=_last(saved.name), autocast=False,
-            )  # fmt: skip
+                shape=stored.shape,
+                dtype=stored.dtype.name,
+                initializer="zeros",
+                trainable=saved.trainable,
+                name=_last(saved.name),
+                autocast=False,
+            )
         self.assigner.assign(node_id, variable, path)
 
     def _cell(self, node_id: int, variable: GraphVariable) -> Any:
@@ -395,8 +396,11 @@ def _revival(artifact: SavedModel, custom_objects: Mapping[str, Any] | None) -> 
 def takes_strings(artifact: SavedModel) -> bool:
     """Whether any input of a signature is a string."""
     signatures = artifact.meta_graph.signatures.values()
-    return any(int(info.dtype) == STRING.number
-               for signature in signatures for info in signature.inputs.values())  # fmt: skip
+    return any(
+        int(info.dtype) == STRING.number
+        for signature in signatures
+        for info in signature.inputs.values()
+    )
 
 
 def _find(model: keras.Model, node: KerasNode) -> keras.layers.Layer | None:

@@ -21,8 +21,13 @@ NUMBERS = "hozon numbers"
 class Split:
     """The two parts of a model; see the module."""
 
-    def __init__(self, functional: Any, before: Sequence[GraphNode], after: Sequence[GraphNode],
-                 border: Sequence[keras.KerasTensor]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        functional: Any,
+        before: Sequence[GraphNode],
+        after: Sequence[GraphNode],
+        border: Sequence[keras.KerasTensor],
+    ) -> None:
         self._functional = functional
         self._before, self._after, self._border = before, after, border
 

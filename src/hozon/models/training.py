@@ -39,9 +39,11 @@ def restore_training(
     report = assigner.report
     try:
         arguments = compile_arguments(
-            config, custom_objects=dict(custom_objects), report=report.converted,
+            config,
+            custom_objects=dict(custom_objects),
+            report=report.converted,
             output_names=getattr(model, "output_names", ()) or (),
-        )  # fmt: skip
+        )
         model.compile(**arguments)
         restore_optimizer(model, objects, assigner)
     except (HozonError, ValueError, TypeError) as error:

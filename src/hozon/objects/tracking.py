@@ -166,8 +166,10 @@ class TrackedNode:
         """(checkpoint key, value) of what is saved of the object itself."""
         table = self.trackable.table
         if table is not None:
-            return tuple((self.key + part, TableColumn(table, column, self.key + part))
-                         for column, part in enumerate(TABLE_PARTS))  # fmt: skip
+            return tuple(
+                (self.key + part, TableColumn(table, column, self.key + part))
+                for column, part in enumerate(TABLE_PARTS)
+            )
         leaf = self.trackable.leaf
         return () if leaf is None else ((self.key, leaf),)
 
@@ -216,9 +218,11 @@ def track(root: Any, describe: Describe) -> TrackedGraph:
 
 def _stored(node: TrackedNode, has_values: bool) -> TrackableNode:
     leaf = node.trackable.leaf
-    tensors = () if not node.has_value else (
-        SavedTensor(node.tensor, "" if leaf is None else leaf.name, node.key),
-    )  # fmt: skip
+    tensors = (
+        ()
+        if not node.has_value
+        else (SavedTensor(node.tensor, "" if leaf is None else leaf.name, node.key),)
+    )
     return TrackableNode(node.children, tensors, (), None, has_values)
 
 

@@ -115,6 +115,9 @@ def parse_feature_lists(data: bytes, where: Location) -> Mapping[bytes, Sequence
                     for piece, piece_wire, value in fields(entry, where):
                         if piece_wire == LENGTH and piece in (1, 2):
                             name, values = (value, values) if piece == 1 else (name, value)
-                    lists[name] = [parse_feature(v, where) for n, w, v in fields(values, where)
-                                   if n == 1 and w == LENGTH]  # fmt: skip
+                    lists[name] = [
+                        parse_feature(v, where)
+                        for n, w, v in fields(values, where)
+                        if n == 1 and w == LENGTH
+                    ]
     return lists

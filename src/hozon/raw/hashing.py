@@ -159,9 +159,11 @@ def hash64(data: bytes, seed: int = HASH64_SEED) -> int:
 def siphash24(key: Pair, data: bytes) -> int:
     """SipHash-2-4 of `data` under a 128-bit key, an unsigned 64-bit integer."""
     state = [
-        key[0] ^ 0x736F6D6570736575, key[1] ^ 0x646F72616E646F6D,
-        key[0] ^ 0x6C7967656E657261, key[1] ^ 0x7465646279746573,
-    ]  # fmt: skip
+        key[0] ^ 0x736F6D6570736575,
+        key[1] ^ 0x646F72616E646F6D,
+        key[0] ^ 0x6C7967656E657261,
+        key[1] ^ 0x7465646279746573,
+    ]
     whole = len(data) // 8 * 8
     last = int.from_bytes(data[whole:], "little") | (len(data) & 0xFF) << 56
     for word in (*(_u64(data, at) for at in range(0, whole, 8)), last):

@@ -119,9 +119,13 @@ class ConcreteFunction:
         return pack_all(self.outputs, results, self.name), new
 
     def match(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any], *,
-        names: Sequence[str] = (), leniency: Leniency = Leniency.ANY_CONTAINER,
-    ) -> list[Value]:  # fmt: skip
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        names: Sequence[str] = (),
+        leniency: Leniency = Leniency.ANY_CONTAINER,
+    ) -> list[Value]:
         """The flat tensors of a call, or MismatchError saying which argument does not fit."""
         return match_call(self.arguments, args, kwargs, names=names, leniency=leniency)
 

@@ -178,9 +178,10 @@ class ObjectGraphLoader:
                 continue
             results = record.output_signature
             gradients[kind] = CustomGradient(
-                name, tuple(map(self._gradient_capture, record.bound_inputs)),
+                name,
+                tuple(map(self._gradient_capture, record.bound_inputs)),
                 tuple(r is not None for r in results) if isinstance(results, list) else None,
-            )  # fmt: skip
+            )
         return gradients
 
     def _gradient_capture(self, node_id: int) -> str | Callable[[], Value]:
@@ -230,10 +231,12 @@ class ObjectGraphLoader:
 
     def _variable(self, node_id: int, payload: SavedVariable) -> Any:
         variable = Variable(
-            self.artifact.variable_value(node_id, payload), name=payload.name,
-            shape=payload.shape.dims, dtype=dtype_of_number(payload.dtype).numpy,
+            self.artifact.variable_value(node_id, payload),
+            name=payload.name,
+            shape=payload.shape.dims,
+            dtype=dtype_of_number(payload.dtype).numpy,
             trainable=payload.trainable,
-        )  # fmt: skip
+        )
         self.variables.append(variable)
         return variable if self._cell is None else self._cell(node_id, variable)
 
@@ -261,9 +264,13 @@ class ObjectGraphLoader:
                 )
             _require_call(name, record.input_signature, self.artifact)
             self._functions[name] = ConcreteFunction(
-                name, self.library, name, record.input_signature, record.output_signature,
+                name,
+                self.library,
+                name,
+                record.input_signature,
+                record.output_signature,
                 self._captures(record.bound_inputs),
-            )  # fmt: skip
+            )
         return self._functions[name]
 
     def _captures(self, node_ids: Sequence[int]) -> Callable[[], list[Value]]:
@@ -291,8 +298,9 @@ class ObjectGraphLoader:
         raise FormatError(
             f"captured tensor {payload.name!r} is not one of function "
             f"{payload.concrete_function!r}",
-            file=str(self.artifact.file), record=payload.name,
-        )  # fmt: skip
+            file=str(self.artifact.file),
+            record=payload.name,
+        )
 
     def _table(self, node_id: int, owner: LoadedObject) -> Table:
         if node_id not in self._tables:
@@ -301,8 +309,9 @@ class ObjectGraphLoader:
             if not callable(create):
                 raise FormatError(
                     f"node {node_id} is captured as a resource but has no function that makes it",
-                    file=str(self.artifact.file), record=f"node {node_id}",
-                )  # fmt: skip
+                    file=str(self.artifact.file),
+                    record=f"node {node_id}",
+                )
             self._tables[node_id] = Table(create, self._filler(node_id, functions))
         return self._tables[node_id]
 
@@ -332,8 +341,9 @@ def _require_call(name: str, signature: Any, artifact: SavedModel) -> None:
     if not (isinstance(parts[0], (list, tuple)) and isinstance(parts[1], Mapping)):
         raise FormatError(
             f"the signature of {name!r} is no pair of positional and keyword arguments",
-            file=str(artifact.file), record=name,
-        )  # fmt: skip
+            file=str(artifact.file),
+            record=name,
+        )
 
 
 def function_spec(record: SavedFunctionSpec | None) -> FunctionSpec:
@@ -352,9 +362,7 @@ def load_artifact(artifact: SavedModel) -> LoadedModel:
     """The live graph-level objects of a SavedModel that has been read."""
     session = Session(artifact)
     if artifact.meta_graph.object_graph is None:
-        return LoadedModel(
-            "session graph", session.signatures(), lambda: session.variables, {}
-        )  # fmt: skip
+        return LoadedModel("session graph", session.signatures(), lambda: session.variables, {})
     loader = ObjectGraphLoader(artifact)
     root = loader.nodes[0] if loader.nodes else None
     if root is None or not isinstance(root.payload, UserObject):
@@ -396,6 +404,11 @@ def _signature(
         return outputs
 
     return SignatureFunction(
-        name, specs, declared.outputs, run, lambda: function.variables, declared.method,
+        name,
+        specs,
+        declared.outputs,
+        run,
+        lambda: function.variables,
+        declared.method,
         declared.defaults,
-    )  # fmt: skip
+    )

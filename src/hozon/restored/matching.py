@@ -57,9 +57,13 @@ def match(expected: Any, given: Any, where: str, *, leniency: Leniency) -> list[
 
 
 def match_call(
-    expected: tuple[Any, Any], args: Sequence[Any], kwargs: Mapping[str, Any], *,
-    names: Sequence[str] = (), leniency: Leniency,
-) -> list[Value]:  # fmt: skip
+    expected: tuple[Any, Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    names: Sequence[str] = (),
+    leniency: Leniency,
+) -> list[Value]:
     """The flat tensors of a whole call; `names` are those of the positional arguments."""
     positional, keywords = expected
     if len(args) != len(positional):
@@ -148,9 +152,11 @@ def _match_ragged(spec: TypeSpec, given: Any, where: str, leniency: Leniency) ->
     _, dtype, _, splits = _state(spec, 4)
     return [
         match_array(given.values, ANY_SHAPE, dtype, f"{where}.values", leniency),
-        *(match_array(part, Shape((None,)), splits, f"{where}.row_splits[{i}]", leniency)
-          for i, part in enumerate(given.row_splits)),
-    ]  # fmt: skip
+        *(
+            match_array(part, Shape((None,)), splits, f"{where}.row_splits[{i}]", leniency)
+            for i, part in enumerate(given.row_splits)
+        ),
+    ]
 
 
 def _state(spec: TypeSpec, count: int) -> tuple[Any, ...]:

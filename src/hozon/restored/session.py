@@ -53,8 +53,11 @@ class Session:
     def signatures(self) -> dict[str, SignatureFunction]:
         """The serving signatures by name."""
         declared = self.artifact.meta_graph.signatures
-        return {name: self._signature(name, signature)
-                for name, signature in declared.items() if name not in INTERNAL}  # fmt: skip
+        return {
+            name: self._signature(name, signature)
+            for name, signature in declared.items()
+            if name not in INTERNAL
+        }
 
     def prepare(self) -> None:
         """Restore variables and fill tables, once; also when the first call is traced."""
@@ -86,12 +89,17 @@ class Session:
 
     def _run(self, name: str, feeds: Mapping[str, Value], targets: Sequence[str]) -> None:
         present = {node.name for node in self.graph.nodes}
-        feeds = {tensor: value for tensor, value in feeds.items()
-                 if tensor.split(":")[0] in present}  # fmt: skip
+        feeds = {
+            tensor: value for tensor, value in feeds.items() if tensor.split(":")[0] in present
+        }
         function = function_from_graph(
-            name, self.graph.nodes, {tensor: tensor for tensor in feeds}, {},
-            self.graph.library, targets,
-        )  # fmt: skip
+            name,
+            self.graph.nodes,
+            {tensor: tensor for tensor in feeds},
+            {},
+            self.graph.library,
+            targets,
+        )
         call(self.library, function, list(feeds.values()))
 
     def _signature(self, name: str, signature: SignatureDef) -> SignatureFunction:
@@ -108,9 +116,14 @@ class Session:
             return packed
 
         return SignatureFunction(
-            name, inputs, outputs, run, lambda: self.variables, signature.method_name,
+            name,
+            inputs,
+            outputs,
+            run,
+            lambda: self.variables,
+            signature.method_name,
             defaults(signature),
-        )  # fmt: skip
+        )
 
     def _function(self, name: str, signature: SignatureDef) -> Function:
         if name not in self._functions:

@@ -30,9 +30,12 @@ class FunctionSpec:
         if is_method and names:
             names = names[1:]
         return cls(
-            names, defaults, values.get("varargs"), values.get("varkw"),
+            names,
+            defaults,
+            values.get("varargs"),
+            values.get("varkw"),
             _sequence(values, "kwonlyargs"),
-        )  # fmt: skip
+        )
 
     def canonicalize(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]

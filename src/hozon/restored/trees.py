@@ -72,15 +72,19 @@ class TreeDraft:
     """A SavedModel of a tree: a `hozon.containers.savedmodel.content.Draft`."""
 
     def __init__(
-        self, tree: Any, signatures: Mapping[str, tuple[Callable[..., Any], Mapping[str, Any]]],
-        *, native_only: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        tree: Any,
+        signatures: Mapping[str, tuple[Callable[..., Any], Mapping[str, Any]]],
+        *,
+        native_only: bool = False,
+    ) -> None:
         self.leaves, self.structure = jax.tree.flatten_with_path(tree)
         self.signatures = signatures
         self.native_only = native_only
         self.fallbacks: dict[str, tuple[str, ...]] = {}
-        names = {id(x): jax.tree_util.keystr(path, simple=True, separator="/")
-                 for path, x in self.leaves}  # fmt: skip
+        names = {
+            id(x): jax.tree_util.keystr(path, simple=True, separator="/") for path, x in self.leaves
+        }
         self.tracked = track(tree, lambda target: describe(target, names))
         self.nodes = ObjectNodes(
             map(_payload, self.tracked.nodes),
@@ -114,25 +118,34 @@ class TreeDraft:
             objects=SavedObjectGraph(self.nodes.saved(), self.concrete),
             functions=self.functions,
             signatures={name: trace.name for name, trace in traces.items()},
-            keys={i: n.key for i, n in enumerate(self.tracked.nodes)
-                  if n.trackable.leaf is not None},
-        )  # fmt: skip
+            keys={
+                i: n.key for i, n in enumerate(self.tracked.nodes) if n.trackable.leaf is not None
+            },
+        )
 
     def _signature(self, name: str, value: Any) -> Trace:
         function, keywords = _taken_apart(name, value)
         arrays = [array for _, array in self.leaves]
         captures = [
             Capture(leaf.name, leaf.shape, leaf.dtype.name)
-            for leaf in (ArrayLeaf(jax.tree_util.keystr(p, simple=True, separator="/"), x)
-                         for p, x in self.leaves)
-        ]  # fmt: skip
+            for leaf in (
+                ArrayLeaf(jax.tree_util.keystr(p, simple=True, separator="/"), x)
+                for p, x in self.leaves
+            )
+        ]
 
         def call(values: Sequence[Any], **given: Any) -> Any:
             return function(jax.tree.unflatten(self.structure, values), **given), {}
 
         try:
-            body = emit(f"__inference_{name}", call, (), dict(sorted(keywords.items())), captures,
-                        native_only=self.native_only)  # fmt: skip
+            body = emit(
+                f"__inference_{name}",
+                call,
+                (),
+                dict(sorted(keywords.items())),
+                captures,
+                native_only=self.native_only,
+            )
         except UnsupportedError:
             raise
         except Exception as error:

@@ -60,9 +60,13 @@ class KeywordSignature:
 
 
 def keyword_signature(
-    name: str, body: EmittedFunction, inputs: Sequence[str], outputs: Mapping[str, int],
-    *, positional: bool = False,
-) -> KeywordSignature:  # fmt: skip
+    name: str,
+    body: EmittedFunction,
+    inputs: Sequence[str],
+    outputs: Mapping[str, int],
+    *,
+    positional: bool = False,
+) -> KeywordSignature:
     """A function around `body` that takes keywords and gives a dictionary.
 
     Args:
@@ -89,10 +93,14 @@ def full_argspec(
 ) -> FunctionSpec:
     """A Python signature."""
     fields: dict[str, Any] = {
-        "args": list(names), "varargs": None, "varkw": None,
-        "defaults": tuple(defaults) or None, "kwonlyargs": list(kwonly), "kwonlydefaults": None,
+        "args": list(names),
+        "varargs": None,
+        "varkw": None,
+        "defaults": tuple(defaults) or None,
+        "kwonlyargs": list(kwonly),
+        "kwonlydefaults": None,
         "annotations": {},
-    }  # fmt: skip
+    }
     return FunctionSpec(NamedTuple("FullArgSpec", fields), False, None, None)
 
 
@@ -155,8 +163,15 @@ class ObjectNodes:
         """The finished nodes."""
         return [
             SavedNode(
-                kind, payload, edges := tuple(Edge(k, v) for k, v in self.edges[i].items()),
-                edges if kind == "function" else (), (), self.saveables.get(i, {}), "", "", None,
+                kind,
+                payload,
+                edges := tuple(Edge(k, v) for k, v in self.edges[i].items()),
+                edges if kind == "function" else (),
+                (),
+                self.saveables.get(i, {}),
+                "",
+                "",
+                None,
             )
             for i, (kind, payload) in enumerate(self.payloads)
-        ]  # fmt: skip
+        ]

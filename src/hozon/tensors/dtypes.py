@@ -137,14 +137,42 @@ INT2 = _fixed("int2", 31, "INT2", ml_dtypes.int2, bits=2)
 UINT2 = _fixed("uint2", 32, "UINT2", ml_dtypes.uint2, bits=2)
 FLOAT4_E2M1FN = _fixed("float4_e2m1fn", 33, "FLOAT4_E2M1FN", ml_dtypes.float4_e2m1fn, bits=4)
 
-# fmt: off
 VALUE_TYPES: tuple[DType, ...] = (
-    INVALID, FLOAT32, FLOAT64, INT32, UINT8, INT16, INT8, STRING, COMPLEX64, INT64, BOOL,
-    QINT8, QUINT8, QINT32, BFLOAT16, QINT16, QUINT16, UINT16, COMPLEX128, FLOAT16, RESOURCE,
-    VARIANT, UINT32, UINT64, FLOAT8_E5M2, FLOAT8_E4M3FN, FLOAT8_E4M3FNUZ, FLOAT8_E4M3B11FNUZ,
-    FLOAT8_E5M2FNUZ, INT4, UINT4, INT2, UINT2, FLOAT4_E2M1FN,
+    INVALID,
+    FLOAT32,
+    FLOAT64,
+    INT32,
+    UINT8,
+    INT16,
+    INT8,
+    STRING,
+    COMPLEX64,
+    INT64,
+    BOOL,
+    QINT8,
+    QUINT8,
+    QINT32,
+    BFLOAT16,
+    QINT16,
+    QUINT16,
+    UINT16,
+    COMPLEX128,
+    FLOAT16,
+    RESOURCE,
+    VARIANT,
+    UINT32,
+    UINT64,
+    FLOAT8_E5M2,
+    FLOAT8_E4M3FN,
+    FLOAT8_E4M3FNUZ,
+    FLOAT8_E4M3B11FNUZ,
+    FLOAT8_E5M2FNUZ,
+    INT4,
+    UINT4,
+    INT2,
+    UINT2,
+    FLOAT4_E2M1FN,
 )
-# fmt: on
 
 
 def _reference(dtype: DType) -> DType:

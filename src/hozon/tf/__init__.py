@@ -25,38 +25,115 @@ from hozon.tf.values import DTYPES, Tensor, Variable, constant, convert_to_tenso
 
 #: Names of TensorFlow and the functions of `keras.ops` that they are.
 _OPS = {
-    "abs": "abs", "add": "add", "argmax": "argmax", "broadcast_to": "broadcast_to", "cast": "cast",
-    "clip_by_value": "clip", "concat": "concatenate", "cos": "cos", "divide": "divide",
-    "einsum": "einsum", "exp": "exp", "expand_dims": "expand_dims", "eye": "eye", "gather": "take",
-    "linspace": "linspace", "matmul": "matmul", "maximum": "maximum", "minimum": "minimum",
-    "multiply": "multiply", "negative": "negative", "norm": "norm", "ones_like": "ones_like",
-    "pow": "power", "range": "arange", "reduce_max": "max", "reduce_mean": "mean",
-    "reduce_min": "min", "reduce_prod": "prod", "reduce_sum": "sum", "repeat": "repeat",
-    "reshape": "reshape", "round": "round", "shape": "shape", "sigmoid": "sigmoid", "sign": "sign",
-    "sin": "sin", "split": "split", "sqrt": "sqrt", "square": "square", "squeeze": "squeeze",
-    "stack": "stack", "stop_gradient": "stop_gradient", "subtract": "subtract", "tanh": "tanh",
-    "tensordot": "tensordot", "tile": "tile", "transpose": "transpose", "unstack": "unstack",
-    "where": "where", "zeros_like": "zeros_like",
-}  # fmt: skip
-_NN = ("elu", "gelu", "leaky_relu", "log_softmax", "relu", "relu6", "selu", "sigmoid", "silu",
-       "softmax", "softplus", "tanh")  # fmt: skip
-_MATH = ("abs", "cos", "divide", "erf", "exp", "log", "log1p", "maximum", "minimum", "multiply",
-         "rsqrt", "sigmoid", "sin", "softplus", "sqrt", "square", "tanh")  # fmt: skip
+    "abs": "abs",
+    "add": "add",
+    "argmax": "argmax",
+    "broadcast_to": "broadcast_to",
+    "cast": "cast",
+    "clip_by_value": "clip",
+    "concat": "concatenate",
+    "cos": "cos",
+    "divide": "divide",
+    "einsum": "einsum",
+    "exp": "exp",
+    "expand_dims": "expand_dims",
+    "eye": "eye",
+    "gather": "take",
+    "linspace": "linspace",
+    "matmul": "matmul",
+    "maximum": "maximum",
+    "minimum": "minimum",
+    "multiply": "multiply",
+    "negative": "negative",
+    "norm": "norm",
+    "ones_like": "ones_like",
+    "pow": "power",
+    "range": "arange",
+    "reduce_max": "max",
+    "reduce_mean": "mean",
+    "reduce_min": "min",
+    "reduce_prod": "prod",
+    "reduce_sum": "sum",
+    "repeat": "repeat",
+    "reshape": "reshape",
+    "round": "round",
+    "shape": "shape",
+    "sigmoid": "sigmoid",
+    "sign": "sign",
+    "sin": "sin",
+    "split": "split",
+    "sqrt": "sqrt",
+    "square": "square",
+    "squeeze": "squeeze",
+    "stack": "stack",
+    "stop_gradient": "stop_gradient",
+    "subtract": "subtract",
+    "tanh": "tanh",
+    "tensordot": "tensordot",
+    "tile": "tile",
+    "transpose": "transpose",
+    "unstack": "unstack",
+    "where": "where",
+    "zeros_like": "zeros_like",
+}
+_NN = (
+    "elu",
+    "gelu",
+    "leaky_relu",
+    "log_softmax",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "tanh",
+)
+_MATH = (
+    "abs",
+    "cos",
+    "divide",
+    "erf",
+    "exp",
+    "log",
+    "log1p",
+    "maximum",
+    "minimum",
+    "multiply",
+    "rsqrt",
+    "sigmoid",
+    "sin",
+    "softplus",
+    "sqrt",
+    "square",
+    "tanh",
+)
 #: What replaces names that are not here.
 _INSTEAD = {
-    "data": "keras.utils.PyDataset, or NumPy arrays", "function": "jax.jit",
-    "GradientTape": "jax.grad", "image": "keras.ops.image", "linalg": "keras.ops.linalg",
-    "Module": "keras.Layer", "map_fn": "keras.ops.vectorized_map", "py_function": "plain Python",
-    "signal": "keras.ops", "strings": "keras.layers.TextVectorization", "while_loop":
-    "keras.ops.while_loop", "cond": "keras.ops.cond",
-}  # fmt: skip
+    "data": "keras.utils.PyDataset, or NumPy arrays",
+    "function": "jax.jit",
+    "GradientTape": "jax.grad",
+    "image": "keras.ops.image",
+    "linalg": "keras.ops.linalg",
+    "Module": "keras.Layer",
+    "map_fn": "keras.ops.vectorized_map",
+    "py_function": "plain Python",
+    "signal": "keras.ops",
+    "strings": "keras.layers.TextVectorization",
+    "while_loop": "keras.ops.while_loop",
+    "cond": "keras.ops.cond",
+}
 
 globals().update(DTYPES)
 nn = SimpleNamespace(**{name: getattr(_ops, name) for name in _NN}, swish=_ops.silu)
 math = SimpleNamespace(
-    **{name: getattr(_ops, name) for name in _MATH}, reduce_mean=_ops.mean, reduce_sum=_ops.sum,
-    reduce_max=_ops.max, reduce_min=_ops.min,
-)  # fmt: skip
+    **{name: getattr(_ops, name) for name in _MATH},
+    reduce_mean=_ops.mean,
+    reduce_sum=_ops.sum,
+    reduce_max=_ops.max,
+    reduce_min=_ops.min,
+)
 
 
 def ones(shape: Any, dtype: Any = "float32") -> Any:
@@ -86,9 +163,19 @@ def _uniform(
 random = SimpleNamespace(normal=_normal, uniform=_uniform, set_seed=_keras.utils.set_random_seed)
 
 __all__ = [
-    "Tensor", "Variable", "constant", "convert_to_tensor", "keras", "math", "nn", "ones", "random",
-    "saved_model", "train", "zeros",
-]  # fmt: skip
+    "Tensor",
+    "Variable",
+    "constant",
+    "convert_to_tensor",
+    "keras",
+    "math",
+    "nn",
+    "ones",
+    "random",
+    "saved_model",
+    "train",
+    "zeros",
+]
 __all__ += (*DTYPES, *_OPS)
 
 

@@ -38,6 +38,7 @@ def load(path: str | os.PathLike[str], tags: str | Iterable[str] | None = None) 
 
 def _with_numpy(value: Any) -> Any:
     return jax.tree.map(
-        lambda x: convert_to_tensor(np.asarray(x)) if isinstance(x, jax.Array) else x, value,
+        lambda x: convert_to_tensor(np.asarray(x)) if isinstance(x, jax.Array) else x,
+        value,
         is_leaf=lambda x: isinstance(x, Tensor),
-    )  # fmt: skip
+    )

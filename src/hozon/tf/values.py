@@ -33,9 +33,13 @@ class Variable(keras.Variable):  # type: ignore[misc]
     """A Keras variable of a value: Python numbers are float32 and int32, as in TensorFlow."""
 
     def __init__(
-        self, initial_value: Any, trainable: bool = True, name: str | None = None,
-        dtype: Any = None, **options: Any,
-    ) -> None:  # fmt: skip
+        self,
+        initial_value: Any,
+        trainable: bool = True,
+        name: str | None = None,
+        dtype: Any = None,
+        **options: Any,
+    ) -> None:
         array = np.asarray(convert_to_tensor(initial_value, dtype))
         super().__init__(array, dtype=array.dtype.name, trainable=trainable, name=name, **options)
 
@@ -46,6 +50,19 @@ class Variable(keras.Variable):  # type: ignore[misc]
 
 #: Data types by their names.
 DTYPES = {
-    name: name for name in ("bfloat16", "float16", "float32", "float64", "int8", "int16", "int32",
-                            "int64", "uint8", "uint16", "uint32", "uint64")
-} | {"bool": "bool"}  # fmt: skip
+    name: name
+    for name in (
+        "bfloat16",
+        "float16",
+        "float32",
+        "float64",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+    )
+} | {"bool": "bool"}

@@ -171,17 +171,18 @@ class Checkpoint:
         return self.prepare(file_prefix, durable=durable)()
 
     def prepare(
-        self, file_prefix: str | os.PathLike[str], *, durable: bool | None = None,
+        self,
+        file_prefix: str | os.PathLike[str],
+        *,
+        durable: bool | None = None,
         hold: bool = False,
-    ) -> Callable[[], str]:  # fmt: skip
+    ) -> Callable[[], str]:
         """A function that does what `write` does.
 
         With `hold` the values are copied now, so that they may change before it is called.
         """
         path = place(file_prefix)
-        tensors: Iterable[tuple[str, Any]] = (
-            (key, leaf.read()) for key, leaf in self._leaves()
-        )  # fmt: skip
+        tensors: Iterable[tuple[str, Any]] = ((key, leaf.read()) for key, leaf in self._leaves())
         if hold:
             tensors = [(key, np.array(value, copy=True)) for key, value in tensors]
 
@@ -283,8 +284,9 @@ class _RootDescriber:
         if target is not self._root or self._root is self._checkpoint:
             return found
         extra = {"root": self._root, **self._checkpoint.tracked_children()}
-        taken = [name for name, value in extra.items()
-                 if found.children.get(name, value) is not value]  # fmt: skip
+        taken = [
+            name for name, value in extra.items() if found.children.get(name, value) is not value
+        ]
         if taken:
             raise MismatchError(
                 "a Checkpoint's root and its arguments have the same names", mismatches=taken
@@ -295,8 +297,9 @@ class _RootDescriber:
     @property
     def _describer(self) -> Describer:
         # A new one each time: models appear while a restoration is deferred.
-        return Describer(self._checkpoint if self._root is self._checkpoint else
-                         [self._root, self._checkpoint])  # fmt: skip
+        return Describer(
+            self._checkpoint if self._root is self._checkpoint else [self._root, self._checkpoint]
+        )
 
 
 def _object_graph(stored: LazyTensor, file: str) -> Sequence[TrackableNode]:
@@ -305,9 +308,11 @@ def _object_graph(stored: LazyTensor, file: str) -> Sequence[TrackableNode]:
     if not isinstance(data, bytes):
         raise FormatError(
             "the object graph of the checkpoint is not one string",
-            file=file, record=OBJECT_GRAPH_KEY, expected="string ()",
+            file=file,
+            record=OBJECT_GRAPH_KEY,
+            expected="string ()",
             found=f"{stored.dtype} {stored.shape}",
-        )  # fmt: skip
+        )
     nodes = decode_trackable_graph(data, file=file).nodes
     if not nodes:
         raise FormatError(
@@ -338,9 +343,10 @@ def made_folder(folder: Path) -> Iterator[None]:
                 path.rmdir()
         if isinstance(error, OSError) and not isinstance(error, HozonError):
             raise SaveError(
-                f"nothing can be saved in {folder}: {error.strerror or error}", file=folder,
+                f"nothing can be saved in {folder}: {error.strerror or error}",
+                file=folder,
                 errno=error.errno,
-            ) from error  # fmt: skip
+            ) from error
         raise
 
 

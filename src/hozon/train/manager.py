@@ -88,8 +88,11 @@ class CheckpointManager:
         known = dict(zip(paths, times, strict=False)) if len(times) == len(paths) else {}
         if state.last_preserved_timestamp is not None and known:
             self._preserved = min(state.last_preserved_timestamp, now)
-        self._kept = {path: known.get(path, now) for path in paths
-                      if is_inside(self._folder, path) and is_bundle(path)}  # fmt: skip
+        self._kept = {
+            path: known.get(path, now)
+            for path in paths
+            if is_inside(self._folder, path) and is_bundle(path)
+        }
         self._latest = latest_checkpoint(self._folder)
 
     @property

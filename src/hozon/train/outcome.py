@@ -61,8 +61,11 @@ class GraphOutcome:
         """Paths of the file's values that nothing took."""
         self._restoration.again()
         taken = self._restoration.assigned
-        return [self._restoration.name(i) for i, node in enumerate(self._restoration.nodes)
-                if node.tensors and i not in taken]  # fmt: skip
+        return [
+            self._restoration.name(i)
+            for i, node in enumerate(self._restoration.nodes)
+            if node.tensors and i not in taken
+        ]
 
     def mismatched(self) -> list[str]:
         """Values left out because shapes differ."""
@@ -115,9 +118,14 @@ class NameOutcome:
     """
 
     def __init__(
-        self, bundle: Bundle, keys: Mapping[str, str], root: Any,
-        describe: Callable[[Any], Trackable], *, skip_mismatch: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        bundle: Bundle,
+        keys: Mapping[str, str],
+        root: Any,
+        describe: Callable[[Any], Trackable],
+        *,
+        skip_mismatch: bool = False,
+    ) -> None:
         self._bundle = bundle
         self._keys = keys
         self._live = live_leaves(root, describe)
@@ -135,17 +143,22 @@ class NameOutcome:
 
         Raises MismatchError, with nothing assigned, where shapes differ.
         """
-        plan = [(path, leaf, tensor) for path, _, leaf in self._live
-                if (tensor := self._find(leaf.name)) is not None]  # fmt: skip
+        plan = [
+            (path, leaf, tensor)
+            for path, _, leaf in self._live
+            if (tensor := self._find(leaf.name)) is not None
+        ]
         self._wrong = [
             f"{leaf.name}: stored {tensor.shape}, the program has {leaf.shape}"
-            for _, leaf, tensor in plan if not fits(leaf, tensor)
-        ]  # fmt: skip
+            for _, leaf, tensor in plan
+            if not fits(leaf, tensor)
+        ]
         if self._wrong and not self._skip:
             raise MismatchError(
-                "the checkpoint holds values of other shapes", mismatches=self._wrong,
+                "the checkpoint holds values of other shapes",
+                mismatches=self._wrong,
                 file=self.file,
-            )  # fmt: skip
+            )
         fitting = [entry for entry in plan if fits(entry[1], entry[2])]
         give_all(read_all([(leaf, tensor) for _, leaf, tensor in fitting]))
         self._taken = {path: tensor.name for path, _, tensor in fitting}
@@ -184,12 +197,19 @@ def nothing_matches(
     """
     stored = [path_text(key.path) if (key := parse_key(name)) else name for name in held]
     stored = [name for name in stored if name not in (SAVE_COUNTER, OBJECT_GRAPH_KEY, "")]
-    near = [f"nearest: {name} (wanted) and {found[0]} (in the file)" for name in wanted[:SHOWN]
-            if (found := difflib.get_close_matches(name, stored, 1, 0.4))]  # fmt: skip
+    near = [
+        f"nearest: {name} (wanted) and {found[0]} (in the file)"
+        for name in wanted[:SHOWN]
+        if (found := difflib.get_close_matches(name, stored, 1, 0.4))
+    ]
     return MismatchError(
         "nothing in the checkpoint matches the program",
-        mismatches=[_listed("the file holds", stored), _listed("the program wants", wanted), *near,
-                    *differences[:SHOWN]],
+        mismatches=[
+            _listed("the file holds", stored),
+            _listed("the program wants", wanted),
+            *near,
+            *differences[:SHOWN],
+        ],
         file=file,
     )
 

@@ -45,9 +45,13 @@ class Restoration:
     """
 
     def __init__(
-        self, bundle: Bundle, nodes: Sequence[TrackableNode], describe: Callable[[Any], Trackable],
-        *, skip_mismatch: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        bundle: Bundle,
+        nodes: Sequence[TrackableNode],
+        describe: Callable[[Any], Trackable],
+        *,
+        skip_mismatch: bool = False,
+    ) -> None:
         self.bundle = bundle
         self.nodes = nodes
         self.objects: dict[int, Any] = {}
@@ -167,8 +171,12 @@ class Restoration:
 
     def _slots(self) -> list[Pair]:
         """Slots of bound legacy optimizers whose variables were bound after them."""
-        return [pair for node in self._with_slots if node in self.objects
-                for pair in self._slots_of(node, self._describe(self.objects[node]))]  # fmt: skip
+        return [
+            pair
+            for node in self._with_slots
+            if node in self.objects
+            for pair in self._slots_of(node, self._describe(self.objects[node]))
+        ]
 
     def _slots_of(self, node: int, trackable: Trackable) -> list[Pair]:
         found = []
@@ -186,26 +194,35 @@ class Restoration:
         if not is_container(value):
             return [(value, node)]
         trackable = self._describe(value)
-        return [pair for edge in self.nodes[node].children
-                if (child := trackable.child(edge.name)) is not None
-                for pair in self._through(child, edge.node)]  # fmt: skip
+        return [
+            pair
+            for edge in self.nodes[node].children
+            if (child := trackable.child(edge.name)) is not None
+            for pair in self._through(child, edge.node)
+        ]
 
     def _assign(self, fresh: Sequence[Pair]) -> None:
         """Compare all, read all, then assign: what fails changes nothing."""
         known = [(self._describe(target), node) for target, node in fresh]
-        plan = [(found.leaf, tensor, node) for found, node in known
-                if found.leaf is not None
-                and (tensor := self._tensor(node)) is not None]  # fmt: skip
-        wrong = {node: _difference(self.name(node), leaf, tensor) for leaf, tensor, node in plan
-                 if not fits(leaf, tensor)}  # fmt: skip
+        plan = [
+            (found.leaf, tensor, node)
+            for found, node in known
+            if found.leaf is not None and (tensor := self._tensor(node)) is not None
+        ]
+        wrong = {
+            node: _difference(self.name(node), leaf, tensor)
+            for leaf, tensor, node in plan
+            if not fits(leaf, tensor)
+        }
         self.mismatched += wrong.values()
         if self._check is not None:
             self._check({node for _, _, node in plan if node not in wrong})
         if wrong and not self._skip:
             raise MismatchError(
-                "the checkpoint holds values of other shapes", mismatches=list(wrong.values()),
+                "the checkpoint holds values of other shapes",
+                mismatches=list(wrong.values()),
                 file=self.bundle.prefix,
-            )  # fmt: skip
+            )
         values = read_all([(leaf, tensor) for leaf, tensor, node in plan if node not in wrong])
         for found, node in known:
             if found.table is not None:
@@ -250,9 +267,10 @@ class Restoration:
         return any(
             self._wants(edge.node, seen | {node})
             for edge in self.nodes[node].children
-            if edge.node in self.objects and edge.node not in seen
+            if edge.node in self.objects
+            and edge.node not in seen
             and self._is_view(self.objects[edge.node], edge.node)
-        )  # fmt: skip
+        )
 
     def stop(self) -> None:
         """Watch no longer."""
@@ -270,8 +288,11 @@ class Restoration:
 
     def of_optimizers(self) -> set[int]:
         """The file's objects that belong to live optimizers."""
-        found = {node for node, target in self.objects.items()
-                 if isinstance(target, keras.optimizers.Optimizer)}  # fmt: skip
+        found = {
+            node
+            for node, target in self.objects.items()
+            if isinstance(target, keras.optimizers.Optimizer)
+        }
         waiting = list(found)
         while waiting:
             node = self.nodes[waiting.pop()]
@@ -347,5 +368,7 @@ def give_all(values: list[tuple[Leaf, Any]]) -> None:
 
 
 def _difference(name: str, leaf: Leaf, tensor: LazyTensor) -> str:
-    return (f"{name}: stored {tensor.dtype} {tuple(tensor.shape)}, "
-            f"the program has {leaf.dtype} {leaf.shape} ({leaf.name})")  # fmt: skip
+    return (
+        f"{name}: stored {tensor.dtype} {tuple(tensor.shape)}, "
+        f"the program has {leaf.dtype} {leaf.shape} ({leaf.name})"
+    )

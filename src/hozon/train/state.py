@@ -82,9 +82,7 @@ def check_state_file(folder: Path) -> None:
         check_replaceable(os.path.abspath(folder / STATE_FILE))
 
 
-def update_checkpoint_state(
-    folder: Path, state: CheckpointState, *, durable: bool = False
-) -> None:
+def update_checkpoint_state(folder: Path, state: CheckpointState, *, durable: bool = False) -> None:
     """Write the state file, replacing an older one in one step.
 
     `durable` waits for the disk, which only makes sense where the checkpoint is on it already.
@@ -108,8 +106,10 @@ def format_state(state: CheckpointState) -> str:
         paths = (*paths, state.model_checkpoint_path)
     lines = [f"model_checkpoint_path: {_quoted(state.model_checkpoint_path)}"]
     lines += [f"all_model_checkpoint_paths: {_quoted(path)}" for path in paths]
-    lines += [f"all_model_checkpoint_timestamps: {time!r}"
-              for time in state.all_model_checkpoint_timestamps]  # fmt: skip
+    lines += [
+        f"all_model_checkpoint_timestamps: {time!r}"
+        for time in state.all_model_checkpoint_timestamps
+    ]
     if state.last_preserved_timestamp is not None:
         lines.append(f"last_preserved_timestamp: {state.last_preserved_timestamp!r}")
     return "\n".join(lines) + "\n"
@@ -153,8 +153,9 @@ def _relative(folder: Path, path: str) -> str:
 
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    plain = (c if 32 <= ord(c) < 127 else "".join(f"\\{b:03o}" for b in c.encode())
-             for c in escaped)  # fmt: skip
+    plain = (
+        c if 32 <= ord(c) < 127 else "".join(f"\\{b:03o}" for b in c.encode()) for c in escaped
+    )
     return f'"{"".join(plain)}"'
 
 

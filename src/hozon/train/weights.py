@@ -47,9 +47,13 @@ def save_weights(
 
 
 def prepare_weights(
-    model: Any, path: str | os.PathLike[str], *, overwrite: bool = True,
-    durable: bool | None = None, hold: bool = False,
-) -> Callable[[], str]:  # fmt: skip
+    model: Any,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = True,
+    durable: bool | None = None,
+    hold: bool = False,
+) -> Callable[[], str]:
     """What `save_weights` does, in two steps: all that can be refused is, then a function writes.
 
     With `hold` the values are copied, so that the model may change before that.
@@ -58,9 +62,11 @@ def prepare_weights(
     _require_built(model, path)
     if not overwrite and Path(f"{os.fspath(path)}{INDEX_SUFFIX}").exists():
         raise SaveError(
-            f"{os.fspath(path)} exists already", file=path, errno=errno.EEXIST,
+            f"{os.fspath(path)} exists already",
+            file=path,
+            errno=errno.EEXIST,
             instead="overwrite=True, or another path",
-        )  # fmt: skip
+        )
     check_state_file(Path(path).parent)
     write = checkpoint.prepare(path, durable=durable, hold=hold)
 
@@ -97,8 +103,9 @@ def saved_bytes(prefix: str) -> int:
     """Bytes of a checkpoint's files together."""
     folder, name = os.path.split(prefix)
     pattern = re.compile(re.escape(name) + r"\.(index|data-\d{5}-of-\d{5})")
-    return sum(entry.stat().st_size for entry in os.scandir(folder or ".")
-               if pattern.fullmatch(entry.name))  # fmt: skip
+    return sum(
+        entry.stat().st_size for entry in os.scandir(folder or ".") if pattern.fullmatch(entry.name)
+    )
 
 
 def left_out(model: Any) -> list[str]:
@@ -115,5 +122,6 @@ def _require_built(model: Any, path: str | os.PathLike[str]) -> None:
     if isinstance(model, keras.Layer) and awaits_build(model):
         raise SaveError(
             f"{model.name!r} was never built, so it has no weights to save",
-            file=path, instead="call it on data, or build() it with the shape of its inputs, first",
-        )  # fmt: skip
+            file=path,
+            instead="call it on data, or build() it with the shape of its inputs, first",
+        )

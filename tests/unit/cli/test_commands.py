@@ -45,8 +45,16 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_inspect_as_text(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(model)]) == 0
     printed = capsys.readouterr().out
-    for word in ("TensorFlow 2.21", "tags: serve", "x: float32[?, 2]", "y: float32[?, 2]",
-                 "words: string[?]", "v/.ATTRIBUTES/VARIABLE_VALUE", "16 B", "MatMul"):  # fmt: skip
+    for word in (
+        "TensorFlow 2.21",
+        "tags: serve",
+        "x: float32[?, 2]",
+        "y: float32[?, 2]",
+        "words: string[?]",
+        "v/.ATTRIBUTES/VARIABLE_VALUE",
+        "16 B",
+        "MatMul",
+    ):
         assert word in printed
 
 
@@ -58,8 +66,9 @@ def test_inspect_as_json(model: Path, capsys: pytest.CaptureFixture[str]) -> Non
         {"name": "v/.ATTRIBUTES/VARIABLE_VALUE", "dtype": "float32", "shape": [2, 2], "nbytes": 16}
     ]
     assert {s["name"]: [i["name"] for i in s["inputs"]] for s in info["signatures"]} == {
-        "f": ["x"], "t": ["words"]
-    }  # fmt: skip
+        "f": ["x"],
+        "t": ["words"],
+    }
 
 
 def test_inspect_loads_neither_jax_nor_keras(model: Path) -> None:
@@ -90,9 +99,13 @@ def test_inspect_loads_neither_jax_nor_keras(model: Path) -> None:
     ],
 )
 def test_exit_codes(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str],
-    code: int, words: str,
-) -> None:  # fmt: skip
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    words: str,
+) -> None:
     (tmp_path / "file").write_bytes(b"foreign")
     names = {"MODEL": str(model), "FILE": str(tmp_path / "file")}
     try:
@@ -106,8 +119,16 @@ def test_exit_codes(
 def test_predict_numbers(model: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([[1.0, 1.0]], "float32"))
     target = tmp_path / "out" / "here"
-    done = command("predict", str(model), "--signature", "f", "--input",
-                   f"x={tmp_path / 'x.npy'}", "--output", str(target))  # fmt: skip
+    done = command(
+        "predict",
+        str(model),
+        "--signature",
+        "f",
+        "--input",
+        f"x={tmp_path / 'x.npy'}",
+        "--output",
+        str(target),
+    )
     assert done.returncode == 0, done.stderr
     assert sorted(done.stdout.split()) == [str(target / "h.npy"), str(target / "y.npy")]
     assert np.load(target / "y.npy").tolist() == [[4.0, 6.0]]
@@ -117,8 +138,21 @@ def test_predict_numbers(model: Path, tmp_path: Path) -> None:
 
 def test_predict_text(model: Path, tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("one\ntwo words\n\nlast")
-    assert main(["predict", str(model), "--signature", "t", "--input",
-                 f"words={tmp_path / 'words.txt'}", "--output", str(tmp_path)]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "predict",
+                str(model),
+                "--signature",
+                "t",
+                "--input",
+                f"words={tmp_path / 'words.txt'}",
+                "--output",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     found = np.load(tmp_path / "upper.npy")
     assert found.tolist() == [b"ONE", b"TWO WORDS", b"", b"LAST"]
 

@@ -32,14 +32,21 @@ def by_name(tensors: tuple[TensorSummary, ...]) -> Mapping[str, Any]:
 
 def declared(tensors: Mapping[str, Any]) -> Mapping[str, Any]:
     """Inputs or outputs as TensorFlow's enum names and -1 say them, in our words."""
-    return {name: [NAMES.get(t["dtype"], t["dtype"].removeprefix("DT_").lower()),
-                   None if t["shape"] is None else [None if n == -1 else n for n in t["shape"]]]
-            for name, t in tensors.items()}  # fmt: skip
+    return {
+        name: [
+            NAMES.get(t["dtype"], t["dtype"].removeprefix("DT_").lower()),
+            None if t["shape"] is None else [None if n == -1 else n for n in t["shape"]],
+        ]
+        for name, t in tensors.items()
+    }
 
 
 def stored(tensors: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {name: [t["dtype"], t["shape"]] for name, t in tensors.items()
-            if name != "_CHECKPOINTABLE_OBJECT_GRAPH"}  # fmt: skip
+    return {
+        name: [t["dtype"], t["shape"]]
+        for name, t in tensors.items()
+        if name != "_CHECKPOINTABLE_OBJECT_GRAPH"
+    }
 
 
 @pytest.mark.parametrize("model", SAVED_MODELS, ids=lambda m: m.slug)

@@ -59,8 +59,11 @@ def load_weights(model: Any, writer: str, case: str) -> None:
 
 
 def _assign(layer: Any, values: list[Any]) -> None:
-    variables = [v for v in (*layer.trainable_weights, *layer.non_trainable_weights)
-                 if "seed_generator" not in v.path]  # fmt: skip
+    variables = [
+        v
+        for v in (*layer.trainable_weights, *layer.non_trainable_weights)
+        if "seed_generator" not in v.path
+    ]
     assert len(variables) == len(values), (layer.name, len(variables), len(values))
     for variable, value in zip(variables, values, strict=True):
         assert tuple(variable.shape) == value.shape, (layer.name, variable.path, value.shape)

@@ -118,7 +118,7 @@ m = keras.Model(x, L.BatchNormalization(trainable=False)(d(x)))""",
     "center_crop": """
 x = L.Input((9, 8, 3))
 m = keras.Model(x, L.RandomCrop(5, 6)(L.Rescaling(0.5)(x)))""",
-}  # fmt: skip
+}
 SOURCE = """
 L = keras.layers
 out["made"] = {}

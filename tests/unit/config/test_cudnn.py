@@ -24,8 +24,9 @@ def test_same_as_tf_keras(oracle: Any, kind: str, gates: int, size: int, units: 
     random = np.random.default_rng(0)
     shapes = [(size, gates * units), (units, gates * units), (2 * gates * units,)]
     stored = [random.normal(size=shape).astype("float32") for shape in shapes]
-    told = oracle.python(CONVERT, kind=kind, units=units, size=size,
-                         k=stored[0], r=stored[1], b=stored[2])["weights"]  # fmt: skip
+    told = oracle.python(
+        CONVERT, kind=kind, units=units, size=size, k=stored[0], r=stored[1], b=stored[2]
+    )["weights"]
     made = standard_weights(kind, stored)
     assert [w.shape for w in made] == [np.shape(w) for w in told]
     for mine, theirs in zip(made, told, strict=True):

@@ -144,15 +144,17 @@ CategoryEncoding(num_tokens=5, output_mode="one_hot")
 OTHER = {
     "LeakyReLU(negative_slope=0.5)": "LeakyReLU(alpha=0.5)",
     'Activation("relu6")': "Activation(L.ReLU(6.0, name='relu6'))",
-    "Dense(3, activation=L.LeakyReLU(negative_slope=0.5, name='act'))":
-        "Dense(3, activation=L.LeakyReLU(0.5, name='act'))",
+    "Dense(3, activation=L.LeakyReLU(negative_slope=0.5, name='act'))": (
+        "Dense(3, activation=L.LeakyReLU(0.5, name='act'))"
+    ),
     "MultiHeadAttention(2, 3, seed=4, flash_attention=None)": "MultiHeadAttention(2, 3)",
     "BatchNormalization(renorm=False)": "BatchNormalization()",
     "MultiHeadAttention(2, 3, value_dim=4)": "MultiHeadAttention(2, 3, value_dim=4)",
     "LSTM(3, use_cudnn=False, seed=3)": "LSTM(3)",
-    "ConvLSTM2D(3, 2, seed=2, recurrent_activation='sigmoid')":
-        "ConvLSTM2D(3, 2, recurrent_activation='sigmoid')",
-}  # fmt: skip
+    "ConvLSTM2D(3, 2, seed=2, recurrent_activation='sigmoid')": (
+        "ConvLSTM2D(3, 2, recurrent_activation='sigmoid')"
+    ),
+}
 #: What Keras 2 cannot say, and what the refusal names.
 REFUSED = {
     "Dense(3, activation='hard_sigmoid')": "hard_sigmoid",
@@ -244,18 +246,35 @@ def test_what_keras2_cannot_say_is_refused_by_name(words: str) -> None:
 #: Layers that Hozon keeps for Keras 2's sake, as Keras 2 wrote them.
 KEPT: list[dict[str, Any]] = [
     {"class_name": "ThresholdedReLU", "config": {"theta": 0.5}},
-    {"class_name": "LocallyConnected1D", "config": {
-        "filters": 2, "kernel_size": [3], "strides": [1], "padding": "same", "implementation": 2,
-        "activation": "relu"}},
+    {
+        "class_name": "LocallyConnected1D",
+        "config": {
+            "filters": 2,
+            "kernel_size": [3],
+            "strides": [1],
+            "padding": "same",
+            "implementation": 2,
+            "activation": "relu",
+        },
+    },
     {"class_name": "LocallyConnected2D", "config": {"filters": 2, "kernel_size": [3, 2]}},
     {"class_name": "RandomCrop", "config": {"height": 3, "width": 4, "seed": 1}},
     {"class_name": "RandomHeight", "config": {"factor": [-0.5, 0.25], "seed": 1}},
     {"class_name": "RandomWidth", "config": {"factor": 0.25, "interpolation": "nearest"}},
-    {"class_name": "RandomFourierFeatures", "config": {
-        "output_dim": 3, "kernel_initializer": "laplacian", "scale": 2.0}},
+    {
+        "class_name": "RandomFourierFeatures",
+        "config": {"output_dim": 3, "kernel_initializer": "laplacian", "scale": 2.0},
+    },
     {"class_name": "MultiHeadAttention", "config": {"num_heads": 2, "key_dim": 3, "value_dim": 5}},
-    {"class_name": "LSTM", "config": {"units": 3, "time_major": True, "return_sequences": True,
-                                      "recurrent_activation": "hard_sigmoid"}},
+    {
+        "class_name": "LSTM",
+        "config": {
+            "units": 3,
+            "time_major": True,
+            "return_sequences": True,
+            "recurrent_activation": "hard_sigmoid",
+        },
+    },
     {"class_name": "TFOpLambda", "config": {"function": "math.reduce_mean"}},
     {"class_name": "SlicingOpLambda", "config": {"function": "__operators__.getitem"}},
     {"class_name": "AddLoss", "config": {"unconditional": True}},
@@ -265,7 +284,7 @@ KEPT: list[dict[str, Any]] = [
     {"class_name": "StringLookup", "config": {"vocabulary": ["a", "b"], "num_oov_indices": 2}},
     {"class_name": "IntegerLookup", "config": {"vocabulary": [4, 5], "output_mode": "one_hot"}},
     {"class_name": "TextVectorization", "config": {"vocabulary": ["a"], "split": "character"}},
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("entry", KEPT, ids=lambda entry: entry["class_name"])
@@ -313,6 +332,11 @@ def test_every_layer_of_both_is_tried() -> None:
     tried = {words.partition("(")[0] for words in (*WORDS, *REFUSED)}
     inside = {"SimpleRNNCell", "LSTMCell", "GRUCell", "InputLayer", "Lambda"}
     text = {"TextVectorization", "StringLookup", "IntegerLookup", "Hashing", "HashedCrossing"}
-    legacy = {"LocallyConnected1D", "LocallyConnected2D", "RandomHeight", "RandomWidth",
-              "ThresholdedReLU"}  # fmt: skip
+    legacy = {
+        "LocallyConnected1D",
+        "LocallyConnected2D",
+        "RandomHeight",
+        "RandomWidth",
+        "ThresholdedReLU",
+    }
     assert LAYERS - tried == inside | text | legacy

@@ -30,17 +30,34 @@ def model(table: dict[str, Made]) -> Callable[[Made], Made]:
 
 @model(MODELS)
 def sequential() -> keras.Model:
-    return keras.Sequential([L.Input((4,)), L.Dense(3, activation="relu"), L.Dropout(0.5),
-                             L.BatchNormalization(), L.Dense(2)])  # fmt: skip
+    return keras.Sequential(
+        [
+            L.Input((4,)),
+            L.Dense(3, activation="relu"),
+            L.Dropout(0.5),
+            L.BatchNormalization(),
+            L.Dense(2),
+        ]
+    )
 
 
 @model(MODELS)
 def convolutional() -> keras.Model:
-    return keras.Sequential([
-        L.Input((8, 8, 3)), L.Conv2D(4, 3, padding="same"), L.BatchNormalization(), L.ReLU(6.0),
-        L.DepthwiseConv2D(3), L.SeparableConv2D(3, 2), L.LeakyReLU(), L.MaxPooling2D(),
-        L.Conv2DTranspose(2, 2), L.GlobalAveragePooling2D(), L.Dense(2, activation="softmax"),
-    ])  # fmt: skip
+    return keras.Sequential(
+        [
+            L.Input((8, 8, 3)),
+            L.Conv2D(4, 3, padding="same"),
+            L.BatchNormalization(),
+            L.ReLU(6.0),
+            L.DepthwiseConv2D(3),
+            L.SeparableConv2D(3, 2),
+            L.LeakyReLU(),
+            L.MaxPooling2D(),
+            L.Conv2DTranspose(2, 2),
+            L.GlobalAveragePooling2D(),
+            L.Dense(2, activation="softmax"),
+        ]
+    )
 
 
 @model(MODELS)
@@ -153,8 +170,9 @@ def embedding_mask() -> keras.Model:
 def masking_layer() -> keras.Model:
     x = L.Input((5, 3))
     y = L.Masking(0.0)(x)
-    return keras.Model(x, L.TimeDistributed(L.Dense(2))(L.Bidirectional(
-        L.SimpleRNN(3, return_sequences=True))(y)))  # fmt: skip
+    return keras.Model(
+        x, L.TimeDistributed(L.Dense(2))(L.Bidirectional(L.SimpleRNN(3, return_sequences=True))(y))
+    )
 
 
 @model(MODELS)
@@ -170,7 +188,8 @@ def transformer() -> keras.Model:
     y = L.MultiHeadAttention(2, 3)(x, x, use_causal_mask=True)
     y = L.LayerNormalization()(L.Add()([x, y]))
     z, scores = L.MultiHeadAttention(2, 2, output_shape=4)(
-        query=y, value=x, key=x, return_attention_scores=True)  # fmt: skip
+        query=y, value=x, key=x, return_attention_scores=True
+    )
     return keras.Model(x, [L.Dense(4, activation="gelu")(z), scores])
 
 
@@ -225,41 +244,102 @@ def preprocessing() -> keras.Model:
 @model(OPERATIONS)
 def arithmetic() -> keras.Model:
     x, y = L.Input((4,)), L.Input((4,))
-    return keras.Model([x, y], [2.0 * x + y / 3.0, 1.0 - x, -y, abs(x) ** 2.0, ops.maximum(x, y),
-                                x > y, ops.where(x > 0, x, y), ops.logical_not(x < y)])  # fmt: skip
+    return keras.Model(
+        [x, y],
+        [
+            2.0 * x + y / 3.0,
+            1.0 - x,
+            -y,
+            abs(x) ** 2.0,
+            ops.maximum(x, y),
+            x > y,
+            ops.where(x > 0, x, y),
+            ops.logical_not(x < y),
+        ],
+    )
 
 
 @model(OPERATIONS)
 def reductions() -> keras.Model:
     x = L.Input((4, 3))
-    return keras.Model(x, [
-        ops.mean(x, axis=1), ops.sum(x, axis=[1, 2], keepdims=True), ops.max(x, axis=-1),
-        ops.std(x, axis=1), ops.var(x, axis=2), ops.argmax(x, axis=1), ops.logsumexp(x, axis=1),
-        ops.cumsum(x, axis=1), ops.all(x > 0, axis=1), ops.prod(x, axis=2)])  # fmt: skip
+    return keras.Model(
+        x,
+        [
+            ops.mean(x, axis=1),
+            ops.sum(x, axis=[1, 2], keepdims=True),
+            ops.max(x, axis=-1),
+            ops.std(x, axis=1),
+            ops.var(x, axis=2),
+            ops.argmax(x, axis=1),
+            ops.logsumexp(x, axis=1),
+            ops.cumsum(x, axis=1),
+            ops.all(x > 0, axis=1),
+            ops.prod(x, axis=2),
+        ],
+    )
 
 
 @model(OPERATIONS)
 def shapes() -> keras.Model:
     x = L.Input((4, 3))
     a, b = ops.split(x, [1], axis=1)
-    return keras.Model(x, [
-        a, b, ops.reshape(x, (-1, 12)), ops.transpose(x, (0, 2, 1)), ops.swapaxes(x, 1, 2),
-        ops.moveaxis(x, 1, -1), ops.expand_dims(x, 1), ops.squeeze(a, 1), ops.stack([x, x], 1),
-        ops.concatenate([x, x], axis=-1), ops.tile(x, (1, 2, 1)), ops.repeat(x, 2, axis=1),
-        ops.flip(x, axis=1), ops.roll(x, 1, axis=1), ops.pad(x, [[0, 0], [1, 2], [0, 0]]),
-        ops.take(x, [0, 2], axis=1), x[:, 1:3, None, ::2], x[:, 0], x[..., -1]])  # fmt: skip
+    return keras.Model(
+        x,
+        [
+            a,
+            b,
+            ops.reshape(x, (-1, 12)),
+            ops.transpose(x, (0, 2, 1)),
+            ops.swapaxes(x, 1, 2),
+            ops.moveaxis(x, 1, -1),
+            ops.expand_dims(x, 1),
+            ops.squeeze(a, 1),
+            ops.stack([x, x], 1),
+            ops.concatenate([x, x], axis=-1),
+            ops.tile(x, (1, 2, 1)),
+            ops.repeat(x, 2, axis=1),
+            ops.flip(x, axis=1),
+            ops.roll(x, 1, axis=1),
+            ops.pad(x, [[0, 0], [1, 2], [0, 0]]),
+            ops.take(x, [0, 2], axis=1),
+            x[:, 1:3, None, ::2],
+            x[:, 0],
+            x[..., -1],
+        ],
+    )
 
 
 @model(OPERATIONS)
 def functions() -> keras.Model:
     x = L.Input((4, 4))
-    return keras.Model(x, [
-        ops.exp(x), ops.tanh(x), ops.sigmoid(x), ops.sqrt(ops.square(x) + 1.0), ops.relu(x),
-        ops.gelu(x), ops.gelu(x, approximate=False), ops.silu(x), ops.leaky_relu(x, 0.25),
-        ops.softmax(x, axis=1), ops.log_softmax(x), ops.elu(x), ops.clip(x, -0.5, 0.5),
-        ops.matmul(x, x), ops.cast(x, "int32"), ops.sort(x, axis=1), ops.top_k(x, 2)[0],
-        ops.one_hot(ops.cast(ops.abs(x), "int32"), 3), ops.zeros_like(x), ops.erf(x),
-        ops.arctan2(x, x), ops.stop_gradient(x), ops.log1p(ops.abs(x))])  # fmt: skip
+    return keras.Model(
+        x,
+        [
+            ops.exp(x),
+            ops.tanh(x),
+            ops.sigmoid(x),
+            ops.sqrt(ops.square(x) + 1.0),
+            ops.relu(x),
+            ops.gelu(x),
+            ops.gelu(x, approximate=False),
+            ops.silu(x),
+            ops.leaky_relu(x, 0.25),
+            ops.softmax(x, axis=1),
+            ops.log_softmax(x),
+            ops.elu(x),
+            ops.clip(x, -0.5, 0.5),
+            ops.matmul(x, x),
+            ops.cast(x, "int32"),
+            ops.sort(x, axis=1),
+            ops.top_k(x, 2)[0],
+            ops.one_hot(ops.cast(ops.abs(x), "int32"), 3),
+            ops.zeros_like(x),
+            ops.erf(x),
+            ops.arctan2(x, x),
+            ops.stop_gradient(x),
+            ops.log1p(ops.abs(x)),
+        ],
+    )
 
 
 @model(OPERATIONS)
@@ -363,8 +443,9 @@ def test_read_back_is_the_same_model(made: dict[str, keras.Model], name: str) ->
     again.set_weights(live.get_weights())
     for mine, other in zip(
         keras.tree.flatten(again(given(live), training=False)),
-        keras.tree.flatten(live(given(live), training=False)), strict=True,
-    ):  # fmt: skip
+        keras.tree.flatten(live(given(live), training=False)),
+        strict=True,
+    ):
         np.testing.assert_allclose(mine, other, rtol=1e-6, atol=1e-6)
     if name in MODELS:
         assert layers_of(serialized(again)) == layers_of(serialized(live))
@@ -384,11 +465,16 @@ def test_keras3_counts_calls_of_models_in_two_ways(made: dict[str, keras.Model],
 
 def layers_of(config: dict[str, Any]) -> Any:
     """Names, classes and configs of all layers; names of operations count upwards in a process."""
-    layers = [layer for layer in config["config"]["layers"]
-              if not str(layer.get("module")).startswith("keras.src.ops")]  # fmt: skip
+    layers = [
+        layer
+        for layer in config["config"]["layers"]
+        if not str(layer.get("module")).startswith("keras.src.ops")
+    ]
     layers.sort(key=lambda layer: layer["config"]["name"])
-    return [(layer["class_name"], layers_of(layer) if "layers" in layer["config"]
-             else layer["config"]) for layer in layers]  # fmt: skip
+    return [
+        (layer["class_name"], layers_of(layer) if "layers" in layer["config"] else layer["config"])
+        for layer in layers
+    ]
 
 
 def test_masks_that_keras2_carries_are_no_part_of_the_graph(told: dict[str, Any]) -> None:
@@ -399,8 +485,11 @@ def test_masks_that_keras2_carries_are_no_part_of_the_graph(told: dict[str, Any]
 def without_modules(value: Any) -> Any:
     """A config as Keras 3 writes it into H5 files."""
     if isinstance(value, dict):
-        return {k: without_modules(v) for k, v in value.items()
-                if k not in ("module", "registered_name", "build_config")}  # fmt: skip
+        return {
+            k: without_modules(v)
+            for k, v in value.items()
+            if k not in ("module", "registered_name", "build_config")
+        }
     return [without_modules(v) for v in value] if isinstance(value, list) else value
 
 
@@ -422,7 +511,8 @@ def test_custom_functional_class() -> None:
     made = to_keras2(serialized(Graph(x, L.Dense(2)(x), name="g")))
     assert made["class_name"] == "Unit>Graph"
     assert made["config"]["layers"][1]["inbound_nodes"] == [
-        [[made["config"]["layers"][0]["name"], 0, 0, {}]]]  # fmt: skip
+        [[made["config"]["layers"][0]["name"], 0, 0, {}]]
+    ]
     assert type(build_model(made, dialect="keras2")) is Graph
 
 
@@ -436,11 +526,17 @@ def test_all_refusals_at_once() -> None:
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize("mixed", [
-    lambda x, i: ops.add(ops.cast(x, "float16"), x), lambda x, i: ops.mean(i, axis=1),
-    lambda x, i: i * 0.5, lambda x, i: ops.argmax(x, axis=1, keepdims=True),
-    lambda x, i: ops.matmul(x, ops.sum(x, axis=0)), lambda x, i: ops.elu(x, alpha=0.5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "mixed",
+    [
+        lambda x, i: ops.add(ops.cast(x, "float16"), x),
+        lambda x, i: ops.mean(i, axis=1),
+        lambda x, i: i * 0.5,
+        lambda x, i: ops.argmax(x, axis=1, keepdims=True),
+        lambda x, i: ops.matmul(x, ops.sum(x, axis=0)),
+        lambda x, i: ops.elu(x, alpha=0.5),
+    ],
+)
 def test_operations_that_tensorflow_computes_otherwise_are_refused(mixed: Any) -> None:
     x, i = L.Input((4,)), L.Input((4,), dtype="int32")
     with pytest.raises(UnsupportedError, match=r"keras\.ops"):
@@ -472,11 +568,21 @@ def test_custom_layers_need_names_for_positional_arguments() -> None:
 
 
 def test_custom_class_is_found_by_its_registered_name() -> None:
-    entry = {"module": "mine", "class_name": "Mine", "registered_name": "pack>Mine",
-             "config": {"name": "m", "dtype": {"module": "keras", "class_name": "DTypePolicy",
-                                               "config": {"name": "float32"}},
-                        "inner": keras.saving.serialize_keras_object(L.Dense(2, name="d"))},
-             "build_config": {"input_shape": [None, 3]}}  # fmt: skip
+    entry = {
+        "module": "mine",
+        "class_name": "Mine",
+        "registered_name": "pack>Mine",
+        "config": {
+            "name": "m",
+            "dtype": {
+                "module": "keras",
+                "class_name": "DTypePolicy",
+                "config": {"name": "float32"},
+            },
+            "inner": keras.saving.serialize_keras_object(L.Dense(2, name="d")),
+        },
+        "build_config": {"input_shape": [None, 3]},
+    }
     plain = to_keras2(entry)
     assert (plain["class_name"], plain["config"]["dtype"]) == ("pack>Mine", "float32")
     assert plain["config"]["inner"]["config"]["dtype"] == "float32"
@@ -486,14 +592,18 @@ def test_custom_class_is_found_by_its_registered_name() -> None:
     assert tagged["build_config"] == {"input_shape": [None, 3]}
 
 
-@pytest.mark.parametrize("damage", [
-    lambda c: c["config"]["layers"][1]["inbound_nodes"][0]["args"][0]["config"].update(
-        keras_history=["nobody", 0, 0]),
-    lambda c: c["config"]["layers"][1]["inbound_nodes"].__setitem__(0, 3),
-    lambda c: c["config"]["layers"].__setitem__(1, "Dense"),
-    lambda c: c["config"]["layers"][1].update(config=None),
-    lambda c: c["config"].update(output_layers=7),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda c: c["config"]["layers"][1]["inbound_nodes"][0]["args"][0]["config"].update(
+            keras_history=["nobody", 0, 0]
+        ),
+        lambda c: c["config"]["layers"][1]["inbound_nodes"].__setitem__(0, 3),
+        lambda c: c["config"]["layers"].__setitem__(1, "Dense"),
+        lambda c: c["config"]["layers"][1].update(config=None),
+        lambda c: c["config"].update(output_layers=7),
+    ],
+)
 def test_damaged_configs_are_errors_of_ours(damage: Any) -> None:
     x = L.Input((4,))
     config = serialized(keras.Model(x, L.Dense(2)(x)))

@@ -109,8 +109,12 @@ TruePositives()
 WORDS = [("optimizer", words) for words in OPTIMIZERS]
 WORDS += [("loss", f"N.{words}") for words in LOSSES]
 WORDS += [("metric", f"M.{words}") for words in METRICS]
-SPACE = {"O": keras.optimizers, "S": keras.optimizers.schedules, "N": keras.losses,
-         "M": keras.metrics}  # fmt: skip
+SPACE = {
+    "O": keras.optimizers,
+    "S": keras.optimizers.schedules,
+    "N": keras.losses,
+    "M": keras.metrics,
+}
 SOURCE = """
 import json
 from tf_keras.src.saving import serialization_lib
@@ -160,8 +164,10 @@ def same_config(made: Any, right: Any) -> bool:
 @pytest.fixture(scope="module")
 def made(oracle: Any) -> dict[Any, Any]:
     """What tf_keras makes of each object in both forms, and of the words for it."""
-    configs = {(kind, words): (written(kind, words, tags=False), written(kind, words, tags=True))
-               for kind, words in WORDS}  # fmt: skip
+    configs = {
+        (kind, words): (written(kind, words, tags=False), written(kind, words, tags=True))
+        for kind, words in WORDS
+    }
     answer: dict[Any, Any] = oracle.python(SOURCE, configs=configs)["made"]
     return answer
 
@@ -201,11 +207,16 @@ def test_metric_read_back(words: str) -> None:
     assert same_config(again, eval(f"M.{words}", dict(SPACE)))
 
 
-@pytest.mark.parametrize(("kind", "words", "said"), [
-    ("optimizer", "O.Lamb()", "Lamb"), ("optimizer", "O.Muon()", "Muon"),
-    ("loss", "N.Dice()", "Dice"), ("loss", "N.MeanSquaredError(reduction='mean')", "mean"),
-    ("metric", "M.PearsonCorrelation()", "PearsonCorrelation"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "words", "said"),
+    [
+        ("optimizer", "O.Lamb()", "Lamb"),
+        ("optimizer", "O.Muon()", "Muon"),
+        ("loss", "N.Dice()", "Dice"),
+        ("loss", "N.MeanSquaredError(reduction='mean')", "mean"),
+        ("metric", "M.PearsonCorrelation()", "PearsonCorrelation"),
+    ],
+)
 def test_what_keras2_does_not_have_is_refused(kind: str, words: str, said: str) -> None:
     with pytest.raises(UnsupportedError, match=said):
         written(kind, words, tags=False)
@@ -226,28 +237,45 @@ def my_loss(y: Any, p: Any) -> Any:
 
 def two_outputs() -> keras.Model:
     x = keras.layers.Input((3,))
-    return keras.Model(x, {"a": keras.layers.Dense(2, name="a")(x),
-                           "b": keras.layers.Dense(1, name="b")(x)})  # fmt: skip
+    return keras.Model(
+        x, {"a": keras.layers.Dense(2, name="a")(x), "b": keras.layers.Dense(1, name="b")(x)}
+    )
 
 
 COMPILED: dict[str, Any] = {
     "names": {"optimizer": "adam", "loss": "mse", "metrics": ["mae", "acc"]},
-    "objects": {"optimizer": keras.optimizers.SGD(0.25), "loss": keras.losses.Huber(),
-                "metrics": [keras.metrics.MeanAbsoluteError(name="m")],
-                "weighted_metrics": [keras.metrics.MeanSquaredError()]},
-    "functions": {"optimizer": "sgd", "loss": my_loss,
-                  "metrics": [keras.losses.mean_squared_error, my_loss]},
-    "by name": {"optimizer": "sgd", "loss": {"a": "mse", "b": keras.losses.MeanAbsoluteError()},
-                "metrics": {"a": ["mae"], "b": [keras.metrics.MeanSquaredError()]},
-                "loss_weights": {"a": 1.0, "b": 0.5}},
-    "wrapped": {"optimizer": "sgd", "loss": "mse",
-                "metrics": [keras.metrics.MeanMetricWrapper(
-                    keras.losses.mean_absolute_error, name="w")]},
-    "scaled": {"optimizer": keras.optimizers.LossScaleOptimizer(
-        keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.25, 10)),
-        initial_scale=8.0, dynamic_growth_steps=5), "loss": "mse"},
+    "objects": {
+        "optimizer": keras.optimizers.SGD(0.25),
+        "loss": keras.losses.Huber(),
+        "metrics": [keras.metrics.MeanAbsoluteError(name="m")],
+        "weighted_metrics": [keras.metrics.MeanSquaredError()],
+    },
+    "functions": {
+        "optimizer": "sgd",
+        "loss": my_loss,
+        "metrics": [keras.losses.mean_squared_error, my_loss],
+    },
+    "by name": {
+        "optimizer": "sgd",
+        "loss": {"a": "mse", "b": keras.losses.MeanAbsoluteError()},
+        "metrics": {"a": ["mae"], "b": [keras.metrics.MeanSquaredError()]},
+        "loss_weights": {"a": 1.0, "b": 0.5},
+    },
+    "wrapped": {
+        "optimizer": "sgd",
+        "loss": "mse",
+        "metrics": [keras.metrics.MeanMetricWrapper(keras.losses.mean_absolute_error, name="w")],
+    },
+    "scaled": {
+        "optimizer": keras.optimizers.LossScaleOptimizer(
+            keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.25, 10)),
+            initial_scale=8.0,
+            dynamic_growth_steps=5,
+        ),
+        "loss": "mse",
+    },
     "no optimizer": {"optimizer": "rmsprop", "loss": None},
-}  # fmt: skip
+}
 FITTED = """
 from tf_keras.src.saving.legacy import saving_utils
 def my_loss(y, p):
@@ -289,12 +317,19 @@ def fitted(oracle: Any) -> dict[str, Any]:
     asked, mine = {}, {}
     for name, arguments in COMPILED.items():
         two = name == "by name"
-        model = two_outputs() if two else keras.Sequential(
-            [keras.layers.Input((3,)), keras.layers.Dense(2, name="a")])  # fmt: skip
+        model = (
+            two_outputs()
+            if two
+            else keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2, name="a")])
+        )
         model.compile(**arguments)
         config = json.loads(json.dumps(model.get_compile_config()))
-        asked[name] = (two, model.get_weights(), training_to_keras2(config),
-                       compile_to_keras2(config))  # fmt: skip
+        asked[name] = (
+            two,
+            model.get_weights(),
+            training_to_keras2(config),
+            compile_to_keras2(config),
+        )
         if arguments["loss"] is not None:
             targets = {"a": y, "b": y[:, :1]} if two else y
             mine[name] = model.evaluate(x, targets, verbose=0, return_dict=True)
@@ -317,8 +352,13 @@ def test_tf_keras_evaluates_the_same(fitted: dict[str, Any], name: str, form: st
 
 def test_training_config_has_keras2_keys(fitted: dict[str, Any]) -> None:
     plain = fitted["asked"]["by name"][2]
-    assert list(plain) == ["loss", "metrics", "weighted_metrics", "loss_weights",
-                           "optimizer_config"]  # fmt: skip
+    assert list(plain) == [
+        "loss",
+        "metrics",
+        "weighted_metrics",
+        "loss_weights",
+        "optimizer_config",
+    ]
     assert plain["loss"]["a"] == "mse"
     assert plain["loss"]["b"]["config"]["reduction"] == "auto"
     assert fitted["asked"]["functions"][2]["loss"] == "my_loss"
@@ -331,10 +371,16 @@ def test_compile_config_read_back(fitted: dict[str, Any], name: str) -> None:
     assert same_config(made["optimizer"], right)
 
 
-@pytest.mark.parametrize("config", [
-    {"optimizer": 3}, {"optimizer": {"class_name": "SGD"}}, {"loss": 3}, {"metrics": [3.0]},
-    {"loss": {"class_name": "function", "config": None}},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"optimizer": 3},
+        {"optimizer": {"class_name": "SGD"}},
+        {"loss": 3},
+        {"metrics": [3.0]},
+        {"loss": {"class_name": "function", "config": None}},
+    ],
+)
 def test_damaged_training_config(config: dict[str, Any]) -> None:
     with pytest.raises(FormatError):
         training_to_keras2(config)

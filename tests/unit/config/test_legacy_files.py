@@ -19,8 +19,15 @@ from tests.unit.config.legacy_files import (
 )
 
 CASES = [(writer, case) for writer in WRITERS for case in cases(writer)]
-ZIPS = [(writer, case) for writer, case in CASES
-        if zip_config(LEGACY / writer / f"{case}.keras") is not None] if CASES else []  # fmt: skip
+ZIPS = (
+    [
+        (writer, case)
+        for writer, case in CASES
+        if zip_config(LEGACY / writer / f"{case}.keras") is not None
+    ]
+    if CASES
+    else []
+)
 #: What these files leave out, so that nobody can build them.
 INCOMPLETE = {"TFOp_einsum": "did not save the operands"}
 #: float16 sums in another order.

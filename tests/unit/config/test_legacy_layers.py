@@ -37,22 +37,39 @@ SERIES, IMAGES = (2, 9, 3), (2, 8, 7, 3)
 CASES: list[tuple[str, tuple[int, ...]]] = [
     ("keras.layers.ThresholdedReLU(theta=0.3)", SERIES),
     ("keras.layers.ThresholdedReLU()", SERIES),
-    *((f"keras.layers.LocallyConnected1D({arguments}, implementation={i})", SERIES)
-      for i in (1, 2, 3)
-      for arguments in ("4, 3", "4, 3, strides=2, activation='tanh'", "2, 4, use_bias=False")),
-    *((f"keras.layers.LocallyConnected1D({arguments}, implementation={i})", SERIES)
-      for i in (2, 3)
-      for arguments in ("4, 3, padding='same'", "4, 2, strides=2, padding='same'",
-                        "4, 2, data_format='channels_first'")),
+    *(
+        (f"keras.layers.LocallyConnected1D({arguments}, implementation={i})", SERIES)
+        for i in (1, 2, 3)
+        for arguments in ("4, 3", "4, 3, strides=2, activation='tanh'", "2, 4, use_bias=False")
+    ),
+    *(
+        (f"keras.layers.LocallyConnected1D({arguments}, implementation={i})", SERIES)
+        for i in (2, 3)
+        for arguments in (
+            "4, 3, padding='same'",
+            "4, 2, strides=2, padding='same'",
+            "4, 2, data_format='channels_first'",
+        )
+    ),
     ("keras.layers.LocallyConnected1D(4, 2, data_format='channels_first')", SERIES),
-    *((f"keras.layers.LocallyConnected2D({arguments}, implementation={i})", IMAGES)
-      for i in (1, 2, 3)
-      for arguments in ("4, 3", "4, (3, 2), strides=(2, 1), activation='relu'",
-                        "2, 2, use_bias=False")),
-    *((f"keras.layers.LocallyConnected2D({arguments}, implementation={i})", IMAGES)
-      for i in (2, 3)
-      for arguments in ("4, 3, padding='same'", "4, (2, 3), strides=2, padding='same'",
-                        "4, 2, data_format='channels_first'")),
+    *(
+        (f"keras.layers.LocallyConnected2D({arguments}, implementation={i})", IMAGES)
+        for i in (1, 2, 3)
+        for arguments in (
+            "4, 3",
+            "4, (3, 2), strides=(2, 1), activation='relu'",
+            "2, 2, use_bias=False",
+        )
+    ),
+    *(
+        (f"keras.layers.LocallyConnected2D({arguments}, implementation={i})", IMAGES)
+        for i in (2, 3)
+        for arguments in (
+            "4, 3, padding='same'",
+            "4, (2, 3), strides=2, padding='same'",
+            "4, 2, data_format='channels_first'",
+        )
+    ),
     ("keras.layers.LocallyConnected2D(4, (3, 2), data_format='channels_first')", (2, 3, 8, 7)),
     ("keras.layers.RandomHeight(0.3)", IMAGES),
     ("keras.layers.RandomWidth((-0.2, 0.3))", IMAGES),
@@ -73,7 +90,7 @@ CASES: list[tuple[str, tuple[int, ...]]] = [
     ("keras.layers.LSTM(4, recurrent_activation='hard_sigmoid')", SERIES),
     ("keras.layers.ConvLSTM2D(2, 3)", (2, 3, 6, 5, 2)),
     ("keras.layers.Activation('hard_sigmoid')", SERIES),
-]  # fmt: skip
+]
 IDS = [case.removeprefix("keras.layers.") for case, _ in CASES]
 
 
@@ -110,10 +127,15 @@ def assert_same(found: Any, wanted: list[Any]) -> None:
         np.testing.assert_allclose(np.asarray(x), y, rtol=2e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize("source", [
-    "keras.layers.LocallyConnected1D(2, 3)", "keras.layers.RandomCrop(4, 2)",
-    "keras.layers.RandomHeight(0.2)", "keras.layers.ThresholdedReLU(0.1)",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "source",
+    [
+        "keras.layers.LocallyConnected1D(2, 3)",
+        "keras.layers.RandomCrop(4, 2)",
+        "keras.layers.RandomHeight(0.2)",
+        "keras.layers.ThresholdedReLU(0.1)",
+    ],
+)
 def test_models_of_them_build_and_compile(oracle: Oracle, source: str) -> None:
     shape = (8, 3) if "1D" in source else (8, 6, 3)
     made = oracle.python(
@@ -124,8 +146,10 @@ model = keras.Model(x, keras.layers.GlobalMaxPooling2D()(eval(source)(x))
 out["json"], out["weights"] = model.to_json(), model.get_weights()
 out["y"] = model(values, training=False)
 out["shape"] = model.output_shape
-""".replace("eval(source)(x)", f"({source})(x)"), shape=shape, values=values((2, *shape))
-    )  # fmt: skip
+""".replace("eval(source)(x)", f"({source})(x)"),
+        shape=shape,
+        values=values((2, *shape)),
+    )
     model = build_model(json.loads(made["json"]), dialect="keras2")
     model.set_weights(made["weights"])
     assert model.output_shape == tuple(made["shape"])
@@ -139,8 +163,11 @@ def test_random_crop_crops_at_random_in_training() -> None:
     crops = [np.asarray(layer(x, training=True)) for _ in range(6)]
     windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))
     for crop in crops:
-        found = [np.array_equal(crop, np.moveaxis(windows[:, i, j], 1, -1))
-                 for i in range(6) for j in range(5)]  # fmt: skip
+        found = [
+            np.array_equal(crop, np.moveaxis(windows[:, i, j], 1, -1))
+            for i in range(6)
+            for j in range(5)
+        ]
         assert sum(found) == 1
     assert any(not np.array_equal(crops[0], crop) for crop in crops[1:])
 
@@ -161,8 +188,10 @@ def test_unknown_implementations_are_refused() -> None:
 
 
 def test_renormalization_trains() -> None:
-    entry = {"class_name": "BatchNormalization",
-             "config": {"name": "b", "axis": [2], "renorm": True}}  # fmt: skip
+    entry = {
+        "class_name": "BatchNormalization",
+        "config": {"name": "b", "axis": [2], "renorm": True},
+    }
     layer = build_layer(entry, dialect="keras2")
     x = values(SERIES)
     before = layer(x, training=False)

@@ -27,10 +27,16 @@ def ref(name: str, node: int = 0, tensor: int = 0) -> dict[str, Any]:
         ([["a", 0, 0]], [ref("a")], {}),  # Keras 1
         (["a", 0, 0, {"axis": 1}], [ref("a")], {"axis": 1}),
         ([["a", 0, 0, {}], ["b", 1, 2, {}]], [[ref("a"), ref("b", 1, 2)]], {}),
-        ([["a", 0, 0, {"value": ["b", 0, 0], "use": True}]], [ref("a")],
-         {"value": ref("b"), "use": True}),
-        ([["a", 0, 0, {"initial_state": [["b", 0, 0], ["b", 0, 1]]}]], [ref("a")],
-         {"initial_state": [ref("b"), ref("b", 0, 1)]}),
+        (
+            [["a", 0, 0, {"value": ["b", 0, 0], "use": True}]],
+            [ref("a")],
+            {"value": ref("b"), "use": True},
+        ),
+        (
+            [["a", 0, 0, {"initial_state": [["b", 0, 0], ["b", 0, 1]]}]],
+            [ref("a")],
+            {"initial_state": [ref("b"), ref("b", 0, 1)]},
+        ),
         (["_CONSTANT_VALUE", -1, 2.5, {"y": ["a", 0, 0]}], [2.5], {"y": ref("a")}),
         ([["a", 0, 0, {"y": ["_CONSTANT_VALUE", -1, [1, 2], None]}]], [ref("a")], {"y": [1, 2]}),
         ({"x": ["a", 0, 0, {}], "z": ["b", 0, 0, {}]}, [{"x": ref("a"), "z": ref("b")}], {}),
@@ -38,7 +44,7 @@ def ref(name: str, node: int = 0, tensor: int = 0) -> dict[str, Any]:
         ([["a", 0, 0, {"mask": None}]], [ref("a")], {}),
         ({"args": [ref("a"), 3], "kwargs": {"k": ref("b")}}, [ref("a"), 3], {"k": ref("b")}),
     ],
-)  # fmt: skip
+)
 def test_call_forms(call: Any, args: Any, kwargs: Any) -> None:
     assert upgraded_call(call, NAMES, same) == {"args": args, "kwargs": kwargs}
 

@@ -189,16 +189,21 @@ def test_deep_nesting_is_an_error_of_ours(build: Callable[[Any], Any]) -> None:
 
 @pytest.mark.parametrize(
     "config",
-    [{}, {"class_name": "Sequential"}, {"class_name": "Sequential", "config": {"layers": 3}},
-     {"class_name": "Functional", "config": {"layers": [], "input_layers": []}},
-     {"class_name": 3, "config": {}}, {"class_name": "Dense", "config": []},
-     {"class_name": "Functional", "config": {"layers": [{"class_name": "Dense"}]}},
-     {"class_name": "Dense", "config": {"units": "many"}},
-     {"class_name": "Dense", "config": {"units": 1, "activation": 7}},
-     {"class_name": "Dense", "config": {"units": 1, "kernel_initializer": 7}},
-     {"class_name": "Dense", "config": {"units": 1, "dtype": "float99"}},
-     {"class_name": "Sequential", "config": {"layers": [entry("Dense", units=1), 3]}}],
-)  # fmt: skip
+    [
+        {},
+        {"class_name": "Sequential"},
+        {"class_name": "Sequential", "config": {"layers": 3}},
+        {"class_name": "Functional", "config": {"layers": [], "input_layers": []}},
+        {"class_name": 3, "config": {}},
+        {"class_name": "Dense", "config": []},
+        {"class_name": "Functional", "config": {"layers": [{"class_name": "Dense"}]}},
+        {"class_name": "Dense", "config": {"units": "many"}},
+        {"class_name": "Dense", "config": {"units": 1, "activation": 7}},
+        {"class_name": "Dense", "config": {"units": 1, "kernel_initializer": 7}},
+        {"class_name": "Dense", "config": {"units": 1, "dtype": "float99"}},
+        {"class_name": "Sequential", "config": {"layers": [entry("Dense", units=1), 3]}},
+    ],
+)
 @pytest.mark.parametrize("dialect", ["keras2", "keras3"])
 def test_damaged_configs_are_errors_of_ours(config: dict[str, Any], dialect: str) -> None:
     with pytest.raises(HozonError):
@@ -207,25 +212,51 @@ def test_damaged_configs_are_errors_of_ours(config: dict[str, Any], dialect: str
 
 def chain(*layers: dict[str, Any], side: Any = 4) -> dict[str, dict[str, Any]]:
     """The layers one after the other, in both kinds of models and both dialects."""
-    named = [{**layer, "config": {**layer["config"], "name": f"l{i}"}}
-             for i, layer in enumerate(layers)]  # fmt: skip
+    named = [
+        {**layer, "config": {**layer["config"], "name": f"l{i}"}} for i, layer in enumerate(layers)
+    ]
     shape = [None, *(side if isinstance(side, list) else [side])]
-    inputs = {key: {"class_name": "InputLayer", "config": {"name": "x", key: shape}}
-              for key in ("batch_shape", "batch_input_shape")}  # fmt: skip
+    inputs = {
+        key: {"class_name": "InputLayer", "config": {"name": "x", key: shape}}
+        for key in ("batch_shape", "batch_input_shape")
+    }
     made = {}
     for key, first in inputs.items():
         entries = [{**first, "name": "x", "inbound_nodes": []}]
         for layer in named:
             before = entries[-1]["name"]
-            entries.append({**layer, "name": layer["config"]["name"], "inbound_nodes": [
-                [[before, 0, 0, {}]] if key == "batch_input_shape" else
-                {"args": [{"class_name": "__keras_tensor__", "config": {
-                    "keras_history": [before, 0, 0]}}], "kwargs": {}}]})  # fmt: skip
-        made[f"sequential {key}"] = {"class_name": "Sequential", "config": {
-            "name": "s", "layers": [first, *named]}}  # fmt: skip
-        made[f"functional {key}"] = {"class_name": "Functional", "config": {
-            "name": "f", "layers": entries, "input_layers": [["x", 0, 0]],
-            "output_layers": [[entries[-1]["name"], 0, 0]]}}  # fmt: skip
+            entries.append(
+                {
+                    **layer,
+                    "name": layer["config"]["name"],
+                    "inbound_nodes": [
+                        [[before, 0, 0, {}]]
+                        if key == "batch_input_shape"
+                        else {
+                            "args": [
+                                {
+                                    "class_name": "__keras_tensor__",
+                                    "config": {"keras_history": [before, 0, 0]},
+                                }
+                            ],
+                            "kwargs": {},
+                        }
+                    ],
+                }
+            )
+        made[f"sequential {key}"] = {
+            "class_name": "Sequential",
+            "config": {"name": "s", "layers": [first, *named]},
+        }
+        made[f"functional {key}"] = {
+            "class_name": "Functional",
+            "config": {
+                "name": "f",
+                "layers": entries,
+                "input_layers": [["x", 0, 0]],
+                "output_layers": [[entries[-1]["name"], 0, 0]],
+            },
+        }
     return copy.deepcopy(made)
 
 
@@ -278,21 +309,26 @@ def test_an_enormous_input_is_refused() -> None:
 
 def test_large_sizes_of_real_models_pass() -> None:
     for config in (
-        entry("Embedding", input_dim=1_000_000, output_dim=4096), entry("Dense", units=262_144),
-        entry("Conv2D", filters=8192, kernel_size=[31, 31]), entry("LSTM", units=16_384),
+        entry("Embedding", input_dim=1_000_000, output_dim=4096),
+        entry("Dense", units=262_144),
+        entry("Conv2D", filters=8192, kernel_size=[31, 31]),
+        entry("LSTM", units=16_384),
         entry("MultiHeadAttention", num_heads=128, key_dim=256),
-    ):  # fmt: skip
+    ):
         safety.check(config)
 
 
-@pytest.mark.parametrize("damage", [
-    lambda layers: layers[1].update(config=[1, 2]),
-    lambda layers: layers[1].update(config="units"),
-    lambda layers: layers[1].update(config=7),
-    lambda layers: layers[1].pop("class_name"),
-    lambda layers: layers.__setitem__(1, "Dense"),
-    lambda layers: layers.append(dict(layers[1])),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda layers: layers[1].update(config=[1, 2]),
+        lambda layers: layers[1].update(config="units"),
+        lambda layers: layers[1].update(config=7),
+        lambda layers: layers[1].pop("class_name"),
+        lambda layers: layers.__setitem__(1, "Dense"),
+        lambda layers: layers.append(dict(layers[1])),
+    ],
+)
 def test_layers_that_are_none_are_errors_of_ours(damage: Callable[[Any], Any]) -> None:
     for name, config in chain(entry("Dense", units=2)).items():
         config = copy.deepcopy(config)
@@ -302,8 +338,10 @@ def test_layers_that_are_none_are_errors_of_ours(damage: Callable[[Any], Any]) -
                 build_model(config)
 
 
-@pytest.mark.parametrize("reference", [["nobody", 0, 0], ["l0", 5, 0], ["l0", 0, 7], ["l0", 0, 0],
-                                       ["x", -1, 0], ["x", 0]])  # fmt: skip
+@pytest.mark.parametrize(
+    "reference",
+    [["nobody", 0, 0], ["l0", 5, 0], ["l0", 0, 7], ["l0", 0, 0], ["x", -1, 0], ["x", 0]],
+)
 def test_calls_on_missing_tensors_are_errors_of_ours(reference: list[Any]) -> None:
     for name, config in chain(entry("Dense", units=2)).items():
         if name.startswith("functional"):

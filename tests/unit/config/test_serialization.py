@@ -59,7 +59,8 @@ def test_arguments_that_keras_forgets_are_kept() -> None:
 @pytest.mark.parametrize("function", [keras.activations.relu, keras.losses.mean_squared_error])
 def test_functions_by_name(function: Any) -> None:
     assert hozon.deserialize(hozon.serialize({"f": [function]}))["f"][0] is function or (
-        isinstance(hozon.serialize(function), str))  # fmt: skip
+        isinstance(hozon.serialize(function), str)
+    )
 
 
 def test_a_lambda_is_refused() -> None:
@@ -155,21 +156,33 @@ def test_a_model_without_a_config_is_refused() -> None:
         hozon.model_to_json(Subclassed(2))
 
 
-@pytest.mark.parametrize("text", [
-    "", "{", "[]", "3", '{"class_name": "Sequential"}', "[" * 10_000 + "]" * 10_000, b"\xff",
-    '{"class_name": "Dense", "config": {"units": 2}}',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "3",
+        '{"class_name": "Sequential"}',
+        "[" * 10_000 + "]" * 10_000,
+        b"\xff",
+        '{"class_name": "Dense", "config": {"units": 2}}',
+    ],
+)
 def test_bad_json(text: str | bytes) -> None:
     with pytest.raises(FormatError):
         hozon.model_from_json(text)
 
 
-@pytest.mark.parametrize("config", [
-    {"module": "os", "class_name": "system", "config": {"command": "true"}},
-    {"module": "builtins", "class_name": "function", "config": "eval"},
-    {"class_name": "__lambda__", "config": {"code": "x"}},
-    [{"class_name": "Lambda", "config": {"function": ["x", None, None]}}],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"module": "os", "class_name": "system", "config": {"command": "true"}},
+        {"module": "builtins", "class_name": "function", "config": "eval"},
+        {"class_name": "__lambda__", "config": {"code": "x"}},
+        [{"class_name": "Lambda", "config": {"function": ["x", None, None]}}],
+    ],
+)
 def test_bad_objects_are_refused(config: Any) -> None:
     with pytest.raises(UnsafeError):
         hozon.deserialize(config)

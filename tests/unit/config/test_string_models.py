@@ -34,9 +34,11 @@ def test_strings_reach_their_layers(as_dict: bool, words: Any) -> None:
 
 def test_sequential_and_nested_models_take_strings() -> None:
     inner = keras.Sequential(
-        [keras.Input((1,), dtype="string"),
-         TEXT_LAYERS["TextVectorization"](vocabulary=["a", "b"], output_sequence_length=3)]
-    )  # fmt: skip
+        [
+            keras.Input((1,), dtype="string"),
+            TEXT_LAYERS["TextVectorization"](vocabulary=["a", "b"], output_sequence_length=3),
+        ]
+    )
     text = keras.Input((1,), dtype="string")
     model = accept_strings(keras.Model(text, inner(text)))
     assert np.asarray(model(np.array([["b a"], ["c"]], object))).tolist() == [[3, 2, 0], [1, 0, 0]]

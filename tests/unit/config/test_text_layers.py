@@ -23,10 +23,19 @@ from tests.oracle.client import Oracle
 WORDS = ["the", "quick", "brown", "fox", "über", "jumps"]
 NUMBERS = [12, 36, 1138, -42]
 IDF = [0.25, 0.75, 0.6, 0.4, 1.5, 0.1]
-TEXT = np.array([["The quick, brown FOX! "], [""], ["  dog's \t über-fox\nquick quick"], ["ÜBER"],
-                 ["a_b [x] (y) `z` fox."]], dtype=object)  # fmt: skip
-TOKENS = np.array([["the", "dog", "fox"], ["", "fox", "[UNK]"], ["über", "quick", "quick"]],
-                  dtype=object)  # fmt: skip
+TEXT = np.array(
+    [
+        ["The quick, brown FOX! "],
+        [""],
+        ["  dog's \t über-fox\nquick quick"],
+        ["ÜBER"],
+        ["a_b [x] (y) `z` fox."],
+    ],
+    dtype=object,
+)
+TOKENS = np.array(
+    [["the", "dog", "fox"], ["", "fox", "[UNK]"], ["über", "quick", "quick"]], dtype=object
+)
 INTEGERS = np.array([[12, 1138, 42], [42, 1000, 36], [0, -1, -42]], np.int64)
 
 ORACLE = """
@@ -114,8 +123,10 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
 
 
 def ids() -> list[str]:
-    return [f"{name}-{'-'.join(f'{k}' for k in config if k != 'vocabulary')}-{i}"
-            for i, (name, config, _) in enumerate(CASES)]  # fmt: skip
+    return [
+        f"{name}-{'-'.join(f'{k}' for k in config if k != 'vocabulary')}-{i}"
+        for i, (name, config, _) in enumerate(CASES)
+    ]
 
 
 def assert_same(found: Any, wanted: Any) -> None:
@@ -202,8 +213,9 @@ def test_a_vocabulary_can_come_later() -> None:
     with pytest.raises(MismatchError, match="vocabulary"):
         layer(TEXT)
     layer.load_vocabulary([w.encode() for w in WORDS], [0.5, *IDF])
-    direct = TEXT_LAYERS[T](output_mode="tf_idf", vocabulary=["[UNK]", *WORDS],
-                            idf_weights=[0.5, *IDF])  # fmt: skip
+    direct = TEXT_LAYERS[T](
+        output_mode="tf_idf", vocabulary=["[UNK]", *WORDS], idf_weights=[0.5, *IDF]
+    )
     assert_same(layer(TEXT), direct(TEXT))
 
 
@@ -215,9 +227,10 @@ def test_bytes_that_are_no_utf8_survive_a_config() -> None:
 
 def test_functions_of_the_caller_standardize_and_split() -> None:
     layer = TEXT_LAYERS[T](
-        vocabulary=["a", "b"], standardize=lambda texts: texts + b",b",
+        vocabulary=["a", "b"],
+        standardize=lambda texts: texts + b",b",
         split=lambda texts: [t.split(b",") for t in texts],
-    )  # fmt: skip
+    )
     assert layer(np.array(["a", "c,a"])).tolist() == [[2, 3, 0], [1, 2, 3]]
 
 

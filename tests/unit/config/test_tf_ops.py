@@ -347,8 +347,18 @@ def layer_of(class_name: str, **config: Any) -> keras.layers.Layer:
     return build_layer(entry, dialect="keras2")
 
 
-@pytest.mark.parametrize("name", ["math.igamma", "io.read_file", "py_function", "numpy_function",
-                                  "__operators__.nothing", "os.system", ""])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "math.igamma",
+        "io.read_file",
+        "py_function",
+        "numpy_function",
+        "__operators__.nothing",
+        "os.system",
+        "",
+    ],
+)
 def test_unknown_functions_are_named(name: str) -> None:
     with pytest.raises(UnsupportedError, match="no counterpart") as error:
         function_layer(function=name)
@@ -423,10 +433,12 @@ def test_dropout_of_a_graph_drops_at_inference() -> None:
     [
         {"class_name": "InstanceProperty", "config": {"name": "p", "attr_name": "values"}},
         {"class_name": "InstanceMethod", "config": {"name": "m", "method_name": "row_lengths"}},
-        {"class_name": "ClassMethod", "config": {"name": "c", "cls_symbol": "RaggedTensor",
-                                                 "method_name": "from_tensor"}},
+        {
+            "class_name": "ClassMethod",
+            "config": {"name": "c", "cls_symbol": "RaggedTensor", "method_name": "from_tensor"},
+        },
     ],
-)  # fmt: skip
+)
 def test_composite_tensors_are_refused(entry: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedError):
         build_layer(entry, dialect="keras2")

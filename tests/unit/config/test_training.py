@@ -41,31 +41,79 @@ for _ in range(4):
 out["weights"] = model.get_weights()
 """
 OLD = [
-    {"class_name": "RMSprop", "config": {"learning_rate": 0.01, "decay": 0.1, "rho": 0.9,
-                                         "momentum": 0.0, "epsilon": 1e-3, "centered": False}},
-    {"class_name": "RMSprop", "config": {"learning_rate": 0.01, "decay": 0.0, "rho": 0.9,
-                                         "momentum": 0.0, "epsilon": 1e-3, "centered": True}},
-    {"class_name": "RMSprop", "config": {"learning_rate": 0.01, "decay": 0.0, "rho": 0.9,
-                                         "momentum": 0.5, "epsilon": 1e-3, "centered": False}},
-    {"class_name": "Adagrad", "config": {"learning_rate": 0.1, "decay": 0.2, "epsilon": 1e-3,
-                                         "initial_accumulator_value": 0.0}},
-    {"class_name": "Adam", "config": {"learning_rate": 0.1, "decay": 0.2, "beta_1": 0.9,
-                                      "beta_2": 0.99, "epsilon": 1e-3, "amsgrad": True}},
-    {"class_name": "SGD", "config": {"learning_rate": 0.1, "decay": 0.2, "momentum": 0.9,
-                                     "nesterov": True}},
-    {"class_name": "Adadelta", "config": {"learning_rate": 0.1, "decay": 0.0, "rho": 0.9,
-                                          "epsilon": 1e-3}},
+    {
+        "class_name": "RMSprop",
+        "config": {
+            "learning_rate": 0.01,
+            "decay": 0.1,
+            "rho": 0.9,
+            "momentum": 0.0,
+            "epsilon": 1e-3,
+            "centered": False,
+        },
+    },
+    {
+        "class_name": "RMSprop",
+        "config": {
+            "learning_rate": 0.01,
+            "decay": 0.0,
+            "rho": 0.9,
+            "momentum": 0.0,
+            "epsilon": 1e-3,
+            "centered": True,
+        },
+    },
+    {
+        "class_name": "RMSprop",
+        "config": {
+            "learning_rate": 0.01,
+            "decay": 0.0,
+            "rho": 0.9,
+            "momentum": 0.5,
+            "epsilon": 1e-3,
+            "centered": False,
+        },
+    },
+    {
+        "class_name": "Adagrad",
+        "config": {
+            "learning_rate": 0.1,
+            "decay": 0.2,
+            "epsilon": 1e-3,
+            "initial_accumulator_value": 0.0,
+        },
+    },
+    {
+        "class_name": "Adam",
+        "config": {
+            "learning_rate": 0.1,
+            "decay": 0.2,
+            "beta_1": 0.9,
+            "beta_2": 0.99,
+            "epsilon": 1e-3,
+            "amsgrad": True,
+        },
+    },
+    {
+        "class_name": "SGD",
+        "config": {"learning_rate": 0.1, "decay": 0.2, "momentum": 0.9, "nesterov": True},
+    },
+    {
+        "class_name": "Adadelta",
+        "config": {"learning_rate": 0.1, "decay": 0.0, "rho": 0.9, "epsilon": 1e-3},
+    },
     {"class_name": "Adamax", "config": {"learning_rate": 0.1, "decay": 0.1, "epsilon": 1e-3}},
     {"class_name": "Nadam", "config": {"learning_rate": 0.1, "decay": 0.004, "epsilon": 1e-3}},
     {"class_name": "Ftrl", "config": {"learning_rate": 0.1, "decay": 0.0}},
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("config", OLD, ids=lambda c: c["class_name"])
 def test_old_optimizers_take_the_same_steps(oracle: Any, config: dict[str, Any]) -> None:
     random = np.random.default_rng(1)
-    w, b, x, y = (random.normal(size=s).astype("float32") * 0.1
-                  for s in ((3, 2), (2,), (8, 3), (8, 2)))  # fmt: skip
+    w, b, x, y = (
+        random.normal(size=s).astype("float32") * 0.1 for s in ((3, 2), (2,), (8, 3), (8, 2))
+    )
     told = oracle.python(TRAIN, config=config, w=w, b=b, x=x, y=y)["weights"]
     model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)])
     model.layers[0].set_weights([w, b])
@@ -77,14 +125,34 @@ def test_old_optimizers_take_the_same_steps(oracle: Any, config: dict[str, Any])
 
 
 def test_losses_and_metrics_per_output() -> None:
-    made = compile_arguments({
-        "loss": {"a": "mse", "b": {"class_name": "BinaryCrossentropy", "config": {
-            "reduction": "auto", "name": "bce", "from_logits": True, "fn": "binary_crossentropy"}}},
-        "metrics": {"a": ["mae"], "b": [{"class_name": "MeanMetricWrapper", "config": {
-            "name": "accuracy", "dtype": "float32", "fn": "binary_accuracy"}}]},
-        "weighted_metrics": [["acc"], None], "loss_weights": {"a": 1.0, "b": 0.5},
-        "optimizer_config": {"class_name": "Custom>Adam", "config": {"learning_rate": 0.5}},
-    })  # fmt: skip
+    made = compile_arguments(
+        {
+            "loss": {
+                "a": "mse",
+                "b": {
+                    "class_name": "BinaryCrossentropy",
+                    "config": {
+                        "reduction": "auto",
+                        "name": "bce",
+                        "from_logits": True,
+                        "fn": "binary_crossentropy",
+                    },
+                },
+            },
+            "metrics": {
+                "a": ["mae"],
+                "b": [
+                    {
+                        "class_name": "MeanMetricWrapper",
+                        "config": {"name": "accuracy", "dtype": "float32", "fn": "binary_accuracy"},
+                    }
+                ],
+            },
+            "weighted_metrics": [["acc"], None],
+            "loss_weights": {"a": 1.0, "b": 0.5},
+            "optimizer_config": {"class_name": "Custom>Adam", "config": {"learning_rate": 0.5}},
+        }
+    )
     assert made["loss"]["a"] == "mean_squared_error"
     assert made["loss"]["b"].reduction == "sum_over_batch_size"
     assert made["loss"]["b"].from_logits is True
@@ -96,18 +164,23 @@ def test_losses_and_metrics_per_output() -> None:
 
 
 def test_output_names_are_taken_off_metric_names() -> None:
-    metric = {"class_name": "MeanMetricWrapper",
-              "config": {"name": "out_a_mae", "fn": "mean_absolute_error"}}  # fmt: skip
+    metric = {
+        "class_name": "MeanMetricWrapper",
+        "config": {"name": "out_a_mae", "fn": "mean_absolute_error"},
+    }
     made = compile_arguments({"metrics": [[metric], None]}, output_names=("out_a", "out_b"))
     assert made["metrics"][0][0].name == "mae"
 
 
 def test_all_missing_names_at_once() -> None:
     with pytest.raises(MissingObjectError) as caught:
-        compile_arguments({
-            "loss": "my_loss", "metrics": ["mae", "my_metric"],
-            "optimizer_config": {"class_name": "MyOptimizer", "config": {}},
-        })  # fmt: skip
+        compile_arguments(
+            {
+                "loss": "my_loss",
+                "metrics": ["mae", "my_metric"],
+                "optimizer_config": {"class_name": "MyOptimizer", "config": {}},
+            }
+        )
     assert set(caught.value.names) == {"MyOptimizer", "my_loss", "my_metric"}
 
 
@@ -120,20 +193,34 @@ def test_custom_objects_are_used() -> None:
 
 
 def test_schedule_loss_scale_and_decay() -> None:
-    schedule = {"class_name": "CosineDecay", "config": {
-        "initial_learning_rate": 0.1, "decay_steps": 10, "name": None}}  # fmt: skip
+    schedule = {
+        "class_name": "CosineDecay",
+        "config": {"initial_learning_rate": 0.1, "decay_steps": 10, "name": None},
+    }
     changes: list[str] = []
-    made = compile_arguments({"optimizer_config": {"class_name": "LossScaleOptimizer", "config": {
-        "loss_scale": {"class_name": "DynamicLossScale", "config": {
-            "initial_loss_scale": 1024.0, "increment_period": 7}},
-        "optimizer": {"class_name": "SGD", "config": {"learning_rate": schedule}}}}},
-        report=changes)  # fmt: skip
+    made = compile_arguments(
+        {
+            "optimizer_config": {
+                "class_name": "LossScaleOptimizer",
+                "config": {
+                    "loss_scale": {
+                        "class_name": "DynamicLossScale",
+                        "config": {"initial_loss_scale": 1024.0, "increment_period": 7},
+                    },
+                    "optimizer": {"class_name": "SGD", "config": {"learning_rate": schedule}},
+                },
+            }
+        },
+        report=changes,
+    )
     optimizer = made["optimizer"]
     assert optimizer.initial_scale == 1024.0
     assert optimizer.dynamic_growth_steps == 7
     assert type(optimizer.inner_optimizer).__name__ == "SGD"
-    made = compile_arguments({"optimizer_config": {"class_name": "SGD", "config": {
-        "lr": 0.5, "decay": 0.1}}}, report=changes)  # fmt: skip
+    made = compile_arguments(
+        {"optimizer_config": {"class_name": "SGD", "config": {"lr": 0.5, "decay": 0.1}}},
+        report=changes,
+    )
     assert any("decay" in line for line in changes)
     assert float(made["optimizer"].learning_rate) == 0.5
 

@@ -154,9 +154,16 @@ def changed(file: Path, **members: bytes | None) -> Path:
 
 @pytest.mark.parametrize(
     "members",
-    [{"config": None}, {"weights": None}, {"config": b"{"}, {"config": b"[" * 10_000},
-     {"weights": b"not hdf5"}, {"config": b"{}"}, {"metadata": b"\xff"}],
-)  # fmt: skip
+    [
+        {"config": None},
+        {"weights": None},
+        {"config": b"{"},
+        {"config": b"[" * 10_000},
+        {"weights": b"not hdf5"},
+        {"config": b"{}"},
+        {"metadata": b"\xff"},
+    ],
+)
 def test_damaged_archives(members: dict[str, Any], tmp_path: Path) -> None:
     hozon.save_model(small(), tmp_path / "m.keras")
     with pytest.raises(HozonError):
@@ -199,16 +206,26 @@ def test_members_that_lead_out(tmp_path: Path) -> None:
     "layer",
     [
         {"module": "os", "class_name": "system", "config": {"command": "touch x"}},
-        {"module": "keras.layers", "class_name": "Lambda", "config": {
-            "name": "l", "function": {"class_name": "__lambda__", "config": {"code": "4wEA"}}}},
+        {
+            "module": "keras.layers",
+            "class_name": "Lambda",
+            "config": {
+                "name": "l",
+                "function": {"class_name": "__lambda__", "config": {"code": "4wEA"}},
+            },
+        },
         {"module": "builtins", "class_name": "eval", "config": "1"},
         {"module": "keras.utils", "class_name": "get_file", "config": {"fname": "x"}},
     ],
     ids=["os.system", "lambda", "eval", "get_file"],
-)  # fmt: skip
+)
 def test_configs_that_ask_for_code(layer: dict[str, Any], tmp_path: Path) -> None:
-    config = {"module": "keras", "class_name": "Sequential", "registered_name": None,
-              "config": {"name": "s", "layers": [layer]}}  # fmt: skip
+    config = {
+        "module": "keras",
+        "class_name": "Sequential",
+        "registered_name": None,
+        "config": {"name": "s", "layers": [layer]},
+    }
     hozon.save_model(small(), tmp_path / "m.keras")
     path = changed(tmp_path / "m.keras", config=json.dumps(config).encode())
     with pytest.raises((UnsafeError, UnsupportedError, FormatError, hozon.MissingObjectError)):

@@ -41,7 +41,9 @@ class Subclassed(keras.Model):
     def call(self, x):
         return self.dense(x)
 """
-WRITE = MODELS + """
+WRITE = (
+    MODELS
+    + """
 keras.backend.clear_session()
 model = kinds()
 rng = np.random.default_rng(1)
@@ -56,7 +58,10 @@ model = Subclassed()
 model(np.ones((1, 3)))
 model.save_weights(f"{folder}/subclassed")
 """
-READ = MODELS + """
+)
+READ = (
+    MODELS
+    + """
 model = kinds()
 model.load_weights(f"{folder}/made.h5")
 out["weights"] = model.get_weights()
@@ -66,6 +71,7 @@ out["named"] = model.get_layer("both/ways").get_weights()
 model.load_weights(f"{folder}/copy").assert_existing_objects_matched()
 out["copied"] = model.get_weights()
 """
+)
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +86,9 @@ def content(path: Path) -> dict[tuple[str, str], Any]:
     with h5py.File(path) as file:
         return {
             (_text(layer), _text(name)): file[layer][name][...]
-            for layer in file.attrs["layer_names"] for name in file[layer].attrs["weight_names"]
-        }  # fmt: skip
+            for layer in file.attrs["layer_names"]
+            for name in file[layer].attrs["weight_names"]
+        }
 
 
 def _text(name: Any) -> str:
@@ -117,9 +124,13 @@ def test_what_the_file_does_not_tell_is_refused(name: str, why: str, folder: Pat
 def test_what_hozon_wrote(tmp_path: Path) -> None:
     layers = keras.layers
     model = keras.Sequential(
-        [keras.Input((5, 3)), layers.Bidirectional(layers.LSTM(2)), layers.BatchNormalization(),
-         layers.Dense(2)]
-    )  # fmt: skip
+        [
+            keras.Input((5, 3)),
+            layers.Bidirectional(layers.LSTM(2)),
+            layers.BatchNormalization(),
+            layers.Dense(2),
+        ]
+    )
     model.set_weights([np.random.default_rng(2).normal(size=w.shape) for w in model.get_weights()])
     hozon.save_weights(model, tmp_path / "w")
     hozon.convert(tmp_path / "w", tmp_path / "w.h5")

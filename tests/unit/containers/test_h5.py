@@ -28,10 +28,17 @@ def record(**changes: Any) -> ModelRecord:
     """A small whole model."""
     state = (group("b/c", kernel=np.ones((2, 3), "f4")), group("a"), group("b", w=np.arange(3)))
     fields: dict[str, Any] = {
-        "form": "h5", "path": "", "dialect": "keras2", "naming": "layers", "config": CONFIG,
-        "producer": "keras 2.12.0", "backend": "tensorflow", "state": state,
-        "training": {"loss": "mse"}, "optimizer": group("optimizer_weights", iter=np.int64(3)),
-    }  # fmt: skip
+        "form": "h5",
+        "path": "",
+        "dialect": "keras2",
+        "naming": "layers",
+        "config": CONFIG,
+        "producer": "keras 2.12.0",
+        "backend": "tensorflow",
+        "state": state,
+        "training": {"loss": "mse"},
+        "optimizer": group("optimizer_weights", iter=np.int64(3)),
+    }
     return ModelRecord(**{**fields, **changes})
 
 
@@ -111,13 +118,19 @@ def test_keras0_weights_are_numbered(tmp_path: Path) -> None:
     found = read(path)
     assert found.dialect == "keras1"
     assert contents(found) == [
-        ("layer_0", {}), ("layer_1", {"param_0": [[1, 1], [1, 1]], "param_1": [0, 0]})
-    ]  # fmt: skip
+        ("layer_0", {}),
+        ("layer_1", {"param_0": [[1, 1], [1, 1]], "param_1": [0, 0]}),
+    ]
 
 
-@pytest.mark.parametrize(("version", "dialect"), [
-    ("1.2.2", "keras1"), ("2.2.4-tf", "keras2"), ("3.4.1", "keras3"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("version", "dialect"),
+    [
+        ("1.2.2", "keras1"),
+        ("2.2.4-tf", "keras2"),
+        ("3.4.1", "keras3"),
+    ],
+)
 def test_the_version_tells_the_dialect(tmp_path: Path, version: str, dialect: str) -> None:
     def fill(file: Any) -> None:
         file.attrs["layer_names"], file.attrs["keras_version"] = [], version
@@ -132,7 +145,11 @@ def test_detection_goes_by_content(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "d.h5", "w") as file:
         file["layers/dense/vars/0"] = np.arange(3)
     assert [detect(tmp_path / name) for name in ("a.keras", "b", "c.h5", "d.h5")] == [
-        "h5", "h5_weights", None, None]  # fmt: skip
+        "h5",
+        "h5_weights",
+        None,
+        None,
+    ]
     assert detect(tmp_path) is None
     with pytest.raises(FileNotFoundError):
         detect(tmp_path / "absent.h5")
@@ -198,10 +215,22 @@ def other(file: Any) -> None:
     file["images"] = np.arange(3)
 
 
-@pytest.mark.parametrize("fill", [
-    no_json, no_object, number, nested, nested_less, twice, weight_twice, lost, a_group, negative,
-    other,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "fill",
+    [
+        no_json,
+        no_object,
+        number,
+        nested,
+        nested_less,
+        twice,
+        weight_twice,
+        lost,
+        a_group,
+        negative,
+        other,
+    ],
+)
 def test_damaged_files_are_refused(tmp_path: Path, fill: Callable[[Any], None]) -> None:
     path = made(tmp_path, fill)
     with pytest.raises(FormatError) as caught:

@@ -87,8 +87,12 @@ c = tf.train.Checkpoint(v=tf.Variable(1.))
 c.save(path + "/ckpt"); c.v.assign(2.); c.save(path + "/ckpt")
 """
     oracle.python(source, path=str(tmp_path))
-    for path, value in (("", 2.0), ("ckpt-1", 1.0), ("ckpt-1.index", 1.0),
-                        ("ckpt-2.data-00000-of-00001", 2.0)):  # fmt: skip
+    for path, value in (
+        ("", 2.0),
+        ("ckpt-1", 1.0),
+        ("ckpt-1.index", 1.0),
+        ("ckpt-2.data-00000-of-00001", 2.0),
+    ):
         bundle = checkpoint.read(tmp_path / path)
         assert bundle["v/.ATTRIBUTES/VARIABLE_VALUE"].read() == value
     assert not checkpoint.detect(tmp_path / "ckpt-3")

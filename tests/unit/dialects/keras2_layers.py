@@ -40,8 +40,10 @@ L = Recorded()
 def weights(*names, activity=True):
     """Initializers, regularizers and constraints of some weights, and the activity's."""
     kinds = (
-        ("initializer", "random_normal"), ("regularizer", "l1_l2"), ("constraint", "non_neg"),
-    )  # fmt: skip
+        ("initializer", "random_normal"),
+        ("regularizer", "l1_l2"),
+        ("constraint", "non_neg"),
+    )
     made = {f"{name}_{kind}": value for name in names for kind, value in kinds}
     return {**made, "activity_regularizer": "l2"} if activity else made
 
@@ -51,13 +53,18 @@ DEPTHWISE = {**weights("depthwise", "bias"), "activation": "tanh"}
 SEPARABLE = {**weights("depthwise", "pointwise", "bias"), "activation": "tanh"}
 NORM = weights("beta", "gamma", activity=False)
 CELL = {
-    **weights("kernel", "recurrent", "bias", activity=False), "activation": "softsign",
-    "dropout": 0.25, "recurrent_dropout": 0.2,
-}  # fmt: skip
+    **weights("kernel", "recurrent", "bias", activity=False),
+    "activation": "softsign",
+    "dropout": 0.25,
+    "recurrent_dropout": 0.2,
+}
 RNN = {
-    **CELL, "activity_regularizer": "l2", "return_sequences": True, "return_state": True,
+    **CELL,
+    "activity_regularizer": "l2",
+    "return_sequences": True,
+    "return_state": True,
     "go_backwards": True,
-}  # fmt: skip
+}
 FIRST = "channels_first"
 TEXT, INTS, BOOLS = "text", "int", "bool"
 
@@ -83,22 +90,38 @@ def convolutions(rank, space):
     channels = (*space, 4)
     first = (4, *space)
     conv, transpose = f"Conv{rank}D", f"Conv{rank}DTranspose"
-    yield conv, [f(*channels)], lambda: getattr(L, conv)(
-        4, 2, strides=2, padding="same", groups=2, **KERNEL)
+    yield (
+        conv,
+        [f(*channels)],
+        lambda: getattr(L, conv)(4, 2, strides=2, padding="same", groups=2, **KERNEL),
+    )
     yield conv, [f(*channels)], lambda: getattr(L, conv)(3, 2, dilation_rate=2, use_bias=False)
     yield conv, [f(*first)], lambda: getattr(L, conv)(3, 2, data_format=FIRST)
-    yield transpose, [f(*channels)], lambda: getattr(L, transpose)(
-        3, 3, strides=2, padding="same", output_padding=1, **KERNEL)
-    yield transpose, [f(*channels)], lambda: getattr(L, transpose)(
-        3, 2, dilation_rate=2 if rank < 3 else 1, use_bias=False)
+    yield (
+        transpose,
+        [f(*channels)],
+        lambda: getattr(L, transpose)(3, 3, strides=2, padding="same", output_padding=1, **KERNEL),
+    )
+    yield (
+        transpose,
+        [f(*channels)],
+        lambda: getattr(L, transpose)(3, 2, dilation_rate=2 if rank < 3 else 1, use_bias=False),
+    )
     yield transpose, [f(*first)], lambda: getattr(L, transpose)(3, 2, data_format=FIRST)
     lstm = f"ConvLSTM{rank}D"
-    yield lstm, [f(3, *space, 2)], lambda: getattr(L, lstm)(
-        3, 2, padding="same", recurrent_activation="sigmoid", unit_forget_bias=False, **RNN)
-    yield lstm, [f(3, *space, 2)], lambda: getattr(L, lstm)(
-        2, 2, strides=2, use_bias=False)
-    yield lstm, [f(3, *space, 2)], lambda: getattr(L, lstm)(
-        2, 2, dilation_rate=2 if rank < 3 else 1)
+    yield (
+        lstm,
+        [f(3, *space, 2)],
+        lambda: getattr(L, lstm)(
+            3, 2, padding="same", recurrent_activation="sigmoid", unit_forget_bias=False, **RNN
+        ),
+    )
+    yield lstm, [f(3, *space, 2)], lambda: getattr(L, lstm)(2, 2, strides=2, use_bias=False)
+    yield (
+        lstm,
+        [f(3, *space, 2)],
+        lambda: getattr(L, lstm)(2, 2, dilation_rate=2 if rank < 3 else 1),
+    )
     yield lstm, [((2, 3, *space, 2), "fixed")], lambda: getattr(L, lstm)(2, 2, stateful=True)
     yield lstm, [f(3, 2, *space)], lambda: getattr(L, lstm)(2, 2, data_format=FIRST)
     if rank == 3:
@@ -106,15 +129,26 @@ def convolutions(rank, space):
     depth, separable = f"DepthwiseConv{rank}D", f"SeparableConv{rank}D"
     for kind, words, extra in ((depth, (2,), DEPTHWISE), (separable, (5, 2), SEPARABLE)):
         make = lambda *a, kind=kind, **k: getattr(L, kind)(*a, **k)
-        yield kind, [f(*channels)], lambda make=make, words=words, extra=extra: make(
-            *words, strides=2, padding="same", depth_multiplier=2, **extra)
-        yield kind, [f(*channels)], lambda make=make, words=words: make(
-            *words, dilation_rate=2, use_bias=False)
+        yield (
+            kind,
+            [f(*channels)],
+            lambda make=make, words=words, extra=extra: make(
+                *words, strides=2, padding="same", depth_multiplier=2, **extra
+            ),
+        )
+        yield (
+            kind,
+            [f(*channels)],
+            lambda make=make, words=words: make(*words, dilation_rate=2, use_bias=False),
+        )
         yield kind, [f(*first)], lambda make=make, words=words: make(*words, data_format=FIRST)
     local = f"LocallyConnected{rank}D"
     yield local, [f(*channels)], lambda: getattr(L, local)(3, 2, strides=2, **KERNEL)
-    yield local, [f(*channels)], lambda: getattr(L, local)(
-        3, 2, padding="same", use_bias=False, implementation=2)
+    yield (
+        local,
+        [f(*channels)],
+        lambda: getattr(L, local)(3, 2, padding="same", use_bias=False, implementation=2),
+    )
     yield local, [f(*first)], lambda: getattr(L, local)(3, 2, data_format=FIRST, implementation=3)
 
 
@@ -142,8 +176,11 @@ def sizes(rank, space):
         yield "UpSampling", [f(*shape)], lambda: getattr(L, f"UpSampling{rank}D")(3, **more)
         return
     for interpolation in ("nearest", "bilinear", "bicubic", "area", "lanczos3", "gaussian"):
-        yield "UpSampling2D", [f(*channels)], lambda i=interpolation: L.UpSampling2D(
-            (3, 2), interpolation=i)
+        yield (
+            "UpSampling2D",
+            [f(*channels)],
+            lambda i=interpolation: L.UpSampling2D((3, 2), interpolation=i),
+        )
     yield "UpSampling2D", [f(*first)], lambda: L.UpSampling2D(data_format=FIRST)
 
 
@@ -153,34 +190,57 @@ def recurrent():
     yield "SimpleRNN", x, lambda: L.SimpleRNN(3, use_bias=False, unroll=True)
     yield "GRU", x, lambda: L.GRU(3, recurrent_activation="hard_sigmoid", **RNN)
     yield "GRU", x, lambda: L.GRU(3, use_bias=False, unroll=True, reset_after=False)
-    yield "LSTM", x, lambda: L.LSTM(
-        3, recurrent_activation="hard_sigmoid", unit_forget_bias=False, **RNN)
+    yield (
+        "LSTM",
+        x,
+        lambda: L.LSTM(3, recurrent_activation="hard_sigmoid", unit_forget_bias=False, **RNN),
+    )
     yield "LSTM", x, lambda: L.LSTM(3, use_bias=False, unroll=True)
     for kind in ("SimpleRNN", "GRU", "LSTM"):
         make = lambda kind=kind, **k: getattr(L, kind)(3, **k)
         yield kind, [((2, 4, 3), "fixed")], lambda make=make: make(stateful=True)
         if kind != "SimpleRNN":
-            yield kind, [((2, 4, 3), "fixed")], lambda make=make: make(
-                time_major=True, return_sequences=True)
+            yield (
+                kind,
+                [((2, 4, 3), "fixed")],
+                lambda make=make: make(time_major=True, return_sequences=True),
+            )
     cells = {
-        "SimpleRNNCell": {}, "GRUCell": {"recurrent_activation": "hard_sigmoid"},
+        "SimpleRNNCell": {},
+        "GRUCell": {"recurrent_activation": "hard_sigmoid"},
         "LSTMCell": {"recurrent_activation": "hard_sigmoid", "unit_forget_bias": False},
-    }  # fmt: skip
+    }
     for name, extra in cells.items():
         cell = lambda name=name, **k: getattr(L, name)(3, **k)
-        yield name, x, lambda cell=cell, extra=extra: L.RNN(
-            cell(**CELL, **extra), return_sequences=True, return_state=True, go_backwards=True)
+        yield (
+            name,
+            x,
+            lambda cell=cell, extra=extra: L.RNN(
+                cell(**CELL, **extra), return_sequences=True, return_state=True, go_backwards=True
+            ),
+        )
         yield name, x, lambda cell=cell: L.RNN(cell(use_bias=False), unroll=True)
     yield "GRUCell", x, lambda: L.RNN(L.GRUCell(3, reset_after=False))
-    yield "RNN", [((2, 4, 3), "fixed")], lambda: L.RNN(
-        L.StackedRNNCells([L.LSTMCell(3), L.GRUCell(2)]), stateful=True)
-    yield "RNN", [((2, 4, 3), "fixed")], lambda: L.RNN(
-        [L.SimpleRNNCell(3), L.SimpleRNNCell(2)], time_major=True)
+    yield (
+        "RNN",
+        [((2, 4, 3), "fixed")],
+        lambda: L.RNN(L.StackedRNNCells([L.LSTMCell(3), L.GRUCell(2)]), stateful=True),
+    )
+    yield (
+        "RNN",
+        [((2, 4, 3), "fixed")],
+        lambda: L.RNN([L.SimpleRNNCell(3), L.SimpleRNNCell(2)], time_major=True),
+    )
     for mode in ("sum", "mul", "ave", None):
         yield "Bidirectional", x, lambda mode=mode: L.Bidirectional(L.GRU(3), merge_mode=mode)
-    yield "Bidirectional", x, lambda: L.Bidirectional(
-        L.LSTM(3, return_sequences=True),
-        backward_layer=L.GRU(2, go_backwards=True, return_sequences=True))
+    yield (
+        "Bidirectional",
+        x,
+        lambda: L.Bidirectional(
+            L.LSTM(3, return_sequences=True),
+            backward_layer=L.GRU(2, go_backwards=True, return_sequences=True),
+        ),
+    )
     values = [np.full(s, v) for v in (0.5, 0.25) for s in ((3, 2), (2, 2), (2,))]
     yield "Bidirectional", x, lambda: L.Bidirectional(L.SimpleRNN(2), weights=values)
     yield "TimeDistributed", [f(4, 5, 3)], lambda: L.TimeDistributed(L.Dense(2, activation="relu"))
@@ -190,41 +250,103 @@ def recurrent():
 def dense():
     yield "Dense", [f(4)], lambda: L.Dense(3, **KERNEL)
     yield "Dense", [f(5, 4)], lambda: L.Dense(3, use_bias=False, trainable=False, name="named")
-    yield "EinsumDense", [f(5, 4)], lambda: L.EinsumDense(
-        "abc,cd->abd", output_shape=(None, 3), bias_axes="d", **KERNEL)
-    yield "Embedding", [((5,), INTS)], lambda: L.Embedding(
-        7, 3, mask_zero=True, input_length=5, **weights("embeddings"))
-    yield "SpectralNormalization", [f(4)], lambda: L.SpectralNormalization(
-        L.Dense(3), power_iterations=2)
-    yield "BatchNormalization", [f(4, 5)], lambda: L.BatchNormalization(
-        axis=1, momentum=0.5, epsilon=0.1, **NORM,
-        moving_mean_initializer="random_normal", moving_variance_initializer="ones")
-    yield "BatchNormalization", [f(4, 5)], lambda: L.BatchNormalization(
-        center=False, scale=False, moving_mean_initializer="random_normal",
-        moving_variance_initializer=keras.initializers.Constant(0.5), synchronized=True)
-    yield "LayerNormalization", [f(4, 5)], lambda: L.LayerNormalization(
-        axis=(1, 2), epsilon=0.1, **NORM)
-    yield "LayerNormalization", [f(4, 5)], lambda: L.LayerNormalization(
-        axis=1, center=False, scale=False)
-    yield "GroupNormalization", [f(5, 6)], lambda: L.GroupNormalization(
-        groups=3, epsilon=0.1, **NORM)
-    yield "GroupNormalization", [f(6, 5)], lambda: L.GroupNormalization(
-        groups=2, axis=1, center=False, scale=False)
+    yield (
+        "EinsumDense",
+        [f(5, 4)],
+        lambda: L.EinsumDense("abc,cd->abd", output_shape=(None, 3), bias_axes="d", **KERNEL),
+    )
+    yield (
+        "Embedding",
+        [((5,), INTS)],
+        lambda: L.Embedding(7, 3, mask_zero=True, input_length=5, **weights("embeddings")),
+    )
+    yield (
+        "SpectralNormalization",
+        [f(4)],
+        lambda: L.SpectralNormalization(L.Dense(3), power_iterations=2),
+    )
+    yield (
+        "BatchNormalization",
+        [f(4, 5)],
+        lambda: L.BatchNormalization(
+            axis=1,
+            momentum=0.5,
+            epsilon=0.1,
+            **NORM,
+            moving_mean_initializer="random_normal",
+            moving_variance_initializer="ones",
+        ),
+    )
+    yield (
+        "BatchNormalization",
+        [f(4, 5)],
+        lambda: L.BatchNormalization(
+            center=False,
+            scale=False,
+            moving_mean_initializer="random_normal",
+            moving_variance_initializer=keras.initializers.Constant(0.5),
+            synchronized=True,
+        ),
+    )
+    yield (
+        "LayerNormalization",
+        [f(4, 5)],
+        lambda: L.LayerNormalization(axis=(1, 2), epsilon=0.1, **NORM),
+    )
+    yield (
+        "LayerNormalization",
+        [f(4, 5)],
+        lambda: L.LayerNormalization(axis=1, center=False, scale=False),
+    )
+    yield (
+        "GroupNormalization",
+        [f(5, 6)],
+        lambda: L.GroupNormalization(groups=3, epsilon=0.1, **NORM),
+    )
+    yield (
+        "GroupNormalization",
+        [f(6, 5)],
+        lambda: L.GroupNormalization(groups=2, axis=1, center=False, scale=False),
+    )
     yield "UnitNormalization", [f(4, 5)], lambda: L.UnitNormalization(axis=(1, 2))
-    yield "Normalization", [f(4, 5)], lambda: L.Normalization(
-        axis=1, mean=[1.0, 2.0, 3.0, 4.0], variance=[2.0, 1.0, 2.0, 3.0])
-    yield "Normalization", [f(4)], lambda: L.Normalization(
-        axis=None, mean=1.0, variance=4.0, invert=True)
-    yield "Attention", [f(4, 3), f(5, 3)], lambda: (
-        lambda x: L.Attention(use_scale=True, score_mode="concat", dropout=0.5)(x))
-    yield "AdditiveAttention", [f(4, 3), f(5, 3)], lambda: (
-        lambda x: L.AdditiveAttention(use_scale=False, dropout=0.5)(x))
-    yield "MultiHeadAttention", [f(4, 3), f(5, 3)], lambda: (
-        lambda x: L.MultiHeadAttention(
-            2, 3, value_dim=4, dropout=0.25, output_shape=(5,), **weights("kernel", "bias"))(*x))
-    yield "MultiHeadAttention", [f(3, 4, 6)], lambda: (
-        lambda x: L.MultiHeadAttention(
-            2, 3, use_bias=False, attention_axes=(1, 2), softmax_robust_masking=True)(x, x))
+    yield (
+        "Normalization",
+        [f(4, 5)],
+        lambda: L.Normalization(axis=1, mean=[1.0, 2.0, 3.0, 4.0], variance=[2.0, 1.0, 2.0, 3.0]),
+    )
+    yield (
+        "Normalization",
+        [f(4)],
+        lambda: L.Normalization(axis=None, mean=1.0, variance=4.0, invert=True),
+    )
+    yield (
+        "Attention",
+        [f(4, 3), f(5, 3)],
+        lambda: lambda x: L.Attention(use_scale=True, score_mode="concat", dropout=0.5)(x),
+    )
+    yield (
+        "AdditiveAttention",
+        [f(4, 3), f(5, 3)],
+        lambda: lambda x: L.AdditiveAttention(use_scale=False, dropout=0.5)(x),
+    )
+    yield (
+        "MultiHeadAttention",
+        [f(4, 3), f(5, 3)],
+        lambda: (
+            lambda x: L.MultiHeadAttention(
+                2, 3, value_dim=4, dropout=0.25, output_shape=(5,), **weights("kernel", "bias")
+            )(*x)
+        ),
+    )
+    yield (
+        "MultiHeadAttention",
+        [f(3, 4, 6)],
+        lambda: (
+            lambda x: L.MultiHeadAttention(
+                2, 3, use_bias=False, attention_axes=(1, 2), softmax_robust_masking=True
+            )(x, x)
+        ),
+    )
 
 
 def small():
@@ -234,11 +356,13 @@ def small():
     yield "LeakyReLU", [f(4)], lambda: L.LeakyReLU(alpha=0.1)
     yield "ELU", [f(4)], lambda: L.ELU(alpha=0.5)
     yield "ThresholdedReLU", [f(4)], lambda: L.ThresholdedReLU(theta=0.25)
-    yield "PReLU", [f(4, 3)], lambda: L.PReLU(
-        shared_axes=[1], **weights("alpha", activity=False))
+    yield "PReLU", [f(4, 3)], lambda: L.PReLU(shared_axes=[1], **weights("alpha", activity=False))
     yield "Softmax", [f(4, 3)], lambda: L.Softmax(axis=[1, 2], robust_masking=True)
-    yield "Identity", [f(4)], lambda: L.Identity(
-        trainable=False, name="same", dtype="float64", dynamic=False)
+    yield (
+        "Identity",
+        [f(4)],
+        lambda: L.Identity(trainable=False, name="same", dtype="float64", dynamic=False),
+    )
     yield "Masking", [f(4, 3)], lambda: L.Masking(mask_value=2.0)
     yield "Flatten", [f(2, 3, 4)], lambda: L.Flatten(data_format=FIRST)
     yield "Permute", [f(2, 3, 4)], lambda: L.Permute((3, 1, 2))
@@ -258,15 +382,21 @@ def small():
     yield "Subtract", [f(4), f(4)], lambda: L.Subtract()
     yield "Concatenate", [f(4, 3), f(2, 3)], lambda: L.Concatenate(axis=1)
     yield "Dot", [f(4, 3), f(5, 4)], lambda: L.Dot(axes=(1, 2), normalize=True)
-    yield "Lambda", [f(4, 3)], lambda: L.Lambda(
-        tf.nn.relu, output_shape=(4, 3), arguments={"name": "rectified"})
+    yield (
+        "Lambda",
+        [f(4, 3)],
+        lambda: L.Lambda(tf.nn.relu, output_shape=(4, 3), arguments={"name": "rectified"}),
+    )
 
 
 def images():
     x = [f(8, 7, 3)]
     for interpolation in ("nearest", "area", "bicubic", "lanczos5", "mitchellcubic"):
-        yield "Resizing", x, lambda i=interpolation: L.Resizing(
-            5, 4, interpolation=i, crop_to_aspect_ratio=True)
+        yield (
+            "Resizing",
+            x,
+            lambda i=interpolation: L.Resizing(5, 4, interpolation=i, crop_to_aspect_ratio=True),
+        )
     yield "CenterCrop", x, lambda: L.CenterCrop(5, 4)
     yield "RandomCrop", x, lambda: L.RandomCrop(5, 4, seed=3)
     yield "RandomFlip", x, lambda: L.RandomFlip(mode="vertical", seed=3)
@@ -283,31 +413,79 @@ def images():
 def text():
     ints, words = [((4,), INTS)], [((3,), TEXT)]
     yield "CategoryEncoding", ints, lambda: L.CategoryEncoding(num_tokens=7, output_mode="count")
-    yield "Discretization", [f(1)], lambda: L.Discretization(
-        bin_boundaries=[-0.5, 0.0, 0.5], output_mode="one_hot")
+    yield (
+        "Discretization",
+        [f(1)],
+        lambda: L.Discretization(bin_boundaries=[-0.5, 0.0, 0.5], output_mode="one_hot"),
+    )
     yield "Hashing", words, lambda: L.Hashing(5, mask_value="b", salt=[3, 4])
     yield "Hashing", words, lambda: L.Hashing(5, output_mode="multi_hot")
-    yield "HashedCrossing", [((1,), TEXT), ((1,), INTS)], lambda: (
-        lambda x: L.HashedCrossing(5, output_mode="one_hot")(tuple(x)))
+    yield (
+        "HashedCrossing",
+        [((1,), TEXT), ((1,), INTS)],
+        lambda: lambda x: L.HashedCrossing(5, output_mode="one_hot")(tuple(x)),
+    )
     lookup = {"max_tokens": 8, "num_oov_indices": 2}
-    yield "IntegerLookup", ints, lambda: L.IntegerLookup(
-        vocabulary=[1, 2, 3], mask_token=0, oov_token=-5, **lookup)
-    yield "IntegerLookup", ints, lambda: L.IntegerLookup(
-        vocabulary=[1, 2, 3], output_mode="tf_idf", idf_weights=[0.5, 1.0, 2.0],
-        pad_to_max_tokens=True, max_tokens=6)
+    yield (
+        "IntegerLookup",
+        ints,
+        lambda: L.IntegerLookup(vocabulary=[1, 2, 3], mask_token=0, oov_token=-5, **lookup),
+    )
+    yield (
+        "IntegerLookup",
+        ints,
+        lambda: L.IntegerLookup(
+            vocabulary=[1, 2, 3],
+            output_mode="tf_idf",
+            idf_weights=[0.5, 1.0, 2.0],
+            pad_to_max_tokens=True,
+            max_tokens=6,
+        ),
+    )
     yield "IntegerLookup", ints, lambda: L.IntegerLookup(vocabulary=[4, 5, 6], invert=True)
-    yield "StringLookup", words, lambda: L.StringLookup(
-        vocabulary=["a", "b"], mask_token="", oov_token="[X]", encoding="ascii", **lookup)
-    yield "StringLookup", words, lambda: L.StringLookup(
-        vocabulary=["a", "b"], output_mode="tf_idf", idf_weights=[0.5, 2.0],
-        pad_to_max_tokens=True, max_tokens=6)
+    yield (
+        "StringLookup",
+        words,
+        lambda: L.StringLookup(
+            vocabulary=["a", "b"], mask_token="", oov_token="[X]", encoding="ascii", **lookup
+        ),
+    )
+    yield (
+        "StringLookup",
+        words,
+        lambda: L.StringLookup(
+            vocabulary=["a", "b"],
+            output_mode="tf_idf",
+            idf_weights=[0.5, 2.0],
+            pad_to_max_tokens=True,
+            max_tokens=6,
+        ),
+    )
     yield "StringLookup", ints, lambda: L.StringLookup(vocabulary=["a", "b"], invert=True)
-    yield "TextVectorization", [((1,), TEXT)], lambda: L.TextVectorization(
-        vocabulary=["a", "b", "a b"], standardize="lower", split="character", ngrams=2,
-        output_sequence_length=6, encoding="ascii", max_tokens=9)
-    yield "TextVectorization", [((1,), TEXT)], lambda: L.TextVectorization(
-        vocabulary=["a", "b"], output_mode="tf_idf", idf_weights=[0.5, 2.0], max_tokens=6,
-        pad_to_max_tokens=True)
+    yield (
+        "TextVectorization",
+        [((1,), TEXT)],
+        lambda: L.TextVectorization(
+            vocabulary=["a", "b", "a b"],
+            standardize="lower",
+            split="character",
+            ngrams=2,
+            output_sequence_length=6,
+            encoding="ascii",
+            max_tokens=9,
+        ),
+    )
+    yield (
+        "TextVectorization",
+        [((1,), TEXT)],
+        lambda: L.TextVectorization(
+            vocabulary=["a", "b"],
+            output_mode="tf_idf",
+            idf_weights=[0.5, 2.0],
+            max_tokens=6,
+            pad_to_max_tokens=True,
+        ),
+    )
 
 
 random = np.random.default_rng(0)
@@ -383,12 +561,16 @@ for number, (name, inputs, make) in enumerate(cases()):
         out["failed"][f"{number}-{name}"] = f"{type(error).__name__}: {error}"[:400]
 
 kinds = {
-    value.__name__: value for value in vars(keras.layers).values()
+    value.__name__: value
+    for value in vars(keras.layers).values()
     if isinstance(value, type) and issubclass(value, keras.layers.Layer)
-}  # fmt: skip
+}
 out["given"] = {name: sorted(names) for name, names in given.items()}
 out["arguments"] = {
-    name: [p for p in inspect.signature(kind.__init__).parameters
-           if p not in ("self", "args", "kwargs")]
+    name: [
+        p
+        for p in inspect.signature(kind.__init__).parameters
+        if p not in ("self", "args", "kwargs")
+    ]
     for name, kind in kinds.items()
-}  # fmt: skip
+}

@@ -15,10 +15,12 @@ from tests.oracle.client import Oracle
 SOURCE = Path(__file__).with_name("keras2_layers.py")
 #: Classes that are no layers of a file by themselves.
 NO_LAYERS = {
-    "AbstractRNNCell": "a base class", "Layer": "a base class", "Wrapper": "a base class",
+    "AbstractRNNCell": "a base class",
+    "Layer": "a base class",
+    "Wrapper": "a base class",
     "InputLayer": "each model has one",
     "DenseFeatures": "its feature columns are TensorFlow's own; tf_keras itself cannot reload it",
-}  # fmt: skip
+}
 #: Arguments that no file keeps, or that change no outputs of a file.
 NO_ARGUMENTS = {
     ("*", "sparse"): "outputs would be sparse tensors, which Keras 3 on JAX does not have",
@@ -46,11 +48,12 @@ def test_every_argument_of_every_layer_is_among_the_cases(written: dict[str, Any
     assert set(NO_LAYERS) <= set(names)
     untried = [
         (layer, argument)
-        for layer, arguments in names.items() if layer not in NO_LAYERS
+        for layer, arguments in names.items()
+        if layer not in NO_LAYERS
         for argument in arguments
         if argument not in written["given"].get(layer, ())
         and not {(layer, argument), ("*", argument)} & set(NO_ARGUMENTS)
-    ]  # fmt: skip
+    ]
     assert untried == []
     assert not set(names) - set(NO_LAYERS) - set(written["given"])
 

@@ -51,8 +51,11 @@ def differences(expected: dict[str, Any], answers: dict[str, Any]) -> dict[str, 
         elif [v.shape for v in have] != [v.shape for v in want]:
             wrong[name] = f"shapes {[v.shape for v in have]}, not {[v.shape for v in want]}"
         else:
-            off = [i for i, (a, b) in enumerate(zip(have, want, strict=True))
-                   if not np.allclose(a, b, rtol=1e-4, atol=1e-5)]  # fmt: skip
+            off = [
+                i
+                for i, (a, b) in enumerate(zip(have, want, strict=True))
+                if not np.allclose(a, b, rtol=1e-4, atol=1e-5)
+            ]
             if off:
                 wrong[name] = f"outputs {off} differ"
     return wrong
@@ -208,7 +211,8 @@ def test_compiled_models_train_on(oracle: Oracle, tmp_path: Path) -> None:
             wrong[name] = have
         elif have[0] != step or not np.allclose(have[1][: len(losses)], losses, 1e-4, 1e-5):
             wrong[name] = f"step {have[0]}, losses {have[1]}, not {losses}"
-        elif weights is not None and not all(np.allclose(a, b, rtol=1e-4, atol=1e-5)
-                     for a, b in zip(have[2], weights, strict=True)):  # fmt: skip
+        elif weights is not None and not all(
+            np.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(have[2], weights, strict=True)
+        ):
             wrong[name] = "weights differ"
     assert wrong == {}

@@ -13,16 +13,25 @@ from tests.unit.formats import bundle_files as files
 
 WHERE = Location("x.index", "w")
 UNKNOWN = (
-    files.number(8, 300) + files.message(100, b"bytes") + files.varint(9 << 3 | 1) + bytes(8)
-    + files.varint(10 << 3 | 5) + bytes(4)
-)  # fmt: skip
+    files.number(8, 300)
+    + files.message(100, b"bytes")
+    + files.varint(9 << 3 | 1)
+    + bytes(8)
+    + files.varint(10 << 3 | 5)
+    + bytes(4)
+)
 
 
 def test_an_entry() -> None:
     data = files.entry(
-        files.FLOAT, (300, 0, 2), shard=3, offset=1 << 40, size=77, crc=0xDEADBEEF,
+        files.FLOAT,
+        (300, 0, 2),
+        shard=3,
+        offset=1 << 40,
+        size=77,
+        crc=0xDEADBEEF,
         slices=[[(0, 5), None, (1, 0)]],
-    )  # fmt: skip
+    )
     entry = read_entry(UNKNOWN + data + UNKNOWN, WHERE)
     assert entry.dtype == files.FLOAT
     assert entry.shape == (300, 0, 2)

@@ -174,8 +174,10 @@ def test_data_in_the_order_given_and_index_sorted(tmp_path: Path) -> None:
     write_bundle(tmp_path / "c", [("b", np.arange(3)), ("c", np.ones(1)), ("a", np.arange(2))])
     index = read_index(open_source(str(tmp_path / "c.index")), LIMITS)
     assert {name: entry.offset for name, entry in index.entries.items()} == {
-        "a": 32, "b": 0, "c": 24,
-    }  # fmt: skip
+        "a": 32,
+        "b": 0,
+        "c": 24,
+    }
     assert list(index.entries) == ["a", "b", "c"]
 
 

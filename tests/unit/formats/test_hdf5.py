@@ -41,8 +41,14 @@ def test_attributes_are_plain_values(tmp_path: Path) -> None:
 
     root = opened(tmp_path, fill)
     found = {name: root.attribute(name) for name in root.attribute_names()}
-    assert found == {"text": "naïve", "bytes": "fixed", "count": 3, "names": ["a", "bc"],
-                     "empty": [], "nothing": None}  # fmt: skip
+    assert found == {
+        "text": "naïve",
+        "bytes": "fixed",
+        "count": 3,
+        "names": ["a", "bc"],
+        "empty": [],
+        "nothing": None,
+    }
     assert root.attribute("absent", 7) == 7
 
 
@@ -65,7 +71,11 @@ def test_contiguous_tensors_are_views_of_the_file(tmp_path: Path) -> None:
     root = opened(tmp_path, lambda file: file.create_dataset("a/b", data=value))
     tensor = root.tensor("a/b", "name")
     assert (tensor.name, tensor.shape, tensor.dtype.name, tensor.nbytes) == (
-        "name", (3, 4), "float32", 48)  # fmt: skip
+        "name",
+        (3, 4),
+        "float32",
+        48,
+    )
     array = tensor.read()
     np.testing.assert_array_equal(array, value)
     assert array.base is not None
@@ -73,10 +83,18 @@ def test_contiguous_tensors_are_views_of_the_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(tensor.read_slice((slice(1, 3), 2)), value[1:3, 2])
 
 
-@pytest.mark.parametrize("value", [
-    np.float64(2.5), np.zeros((0, 3), np.float32), np.array([True, False]),
-    np.arange(4, dtype=">i4"), np.array([1 + 2j], np.complex64), np.arange(3, dtype=np.float16),
-], ids=lambda value: str(value.dtype))  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.float64(2.5),
+        np.zeros((0, 3), np.float32),
+        np.array([True, False]),
+        np.arange(4, dtype=">i4"),
+        np.array([1 + 2j], np.complex64),
+        np.arange(3, dtype=np.float16),
+    ],
+    ids=lambda value: str(value.dtype),
+)
 def test_values_of_any_type_come_back(tmp_path: Path, value: Any) -> None:
     tensor = opened(tmp_path, lambda file: file.create_dataset("x", data=value)).tensor("x")
     array = tensor.read()
@@ -89,8 +107,9 @@ def test_compressed_tensors_come_back(tmp_path: Path) -> None:
     value = np.arange(1000, dtype=np.int32)
     options: dict[str, dict[str, Any]] = {
         "gzip": {"compression": "gzip", "shuffle": True, "fletcher32": True},
-        "lzf": {"compression": "lzf"}, "chunks": {"chunks": (7,)},
-    }  # fmt: skip
+        "lzf": {"compression": "lzf"},
+        "chunks": {"chunks": (7,)},
+    }
 
     def fill(file: Any) -> None:
         for name, option in options.items():
@@ -268,12 +287,16 @@ def test_damage_never_escapes_as_another_error(tmp_path: Path) -> None:
 
 def test_written_files_read_back_and_are_the_same_each_time(tmp_path: Path) -> None:
     values = {
-        "f": np.arange(6, dtype=np.float32).reshape(2, 3), "scalar": np.float64(3.0),
-        "none": np.zeros((0, 2), np.int64), "flags": np.array([True, False]),
-        "half": np.array([1.5], ml_dtypes.bfloat16), "tiny": np.array([2], ml_dtypes.float8_e4m3fn),
-        "words": np.array(["a", "bc"], object), "turned": np.arange(6.0).reshape(2, 3).T,
+        "f": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "scalar": np.float64(3.0),
+        "none": np.zeros((0, 2), np.int64),
+        "flags": np.array([True, False]),
+        "half": np.array([1.5], ml_dtypes.bfloat16),
+        "tiny": np.array([2], ml_dtypes.float8_e4m3fn),
+        "words": np.array(["a", "bc"], object),
+        "turned": np.arange(6.0).reshape(2, 3).T,
         "lazy": lazy_array("lazy", np.arange(3)),
-    }  # fmt: skip
+    }
 
     def write(path: Path) -> bytes:
         with write_hdf5(str(path)) as root:

@@ -119,10 +119,12 @@ def record(oracle: Oracle, cases: dict[str, Case]) -> dict[str, Any]:
         name: {
             "source": textwrap.dedent(case.source),
             "inputs": [np.asarray(x) for x in case.inputs],
-            "gradient": case.gradient, "known": case.known, "v1": case.v1,
+            "gradient": case.gradient,
+            "known": case.known,
+            "v1": case.v1,
         }
         for name, case in cases.items()
-    }  # fmt: skip
+    }
     answers: dict[str, Any] = oracle.python(RECORD, cases=asked)["answers"]
     return answers
 

@@ -279,7 +279,5 @@ def test_freed_memory_is_kept() -> None:
         ({"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}, False),
     ],
 )
-def test_who_sets_up_memory_keeps_what_they_have(
-    environment: dict[str, str], wanted: bool
-) -> None:
+def test_who_sets_up_memory_keeps_what_they_have(environment: dict[str, str], wanted: bool) -> None:
     assert is_wanted(environment) is wanted

@@ -44,85 +44,144 @@ FLOAT = "element_dtype=tf.float32"
 CASES = {
     "stack": _list("L.tensor_list_stack(l, tf.float32, element_shape=[3])", gradient=True),
     "get": _list("L.tensor_list_get_item(l, 1, tf.float32, [3])", gradient=True),
-    "get_traced": _list("L.tensor_list_get_item(l, xs[1], tf.float32, [3])", X, np.int32(1),
-                        gradient=True),
-    "set": _list("L.tensor_list_stack(L.tensor_list_set_item(l, 0, x[1] * 2), tf.float32)",
-                 gradient=True),
-    "set_traced": _list("L.tensor_list_stack(L.tensor_list_set_item(l, xs[1], x[1] * 2),"
-                        " tf.float32)", X, np.int32(0), gradient=True),
-    "unset_is_zero": _list("L.tensor_list_stack(L.tensor_list_set_item("
-                           "L.tensor_list_reserve([3], 3, tf.float32), 1, x[0]), tf.float32)"),
-    "never_set": _list("L.tensor_list_stack(L.tensor_list_reserve([3], 2, tf.float32),"
-                       " tf.float32), L.tensor_list_get_item("
-                       "L.tensor_list_reserve([3], 2, tf.float32), 1, tf.float32)"),
-    "push_and_pop": _list("L.tensor_list_pop_back(L.tensor_list_push_back(l, x[0] + x[1]),"
-                          " tf.float32)[1], L.tensor_list_length(L.tensor_list_push_back(l, x[0]))",
-                          gradient=True),
-    "resize": _list("L.tensor_list_stack(L.tensor_list_resize(l, 4), tf.float32,"
-                    " element_shape=[3]), L.tensor_list_stack("
-                    "L.tensor_list_resize(l, 1), tf.float32)"),
-    "concat": _list("raw.TensorListConcatV2(input_handle=l, element_shape=[3],"
-                    f" leading_dims=tf.zeros([0], tf.int64), {FLOAT})[:]"),
-    "concat_lists": _list("L.tensor_list_stack(raw.TensorListConcatLists(input_a=l, input_b=l,"
-                          f" {FLOAT}), tf.float32)"),
-    "split": _list("L.tensor_list_get_item(raw.TensorListSplit(tensor=x[0], element_shape=[-1],"
-                   " lengths=tf.constant([1, 2], tf.int64)), 1, tf.float32)"),
-    "gather": _list("L.tensor_list_gather(l, [1, 0], tf.float32), L.tensor_list_gather("
-                    "l, xs[1], tf.float32)", X, np.array([1, 0], np.int32), gradient=True),
-    "scatter": _list("L.tensor_list_stack(L.tensor_list_scatter(x, [2, 0], [3]), tf.float32)",
-                     gradient=True),
-    "scatter_traced": _list("L.tensor_list_stack(raw.TensorListScatterV2(tensor=x, indices=xs[1],"
-                            " element_shape=[3], num_elements=4), tf.float32)",
-                            X, np.array([3, 1], np.int32), gradient=True),
-    "scatter_into": _list("L.tensor_list_stack(raw.TensorListScatterIntoExistingList("
-                          "input_handle=l, tensor=x[:1] * 2, indices=[1]), tf.float32)"),
-    "element_shape": _list("L.tensor_list_element_shape(l, tf.int32), L.tensor_list_element_shape("
-                           "L.tensor_list_reserve(None, 2, tf.float32), tf.int64)"),
-    "strings": _list("tf.strings.join([L.tensor_list_get_item(l, 1, tf.string, []), 'x'])",
-                     np.array(["a", "b"]), host=True),
-    "optional": Case("""
+    "get_traced": _list(
+        "L.tensor_list_get_item(l, xs[1], tf.float32, [3])", X, np.int32(1), gradient=True
+    ),
+    "set": _list(
+        "L.tensor_list_stack(L.tensor_list_set_item(l, 0, x[1] * 2), tf.float32)", gradient=True
+    ),
+    "set_traced": _list(
+        "L.tensor_list_stack(L.tensor_list_set_item(l, xs[1], x[1] * 2), tf.float32)",
+        X,
+        np.int32(0),
+        gradient=True,
+    ),
+    "unset_is_zero": _list(
+        "L.tensor_list_stack(L.tensor_list_set_item("
+        "L.tensor_list_reserve([3], 3, tf.float32), 1, x[0]), tf.float32)"
+    ),
+    "never_set": _list(
+        "L.tensor_list_stack(L.tensor_list_reserve([3], 2, tf.float32),"
+        " tf.float32), L.tensor_list_get_item("
+        "L.tensor_list_reserve([3], 2, tf.float32), 1, tf.float32)"
+    ),
+    "push_and_pop": _list(
+        "L.tensor_list_pop_back(L.tensor_list_push_back(l, x[0] + x[1]),"
+        " tf.float32)[1], L.tensor_list_length(L.tensor_list_push_back(l, x[0]))",
+        gradient=True,
+    ),
+    "resize": _list(
+        "L.tensor_list_stack(L.tensor_list_resize(l, 4), tf.float32,"
+        " element_shape=[3]), L.tensor_list_stack("
+        "L.tensor_list_resize(l, 1), tf.float32)"
+    ),
+    "concat": _list(
+        "raw.TensorListConcatV2(input_handle=l, element_shape=[3],"
+        f" leading_dims=tf.zeros([0], tf.int64), {FLOAT})[:]"
+    ),
+    "concat_lists": _list(
+        f"L.tensor_list_stack(raw.TensorListConcatLists(input_a=l, input_b=l, {FLOAT}), tf.float32)"
+    ),
+    "split": _list(
+        "L.tensor_list_get_item(raw.TensorListSplit(tensor=x[0], element_shape=[-1],"
+        " lengths=tf.constant([1, 2], tf.int64)), 1, tf.float32)"
+    ),
+    "gather": _list(
+        "L.tensor_list_gather(l, [1, 0], tf.float32), L.tensor_list_gather(l, xs[1], tf.float32)",
+        X,
+        np.array([1, 0], np.int32),
+        gradient=True,
+    ),
+    "scatter": _list(
+        "L.tensor_list_stack(L.tensor_list_scatter(x, [2, 0], [3]), tf.float32)", gradient=True
+    ),
+    "scatter_traced": _list(
+        "L.tensor_list_stack(raw.TensorListScatterV2(tensor=x, indices=xs[1],"
+        " element_shape=[3], num_elements=4), tf.float32)",
+        X,
+        np.array([3, 1], np.int32),
+        gradient=True,
+    ),
+    "scatter_into": _list(
+        "L.tensor_list_stack(raw.TensorListScatterIntoExistingList("
+        "input_handle=l, tensor=x[:1] * 2, indices=[1]), tf.float32)"
+    ),
+    "element_shape": _list(
+        "L.tensor_list_element_shape(l, tf.int32), L.tensor_list_element_shape("
+        "L.tensor_list_reserve(None, 2, tf.float32), tf.int64)"
+    ),
+    "strings": _list(
+        "tf.strings.join([L.tensor_list_get_item(l, 1, tf.string, []), 'x'])",
+        np.array(["a", "b"]),
+        host=True,
+    ),
+    "optional": Case(
+        """
         def f(x):
             o = tf.raw_ops.OptionalFromValue(components=[x, x + 1])
             y, z = tf.raw_ops.OptionalGetValue(optional=o, output_types=[tf.float32] * 2,
                                                output_shapes=[x.shape] * 2)
             return y * z, tf.raw_ops.OptionalHasValue(optional=o), (
                 tf.raw_ops.OptionalHasValue(optional=tf.raw_ops.OptionalNone()))
-        """, (X,), gradient=True),
-    "array_scatter_and_gather": Case("""
+        """,
+        (X,),
+        gradient=True,
+    ),
+    "array_scatter_and_gather": Case(
+        """
         def f(x):
             a = tf.TensorArray(tf.float32, size=3, element_shape=[3]).scatter([2, 0], x)
             return a.gather([0, 2]), a.stack(), a.concat() if False else a.size()
-        """, (X,), gradient=True),
-    "array_of_two_lengths": Case("""
+        """,
+        (X,),
+        gradient=True,
+    ),
+    "array_of_two_lengths": Case(
+        """
         def f(x):
             a = tf.TensorArray(tf.float32, size=2, infer_shape=False)
             return a.write(0, x[0]).write(1, x[1, :1]).concat()
-        """, (X,), gradient=True),
+        """,
+        (X,),
+        gradient=True,
+    ),
     "lstm": _layer("keras.layers.LSTM(3)"),
     "lstm_sequences": _layer("keras.layers.LSTM(3, return_sequences=True, return_state=True)"),
     "lstm_cell_backwards": _layer("keras.layers.RNN(keras.layers.LSTMCell(3), go_backwards=True)"),
     "lstm_sigmoid": _layer("keras.layers.LSTM(3, recurrent_activation='hard_sigmoid')"),
     "lstm_unknown_shape": _layer("keras.layers.RNN(keras.layers.LSTMCell(3))", known=False),
-    "lstm_stacked": _layer("keras.Sequential([keras.layers.RNN(keras.layers.LSTMCell(3),"
-                           " return_sequences=True), keras.layers.RNN(keras.layers.GRUCell(2))])"),
+    "lstm_stacked": _layer(
+        "keras.Sequential([keras.layers.RNN(keras.layers.LSTMCell(3),"
+        " return_sequences=True), keras.layers.RNN(keras.layers.GRUCell(2))])"
+    ),
     "gru": _layer("keras.layers.GRU(3, return_sequences=True)"),
     "gru_reset_before": _layer("keras.layers.GRU(3, reset_after=False)"),
     "simple": _layer("keras.layers.SimpleRNN(3, return_sequences=True)"),
-    "time_major": _layer("keras.layers.RNN(keras.layers.GRUCell(3), time_major=True,"
-                         " return_sequences=True)"),
+    "time_major": _layer(
+        "keras.layers.RNN(keras.layers.GRUCell(3), time_major=True, return_sequences=True)"
+    ),
     "unrolled": _layer("keras.layers.SimpleRNN(3, unroll=True)"),
-    "bidirectional": _layer("keras.layers.Bidirectional(keras.layers.RNN("
-                            "keras.layers.LSTMCell(2), return_sequences=True))"),
-    "masked": _layer("keras.Sequential([keras.layers.Masking(), keras.layers.RNN("
-                     "keras.layers.LSTMCell(3), return_sequences=True)])", MASKED),
-    "masked_zero_output": _layer("keras.Sequential([keras.layers.Masking(), keras.layers.RNN("
-                                 "keras.layers.GRUCell(3), return_sequences=True,"
-                                 " zero_output_for_mask=True)])", MASKED),
-    "masked_simple": _layer("keras.Sequential([keras.layers.Masking(),"
-                            " keras.layers.SimpleRNN(3)])", MASKED),
+    "bidirectional": _layer(
+        "keras.layers.Bidirectional(keras.layers.RNN("
+        "keras.layers.LSTMCell(2), return_sequences=True))"
+    ),
+    "masked": _layer(
+        "keras.Sequential([keras.layers.Masking(), keras.layers.RNN("
+        "keras.layers.LSTMCell(3), return_sequences=True)])",
+        MASKED,
+    ),
+    "masked_zero_output": _layer(
+        "keras.Sequential([keras.layers.Masking(), keras.layers.RNN("
+        "keras.layers.GRUCell(3), return_sequences=True,"
+        " zero_output_for_mask=True)])",
+        MASKED,
+    ),
+    "masked_simple": _layer(
+        "keras.Sequential([keras.layers.Masking(), keras.layers.SimpleRNN(3)])", MASKED
+    ),
     "conv_lstm": _layer("keras.layers.ConvLSTM1D(2, 3)", SEQUENCES.reshape(2, 5, 4, 1)),
     "time_distributed": _layer("keras.layers.TimeDistributed(keras.layers.Dense(2))"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

@@ -46,8 +46,13 @@ def group(name: str, tensors: Mapping[str, Any]) -> StateGroup:
 
 def weights(*groups: StateGroup, **changes: Any) -> ModelRecord:
     """A file of weights."""
-    fields: dict[str, Any] = {"form": "h5_weights", "path": "given.h5", "dialect": "keras2",
-                              "naming": "layers", "state": groups}  # fmt: skip
+    fields: dict[str, Any] = {
+        "form": "h5_weights",
+        "path": "given.h5",
+        "dialect": "keras2",
+        "naming": "layers",
+        "state": groups,
+    }
     return ModelRecord(**{**fields, **changes})
 
 
@@ -94,9 +99,14 @@ def test_other_names_are_matched_by_order() -> None:
 def test_toggled_trainable_does_not_matter(nested: bool) -> None:
     def build() -> Any:
         inner = keras.Sequential(
-            [keras.Input((4,)), layers.Dense(4, name="d"), layers.BatchNormalization(name="n"),
-             layers.Dense(4, name="e")], name="inner",
-        )  # fmt: skip
+            [
+                keras.Input((4,)),
+                layers.Dense(4, name="d"),
+                layers.BatchNormalization(name="n"),
+                layers.Dense(4, name="e"),
+            ],
+            name="inner",
+        )
         return keras.Sequential([keras.Input((4,)), inner]) if nested else inner
 
     source, target = build(), build()
@@ -208,8 +218,9 @@ def test_keras1_gates_are_joined() -> None:
     head = [draw(2, 1), draw(1)]
     record = weights(
         group("lstm_1", dict(zip(keras1_names("lstm_1", 12), arrays, strict=True))),
-        group("dense_1", {"dense_1_W": head[0], "dense_1_b": head[1]}), dialect="keras1",
-    )  # fmt: skip
+        group("dense_1", {"dense_1_W": head[0], "dense_1_b": head[1]}),
+        dialect="keras1",
+    )
     load_h5_weights(target, record)
     i, c, f, o = (arrays[k : k + 3] for k in (0, 3, 6, 9))
     expected = [np.concatenate([gate[k] for gate in (i, f, c, o)], -1) for k in range(3)]
@@ -225,26 +236,37 @@ def test_keras1_gru_in_both_directions() -> None:
         group("b", dict(zip(keras1_names("b", 18), arrays, strict=True))), dialect="keras1"
     )
     load_h5_weights(target, record)
-    expected = [np.concatenate([half[k] for k in (p, p + 3, p + 6)], -1)
-                for half in (arrays[:9], arrays[9:]) for p in range(3)]  # fmt: skip
+    expected = [
+        np.concatenate([half[k] for k in (p, p + 3, p + 6)], -1)
+        for half in (arrays[:9], arrays[9:])
+        for p in range(3)
+    ]
     assert same(values(target), expected)
 
 
 def test_keras1_kernels() -> None:
     target = keras.Sequential(
-        [keras.Input((6, 6, 2)), layers.Conv2D(3, (2, 1)), layers.Reshape((30, 3)),
-         layers.Conv1D(4, 2)]
-    )  # fmt: skip
+        [
+            keras.Input((6, 6, 2)),
+            layers.Conv2D(3, (2, 1)),
+            layers.Reshape((30, 3)),
+            layers.Conv1D(4, 2),
+        ]
+    )
     square, line, bias2, bias1 = draw(3, 2, 2, 1), draw(2, 1, 3, 4), draw(3), draw(4)
-    record = weights(group("c2", {"c2_W": square, "c2_b": bias2}),
-                     group("c1", {"c1_W": line, "c1_b": bias1}), dialect="keras1")  # fmt: skip
+    record = weights(
+        group("c2", {"c2_W": square, "c2_b": bias2}),
+        group("c1", {"c1_W": line, "c1_b": bias1}),
+        dialect="keras1",
+    )
     load_h5_weights(target, record)
     assert same(values(target), [square.transpose(2, 3, 1, 0), bias2, line[:, 0], bias1])
 
 
 def test_theano_kernels_are_turned_round() -> None:
-    target = keras.Sequential([keras.Input((6, 6, 2)), layers.Conv2D(3, 2), layers.Flatten(),
-                               layers.Dense(1)])  # fmt: skip
+    target = keras.Sequential(
+        [keras.Input((6, 6, 2)), layers.Conv2D(3, 2), layers.Flatten(), layers.Dense(1)]
+    )
     given = [draw(*value.shape) for value in values(target)]
     record = weights(
         group("conv2d_1", {"conv2d_1/kernel:0": given[0], "conv2d_1/bias:0": given[1]}),
@@ -255,9 +277,13 @@ def test_theano_kernels_are_turned_round() -> None:
     assert same(values(target), [given[0][::-1, ::-1], *given[1:]])
 
 
-@pytest.mark.parametrize(("kind", "name", "gates"), [
-    (layers.LSTM, "CuDNNLSTM", 4), (layers.GRU, "CuDNNGRU", 3),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "name", "gates"),
+    [
+        (layers.LSTM, "CuDNNLSTM", 4),
+        (layers.GRU, "CuDNNGRU", 3),
+    ],
+)
 def test_cudnn_weights_are_converted(kind: Any, name: str, gates: int) -> None:
     shapes = [(3, 2 * gates), (2, 2 * gates), (4 * gates,)]
     forward, backward = ([draw(*shape) for shape in shapes] for _ in range(2))
@@ -271,13 +297,17 @@ def test_cudnn_weights_are_converted(kind: Any, name: str, gates: int) -> None:
 
 
 def test_state_of_random_layers_is_left_out() -> None:
-    target = keras.Sequential([keras.Input((4, 4, 1)), layers.RandomFlip(), layers.Flatten(),
-                               layers.Dense(1)])  # fmt: skip
+    target = keras.Sequential(
+        [keras.Input((4, 4, 1)), layers.RandomFlip(), layers.Flatten(), layers.Dense(1)]
+    )
     given = [draw(16, 1), draw(1)]
-    load_h5_weights(target, weights(
-        group("random_flip", {"StateVar:0": np.arange(3)}),
-        group("dense", {"dense/kernel:0": given[0], "dense/bias:0": given[1]}),
-    ))  # fmt: skip
+    load_h5_weights(
+        target,
+        weights(
+            group("random_flip", {"StateVar:0": np.arange(3)}),
+            group("dense", {"dense/kernel:0": given[0], "dense/bias:0": given[1]}),
+        ),
+    )
     assert same(values(target), given)
 
 
@@ -287,9 +317,13 @@ def test_state_of_random_layers_is_left_out() -> None:
 def compiled(optimizer: Any, loss: Any = "mse") -> Any:
     """A small model after some steps."""
     model = keras.Sequential(
-        [keras.Input((4,)), layers.Dense(3, activation="relu"), layers.BatchNormalization(),
-         layers.Dense(1)]
-    )  # fmt: skip
+        [
+            keras.Input((4,)),
+            layers.Dense(3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.Dense(1),
+        ]
+    )
     model.compile(optimizer, loss, metrics=["mae"])
     model.fit(draw(8, 4), draw(8, 1), epochs=2, verbose=0)
     return model
@@ -429,19 +463,44 @@ def test_what_keras2_cannot_say_is_written_for_keras3(tmp_path: Path) -> None:
 
 
 def test_strings_and_vocabularies(tmp_path: Path) -> None:
-    words = revive_record(ModelRecord(
-        form="h5", path="", dialect="keras2", naming="layers", config={
-            "class_name": "Sequential", "config": {"name": "s", "layers": [
-                {"class_name": "InputLayer", "config": {
-                    "batch_input_shape": [None, 1], "dtype": "string", "name": "i"}},
-                {"class_name": "StringLookup", "config": {
-                    "name": "l", "vocabulary": ["a", "b"], "num_oov_indices": 1,
-                    "mask_token": None, "oov_token": "[UNK]", "output_mode": "one_hot",
-                    "dtype": "int64"}},
-                {"class_name": "Dense", "config": {"name": "d", "units": 2}},
-            ]},
-        }, state=(group("d", {"d/kernel:0": draw(3, 2), "d/bias:0": draw(2)}),),
-    ))  # fmt: skip
+    words = revive_record(
+        ModelRecord(
+            form="h5",
+            path="",
+            dialect="keras2",
+            naming="layers",
+            config={
+                "class_name": "Sequential",
+                "config": {
+                    "name": "s",
+                    "layers": [
+                        {
+                            "class_name": "InputLayer",
+                            "config": {
+                                "batch_input_shape": [None, 1],
+                                "dtype": "string",
+                                "name": "i",
+                            },
+                        },
+                        {
+                            "class_name": "StringLookup",
+                            "config": {
+                                "name": "l",
+                                "vocabulary": ["a", "b"],
+                                "num_oov_indices": 1,
+                                "mask_token": None,
+                                "oov_token": "[UNK]",
+                                "output_mode": "one_hot",
+                                "dtype": "int64",
+                            },
+                        },
+                        {"class_name": "Dense", "config": {"name": "d", "units": 2}},
+                    ],
+                },
+            },
+            state=(group("d", {"d/kernel:0": draw(3, 2), "d/bias:0": draw(2)}),),
+        )
+    )
     texts = np.array([["b"], ["z"], ["a"]], object)
     kernel, bias = values(words)
     np.testing.assert_allclose(words.predict(texts, verbose=0), kernel[[2, 0, 1]] + bias, rtol=1e-6)
@@ -459,11 +518,20 @@ def test_losses_added_from_outside_are_told() -> None:
 
 
 def test_what_text_layers_learned_is_a_weight_of_keras_2(tmp_path: Path) -> None:
-    layer = {"class_name": "TextVectorization", "config": {
-        "name": "t", "vocabulary": ["a", "b"], "idf_weights": [1.0, 1.0], "output_mode": "tf_idf",
-        "dtype": "string"}}  # fmt: skip
-    given = {"class_name": "InputLayer", "config": {
-        "batch_input_shape": [None, 1], "dtype": "string", "name": "i"}}  # fmt: skip
+    layer = {
+        "class_name": "TextVectorization",
+        "config": {
+            "name": "t",
+            "vocabulary": ["a", "b"],
+            "idf_weights": [1.0, 1.0],
+            "output_mode": "tf_idf",
+            "dtype": "string",
+        },
+    }
+    given = {
+        "class_name": "InputLayer",
+        "config": {"batch_input_shape": [None, 1], "dtype": "string", "name": "i"},
+    }
     config = {"class_name": "Sequential", "config": {"name": "s", "layers": [given, layer]}}
     learned = np.array([3.0, 1.0, 2.0], np.float32)
     record = weights(group("t", {"Variable:0": learned}), form="h5", config=config)
@@ -479,14 +547,28 @@ def test_what_text_layers_learned_is_a_weight_of_keras_2(tmp_path: Path) -> None
 
 def test_weights_of_layers_that_lead_nowhere_are_told() -> None:
     def entry(name: str, *sources: str) -> dict[str, Any]:
-        return {"class_name": "Dense", "config": {"name": name, "units": 2}, "name": name,
-                "inbound_nodes": [[[source, 0, 0, {}] for source in sources]]}  # fmt: skip
+        return {
+            "class_name": "Dense",
+            "config": {"name": name, "units": 2},
+            "name": name,
+            "inbound_nodes": [[[source, 0, 0, {}] for source in sources]],
+        }
 
-    given = {"class_name": "InputLayer", "name": "i", "inbound_nodes": [],
-             "config": {"batch_input_shape": [None, 2], "name": "i"}}  # fmt: skip
-    config = {"class_name": "Functional", "config": {
-        "name": "m", "layers": [given, entry("a", "i"), entry("b", "i")],
-        "input_layers": [["i", 0, 0]], "output_layers": [["a", 0, 0]]}}  # fmt: skip
+    given = {
+        "class_name": "InputLayer",
+        "name": "i",
+        "inbound_nodes": [],
+        "config": {"batch_input_shape": [None, 2], "name": "i"},
+    }
+    config = {
+        "class_name": "Functional",
+        "config": {
+            "name": "m",
+            "layers": [given, entry("a", "i"), entry("b", "i")],
+            "input_layers": [["i", 0, 0]],
+            "output_layers": [["a", 0, 0]],
+        },
+    }
     groups = [group(n, {f"{n}/kernel:0": draw(2, 2), f"{n}/bias:0": draw(2)}) for n in "ba"]
     model = revive_record(weights(*groups, form="h5", config=config))
     assert model.load_report.unexpected == ["b/b/kernel:0", "b/b/bias:0"]

@@ -37,8 +37,10 @@ def functional(shape: tuple[int, ...], make: Callable[[Any], Any]) -> Any:
 
 def nested() -> Any:
     """A model in a model, partly frozen."""
-    inner = functional((8,), lambda i: layers.Dense(3)(layers.BatchNormalization()(
-        layers.Dense(8, name="first")(i))))  # fmt: skip
+    inner = functional(
+        (8,),
+        lambda i: layers.Dense(3)(layers.BatchNormalization()(layers.Dense(8, name="first")(i))),
+    )
     inner.get_layer("first").trainable = False
     return functional((8,), lambda i: layers.Dense(2)(inner(i)))
 
@@ -57,21 +59,35 @@ def several() -> Any:
 
 
 PLAIN: Mapping[str, Callable[[], Any]] = {
-    "recurrent": lambda: chain((5, 3), layers.LSTM(4, return_sequences=True), layers.Bidirectional(
-        layers.GRU(3, return_sequences=True), merge_mode="sum"),
-        layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)])),
-    "convolution": lambda: chain((8, 8, 2), layers.Conv2D(3, 3, padding="same"),
-        layers.BatchNormalization(), layers.DepthwiseConv2D(2), layers.SeparableConv2D(4, 2),
-        layers.Conv2DTranspose(2, 2), layers.PReLU(), layers.GlobalMaxPooling2D()),
-    "attention": lambda: functional((5, 8), lambda i: layers.LayerNormalization()(
-        layers.MultiHeadAttention(2, 4)(i, i))),
+    "recurrent": lambda: chain(
+        (5, 3),
+        layers.LSTM(4, return_sequences=True),
+        layers.Bidirectional(layers.GRU(3, return_sequences=True), merge_mode="sum"),
+        layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)]),
+    ),
+    "convolution": lambda: chain(
+        (8, 8, 2),
+        layers.Conv2D(3, 3, padding="same"),
+        layers.BatchNormalization(),
+        layers.DepthwiseConv2D(2),
+        layers.SeparableConv2D(4, 2),
+        layers.Conv2DTranspose(2, 2),
+        layers.PReLU(),
+        layers.GlobalMaxPooling2D(),
+    ),
+    "attention": lambda: functional(
+        (5, 8), lambda i: layers.LayerNormalization()(layers.MultiHeadAttention(2, 4)(i, i))
+    ),
     "spectral": lambda: chain((8,), layers.SpectralNormalization(layers.Dense(3))),
     "distributed": lambda: chain((3, 8), layers.TimeDistributed(chain((8,), layers.Dense(4)))),
     "operations": lambda: functional(
-        (8,), lambda i: keras.ops.mean(layers.Dense(3)(i) * 2.0 + 1.0, axis=1)),
+        (8,), lambda i: keras.ops.mean(layers.Dense(3)(i) * 2.0 + 1.0, axis=1)
+    ),
     "mixed": lambda: chain((8,), layers.Dense(4, dtype="mixed_float16"), layers.Dense(3)),
-    "nested": nested, "shared": shared, "several": several,
-}  # fmt: skip
+    "nested": nested,
+    "shared": shared,
+    "several": several,
+}
 #: What tf_keras' own reader does not know, and what Keras 3's cannot build from the dialect of
 #: Keras 2, whoever wrote it.
 NOT_BY_TENSORFLOW = {"spectral"}
@@ -82,9 +98,11 @@ TRAINED: Mapping[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
     "RMSprop": lambda: (optimizers.RMSprop(0.01, momentum=0.5, centered=True), {"loss": "mse"}),
     "Ftrl": lambda: (optimizers.Ftrl(0.01), {"loss": keras.losses.Huber()}),
     "AdamW": lambda: (optimizers.AdamW(0.01, amsgrad=True), {"loss": "mse"}),
-    "schedule": lambda: (optimizers.Adam(optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)),
-                         {"loss": "mse"}),
-}  # fmt: skip
+    "schedule": lambda: (
+        optimizers.Adam(optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)),
+        {"loss": "mse"},
+    ),
+}
 
 
 def outputs_of(model: Any, inputs: list[Any]) -> list[np.ndarray[Any, Any]]:
@@ -96,8 +114,9 @@ def outputs_of(model: Any, inputs: list[Any]) -> list[np.ndarray[Any, Any]]:
 def trained(name: str) -> Any:
     """A small model after two steps."""
     optimizer, arguments = TRAINED[name]()
-    model = chain((6,), layers.Dense(3, activation="relu"), layers.BatchNormalization(),
-                  layers.Dense(1))  # fmt: skip
+    model = chain(
+        (6,), layers.Dense(3, activation="relu"), layers.BatchNormalization(), layers.Dense(1)
+    )
     model.layers[0].trainable = name != "Ftrl"
     model.compile(optimizer, **arguments)
     model.fit(draw(8, 6), draw(8, 1), epochs=2, verbose=0)
@@ -226,8 +245,13 @@ model.save_weights(back)
 
 
 def test_weights_go_both_ways(oracle: Oracle, tmp_path: Path) -> None:
-    model = chain((8, 8, 2), layers.Conv2D(3, 3), layers.BatchNormalization(), layers.Flatten(),
-                  layers.Dense(2))  # fmt: skip
+    model = chain(
+        (8, 8, 2),
+        layers.Conv2D(3, 3),
+        layers.BatchNormalization(),
+        layers.Flatten(),
+        layers.Dense(2),
+    )
     before = model.get_weights()
     write(describe_h5_weights(model)[0], tmp_path / "w.h5")
     found = oracle.python(LOAD, path=str(tmp_path / "w.h5"), back=str(tmp_path / "b.h5"))

@@ -270,8 +270,11 @@ def test_supplied_classes_are_used(saved: Saved, registered: bool) -> None:
 def test_absent_classes_are_made_and_named_in_the_report(saved: Saved) -> None:
     model = load(saved, "custom")
     rungs = {o.class_name: o.rung for o in model.load_report.objects}
-    assert rungs == {"Sequential": "built-in class", "Dense": "built-in class",
-                     "Scale": "saved functions"}  # fmt: skip
+    assert rungs == {
+        "Sequential": "built-in class",
+        "Dense": "built-in class",
+        "Scale": "saved functions",
+    }
     assert type(model.layers[1]).__name__ == "Scale"
     assert model.layers[1].get_config()["by"] == 2.0
 
@@ -300,8 +303,12 @@ def test_batches_of_texts(saved: Saved) -> None:
 
 def test_no_initializer_runs(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[Any] = []
-    for kind in (keras.initializers.GlorotUniform, keras.initializers.RandomUniform,
-                 keras.initializers.Zeros, keras.initializers.Ones):  # fmt: skip
+    for kind in (
+        keras.initializers.GlorotUniform,
+        keras.initializers.RandomUniform,
+        keras.initializers.Zeros,
+        keras.initializers.Ones,
+    ):
         monkeypatch.setattr(kind, "__call__", lambda self, *a, **k: ran.append(self))
     finished = _keras.Deferred.finish
     left: list[Any] = []

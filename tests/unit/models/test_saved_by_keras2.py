@@ -93,11 +93,19 @@ class Scale(layers.Layer):
 model = keras.Sequential([layers.Input((3,)), layers.Dense(4), Scale(), layers.Dense(1)])
 inputs = [("f", (16, 3))]
 """
-BUILDS = {name.lower(): source for name, source in {
-    "SEQUENTIAL": SEQUENTIAL, "FUNCTIONAL": FUNCTIONAL, "CONV": CONV, "RECURRENT": RECURRENT,
-    "EMBEDDING": EMBEDDING, "ATTENTION": ATTENTION, "SUBCLASSED": SUBCLASSED,
-    "CUSTOM_LAYER": CUSTOM_LAYER,
-}.items()}  # fmt: skip
+BUILDS = {
+    name.lower(): source
+    for name, source in {
+        "SEQUENTIAL": SEQUENTIAL,
+        "FUNCTIONAL": FUNCTIONAL,
+        "CONV": CONV,
+        "RECURRENT": RECURRENT,
+        "EMBEDDING": EMBEDDING,
+        "ATTENTION": ATTENTION,
+        "SUBCLASSED": SUBCLASSED,
+        "CUSTOM_LAYER": CUSTOM_LAYER,
+    }.items()
+}
 OPTIMIZERS = [
     "'adam', 'mse'",
     "keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True), 'mse'",

@@ -52,9 +52,17 @@ def test_text_model_goes_on_where_it_was(oracle: Oracle, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [("a", True), (["a", "b"], True), ([["a"]], True), (np.array(["a"]), True), ([1, 2], False),
-     ([np.array(["a"]), np.ones(1)], False), ([], False), (np.ones(2), False)],
-)  # fmt: skip
+    [
+        ("a", True),
+        (["a", "b"], True),
+        ([["a"]], True),
+        (np.array(["a"]), True),
+        ([1, 2], False),
+        ([np.array(["a"]), np.ones(1)], False),
+        ([], False),
+        (np.ones(2), False),
+    ],
+)
 def test_what_is_text(value: Any, text: bool) -> None:
     assert is_text(value) is text
 

@@ -201,7 +201,7 @@ ARCHITECTURES = {
     "Lion": "made = built(keras.optimizers.Lion())",
     "Adafactor": "made = built(keras.optimizers.Adafactor())",
     "loss scaling": "made = built(keras.mixed_precision.LossScaleOptimizer(keras.optimizers.Adam()))",
-}  # fmt: skip
+}
 
 ASK = """
 import tempfile

@@ -56,8 +56,13 @@ def test_match_goes_by_names_and_ignores_what_is_not_in_both() -> None:
 
 def test_match_pairs_slot_variables() -> None:
     ours = [node(("opt", 1), ("v", 2)), node(slots=[(2, "m", 3)]), node(), node()]
-    theirs = [node(("v", 1), ("opt", 2)), node(), node(slots=[(1, "v", 3), (1, "m", 4)]),
-              node(), node()]  # fmt: skip
+    theirs = [
+        node(("v", 1), ("opt", 2)),
+        node(),
+        node(slots=[(1, "v", 3), (1, "m", 4)]),
+        node(),
+        node(),
+    ]
     assert match(ours, theirs) == {0: 0, 1: 2, 2: 1, 3: 4}
     assert [(i, s.name) for i, s in slots(theirs)] == [(2, "v"), (2, "m")]
 
@@ -68,6 +73,11 @@ def test_tensors_of_a_group_belong_to_the_object_that_saved_it() -> None:
         node(tensors=["t/.ATTRIBUTES/table"]),
         node(tensors=["u/.ATTRIBUTES/"]),
     ]
-    keys = ["a/.ATTRIBUTES/VARIABLE_VALUE", "t/.ATTRIBUTES/table-keys", "u/.ATTRIBUTES/table-keys",
-            "b/.ATTRIBUTES/VARIABLE_VALUE", "global_step"]  # fmt: skip
+    keys = [
+        "a/.ATTRIBUTES/VARIABLE_VALUE",
+        "t/.ATTRIBUTES/table-keys",
+        "u/.ATTRIBUTES/table-keys",
+        "b/.ATTRIBUTES/VARIABLE_VALUE",
+        "global_step",
+    ]
     assert tensor_owners(stored, keys) == {keys[0]: 0, keys[1]: 1, keys[2]: 2}

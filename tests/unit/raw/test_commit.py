@@ -62,8 +62,10 @@ def test_a_folder_is_made_then_replaced(
             Path(path, "inner").mkdir()
             Path(path, "inner", text).write_text(text)
         assert [str(f.relative_to(tmp_path)) for f in tmp_path.rglob("*")] == [
-            "d", "d/inner", f"d/inner/{text}",
-        ]  # fmt: skip
+            "d",
+            "d/inner",
+            f"d/inner/{text}",
+        ]
 
 
 class FailedError(Exception):
@@ -290,8 +292,10 @@ with replacing_file(sys.argv[1]) as path:
 def test_a_running_save_of_another_process_is_not_swept(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", RUNNING, tmp_path / "f"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         with replacing_file(tmp_path / "f") as path:

@@ -104,11 +104,16 @@ for name, (args, kwargs) in cases.items():
 """
 X = np.zeros((2, 3), "float32")
 CASES: dict[str, Any] = {
-    "plain": ((X,), {}), "true": ((X, True), {}), "three": ((X, True, 3), {}),
-    "kw": ((), {"x": X, "scale": 3, "training": True}), "vector": ((X[0], None), {}),
-    "one for true": ((X, 1), {}), "ints": (([1, 2],), {"mode": "b"}),
-    "floats": (([[1, 2, 3]],), {}), "text": (("abc",), {}),
-}  # fmt: skip
+    "plain": ((X,), {}),
+    "true": ((X, True), {}),
+    "three": ((X, True, 3), {}),
+    "kw": ((), {"x": X, "scale": 3, "training": True}),
+    "vector": ((X[0], None), {}),
+    "one for true": ((X, 1), {}),
+    "ints": (([1, 2],), {"mode": "b"}),
+    "floats": (([[1, 2, 3]],), {}),
+    "text": (("abc",), {}),
+}
 
 
 @pytest.fixture(scope="module")
@@ -171,12 +176,17 @@ def test_ragged_and_sparse(answers: dict[str, Any], loaded: Any) -> None:
 @pytest.mark.parametrize(
     "array",
     [
-        np.array([1.5], "float16"), np.array(2, ml_dtypes.bfloat16), np.zeros((2, 0), "float64"),
-        np.array([-3], "int8"), np.array([7], "uint16"), np.array([1 << 40]), np.array(True),
+        np.array([1.5], "float16"),
+        np.array(2, ml_dtypes.bfloat16),
+        np.zeros((2, 0), "float64"),
+        np.array([-3], "int8"),
+        np.array([7], "uint16"),
+        np.array([1 << 40]),
+        np.array(True),
         np.array([1j], "complex64"),
     ],
     ids=lambda a: str(a.dtype),
-)  # fmt: skip
+)
 def test_dtypes_are_kept(loaded: Any, array: Any) -> None:
     equal(loaded.kinds(array), array)
 

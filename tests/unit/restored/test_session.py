@@ -142,8 +142,9 @@ def test_several_meta_graphs(oracle: Oracle, tmp_path: Path, text: bool) -> None
 def test_sparse_inputs_and_outputs(oracle: Oracle, tmp_path: Path) -> None:
     loaded, answers = save(oracle, tmp_path / "m", SPARSE)
     signature = loaded.signatures["serving_default"]
-    given = SparseTensor(np.array([[0, 1], [1, 3]]), np.array([1.0, 2.0], "float32"),
-                         np.array([2, 4]))  # fmt: skip
+    given = SparseTensor(
+        np.array([[0, 1], [1, 3]]), np.array([1.0, 2.0], "float32"), np.array([2, 4])
+    )
     outputs = signature(x=given, k=3.0)
     np.testing.assert_array_equal(outputs["y"], answers["y"])
     np.testing.assert_array_equal(outputs["n"].values, answers["n"])

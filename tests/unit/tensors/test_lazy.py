@@ -54,11 +54,23 @@ def test_parts(part: Any, index: Any) -> None:
 @pytest.mark.parametrize(
     "part",
     [
-        "", "-", "-:-:-:-", "0,3:-:-", "a,1:-:-", "-1,1:-:-", "0,1:-:-,", "2 3 5 -:-:-",
-        "2 3 -:-:-", "x 3 4 -:-:-", 2, np.s_[::2], np.s_[0, 0, 0, 0], np.s_[0, 3],
+        "",
+        "-",
+        "-:-:-:-",
+        "0,3:-:-",
+        "a,1:-:-",
+        "-1,1:-:-",
+        "0,1:-:-,",
+        "2 3 5 -:-:-",
+        "2 3 -:-:-",
+        "x 3 4 -:-:-",
+        2,
+        np.s_[::2],
+        np.s_[0, 0, 0, 0],
+        np.s_[0, 3],
         "99999999999999999999,1:-:-",
     ],
-)  # fmt: skip
+)
 def test_parts_that_do_not_fit(part: Any) -> None:
     with pytest.raises(MismatchError, match=r"no part of tensor 'x'.*\(2, 3, 4\)"):
         lazy_array("x", ARRAY).read_slice(part)

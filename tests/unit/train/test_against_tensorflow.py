@@ -56,7 +56,7 @@ CASES = {
     "Ftrl": ("network()", "keras.optimizers.Ftrl(0.1)"),
     "Lion": ("network()", "keras.optimizers.Lion(0.1)"),
     "schedule": ("network()", "keras.optimizers.Adam(DECAY)"),
-}  # fmt: skip
+}
 #: Optimizers whose update formula differs between Keras 2 and 3, so only state is compared.
 STATE_ONLY = {"Nadam", "Adadelta"}
 
@@ -136,9 +136,7 @@ def read_by_tf(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> Any:
         before = model.predict(X, verbose=0)
         scope["train"](model, 1)
         mine[name] = {"before": before, "after": model.predict(X, verbose=0)}
-    return mine, oracle.python(
-        READ, helpers=HELPERS, cases=CASES, X=X, Y=Y, folder=str(folder)
-    )  # fmt: skip
+    return mine, oracle.python(READ, helpers=HELPERS, cases=CASES, X=X, Y=Y, folder=str(folder))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -153,12 +151,18 @@ def test_tf_keras_goes_on_from_ours(name: str, read_by_tf: Any) -> None:
 LEGACY = {
     "Adam": ("network()", "legacy.Adam(0.1)", "keras.optimizers.Adam(0.1, epsilon=1e-7)"),
     "Adam hyper": ("network()", "legacy.Adam(0.1, beta_1=0.5)", "keras.optimizers.Adam(0.1)"),
-    "SGD": ("network()", "legacy.SGD(0.1, momentum=0.9)",
-            "keras.optimizers.SGD(0.2, momentum=0.9)"),
+    "SGD": (
+        "network()",
+        "legacy.SGD(0.1, momentum=0.9)",
+        "keras.optimizers.SGD(0.2, momentum=0.9)",
+    ),
     "Adagrad": ("Own()", "legacy.Adagrad(0.1)", "keras.optimizers.Adagrad(0.1)"),
-    "RMSprop": ("Own()", "legacy.RMSprop(0.1, momentum=0.5)",
-                "keras.optimizers.RMSprop(0.1, momentum=0.5)"),
-}  # fmt: skip
+    "RMSprop": (
+        "Own()",
+        "legacy.RMSprop(0.1, momentum=0.5)",
+        "keras.optimizers.RMSprop(0.1, momentum=0.5)",
+    ),
+}
 
 
 def test_slots_of_legacy_optimizers(oracle: Oracle, tmp_path: Path) -> None:
@@ -181,9 +185,10 @@ def test_checkpoints_of_parts(oracle: Oracle, tmp_path: Path) -> None:
     layer = keras.layers.Dense(2)
     layer.build((None, 3))
     checkpoint = hozon.train.Checkpoint(
-        layer=layer, values={"a": np.arange(3.0, dtype="float32"), "b": [np.int64(4)]},
+        layer=layer,
+        values={"a": np.arange(3.0, dtype="float32"), "b": [np.int64(4)]},
         step=hozon.train.Counter(7),
-    )  # fmt: skip
+    )
     path = checkpoint.save(tmp_path / "parts" / "ckpt")
     answer = oracle.python(
         """
@@ -222,9 +227,14 @@ out["weights"] = [w.numpy() for w in model.weights[-3:]]
         folder=str(tmp_path),
     )
     model = keras.Sequential(
-        [keras.Input((3,)), keras.layers.Rescaling(1.0), keras.layers.Embedding(5, 2),
-         keras.layers.Flatten(), keras.layers.Dense(2)]
-    )  # fmt: skip
+        [
+            keras.Input((3,)),
+            keras.layers.Rescaling(1.0),
+            keras.layers.Embedding(5, 2),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2),
+        ]
+    )
     hozon.train.load_weights(model, tmp_path / "w").assert_existing_objects_matched()
     for ours, theirs in zip(model.weights, answer["weights"], strict=True):
         np.testing.assert_array_equal(ours.value, theirs)

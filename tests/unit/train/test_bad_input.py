@@ -25,8 +25,10 @@ def dense(units: int = 2) -> Any:
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
-    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None
-            for p in sorted(folder.rglob("*"))}  # fmt: skip
+    return {
+        str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None
+        for p in sorted(folder.rglob("*"))
+    }
 
 
 class Twins(L.Layer):
@@ -85,7 +87,7 @@ REFUSED: dict[str, Case] = {
     "deep below a file": (dense, "file/a/b/w", SaveError, "file"),
     "a folder in the way": (dense, "taken", SaveError, "folder"),
     "a remote place": (dense, "gs://bucket/w", UnsupportedError, "not on this machine"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -197,8 +199,10 @@ def test_the_last_checkpoint_goes_only_when_the_next_is_on_disk(
     assert "sync state" in events[:deleted]
     assert events[: events.index("sync state")].count("sync") >= 3
     assert {path.name for path in tmp_path.iterdir()} == {
-        "checkpoint", "ckpt-2.index", "ckpt-2.data-00000-of-00001"
-    }  # fmt: skip
+        "checkpoint",
+        "ckpt-2.index",
+        "ckpt-2.data-00000-of-00001",
+    }
 
 
 def test_a_state_file_that_cannot_be_replaced(tmp_path: Path) -> None:
@@ -207,9 +211,10 @@ def test_a_state_file_that_cannot_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").mkdir()
     before = contents(tmp_path)
     for save in (
-        lambda: checkpoint.save(tmp_path / "w"), manager.save,
+        lambda: checkpoint.save(tmp_path / "w"),
+        manager.save,
         lambda: hozon.save_weights(dense(), tmp_path / "w"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(SaveError, match="checkpoint cannot be saved"):
             save()
     assert contents(tmp_path) == before

@@ -116,36 +116,49 @@ def told(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     folder = tmp_path_factory.mktemp("guide")
     ours, theirs = str(folder / "ours"), str(folder / "theirs")
     scope: dict[str, Any] = {
-        "keras": keras, "np": np, "train": hozon.train, "Variable": keras.Variable,
-        "matmul": keras.ops.matmul, "save": hozon.save_weights, "load": hozon.load_weights,
-    }  # fmt: skip
+        "keras": keras,
+        "np": np,
+        "train": hozon.train,
+        "Variable": keras.Variable,
+        "matmul": keras.ops.matmul,
+        "save": hozon.save_weights,
+        "load": hozon.load_weights,
+    }
     exec(SOURCE, scope)
     written = scope["write"](ours)
     answer = oracle.python(
         "train, Variable, matmul = tf.train, tf.Variable, tf.matmul\n"
         "save, load = keras.Model.save_weights, keras.Model.load_weights\n"
         f"{SOURCE}\nout.update(written=write(theirs), read=read(ours, path, both))",
-        ours=ours, theirs=theirs, path=written["path"], both=written["both"],
-    )  # fmt: skip
+        ours=ours,
+        theirs=theirs,
+        path=written["path"],
+        both=written["both"],
+    )
     theirs_written = answer["written"]
     return {
-        "scope": scope, "folder": folder,
+        "scope": scope,
+        "folder": folder,
         "ours": (written, answer["read"]),
         "theirs": (
             theirs_written,
             scope["read"](theirs, theirs_written["path"], theirs_written["both"]),
         ),
-    }  # fmt: skip
+    }
 
 
 def test_keys_are_the_guides(told: dict[str, Any]) -> None:
     """A layer's variable goes by its attribute ``var``, not by its name ``var_a``."""
     written, _ = told["ours"]
-    assert written["types"] == told["theirs"][0]["types"] == {
-        "save_counter/.ATTRIBUTES/VARIABLE_VALUE": "int64",
-        "_CHECKPOINTABLE_OBJECT_GRAPH": "string",
-        "layer/var/.ATTRIBUTES/VARIABLE_VALUE": "int32",
-    }
+    assert (
+        written["types"]
+        == told["theirs"][0]["types"]
+        == {
+            "save_counter/.ATTRIBUTES/VARIABLE_VALUE": "int64",
+            "_CHECKPOINTABLE_OBJECT_GRAPH": "string",
+            "layer/var/.ATTRIBUTES/VARIABLE_VALUE": "int32",
+        }
+    )
 
 
 def same(some: Any, others: Any) -> None:

@@ -50,9 +50,12 @@ def same(some: Any, others: Any) -> None:
 
 def test_learned_state_both_ways(oracle: Oracle, tmp_path: Path) -> None:
     scope: dict[str, Any] = {
-        "keras": keras, "L": keras.layers, "np": np, "idf": lambda text: text.lookup.idf,
+        "keras": keras,
+        "L": keras.layers,
+        "np": np,
+        "idf": lambda text: text.lookup.idf,
         **TEXT_LAYERS,
-    }  # fmt: skip
+    }
     exec(MODEL, scope)
     saved = scope["network"](True)
     report = hozon.save_weights(saved, tmp_path / "ours")

@@ -40,13 +40,17 @@ def test_keeps_what_tensorflow_keeps(name: str, oracle: Oracle, tmp_path: Path) 
     answer = oracle.python(
         "log = []; train = tf.train; Counter = lambda v: tf.Variable(v, dtype=tf.int64)\n"
         f"value = tf.Variable([1.0, 2.0])\n{RUN}\nout.update(log=log)",
-        options=OPTIONS[name], folder=str(folders[1]),
-    )  # fmt: skip
+        options=OPTIONS[name],
+        folder=str(folders[1]),
+    )
     scope: dict[str, Any] = {
-        "log": [], "train": hozon.train, "Counter": hozon.train.Counter,
-        "value": np.asarray([1, 2], "float32"), "options": OPTIONS[name],
+        "log": [],
+        "train": hozon.train,
+        "Counter": hozon.train.Counter,
+        "value": np.asarray([1, 2], "float32"),
+        "options": OPTIONS[name],
         "folder": str(folders[0]),
-    }  # fmt: skip
+    }
     exec(RUN, scope)
     assert scope["log"] == answer["log"]
     ours, theirs = (sorted(path.name for path in folder.iterdir()) for folder in folders)
@@ -78,9 +82,13 @@ def test_interval_and_first_start(tmp_path: Path) -> None:
     step, started = hozon.train.Counter(), []
     checkpoint = hozon.train.Checkpoint(step=step)
     manager = hozon.train.CheckpointManager(
-        checkpoint, tmp_path, 3, step_counter=step, checkpoint_interval=4,
+        checkpoint,
+        tmp_path,
+        3,
+        step_counter=step,
+        checkpoint_interval=4,
         init_fn=lambda: started.append(1),
-    )  # fmt: skip
+    )
     assert manager.restore_or_initialize() is None
     assert started == [1]
     saved = []

@@ -37,18 +37,24 @@ def test_reads_name_based_checkpoints(tf1: Path) -> None:
     assert prefix == str(tf1 / "model.ckpt-5")
     reader = hozon.train.load_checkpoint(tf1)
     assert reader.get_variable_to_shape_map() == {
-        "dense/bias": [3], "dense/kernel": [4, 3], "global_step": [],
-    }  # fmt: skip
+        "dense/bias": [3],
+        "dense/kernel": [4, 3],
+        "global_step": [],
+    }
     assert {k: d.name for k, d in reader.get_variable_to_dtype_map().items()} == {
-        "dense/bias": "float32", "dense/kernel": "float32", "global_step": "int64",
-    }  # fmt: skip
+        "dense/bias": "float32",
+        "dense/kernel": "float32",
+        "global_step": "int64",
+    }
     assert reader.has_tensor("dense/bias")
     assert not reader.has_tensor("dense")
     np.testing.assert_array_equal(reader.get_tensor("dense/bias"), [2, 2, 2])
     assert hozon.train.load_variable(tf1, "global_step:0") == 5
     assert [name for name, _ in hozon.train.list_variables(prefix)] == [
-        "dense/bias", "dense/kernel", "global_step",
-    ]  # fmt: skip
+        "dense/bias",
+        "dense/kernel",
+        "global_step",
+    ]
     with pytest.raises(MismatchError, match="dense/bias"):
         reader.get_tensor("dense/bia")
 

@@ -19,12 +19,20 @@ from hozon.config.dialects.tensorflow import TENSORFLOW
 __all__ = ["CLASSES", "COMMON", "KERAS1", "RULES", "WRITTEN", "rules_of", "written_rules_of"]
 
 FAMILIES: tuple[Table, ...] = (
-    CORE, CONVOLUTION, RECURRENT_LAYERS, NORMALIZATION, PREPROCESSING, TENSORFLOW,
-)  # fmt: skip
+    CORE,
+    CONVOLUTION,
+    RECURRENT_LAYERS,
+    NORMALIZATION,
+    PREPROCESSING,
+    TENSORFLOW,
+)
 WRITTEN_FAMILIES: tuple[Table, ...] = (
-    CORE_WRITTEN, CONVOLUTION_WRITTEN, RECURRENT_WRITTEN, NORMALIZATION_WRITTEN,
+    CORE_WRITTEN,
+    CONVOLUTION_WRITTEN,
+    RECURRENT_WRITTEN,
+    NORMALIZATION_WRITTEN,
     PREPROCESSING_WRITTEN,
-)  # fmt: skip
+)
 
 
 def _merged(families: tuple[Table, ...]) -> Table:

@@ -26,9 +26,22 @@ def initial_state(call: Call, config: Mapping[str, Any]) -> Call:
     return {"args": [first[0]], "kwargs": kwargs}
 
 
-RECURRENT = ("SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D",
-             "Bidirectional", "CuDNNLSTM", "CuDNNGRU", "LSTMV1", "LSTMV2", "GRUV1",
-             "GRUV2")  # fmt: skip
+RECURRENT = (
+    "SimpleRNN",
+    "LSTM",
+    "GRU",
+    "RNN",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
+    "Bidirectional",
+    "CuDNNLSTM",
+    "CuDNNGRU",
+    "LSTMV1",
+    "LSTMV2",
+    "GRUV1",
+    "GRUV2",
+)
 CALLS: Mapping[str, Adapt] = dict.fromkeys(RECURRENT, initial_state)
 
 
@@ -57,9 +70,10 @@ def without_masks(call: Call, config: dict[str, Any]) -> Call:
         if kwargs.pop(key, None) is not None:
             raise UnsupportedError(
                 f"layer {config.get('name')!r}: Keras 2's MultiHeadAttention has no {key}",
-                feature=f"MultiHeadAttention({key})", record=str(config.get("name")),
+                feature=f"MultiHeadAttention({key})",
+                record=str(config.get("name")),
                 instead="attention_mask",
-            )  # fmt: skip
+            )
     return {"args": call["args"], "kwargs": kwargs}
 
 
@@ -72,12 +86,24 @@ WRITTEN_CALLS: Mapping[str, Written] = {
 CALL_NAMES: Mapping[str, tuple[str, ...]] = {
     "": ("inputs",),
     "MultiHeadAttention": (
-        "query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask",
-        "return_attention_scores", "training", "use_causal_mask",
+        "query",
+        "value",
+        "key",
+        "query_mask",
+        "value_mask",
+        "key_mask",
+        "attention_mask",
+        "return_attention_scores",
+        "training",
+        "use_causal_mask",
     ),
     "Attention": ("inputs", "mask", "training", "return_attention_scores", "use_causal_mask"),
     "AdditiveAttention": (
-        "inputs", "mask", "training", "return_attention_scores", "use_causal_mask",
+        "inputs",
+        "mask",
+        "training",
+        "return_attention_scores",
+        "use_causal_mask",
     ),
     **dict.fromkeys(RECURRENT, ("sequences", "initial_state", "mask", "training")),
     "RNN": ("sequences", "initial_state", "mask", "training"),
@@ -86,4 +112,4 @@ CALL_NAMES: Mapping[str, tuple[str, ...]] = {
     "Functional": ("inputs", "training", "mask"),
     "Sequential": ("inputs", "training", "mask"),
     "TimeDistributed": ("inputs", "training", "mask"),
-}  # fmt: skip
+}

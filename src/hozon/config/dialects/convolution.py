@@ -40,8 +40,19 @@ POOLING: tuple[Rule, ...] = (Drop("pool_dimensions", "pool_mode"),)
 POOLS = tuple(f"{kind}Pooling{rank}D" for kind in ("Max", "Average") for rank in (1, 2, 3))
 
 CONVOLUTION_WRITTEN: Table = {
-    **dict.fromkeys(("Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose",
-                     "Conv3DTranspose", "SeparableConv1D", "SeparableConv2D"), PLAIN),
+    **dict.fromkeys(
+        (
+            "Conv1D",
+            "Conv2D",
+            "Conv3D",
+            "Conv1DTranspose",
+            "Conv2DTranspose",
+            "Conv3DTranspose",
+            "SeparableConv1D",
+            "SeparableConv2D",
+        ),
+        PLAIN,
+    ),
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), GENERATES),
     **dict.fromkeys(POOLS, POOLING),
-}  # fmt: skip
+}

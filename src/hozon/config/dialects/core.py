@@ -56,18 +56,25 @@ def named_function(entry: Entry) -> None:
     if not isinstance(function, dict) or function.get("class_name") != "function":
         raise UnsupportedError(
             f"layer {entry.name!r} is a Lambda around Python bytecode, which computes with Keras 3",
-            feature="Lambda", record=entry.name, instead="a named function",
-        )  # fmt: skip
+            feature="Lambda",
+            record=entry.name,
+            instead="a named function",
+        )
     registered, name = str(function.get("registered_name")), str(function.get("config"))
     entry.config.update(
-        function=registered if ">" in registered else name, function_type="function",
-        module=function.get("module"), output_shape_type="raw", output_shape_module=None,
-    )  # fmt: skip
+        function=registered if ">" in registered else name,
+        function_type="function",
+        module=function.get("module"),
+        output_shape_type="raw",
+        output_shape_module=None,
+    )
 
 
 KERNEL: tuple[Rule, ...] = (
-    merged_lora, Newer("quantization_config"), Drop("gptq_unpacked_column_size"),
-)  # fmt: skip
+    merged_lora,
+    Newer("quantization_config"),
+    Drop("gptq_unpacked_column_size"),
+)
 
 CORE_WRITTEN: Table = {
     "Dense": KERNEL,

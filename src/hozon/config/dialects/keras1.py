@@ -19,8 +19,11 @@ def data_format(entry: Entry) -> None:
 
 def kernel_size(entry: Entry) -> None:
     """The sizes of a kernel were separate arguments."""
-    found = [entry.config.pop(key) for key in ("kernel_dim1", "kernel_dim2", "kernel_dim3")
-             if key in entry.config]  # fmt: skip
+    found = [
+        entry.config.pop(key)
+        for key in ("kernel_dim1", "kernel_dim2", "kernel_dim3")
+        if key in entry.config
+    ]
     sides = [entry.config.pop(key) for key in ("nb_row", "nb_col") if key in entry.config]
     if found or sides:
         entry.config.setdefault("kernel_size", found or sides)
@@ -30,8 +33,17 @@ def merge(entry: Entry) -> None:
     """One Merge layer with a mode was what Add, Concatenate ... are now."""
     mode = entry.config.pop("mode", "sum")
     axis, axes = entry.config.pop("concat_axis", -1), entry.config.pop("dot_axes", -1)
-    for key in ("mode_type", "output_shape", "output_shape_type", "output_mask", "arguments",
-                "output_mask_type", "layers", "node_indices", "tensor_indices"):  # fmt: skip
+    for key in (
+        "mode_type",
+        "output_shape",
+        "output_shape_type",
+        "output_mask",
+        "arguments",
+        "output_mask_type",
+        "layers",
+        "node_indices",
+        "tensor_indices",
+    ):
         entry.config.pop(key, None)
     if mode == "concat":
         entry.config["axis"] = axis
@@ -41,9 +53,14 @@ def merge(entry: Entry) -> None:
 
 
 MERGES = {
-    "sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum", "concat": "Concatenate",
-    "dot": "Dot", "cos": "Dot",
-}  # fmt: skip
+    "sum": "Add",
+    "mul": "Multiply",
+    "ave": "Average",
+    "max": "Maximum",
+    "concat": "Concatenate",
+    "dot": "Dot",
+    "cos": "Dot",
+}
 #: Names that every Keras 1 layer changed in the same way.
 RENAMED: tuple[Rule, ...] = (
     Rename("init", "kernel_initializer"),
@@ -90,10 +107,20 @@ BATCH_NORM: tuple[Rule, ...] = (
     Rename("beta_init", "beta_initializer"),
     Rename("gamma_init", "gamma_initializer"),
 )
-CONVOLUTIONS = ("Convolution1D", "Convolution2D", "Convolution3D", "Deconvolution2D",
-                "AtrousConvolution1D", "AtrousConvolution2D", "SeparableConvolution2D",
-                "LocallyConnected1D", "LocallyConnected2D", "Conv1D", "Conv2D",
-                "Conv3D")  # fmt: skip
+CONVOLUTIONS = (
+    "Convolution1D",
+    "Convolution2D",
+    "Convolution3D",
+    "Deconvolution2D",
+    "AtrousConvolution1D",
+    "AtrousConvolution2D",
+    "SeparableConvolution2D",
+    "LocallyConnected1D",
+    "LocallyConnected2D",
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
+)
 POOLINGS = tuple(f"{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3))
 GLOBALS = tuple(f"Global{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3))
 
@@ -102,11 +129,32 @@ KERAS1: Table = {
     **dict.fromkeys(POOLINGS, POOLING),
     **dict.fromkeys(GLOBALS, (data_format,)),
     **dict.fromkeys(("SimpleRNN", "LSTM", "GRU"), RECURRENT),
-    **dict.fromkeys(("Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D",
-                     "SpatialDropout2D", "SpatialDropout3D"), RATE),
-    **dict.fromkeys(("UpSampling1D", "UpSampling2D", "UpSampling3D", "ZeroPadding1D",
-                     "ZeroPadding2D", "ZeroPadding3D", "Cropping1D", "Cropping2D", "Cropping3D",
-                     "Flatten"), SPATIAL),
+    **dict.fromkeys(
+        (
+            "Dropout",
+            "GaussianDropout",
+            "GaussianNoise",
+            "SpatialDropout1D",
+            "SpatialDropout2D",
+            "SpatialDropout3D",
+        ),
+        RATE,
+    ),
+    **dict.fromkeys(
+        (
+            "UpSampling1D",
+            "UpSampling2D",
+            "UpSampling3D",
+            "ZeroPadding1D",
+            "ZeroPadding2D",
+            "ZeroPadding3D",
+            "Cropping1D",
+            "Cropping2D",
+            "Cropping3D",
+            "Flatten",
+        ),
+        SPATIAL,
+    ),
     "Dense": DENSE,
     "TimeDistributedDense": DENSE,
     "Embedding": (
@@ -117,4 +165,4 @@ KERAS1: Table = {
     ),
     "BatchNormalization": BATCH_NORM,
     "Merge": (merge,),
-}  # fmt: skip
+}

@@ -77,14 +77,18 @@ def attention_shapes(entry: Entry) -> None:
     """Keras 2's MultiHeadAttention takes the shapes that it is built for from its config."""
     shapes = entry.build.get("shapes_dict", entry.build)
     query, value = shapes.get("query_shape"), shapes.get("value_shape")
-    entry.config.update(query_shape=query, value_shape=value,
-                        key_shape=shapes.get("key_shape") or value)  # fmt: skip
+    entry.config.update(
+        query_shape=query, value_shape=value, key_shape=shapes.get("key_shape") or value
+    )
 
 
 MULTI_HEAD: tuple[Rule, ...] = (
-    Drop("seed", "flash_attention"), Newer("sliding_window"), Newer("use_gate"),
-    Newer("quantization_config"), attention_shapes,
-)  # fmt: skip
+    Drop("seed", "flash_attention"),
+    Newer("sliding_window"),
+    Newer("use_gate"),
+    Newer("quantization_config"),
+    attention_shapes,
+)
 
 NORMALIZATION_WRITTEN: Table = {
     "BatchNormalization": (renormalized,),

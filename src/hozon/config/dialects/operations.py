@@ -71,9 +71,10 @@ def written_operation(entry: Mapping[str, Any], renumber: Renumber) -> tuple[Con
         raise UnsupportedError(
             f"operation {name!r}: keras.ops' {operation} is no single TensorFlow function"
             + (f" with {error}" if str(error) else ""),
-            feature=f"keras.ops {operation}", record=name,
+            feature=f"keras.ops {operation}",
+            record=name,
             instead="a layer of your own around it",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _written(
@@ -92,8 +93,10 @@ def _written(
 
 
 def _layer(class_name: str, name: str, function: str) -> Config:
-    return {"class_name": class_name, "config": {
-        "name": name, "trainable": True, "dtype": "float32", "function": function}}  # fmt: skip
+    return {
+        "class_name": class_name,
+        "config": {"name": name, "trainable": True, "dtype": "float32", "function": function},
+    }
 
 
 def _call(op: Op, call: Any, given: Config, name: str, renumber: Renumber) -> Any:
@@ -132,8 +135,11 @@ def _is_ellipsis(value: Any) -> bool:
 
 
 def _tensors(values: Sequence[Any]) -> Tensors:
-    found = [value["config"] for value in values
-             if isinstance(value, Mapping) and key_of(value) is not None]  # fmt: skip
+    found = [
+        value["config"]
+        for value in values
+        if isinstance(value, Mapping) and key_of(value) is not None
+    ]
     return Tensors([f.get("shape") for f in found], [f.get("dtype") for f in found])
 
 
@@ -157,8 +163,7 @@ def keys(**names: str) -> Adapt:
     """TensorFlow's argument names by Keras'; lists and plain values as they are."""
 
     def adapt(config: Config, tensors: Tensors) -> Config:
-        return {tf: _plain(config[key]) for key, tf in names.items()
-                if config.get(key) is not None}  # fmt: skip
+        return {tf: _plain(config[key]) for key, tf in names.items() if config.get(key) is not None}
 
     return adapt
 
@@ -277,8 +282,11 @@ def resized(config: Config, tensors: Tensors) -> Config:
     for key in ("crop_to_aspect_ratio", "pad_to_aspect_ratio"):
         if config.get(key):
             raise NoFunctionError(f"{key}=True")
-    return {"size": _plain(config["size"]), "method": config.get("interpolation", "bilinear"),
-            "antialias": bool(config.get("antialias"))}  # fmt: skip
+    return {
+        "size": _plain(config["size"]),
+        "method": config.get("interpolation", "bilinear"),
+        "antialias": bool(config.get("antialias")),
+    }
 
 
 def unary(function: str, *, floats: bool = True) -> Op:
@@ -293,54 +301,146 @@ def binary(function: str, *, floats: bool = False) -> Op:
 
 def reduction(function: str, *, floats: bool = False) -> Op:
     """``f(x, axis, keepdims)``."""
-    return Op(function, (), only(keys(axis="axis", keepdims="keepdims"), initial=None, dtype=None),
-              floats)  # fmt: skip
+    return Op(
+        function, (), only(keys(axis="axis", keepdims="keepdims"), initial=None, dtype=None), floats
+    )
 
 
 #: Functions whose tensors may be of several types.
-UNLIKE = frozenset({"where", "gather", "math.unsorted_segment_sum", "math.unsorted_segment_max",
-                    "math.unsorted_segment_min", "math.unsorted_segment_prod"})  # fmt: skip
+UNLIKE = frozenset(
+    {
+        "where",
+        "gather",
+        "math.unsorted_segment_sum",
+        "math.unsorted_segment_max",
+        "math.unsorted_segment_min",
+        "math.unsorted_segment_prod",
+    }
+)
 UNARY: Mapping[str, Op] = {
-    **{name: unary(f"math.{function}") for name, function in {
-        "Sqrt": "sqrt", "Rsqrt": "rsqrt", "Exp": "exp", "Expm1": "expm1", "Log": "log",
-        "Log1p": "log1p", "Sin": "sin", "Cos": "cos", "Tan": "tan", "Arcsin": "asin",
-        "Arccos": "acos", "Arctan": "atan", "Sinh": "sinh", "Cosh": "cosh", "Arcsinh": "asinh",
-        "Arccosh": "acosh", "Arctanh": "atanh", "Tanh": "tanh", "Sigmoid": "sigmoid",
-        "Floor": "floor", "Ceil": "ceil", "Erf": "erf", "Erfinv": "erfinv",
-        "Reciprocal": "reciprocal", "Isnan": "is_nan", "Isinf": "is_inf",
-        "Isfinite": "is_finite", "LogSigmoid": "log_sigmoid", "Softplus": "softplus"}.items()},
-    **{name: unary(f"math.{function}", floats=False) for name, function in {
-        "Absolute": "abs", "Abs": "abs", "Negative": "negative", "Sign": "sign",
-        "Square": "square", "LogicalNot": "logical_not"}.items()},
-    **{name: unary(f"nn.{function}") for name, function in {
-        "Relu": "relu", "Relu6": "relu6", "Selu": "selu", "Softsign": "softsign",
-        "Silu": "silu"}.items()},
+    **{
+        name: unary(f"math.{function}")
+        for name, function in {
+            "Sqrt": "sqrt",
+            "Rsqrt": "rsqrt",
+            "Exp": "exp",
+            "Expm1": "expm1",
+            "Log": "log",
+            "Log1p": "log1p",
+            "Sin": "sin",
+            "Cos": "cos",
+            "Tan": "tan",
+            "Arcsin": "asin",
+            "Arccos": "acos",
+            "Arctan": "atan",
+            "Sinh": "sinh",
+            "Cosh": "cosh",
+            "Arcsinh": "asinh",
+            "Arccosh": "acosh",
+            "Arctanh": "atanh",
+            "Tanh": "tanh",
+            "Sigmoid": "sigmoid",
+            "Floor": "floor",
+            "Ceil": "ceil",
+            "Erf": "erf",
+            "Erfinv": "erfinv",
+            "Reciprocal": "reciprocal",
+            "Isnan": "is_nan",
+            "Isinf": "is_inf",
+            "Isfinite": "is_finite",
+            "LogSigmoid": "log_sigmoid",
+            "Softplus": "softplus",
+        }.items()
+    },
+    **{
+        name: unary(f"math.{function}", floats=False)
+        for name, function in {
+            "Absolute": "abs",
+            "Abs": "abs",
+            "Negative": "negative",
+            "Sign": "sign",
+            "Square": "square",
+            "LogicalNot": "logical_not",
+        }.items()
+    },
+    **{
+        name: unary(f"nn.{function}")
+        for name, function in {
+            "Relu": "relu",
+            "Relu6": "relu6",
+            "Selu": "selu",
+            "Softsign": "softsign",
+            "Silu": "silu",
+        }.items()
+    },
     "StopGradient": unary("stop_gradient", floats=False),
-}  # fmt: skip
+}
 BINARY: Mapping[str, Op] = {
-    **{name: binary(f"math.{function}") for name, function in {
-        "Add": "add", "Subtract": "subtract", "Multiply": "multiply", "Maximum": "maximum",
-        "Minimum": "minimum", "Equal": "equal", "NotEqual": "not_equal", "Greater": "greater",
-        "GreaterEqual": "greater_equal", "Less": "less", "LessEqual": "less_equal",
-        "LogicalAnd": "logical_and", "LogicalOr": "logical_or", "LogicalXor": "logical_xor",
-        "FloorDivide": "floordiv", "Mod": "floormod", "Power": "pow"}.items()},
-    **{name: binary(f"math.{function}", floats=True) for name, function in {
-        "Divide": "divide", "TrueDivide": "truediv", "DivideNoNan": "divide_no_nan"}.items()},
+    **{
+        name: binary(f"math.{function}")
+        for name, function in {
+            "Add": "add",
+            "Subtract": "subtract",
+            "Multiply": "multiply",
+            "Maximum": "maximum",
+            "Minimum": "minimum",
+            "Equal": "equal",
+            "NotEqual": "not_equal",
+            "Greater": "greater",
+            "GreaterEqual": "greater_equal",
+            "Less": "less",
+            "LessEqual": "less_equal",
+            "LogicalAnd": "logical_and",
+            "LogicalOr": "logical_or",
+            "LogicalXor": "logical_xor",
+            "FloorDivide": "floordiv",
+            "Mod": "floormod",
+            "Power": "pow",
+        }.items()
+    },
+    **{
+        name: binary(f"math.{function}", floats=True)
+        for name, function in {
+            "Divide": "divide",
+            "TrueDivide": "truediv",
+            "DivideNoNan": "divide_no_nan",
+        }.items()
+    },
     "Arctan2": Op("math.atan2", ("x",), floats=True),
     "Matmul": Op("linalg.matmul", ("b",), matrices),
     "Tensordot": Op("tensordot", ("b",), keys(axes="axes")),
-}  # fmt: skip
+}
 REDUCTIONS: Mapping[str, Op] = {
-    **{name: reduction(f"math.reduce_{function}") for name, function in {
-        "Sum": "sum", "Max": "max", "Min": "min", "Amax": "max", "Amin": "min", "Prod": "prod",
-        "All": "all", "Any": "any"}.items()},
-    **{name: reduction(f"math.reduce_{function}", floats=True) for name, function in {
-        "Mean": "mean", "Std": "std", "Var": "variance", "Logsumexp": "logsumexp"}.items()},
+    **{
+        name: reduction(f"math.reduce_{function}")
+        for name, function in {
+            "Sum": "sum",
+            "Max": "max",
+            "Min": "min",
+            "Amax": "max",
+            "Amin": "min",
+            "Prod": "prod",
+            "All": "all",
+            "Any": "any",
+        }.items()
+    },
+    **{
+        name: reduction(f"math.reduce_{function}", floats=True)
+        for name, function in {
+            "Mean": "mean",
+            "Std": "std",
+            "Var": "variance",
+            "Logsumexp": "logsumexp",
+        }.items()
+    },
     "Argmax": Op("math.argmax", (), index),
     "Argmin": Op("math.argmin", (), index),
-    "Cumsum": Op("math.cumsum", (), lambda c, t: {"axis": _needs(only(keys(axis="axis"),
-                 dtype=None)(c, t), "axis")}),
-}  # fmt: skip
+    "Cumsum": Op(
+        "math.cumsum",
+        (),
+        lambda c, t: {"axis": _needs(only(keys(axis="axis"), dtype=None)(c, t), "axis")},
+    ),
+}
 SHAPES: Mapping[str, Op] = {
     "Reshape": Op("reshape", (), keys(newshape="shape")),
     "Ravel": Op("reshape", (), lambda config, tensors: {"shape": [-1]}),
@@ -348,43 +448,63 @@ SHAPES: Mapping[str, Op] = {
     "Swapaxes": Op("transpose", (), swapped_axes),
     "Moveaxis": Op("transpose", (), moved_axes),
     "ExpandDims": Op("expand_dims", (), keys(axis="axis")),
-    "Squeeze": Op("squeeze", (), lambda c, t: {"axis": _listed(c["axis"])}
-                  if c.get("axis") is not None else {}),
+    "Squeeze": Op(
+        "squeeze",
+        (),
+        lambda c, t: {"axis": _listed(c["axis"])} if c.get("axis") is not None else {},
+    ),
     "Concatenate": Op("concat", (), always(keys(axis="axis"), axis=-1)),
     "Stack": Op("stack", (), always(keys(axis="axis"), axis=0)),
     "Unstack": Op("unstack", (), keys(num="num", axis="axis")),
     "Split": Op("split", (), parts),
     "Tile": Op("tile", (), tiled),
-    "Repeat": Op("repeat", (), lambda c, t: {"repeats": _plain(c["repeats"]),
-                                             "axis": _needs(c, "axis")}),
+    "Repeat": Op(
+        "repeat", (), lambda c, t: {"repeats": _plain(c["repeats"]), "axis": _needs(c, "axis")}
+    ),
     "BroadcastTo": Op("broadcast_to", (), keys(shape="shape")),
     "Flip": Op("reverse", (), flipped),
     "Roll": Op("roll", (), lambda c, t: {"shift": _plain(c["shift"]), "axis": _needs(c, "axis")}),
     "Pad": Op("pad", ("constant_values",), padded),
     "Take": Op("gather", ("indices",), lambda c, t: {"axis": _needs(c, "axis")}),
-}  # fmt: skip
+}
 OTHERS: Mapping[str, Op] = {
     "Cast": Op("cast", (), keys(dtype="dtype")),
     "Clip": Op("clip_by_value", (), keys(x_min="clip_value_min", x_max="clip_value_max")),
     "Where": Op("where", ("x", "y")),
     "ZerosLike": Op("zeros_like", (), keys(dtype="dtype")),
     "OnesLike": Op("ones_like", (), keys(dtype="dtype")),
-    "OneHot": Op("one_hot", (), always(only(keys(num_classes="depth", axis="axis", dtype="dtype"),
-                                            sparse=False), dtype="float32")),
+    "OneHot": Op(
+        "one_hot",
+        (),
+        always(
+            only(keys(num_classes="depth", axis="axis", dtype="dtype"), sparse=False),
+            dtype="float32",
+        ),
+    ),
     "Elu": Op("nn.elu", (), only(keys(), alpha=1.0), floats=True),
     "LeakyRelu": Op("nn.leaky_relu", (), keys(negative_slope="alpha"), floats=True),
-    "Gelu": Op("nn.gelu", (), always(keys(approximate="approximate"), approximate=True),
-               floats=True),
+    "Gelu": Op(
+        "nn.gelu", (), always(keys(approximate="approximate"), approximate=True), floats=True
+    ),
     "Softmax": Op("nn.softmax", (), always(keys(axis="axis"), axis=-1), floats=True),
     "LogSoftmax": Op("nn.log_softmax", (), always(keys(axis="axis"), axis=-1), floats=True),
     "Sort": Op("sort", (), always(keys(axis="axis"), axis=-1)),
     "Argsort": Op("argsort", (), always(keys(axis="axis"), axis=-1, stable=True)),
     "TopK": Op("math.top_k", (), keys(k="k", sorted="sorted")),
-    "Moments": Op("nn.moments", (), only(keys(axes="axes", keepdims="keepdims"),
-                                         synchronized=False), floats=True),
+    "Moments": Op(
+        "nn.moments",
+        (),
+        only(keys(axes="axes", keepdims="keepdims"), synchronized=False),
+        floats=True,
+    ),
     "Resize": Op("image.resize", (), resized),
-    **{f"Segment{kind}": Op(f"math.unsorted_segment_{kind.lower()}", ("segment_ids",),
-                            lambda c, t: {"num_segments": _needs(c, "num_segments")})
-       for kind in ("Sum", "Max", "Min", "Prod")},
-}  # fmt: skip
+    **{
+        f"Segment{kind}": Op(
+            f"math.unsorted_segment_{kind.lower()}",
+            ("segment_ids",),
+            lambda c, t: {"num_segments": _needs(c, "num_segments")},
+        )
+        for kind in ("Sum", "Max", "Min", "Prod")
+    },
+}
 OPERATIONS: Mapping[str, Op] = {**UNARY, **BINARY, **REDUCTIONS, **SHAPES, **OTHERS}

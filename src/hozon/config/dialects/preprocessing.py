@@ -59,8 +59,11 @@ def widths(value: Any) -> Any:
 PREPROCESSING: Table = {
     "Resizing": (resizing,),
     "UpSampling2D": (
-        Become("hozon>UpSampling2D", INTERPOLATION,
-               lambda config: config.get("interpolation") in OTHERWISE),
+        Become(
+            "hozon>UpSampling2D",
+            INTERPOLATION,
+            lambda config: config.get("interpolation") in OTHERWISE,
+        ),
     ),
     "RandomFlip": RANDOM,
     "RandomRotation": RANDOM_AREA,
@@ -73,11 +76,13 @@ PREPROCESSING: Table = {
         Become("hozon>RandomCrop", "at inference Keras 2 resizes and crops to the size"),
     ),
     "RandomHeight": (
-        GENERATOR, Become("hozon>RandomHeight", "Keras 3 has no RandomHeight"),
+        GENERATOR,
+        Become("hozon>RandomHeight", "Keras 3 has no RandomHeight"),
         Convert("factor", tuples),
     ),
     "RandomWidth": (
-        GENERATOR, Become("hozon>RandomWidth", "Keras 3 has no RandomWidth"),
+        GENERATOR,
+        Become("hozon>RandomWidth", "Keras 3 has no RandomWidth"),
         Convert("factor", tuples),
     ),
     "Discretization": (bins,),
@@ -90,29 +95,46 @@ PREPROCESSING: Table = {
     "TextVectorization": HOST,
     "StringLookup": HOST,
     "IntegerLookup": (
-        *HOST, Rename("max_values", "max_tokens"), Rename("mask_value", "mask_token"),
+        *HOST,
+        Rename("max_values", "max_tokens"),
+        Rename("mask_value", "mask_token"),
         Rename("oov_value", "oov_token"),
     ),
     "Hashing": HOST,
     "HashedCrossing": HOST,
-}  # fmt: skip
+}
 
 LAST = Newer("data_format", (None, "channels_last"))
 IMAGE: tuple[Rule, ...] = (
-    LAST, Newer("bounding_box_format"), Drop("auto_vectorize"),
-)  # fmt: skip
+    LAST,
+    Newer("bounding_box_format"),
+    Drop("auto_vectorize"),
+)
 CROPPED = "Keras 2 crops at inference, Keras 3 does not"
 
 PREPROCESSING_WRITTEN: Table = {
-    **dict.fromkeys(("RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom",
-                     "RandomBrightness", "CenterCrop", "hozon>RandomCrop"), IMAGE),
+    **dict.fromkeys(
+        (
+            "RandomFlip",
+            "RandomRotation",
+            "RandomTranslation",
+            "RandomZoom",
+            "RandomBrightness",
+            "CenterCrop",
+            "hozon>RandomCrop",
+        ),
+        IMAGE,
+    ),
     "RandomContrast": (*IMAGE, Newer("value_range", (None, [0, 255], (0, 255), [0.0, 255.0]))),
     "RandomCrop": (NoLayer(CROPPED),),
     "Resizing": (
-        *IMAGE, Newer("pad_to_aspect_ratio"), Newer("antialias"), Drop("fill_mode", "fill_value"),
+        *IMAGE,
+        Newer("pad_to_aspect_ratio"),
+        Newer("antialias"),
+        Drop("fill_mode", "fill_value"),
     ),
     "hozon>RandomFourierFeatures": (Rename("kernel", "kernel_initializer"),),
     "TextVectorization": (Convert("ngrams", widths), Default("dtype", "string")),
     "StringLookup": (Newer("oov_method", (None, "floormod")), Drop("salt")),
     "IntegerLookup": (Newer("oov_method", (None, "floormod")), Drop("salt")),
-}  # fmt: skip
+}

@@ -67,7 +67,7 @@ RECURRENT_LAYERS: Table = {
     "StackedRNNCells": (DropNeutral("reverse_state_order"),),
     "Bidirectional": (DROPPED, DropNeutral("time_major")),
     "TimeDistributed": (),
-}  # fmt: skip
+}
 
 
 def time_major(entry: Entry) -> None:

@@ -90,8 +90,9 @@ class Newer:
         if value is not None and value not in self.neutral:
             raise UnsupportedError(
                 f"layer {entry.name!r}: {entry.class_name} has no {self.key}={value!r} in Keras 2",
-                feature=f"{entry.class_name}({self.key}={value!r})", record=entry.name,
-            )  # fmt: skip
+                feature=f"{entry.class_name}({self.key}={value!r})",
+                record=entry.name,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,11 @@ class NoLayer:
 
     def __call__(self, entry: Entry) -> None:
         """Refuse the layer."""
-        raise UnsupportedError(f"layer {entry.name!r} is a {entry.class_name}: {self.why}",
-                               feature=entry.class_name, record=entry.name)  # fmt: skip
+        raise UnsupportedError(
+            f"layer {entry.name!r} is a {entry.class_name}: {self.why}",
+            feature=entry.class_name,
+            record=entry.name,
+        )
 
 
 @dataclass(frozen=True, slots=True)

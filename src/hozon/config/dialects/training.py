@@ -9,37 +9,62 @@ OPTIMIZER_DROPPED = frozenset(
     {"jit_compile", "is_legacy_optimizer", "schedule_decay", "sparse", "registered_name"}
 )
 OPTIMIZER_RENAMED: Mapping[str, str] = {
-    "lr": "learning_rate", "m_decay": "decay", "weight_decay_rate": "weight_decay",
-}  # fmt: skip
+    "lr": "learning_rate",
+    "m_decay": "decay",
+    "weight_decay_rate": "weight_decay",
+}
 #: Keys that only the older generation of optimizers wrote.
 OLD_GENERATION = frozenset({"lr", "decay", "schedule_decay"})
 #: The older ones that took other steps; an old Nadam's ``decay`` is its ``schedule_decay``.
 OLD_OPTIMIZERS: Mapping[str, str] = {
-    "RMSprop": "hozon>RMSprop", "Adagrad": "hozon>Adagrad", "Nadam": "hozon>Nadam",
-}  # fmt: skip
+    "RMSprop": "hozon>RMSprop",
+    "Adagrad": "hozon>Adagrad",
+    "Nadam": "hozon>Nadam",
+}
 OPTIMIZERS: Mapping[str, str] = {
-    "adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop", "adagrad": "Adagrad",
-    "adadelta": "Adadelta", "adamax": "Adamax", "nadam": "Nadam", "ftrl": "Ftrl",
-    "adamw": "AdamW", "lion": "Lion", "adafactor": "Adafactor", "SGDW": "SGD",
+    "adam": "Adam",
+    "sgd": "SGD",
+    "rmsprop": "RMSprop",
+    "adagrad": "Adagrad",
+    "adadelta": "Adadelta",
+    "adamax": "Adamax",
+    "nadam": "Nadam",
+    "ftrl": "Ftrl",
+    "adamw": "AdamW",
+    "lion": "Lion",
+    "adafactor": "Adafactor",
+    "SGDW": "SGD",
     "RMSProp": "RMSprop",
-}  # fmt: skip
+}
 #: Losses by name; metrics have the same names.
 FUNCTIONS: Mapping[str, str] = {
-    "mse": "mean_squared_error", "MSE": "mean_squared_error",
-    "mae": "mean_absolute_error", "MAE": "mean_absolute_error",
-    "mape": "mean_absolute_percentage_error", "MAPE": "mean_absolute_percentage_error",
-    "msle": "mean_squared_logarithmic_error", "MSLE": "mean_squared_logarithmic_error",
-    "kld": "kl_divergence", "KLD": "kl_divergence",
-    "kullback_leibler_divergence": "kl_divergence", "logcosh": "log_cosh",
-    "cosine": "cosine_similarity", "cosine_proximity": "cosine_similarity",
-    "bce": "binary_crossentropy", "BCE": "binary_crossentropy", "huber_loss": "huber",
-}  # fmt: skip
+    "mse": "mean_squared_error",
+    "MSE": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "MAE": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error",
+    "MAPE": "mean_absolute_percentage_error",
+    "msle": "mean_squared_logarithmic_error",
+    "MSLE": "mean_squared_logarithmic_error",
+    "kld": "kl_divergence",
+    "KLD": "kl_divergence",
+    "kullback_leibler_divergence": "kl_divergence",
+    "logcosh": "log_cosh",
+    "cosine": "cosine_similarity",
+    "cosine_proximity": "cosine_similarity",
+    "bce": "binary_crossentropy",
+    "BCE": "binary_crossentropy",
+    "huber_loss": "huber",
+}
 #: Short names of metrics that Keras 3 takes too, and reports values under.
 SHORT_METRICS = frozenset(
     {"mse", "MSE", "mae", "MAE", "mape", "MAPE", "msle", "MSLE", "bce", "BCE"}
-)  # fmt: skip
-CLASSES: Mapping[str, str] = {"CosineProximity": "CosineSimilarity", "LogCoshLoss": "LogCosh",
-                              "KLD": "KLDivergence"}  # fmt: skip
+)
+CLASSES: Mapping[str, str] = {
+    "CosineProximity": "CosineSimilarity",
+    "LogCoshLoss": "LogCosh",
+    "KLD": "KLDivergence",
+}
 #: Names that ``compile`` resolves itself, by the loss and the outputs' shapes.
 RESOLVED_BY_COMPILE = frozenset({"accuracy", "acc", "crossentropy", "ce"})
 #: Keras 2's classes around a function.
@@ -53,21 +78,48 @@ OPTIMIZER_NEWER: Mapping[str, str] = {
     "gradient_accumulation_steps": "each step updates the weights at once",
 }
 OPTIMIZERS_WRITTEN = frozenset(
-    {"Adam", "SGD", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "AdamW", "Lion",
-     "Adafactor"}
-)  # fmt: skip
+    {
+        "Adam",
+        "SGD",
+        "RMSprop",
+        "Adagrad",
+        "Adadelta",
+        "Adamax",
+        "Nadam",
+        "Ftrl",
+        "AdamW",
+        "Lion",
+        "Adafactor",
+    }
+)
 SCHEDULES_WRITTEN = frozenset(
-    {"CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay",
-     "PiecewiseConstantDecay", "PolynomialDecay"}
-)  # fmt: skip
+    {
+        "CosineDecay",
+        "CosineDecayRestarts",
+        "ExponentialDecay",
+        "InverseTimeDecay",
+        "PiecewiseConstantDecay",
+        "PolynomialDecay",
+    }
+)
 #: Names of reductions; Keras 3's others weigh samples as Keras 2 cannot.
 REDUCTIONS_WRITTEN: Mapping[str | None, str] = {
-    "sum_over_batch_size": "auto", "sum": "sum", "none": "none", None: "none",
-}  # fmt: skip
+    "sum_over_batch_size": "auto",
+    "sum": "sum",
+    "none": "none",
+    None: "none",
+}
 NEW_FUNCTIONS = frozenset(
-    {"categorical_generalized_cross_entropy", "circle", "ctc", "dice", "tversky",
-     "concordance_correlation", "pearson_correlation"}
-)  # fmt: skip
+    {
+        "categorical_generalized_cross_entropy",
+        "circle",
+        "ctc",
+        "dice",
+        "tversky",
+        "concordance_correlation",
+        "pearson_correlation",
+    }
+)
 NEW_LOSSES = frozenset({"CTC", "CategoricalGeneralizedCrossEntropy", "Circle", "Dice", "Tversky"})
 NEW_METRICS = frozenset({"ConcordanceCorrelation", "PearsonCorrelation"})
 #: Arguments of losses and metrics that came with Keras 3, with the values that say nothing.

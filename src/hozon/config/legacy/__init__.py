@@ -28,13 +28,28 @@ from hozon.config.legacy.tf_layers import (
 LEGACY_LAYERS: Mapping[str, type] = {
     f"hozon>{layer.__name__}": layer
     for layer in (
-        AddLoss, AddMetric, InstanceMethod, InstanceProperty, LocallyConnected1D,
-        LocallyConnected2D, MultiHeadAttention, RandomCrop, RandomFourierFeatures, RandomHeight,
-        RandomWidth, Resizing, SlicingOpLambda, TFOpLambda, ThresholdedReLU, TimeMajor,
+        AddLoss,
+        AddMetric,
+        InstanceMethod,
+        InstanceProperty,
+        LocallyConnected1D,
+        LocallyConnected2D,
+        MultiHeadAttention,
+        RandomCrop,
+        RandomFourierFeatures,
+        RandomHeight,
+        RandomWidth,
+        Resizing,
+        SlicingOpLambda,
+        TFOpLambda,
+        ThresholdedReLU,
+        TimeMajor,
         UpSampling2D,
     )
-}  # fmt: skip
+}
 LEGACY_FUNCTIONS: Mapping[str, Callable[..., Any]] = {"hozon>hard_sigmoid": hard_sigmoid}
 LEGACY_OPTIMIZERS: Mapping[str, type] = {
-    "hozon>Adagrad": Adagrad, "hozon>Nadam": Nadam, "hozon>RMSprop": RMSprop,
-}  # fmt: skip
+    "hozon>Adagrad": Adagrad,
+    "hozon>Nadam": Nadam,
+    "hozon>RMSprop": RMSprop,
+}

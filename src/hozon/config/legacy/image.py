@@ -27,8 +27,9 @@ def smart_resize(images: Any, height: int, width: int) -> Any:
     kept_columns = min(columns, int(float(rows * width) / height))
     top, left = int((rows - kept_rows) / 2), int((columns - kept_columns) / 2)
     window = images[..., top : top + kept_rows, left : left + kept_columns, :]
-    return ops.image.resize(window, (height, width), interpolation="bilinear",
-                            data_format="channels_last")  # fmt: skip
+    return ops.image.resize(
+        window, (height, width), interpolation="bilinear", data_format="channels_last"
+    )
 
 
 @register
@@ -36,9 +37,13 @@ class RandomCrop(keras.layers.Layer):  # type: ignore[misc]
     """Keras 2's: a random crop in training, `smart_resize` at inference and for small images."""
 
     def __init__(
-        self, height: int, width: int, seed: int | None = None, data_format: str | None = None,
+        self,
+        height: int,
+        width: int,
+        seed: int | None = None,
+        data_format: str | None = None,
         **kwargs: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(**kwargs)
         self.height, self.width, self.seed = int(height), int(width), seed
         self.data_format = data_format
@@ -71,8 +76,13 @@ class RandomCrop(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        return {**super().get_config(), "height": self.height, "width": self.width,
-                "seed": self.seed, "data_format": self.data_format}  # fmt: skip
+        return {
+            **super().get_config(),
+            "height": self.height,
+            "width": self.width,
+            "seed": self.seed,
+            "data_format": self.data_format,
+        }
 
 
 class RandomSide(keras.layers.Layer):  # type: ignore[misc]
@@ -85,14 +95,18 @@ class RandomSide(keras.layers.Layer):  # type: ignore[misc]
     axis: int
 
     def __init__(
-        self, factor: float | Sequence[float], interpolation: str = "bilinear",
-        seed: int | None = None, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        factor: float | Sequence[float],
+        interpolation: str = "bilinear",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.factor = tuple(factor) if isinstance(factor, (list, tuple)) else factor
         self.interpolation, self.seed = interpolation, seed
-        self.low, self.high = factor if isinstance(factor, (list, tuple)) else (
-            -float(factor), float(factor))  # type: ignore[arg-type]  # fmt: skip
+        self.low, self.high = (
+            factor if isinstance(factor, (list, tuple)) else (-float(factor), float(factor))
+        )  # type: ignore[arg-type]
         self.random = np.random.default_rng(seed)
         self.built = True
 
@@ -109,8 +123,9 @@ class RandomSide(keras.layers.Layer):  # type: ignore[misc]
         size = list(images.shape[HEIGHT:-1])
         side = self.axis - HEIGHT
         size[side] = int(size[side] * (1 + self.random.uniform(self.low, self.high)))
-        return keras.ops.image.resize(images, tuple(size), interpolation=self.interpolation,
-                                      data_format="channels_last")  # fmt: skip
+        return keras.ops.image.resize(
+            images, tuple(size), interpolation=self.interpolation, data_format="channels_last"
+        )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """`input_shape` with the random side unknown."""
@@ -124,8 +139,12 @@ class RandomSide(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        return {**super().get_config(), "factor": self.factor, "seed": self.seed,
-                "interpolation": self.interpolation}  # fmt: skip
+        return {
+            **super().get_config(),
+            "factor": self.factor,
+            "seed": self.seed,
+            "interpolation": self.interpolation,
+        }
 
 
 @register

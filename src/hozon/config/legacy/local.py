@@ -18,10 +18,13 @@ from hozon.errors import UnsupportedError
 
 register = keras.saving.register_keras_serializable(package="hozon")
 OBJECTS = {
-    "kernel_initializer": keras.initializers, "bias_initializer": keras.initializers,
-    "kernel_regularizer": keras.regularizers, "bias_regularizer": keras.regularizers,
-    "kernel_constraint": keras.constraints, "bias_constraint": keras.constraints,
-}  # fmt: skip
+    "kernel_initializer": keras.initializers,
+    "bias_initializer": keras.initializers,
+    "kernel_regularizer": keras.regularizers,
+    "bias_regularizer": keras.regularizers,
+    "kernel_constraint": keras.constraints,
+    "bias_constraint": keras.constraints,
+}
 DEFAULTS = {"kernel_initializer": "glorot_uniform", "bias_initializer": "zeros"}
 #: Elements of a dense kernel, above which building it would only exhaust memory.
 LARGEST = 1 << 30
@@ -43,10 +46,18 @@ class LocallyConnected(keras.layers.Layer):  # type: ignore[misc]
     rank: int
 
     def __init__(
-        self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
-        data_format: str | None = None, activation: Any = None, use_bias: bool = True,
-        implementation: int = 1, activity_regularizer: Any = None, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        activation: Any = None,
+        use_bias: bool = True,
+        implementation: int = 1,
+        activity_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
         objects = {key: kwargs.pop(key, DEFAULTS.get(key)) for key in OBJECTS}
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.filters, self.padding, self.use_bias = int(filters), padding, use_bias
@@ -68,8 +79,10 @@ class LocallyConnected(keras.layers.Layer):  # type: ignore[misc]
         self.channels = int(input_shape[1] if first else input_shape[-1])
         if None in self.spatial:
             raise UnsupportedError(f"{self.name!r} needs inputs of known size")
-        sides = [side_connections(*side, self.padding) for side in zip(
-            self.spatial, self.kernel_size, self.strides, strict=True)]  # fmt: skip
+        sides = [
+            side_connections(*side, self.padding)
+            for side in zip(self.spatial, self.kernel_size, self.strides, strict=True)
+        ]
         self.connections = sides
         self.positions = tuple(side.shape[1] for side in sides)
         self.kernel = self._weight("kernel", self._kernel_shape())
@@ -78,10 +91,12 @@ class LocallyConnected(keras.layers.Layer):  # type: ignore[misc]
 
     def _weight(self, name: str, shape: tuple[int, ...]) -> Any:
         return self.add_weight(
-            name=name, shape=shape, initializer=self.objects[f"{name}_initializer"],
+            name=name,
+            shape=shape,
+            initializer=self.objects[f"{name}_initializer"],
             regularizer=self.objects[f"{name}_regularizer"],
             constraint=self.objects[f"{name}_constraint"],
-        )  # fmt: skip
+        )
 
     def _kernel_shape(self) -> tuple[int, ...]:
         if self.implementation == 1:
@@ -139,8 +154,9 @@ class LocallyConnected(keras.layers.Layer):  # type: ignore[misc]
             reads = np.arange(size)[:, None] * stride + np.arange(kernel)
             at = lead + 2 * axis
             values = ops.take(values, reads.reshape(-1), axis=at)
-            values = ops.reshape(values, (-1, *values.shape[1:at], size, kernel,
-                                          *values.shape[at + 1 :]))  # fmt: skip
+            values = ops.reshape(
+                values, (-1, *values.shape[1:at], size, kernel, *values.shape[at + 1 :])
+            )
         positions = [lead + 2 * axis for axis in range(self.rank)]
         kernels = [p + 1 for p in positions]
         channel = [1] if first else [lead + 2 * self.rank]
@@ -168,20 +184,30 @@ class LocallyConnected(keras.layers.Layer):  # type: ignore[misc]
         """Batch, positions and filters in the order of the data format."""
         first = self.data_format == "channels_first"
         spatial = input_shape[2:] if first else input_shape[1:-1]
-        positions = [side_connections(*side, self.padding).shape[1] for side in zip(
-            spatial, self.kernel_size, self.strides, strict=True)]  # fmt: skip
-        return (input_shape[0], self.filters, *positions) if first else (
-            input_shape[0], *positions, self.filters)  # fmt: skip
+        positions = [
+            side_connections(*side, self.padding).shape[1]
+            for side in zip(spatial, self.kernel_size, self.strides, strict=True)
+        ]
+        return (
+            (input_shape[0], self.filters, *positions)
+            if first
+            else (input_shape[0], *positions, self.filters)
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {
-            **super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size,
-            "strides": self.strides, "padding": self.padding, "data_format": self.data_format,
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "data_format": self.data_format,
             "activation": keras.activations.serialize(self.activation),
-            "use_bias": self.use_bias, "implementation": self.implementation,
+            "use_bias": self.use_bias,
+            "implementation": self.implementation,
             **{key: OBJECTS[key].serialize(value) for key, value in self.objects.items()},
-        }  # fmt: skip
+        }
 
 
 @register

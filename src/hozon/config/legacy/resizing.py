@@ -76,9 +76,11 @@ def _normal(weights: Array) -> Array:
 
 
 WEIGHTS: Mapping[str, Callable[[int, int], Array]] = {
-    "bicubic": bicubic, "area": area, "gaussian": sampled(gaussian),
+    "bicubic": bicubic,
+    "area": area,
+    "gaussian": sampled(gaussian),
     "mitchellcubic": sampled(mitchell),
-}  # fmt: skip
+}
 
 
 def resized(images: Any, height: int, width: int, interpolation: str) -> Any:
@@ -94,9 +96,12 @@ class UpSampling2D(keras.layers.UpSampling2D):  # type: ignore[misc]
     """Keras 2's, with an interpolation of `WEIGHTS`; the images' size must be known in calls."""
 
     def __init__(
-        self, size: Any = (2, 2), data_format: str | None = None, interpolation: str = "bicubic",
+        self,
+        size: Any = (2, 2),
+        data_format: str | None = None,
+        interpolation: str = "bicubic",
         **kwargs: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(size, data_format, **kwargs)
         self.interpolation = interpolation
 
@@ -122,9 +127,13 @@ class Resizing(keras.layers.Layer):  # type: ignore[misc]
     """Keras 2's, with an interpolation of `WEIGHTS`; the images' size must be known."""
 
     def __init__(
-        self, height: int, width: int, interpolation: str = "bicubic",
-        crop_to_aspect_ratio: bool = False, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        height: int,
+        width: int,
+        interpolation: str = "bicubic",
+        crop_to_aspect_ratio: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.height, self.width = int(height), int(width)
         self.interpolation, self.crop_to_aspect_ratio = interpolation, crop_to_aspect_ratio
@@ -155,6 +164,10 @@ class Resizing(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        return {**super().get_config(), "height": self.height, "width": self.width,
-                "interpolation": self.interpolation,
-                "crop_to_aspect_ratio": self.crop_to_aspect_ratio}  # fmt: skip
+        return {
+            **super().get_config(),
+            "height": self.height,
+            "width": self.width,
+            "interpolation": self.interpolation,
+            "crop_to_aspect_ratio": self.crop_to_aspect_ratio,
+        }

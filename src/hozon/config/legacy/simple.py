@@ -59,9 +59,13 @@ class RandomFourierFeatures(keras.layers.Layer):  # type: ignore[misc]
     """
 
     def __init__(
-        self, output_dim: int, kernel: Any = "gaussian", scale: float | None = None,
-        trainable: bool = False, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        output_dim: int,
+        kernel: Any = "gaussian",
+        scale: float | None = None,
+        trainable: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(trainable=trainable, **kwargs)
         self.output_dim = int(output_dim)
         self.kernel = kernel.lower() if isinstance(kernel, str) else kernel
@@ -71,20 +75,26 @@ class RandomFourierFeatures(keras.layers.Layer):  # type: ignore[misc]
         """Kernel (inputs, output_dim), bias (output_dim,), and the scale, (1,)."""
         size = int(input_shape[-1])
         self.unscaled_kernel = self.add_weight(
-            name="unscaled_kernel", shape=(size, self.output_dim), trainable=False,
+            name="unscaled_kernel",
+            shape=(size, self.output_dim),
+            trainable=False,
             initializer=KERNELS[self.kernel] if isinstance(self.kernel, str) else self.kernel,
-        )  # fmt: skip
+        )
         self.bias = self.add_weight(
-            name="bias", shape=(self.output_dim,), trainable=False,
+            name="bias",
+            shape=(self.output_dim,),
+            trainable=False,
             initializer=keras.initializers.RandomUniform(minval=0.0, maxval=2 * pi),
-        )  # fmt: skip
+        )
         scale = self.scale
         if scale is None:
             scale = (size / 2.0) ** 0.5 if self.kernel == "gaussian" else 1.0
         self.kernel_scale = self.add_weight(
-            name="kernel_scale", shape=(1,), initializer=keras.initializers.Constant(scale),
+            name="kernel_scale",
+            shape=(1,),
+            initializer=keras.initializers.Constant(scale),
             constraint="non_neg",
-        )  # fmt: skip
+        )
         self.built = True
 
     def call(self, inputs: Any) -> Any:
@@ -101,10 +111,11 @@ class RandomFourierFeatures(keras.layers.Layer):  # type: ignore[misc]
         """Constructor arguments."""
         kernel = self.kernel
         return {
-            **super().get_config(), "output_dim": self.output_dim, "scale": self.scale,
-            "kernel": kernel if isinstance(kernel, str)
-            else keras.initializers.serialize(kernel),
-        }  # fmt: skip
+            **super().get_config(),
+            "output_dim": self.output_dim,
+            "scale": self.scale,
+            "kernel": kernel if isinstance(kernel, str) else keras.initializers.serialize(kernel),
+        }
 
 
 @register
@@ -184,8 +195,11 @@ class AddMetric(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        return {**super().get_config(), "aggregation": self.aggregation,
-                "metric_name": self.metric_name}  # fmt: skip
+        return {
+            **super().get_config(),
+            "aggregation": self.aggregation,
+            "metric_name": self.metric_name,
+        }
 
 
 @register
@@ -196,15 +210,29 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):  # type: ignore[misc]
     """
 
     def call(
-        self, query: Any, value: Any, key: Any = None, query_mask: Any = None,
-        value_mask: Any = None, key_mask: Any = None, attention_mask: Any = None,
-        return_attention_scores: bool = False, training: Any = None,
+        self,
+        query: Any,
+        value: Any,
+        key: Any = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
+        return_attention_scores: bool = False,
+        training: Any = None,
         use_causal_mask: bool = False,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """As Keras' layer."""
         outputs, scores = super().call(
-            query, value, key, query_mask=query_mask, value_mask=value_mask, key_mask=key_mask,
-            attention_mask=attention_mask, return_attention_scores=True, training=training,
+            query,
+            value,
+            key,
+            query_mask=query_mask,
+            value_mask=value_mask,
+            key_mask=key_mask,
+            attention_mask=attention_mask,
+            return_attention_scores=True,
+            training=training,
             use_causal_mask=use_causal_mask,
-        )  # fmt: skip
+        )
         return (outputs, scores) if return_attention_scores else outputs

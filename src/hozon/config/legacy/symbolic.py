@@ -76,8 +76,11 @@ def _getitem(inputs: Any, slice_spec: Any = None, **rest: Any) -> Any:
     sizes = sizes_of(inputs)
     if not isinstance(sizes, tuple):
         return None
-    spec = slice_spec[0] if isinstance(slice_spec, (list, tuple)) and len(slice_spec) == 1 else (
-        slice_spec)  # fmt: skip
+    spec = (
+        slice_spec[0]
+        if isinstance(slice_spec, (list, tuple)) and len(slice_spec) == 1
+        else (slice_spec)
+    )
     if isinstance(spec, Mapping):
         spec = slice(*(spec.get(key) for key in ("start", "stop", "step")))
     return marked(sizes[spec]) if isinstance(spec, (int, slice)) else None
@@ -117,8 +120,9 @@ def _tile(input: Any, multiples: Any = None, **rest: Any) -> Any:
     sizes = sizes_of(multiples)
     if not _symbolic(multiples) or not isinstance(sizes, tuple):
         return None
-    shape = [None if a is None or b is None else a * b
-             for a, b in zip(input.shape, sizes, strict=True)]  # fmt: skip
+    shape = [
+        None if a is None or b is None else a * b for a, b in zip(input.shape, sizes, strict=True)
+    ]
     return keras.KerasTensor(tuple(shape), input.dtype)
 
 
@@ -142,16 +146,22 @@ def _concat(values: Any, axis: int = 0, **rest: Any) -> Any:
     parts = sizes_of(values)
     if not isinstance(parts, tuple) or not _symbolic(values):
         return None
-    return marked(tuple(size for part in parts for size in part)) if all(
-        isinstance(part, tuple) for part in parts) else None  # fmt: skip
+    return (
+        marked(tuple(size for part in parts for size in part))
+        if all(isinstance(part, tuple) for part in parts)
+        else None
+    )
 
 
 def _arithmetic(function: Callable[[int, int], int]) -> Callable[..., Any]:
     def compute(x: Any, y: Any = None, **rest: Any) -> Any:
         a, b = sizes_of(x), sizes_of(y)
-        if not _symbolic([x, y]) or Unknown in (a, b) or isinstance(a, tuple) or isinstance(
-            b, tuple
-        ):  # fmt: skip
+        if (
+            not _symbolic([x, y])
+            or Unknown in (a, b)
+            or isinstance(a, tuple)
+            or isinstance(b, tuple)
+        ):
             return None
         return marked(None if a is None or b is None else function(a, b))
 
@@ -161,11 +171,28 @@ def _arithmetic(function: Callable[[int, int], int]) -> Callable[..., Any]:
 ADD, MULTIPLY = _arithmetic(lambda a, b: a + b), _arithmetic(lambda a, b: a * b)
 SUBTRACT, DIVIDE = _arithmetic(lambda a, b: a - b), _arithmetic(lambda a, b: a // b)
 RULES: Mapping[str, Callable[..., Any]] = {
-    **dict.fromkeys(("normal", "random_normal", "uniform", "random_uniform", "truncated_normal"),
-                    _random),
-    "shape": _shape, "size": _size, "unstack": _unstack, "range": _range, "fill": _fill,
-    "getitem": _getitem, "reshape": _reshape, "broadcast_to": _broadcast,
-    "tile": _tile, "zeros": _filled, "ones": _filled, "stack": _stack, "concat": _concat,
-    "add": ADD, "radd": ADD, "mul": MULTIPLY, "rmul": MULTIPLY, "multiply": MULTIPLY,
-    "sub": SUBTRACT, "subtract": SUBTRACT, "floordiv": DIVIDE,
-}  # fmt: skip
+    **dict.fromkeys(
+        ("normal", "random_normal", "uniform", "random_uniform", "truncated_normal"), _random
+    ),
+    "shape": _shape,
+    "size": _size,
+    "unstack": _unstack,
+    "range": _range,
+    "fill": _fill,
+    "getitem": _getitem,
+    "reshape": _reshape,
+    "broadcast_to": _broadcast,
+    "tile": _tile,
+    "zeros": _filled,
+    "ones": _filled,
+    "stack": _stack,
+    "concat": _concat,
+    "add": ADD,
+    "radd": ADD,
+    "mul": MULTIPLY,
+    "rmul": MULTIPLY,
+    "multiply": MULTIPLY,
+    "sub": SUBTRACT,
+    "subtract": SUBTRACT,
+    "floordiv": DIVIDE,
+}

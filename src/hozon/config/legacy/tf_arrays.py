@@ -23,14 +23,22 @@ def slice_of(input_: Any, begin: Any, size: Any) -> Any:
 
 
 def strided_slice(
-    input_: Any, begin: Any, end: Any, strides: Any = None, begin_mask: int = 0,
-    end_mask: int = 0, ellipsis_mask: int = 0, new_axis_mask: int = 0, shrink_axis_mask: int = 0,
+    input_: Any,
+    begin: Any,
+    end: Any,
+    strides: Any = None,
+    begin_mask: int = 0,
+    end_mask: int = 0,
+    ellipsis_mask: int = 0,
+    new_axis_mask: int = 0,
+    shrink_axis_mask: int = 0,
     **rest: Any,
-) -> Any:  # fmt: skip
+) -> Any:
     """``tf.strided_slice`` without ellipsis and new axes."""
     if ellipsis_mask or new_axis_mask:
-        raise UnsupportedError("tf.strided_slice with an ellipsis or new axes",
-                               feature="tf.strided_slice")  # fmt: skip
+        raise UnsupportedError(
+            "tf.strided_slice with an ellipsis or new axes", feature="tf.strided_slice"
+        )
     starts, stops = integers(begin), integers(end)
     steps = [1] * len(starts) if strides is None else integers(strides)
     index: list[Any] = []
@@ -44,8 +52,10 @@ def strided_slice(
 def boolean_mask(tensor: Any, mask: Any, name: Any = None, axis: int | None = None) -> Any:
     """``tf.boolean_mask`` with a mask that the file holds; others make sizes depend on data."""
     if not isinstance(mask, (list, tuple, np.ndarray)):
-        raise UnsupportedError("tf.boolean_mask by a tensor: the result's size depends on data",
-                               feature="tf.boolean_mask")  # fmt: skip
+        raise UnsupportedError(
+            "tf.boolean_mask by a tensor: the result's size depends on data",
+            feature="tf.boolean_mask",
+        )
     kept, at = np.asarray(mask, bool), axis or 0
     shape = (*tensor.shape[:at], kept.size, *tensor.shape[at + kept.ndim :])
     flat = tensor if kept.ndim == 1 else ops.reshape(tensor, shape)
@@ -115,8 +125,10 @@ def arange(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None) -> 
 def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = "bool") -> Any:
     """``tf.sequence_mask`` to a known length."""
     if maxlen is None:
-        raise UnsupportedError("tf.sequence_mask without maxlen: the result's size depends on data",
-                               feature="tf.sequence_mask")  # fmt: skip
+        raise UnsupportedError(
+            "tf.sequence_mask without maxlen: the result's size depends on data",
+            feature="tf.sequence_mask",
+        )
     places = np.arange(integers(maxlen)[0], dtype="int32")
     return ops.cast(ops.less(places, ops.expand_dims(lengths, -1)), str(dtype))
 
@@ -150,10 +162,22 @@ def reciprocal_no_nan(x: Any) -> Any:
 
 
 ARRAYS: Mapping[str, Callable[..., Any]] = {
-    "slice": slice_of, "strided_slice": strided_slice, "boolean_mask": boolean_mask,
-    "boolean_mask_v2": boolean_mask, "gather": gather, "gather_v2": gather,
-    "gather_nd": gather_nd, "embedding_lookup": embedding_lookup, "sort": sort,
-    "argsort": argsort, "repeat": repeat, "fill": fill, "range": arange,
-    "sequence_mask": sequence_mask, "cumprod": cumprod, "clip_by_norm": clip_by_norm,
-    "zero_fraction": zero_fraction, "reciprocal_no_nan": reciprocal_no_nan,
-}  # fmt: skip
+    "slice": slice_of,
+    "strided_slice": strided_slice,
+    "boolean_mask": boolean_mask,
+    "boolean_mask_v2": boolean_mask,
+    "gather": gather,
+    "gather_v2": gather,
+    "gather_nd": gather_nd,
+    "embedding_lookup": embedding_lookup,
+    "sort": sort,
+    "argsort": argsort,
+    "repeat": repeat,
+    "fill": fill,
+    "range": arange,
+    "sequence_mask": sequence_mask,
+    "cumprod": cumprod,
+    "clip_by_norm": clip_by_norm,
+    "zero_fraction": zero_fraction,
+    "reciprocal_no_nan": reciprocal_no_nan,
+}

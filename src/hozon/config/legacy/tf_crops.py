@@ -46,9 +46,12 @@ def resize_with_crop_or_pad(image: Any, target_height: int, target_width: int) -
     """``tf.image.resize_with_crop_or_pad``: centred."""
     down, across = target_height - _side(image, ROWS), target_width - _side(image, COLUMNS)
     cropped = crop_to_bounding_box(
-        image, max(-down // 2, 0), max(-across // 2, 0),
-        min(target_height, _side(image, ROWS)), min(target_width, _side(image, COLUMNS)),
-    )  # fmt: skip
+        image,
+        max(-down // 2, 0),
+        max(-across // 2, 0),
+        min(target_height, _side(image, ROWS)),
+        min(target_width, _side(image, COLUMNS)),
+    )
     return pad_to_bounding_box(
         cropped, max(down // 2, 0), max(across // 2, 0), target_height, target_width
     )
@@ -77,11 +80,14 @@ def convert_image_dtype(image: Any, dtype: Any, saturate: bool = False) -> Any:
 
 
 CROPS: Mapping[str, Callable[..., Any]] = {
-    "crop_to_bounding_box": crop_to_bounding_box, "pad_to_bounding_box": pad_to_bounding_box,
-    "central_crop": central_crop, "resize_with_crop_or_pad": resize_with_crop_or_pad,
+    "crop_to_bounding_box": crop_to_bounding_box,
+    "pad_to_bounding_box": pad_to_bounding_box,
+    "central_crop": central_crop,
+    "resize_with_crop_or_pad": resize_with_crop_or_pad,
     "resize_image_with_crop_or_pad": resize_with_crop_or_pad,
-    "adjust_contrast": adjust_contrast, "convert_image_dtype": convert_image_dtype,
+    "adjust_contrast": adjust_contrast,
+    "convert_image_dtype": convert_image_dtype,
     "rot90": lambda image, k=1: ops.rot90(image, k, axes=(ROWS, COLUMNS)),
     "grayscale_to_rgb": lambda images: ops.repeat(images, 3, axis=-1),
     "transpose": lambda image: ops.swapaxes(image, ROWS, COLUMNS),
-}  # fmt: skip
+}

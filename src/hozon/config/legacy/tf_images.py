@@ -14,16 +14,26 @@ from hozon.errors import UnsupportedError
 METHODS = frozenset({"bilinear", "nearest", "bicubic", "lanczos3", "lanczos5", "area"})
 
 
-def resize(images: Any, size: Any, method: Any = "bilinear", preserve_aspect_ratio: bool = False,
-           antialias: bool = False) -> Any:  # fmt: skip
+def resize(
+    images: Any,
+    size: Any,
+    method: Any = "bilinear",
+    preserve_aspect_ratio: bool = False,
+    antialias: bool = False,
+) -> Any:
     """``tf.image.resize``: floats for every method but "nearest"."""
     method = getattr(method, "value", method)
     if preserve_aspect_ratio or method not in METHODS - {"area"}:
         raise UnsupportedError(f"tf.image.resize with method {method!r}", feature="image.resize")
     height, width = (int(side) for side in size)
     values = images if method == "nearest" else ops.cast(images, "float32")
-    return ops.image.resize(values, (height, width), interpolation=method, antialias=antialias,
-                            data_format="channels_last")  # fmt: skip
+    return ops.image.resize(
+        values,
+        (height, width),
+        interpolation=method,
+        antialias=antialias,
+        data_format="channels_last",
+    )
 
 
 def flip(axis: int) -> Callable[[Any], Any]:
@@ -33,8 +43,11 @@ def flip(axis: int) -> Callable[[Any], Any]:
 
 def rgb_to_grayscale(images: Any) -> Any:
     """``tf.image.rgb_to_grayscale``: weights 0.2989, 0.587, 0.114."""
-    return ops.rgb_to_grayscale(images) if hasattr(ops, "rgb_to_grayscale") else (
-        ops.image.rgb_to_grayscale(images, data_format="channels_last"))  # fmt: skip
+    return (
+        ops.rgb_to_grayscale(images)
+        if hasattr(ops, "rgb_to_grayscale")
+        else (ops.image.rgb_to_grayscale(images, data_format="channels_last"))
+    )
 
 
 def per_image_standardization(image: Any) -> Any:
@@ -49,10 +62,13 @@ def per_image_standardization(image: Any) -> Any:
 
 
 IMAGES: Mapping[str, Callable[..., Any]] = {
-    "resize": resize, "resize_images": resize, "resize_images_v2": resize,
-    "flip_left_right": flip(-2), "flip_up_down": flip(-3),
+    "resize": resize,
+    "resize_images": resize,
+    "resize_images_v2": resize,
+    "flip_left_right": flip(-2),
+    "flip_up_down": flip(-3),
     "rgb_to_grayscale": rgb_to_grayscale,
     "per_image_standardization": per_image_standardization,
     "adjust_brightness": lambda image, delta: image + delta,
     **CROPS,
-}  # fmt: skip
+}

@@ -179,8 +179,10 @@ class InstanceProperty(FunctionLayer):
         super().__init__(**kwargs)
         self.attr_name = attr_name
         if attr_name not in ("shape", "T"):
-            raise UnsupportedError(f"layer {self.name!r} reads .{attr_name} of a ragged or sparse "
-                                   "tensor", feature=attr_name)  # fmt: skip
+            raise UnsupportedError(
+                f"layer {self.name!r} reads .{attr_name} of a ragged or sparse tensor",
+                feature=attr_name,
+            )
 
     @property
     def symbol(self) -> str:
@@ -204,8 +206,10 @@ class InstanceMethod(FunctionLayer):
         super().__init__(**kwargs)
         self.method_name = method_name
         if method_name not in ("to_tensor", "set_shape", "get_shape"):
-            raise UnsupportedError(f"layer {self.name!r} calls .{method_name}() of a ragged or "
-                                   "sparse tensor", feature=method_name)  # fmt: skip
+            raise UnsupportedError(
+                f"layer {self.name!r} calls .{method_name}() of a ragged or sparse tensor",
+                feature=method_name,
+            )
 
     @property
     def symbol(self) -> str:

@@ -62,10 +62,20 @@ def band_part(input: Any, num_lower: int, num_upper: int) -> Any:
 
 
 LINALG: Mapping[str, Callable[..., Any]] = {
-    "matrix_transpose": matrix_transpose, "inv": inverse, "matrix_inverse": inverse,
-    "det": lambda input: ops.det(input), "matrix_determinant": lambda input: ops.det(input),
-    "trace": lambda x: ops.trace(x, axis1=-2, axis2=-1), "solve": solve, "matvec": matvec,
-    "matrix_solve": solve, "cholesky": lambda input: ops.cholesky(input),
-    "diag_part": diag_part, "matrix_diag_part": diag_part, "diag": diag, "matrix_diag": diag,
-    "band_part": band_part, "matrix_band_part": band_part,
-}  # fmt: skip
+    "matrix_transpose": matrix_transpose,
+    "inv": inverse,
+    "matrix_inverse": inverse,
+    "det": lambda input: ops.det(input),
+    "matrix_determinant": lambda input: ops.det(input),
+    "trace": lambda x: ops.trace(x, axis1=-2, axis2=-1),
+    "solve": solve,
+    "matvec": matvec,
+    "matrix_solve": solve,
+    "cholesky": lambda input: ops.cholesky(input),
+    "diag_part": diag_part,
+    "matrix_diag_part": diag_part,
+    "diag": diag,
+    "matrix_diag": diag,
+    "band_part": band_part,
+    "matrix_band_part": band_part,
+}

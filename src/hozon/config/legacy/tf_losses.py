@@ -45,4 +45,4 @@ LOSSES: Mapping[str, Callable[..., Any]] = {
     "sparse_softmax_cross_entropy_with_logits": sparse_softmax_cross_entropy,
     "local_response_normalization": local_response_normalization,
     "lrn": local_response_normalization,
-}  # fmt: skip
+}

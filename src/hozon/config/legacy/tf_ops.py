@@ -41,9 +41,12 @@ def old_reduction(function: Function) -> Function:
     """TensorFlow 1's argument names."""
 
     def reduce(
-        input_tensor: Any, axis: Any = None, keepdims: Any = None,
-        reduction_indices: Any = None, keep_dims: Any = None,
-    ) -> Any:  # fmt: skip
+        input_tensor: Any,
+        axis: Any = None,
+        keepdims: Any = None,
+        reduction_indices: Any = None,
+        keep_dims: Any = None,
+    ) -> Any:
         chosen = reduction_indices if axis is None else axis
         return function(input_tensor, axis=_axis(chosen), keepdims=bool(keepdims or keep_dims))
 
@@ -138,8 +141,15 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     return ops.where(condition, *_alike(x, y))
 
 
-def matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False,
-           adjoint_a: bool = False, adjoint_b: bool = False, **rest: Any) -> Any:  # fmt: skip
+def matmul(
+    a: Any,
+    b: Any,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    adjoint_a: bool = False,
+    adjoint_b: bool = False,
+    **rest: Any,
+) -> Any:
     """``tf.linalg.matmul``."""
     a = ops.swapaxes(a, -1, -2) if transpose_a or adjoint_a else a
     b = ops.swapaxes(b, -1, -2) if transpose_b or adjoint_b else b
@@ -156,8 +166,10 @@ def einsum(equation: str, *inputs: Any, **rest: Any) -> Any:
     if not inputs:
         raise UnsupportedError(
             f"Keras 2 did not save the operands of tf.einsum({equation!r}); the file cannot say "
-            "what it was called on", feature="tf.einsum", instead="a SavedModel of the same model",
-        )  # fmt: skip
+            "what it was called on",
+            feature="tf.einsum",
+            instead="a SavedModel of the same model",
+        )
     return ops.einsum(equation, *inputs)
 
 
@@ -178,8 +190,14 @@ def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any) -> Any:
     return ops.clip(t, clip_value_min, clip_value_max)
 
 
-def one_hot(indices: Any, depth: int, on_value: Any = None, off_value: Any = None,
-            axis: Any = None, dtype: Any = None) -> Any:  # fmt: skip
+def one_hot(
+    indices: Any,
+    depth: int,
+    on_value: Any = None,
+    off_value: Any = None,
+    axis: Any = None,
+    dtype: Any = None,
+) -> Any:
     """``tf.one_hot``."""
     name = dtype_name(dtype) if dtype is not None else "float32"
     hot = ops.one_hot(indices, int(depth), axis=-1 if axis is None else axis, dtype=name)
@@ -352,87 +370,207 @@ def tensordot(a: Any, b: Any, axes: Any) -> Any:
 
 
 UNARY: Mapping[str, Function] = {
-    "abs": ops.abs, "negative": ops.negative, "sign": ops.sign, "square": ops.square,
-    "sqrt": ops.sqrt, "rsqrt": ops.rsqrt, "exp": ops.exp, "expm1": ops.expm1, "log": ops.log,
-    "log1p": ops.log1p, "sin": ops.sin, "cos": ops.cos, "tan": ops.tan, "asin": ops.arcsin,
-    "acos": ops.arccos, "atan": ops.arctan, "sinh": ops.sinh, "cosh": ops.cosh,
-    "asinh": ops.arcsinh, "acosh": ops.arccosh, "atanh": ops.arctanh, "tanh": ops.tanh,
-    "sigmoid": ops.sigmoid, "softplus": ops.softplus, "softsign": ops.softsign,
-    "floor": ops.floor, "ceil": ops.ceil, "round": ops.round, "erf": ops.erf,
-    "reciprocal": ops.reciprocal, "is_nan": ops.isnan, "is_inf": ops.isinf,
-    "is_finite": ops.isfinite, "logical_not": ops.logical_not, "log_sigmoid": ops.log_sigmoid,
-    "identity": lambda x: x, "stop_gradient": ops.stop_gradient, "erfinv": ops.erfinv,
-    "conj": ops.conj, "real": ops.real, "imag": ops.imag,
-}  # fmt: skip
+    "abs": ops.abs,
+    "negative": ops.negative,
+    "sign": ops.sign,
+    "square": ops.square,
+    "sqrt": ops.sqrt,
+    "rsqrt": ops.rsqrt,
+    "exp": ops.exp,
+    "expm1": ops.expm1,
+    "log": ops.log,
+    "log1p": ops.log1p,
+    "sin": ops.sin,
+    "cos": ops.cos,
+    "tan": ops.tan,
+    "asin": ops.arcsin,
+    "acos": ops.arccos,
+    "atan": ops.arctan,
+    "sinh": ops.sinh,
+    "cosh": ops.cosh,
+    "asinh": ops.arcsinh,
+    "acosh": ops.arccosh,
+    "atanh": ops.arctanh,
+    "tanh": ops.tanh,
+    "sigmoid": ops.sigmoid,
+    "softplus": ops.softplus,
+    "softsign": ops.softsign,
+    "floor": ops.floor,
+    "ceil": ops.ceil,
+    "round": ops.round,
+    "erf": ops.erf,
+    "reciprocal": ops.reciprocal,
+    "is_nan": ops.isnan,
+    "is_inf": ops.isinf,
+    "is_finite": ops.isfinite,
+    "logical_not": ops.logical_not,
+    "log_sigmoid": ops.log_sigmoid,
+    "identity": lambda x: x,
+    "stop_gradient": ops.stop_gradient,
+    "erfinv": ops.erfinv,
+    "conj": ops.conj,
+    "real": ops.real,
+    "imag": ops.imag,
+}
 BINARY: Mapping[str, Function] = {
-    "add": ops.add, "subtract": ops.subtract, "multiply": ops.multiply, "divide": ops.true_divide,
-    "truediv": ops.true_divide, "floordiv": ops.floor_divide, "floormod": ops.mod, "mod": ops.mod,
-    "pow": ops.power, "maximum": ops.maximum, "minimum": ops.minimum, "equal": ops.equal,
-    "not_equal": ops.not_equal, "greater": ops.greater, "greater_equal": ops.greater_equal,
-    "less": ops.less, "less_equal": ops.less_equal, "logical_and": ops.logical_and,
-    "logical_or": ops.logical_or, "logical_xor": ops.logical_xor,
+    "add": ops.add,
+    "subtract": ops.subtract,
+    "multiply": ops.multiply,
+    "divide": ops.true_divide,
+    "truediv": ops.true_divide,
+    "floordiv": ops.floor_divide,
+    "floormod": ops.mod,
+    "mod": ops.mod,
+    "pow": ops.power,
+    "maximum": ops.maximum,
+    "minimum": ops.minimum,
+    "equal": ops.equal,
+    "not_equal": ops.not_equal,
+    "greater": ops.greater,
+    "greater_equal": ops.greater_equal,
+    "less": ops.less,
+    "less_equal": ops.less_equal,
+    "logical_and": ops.logical_and,
+    "logical_or": ops.logical_or,
+    "logical_xor": ops.logical_xor,
     "squared_difference": lambda x, y: ops.square(x - y),
     "divide_no_nan": lambda x, y: ops.divide_no_nan(x, y),
     "multiply_no_nan": lambda x, y: ops.where(y == 0, ops.zeros_like(x), x * y),
-}  # fmt: skip
+}
 OPERATORS: Mapping[str, Function] = {
-    "add": binary(ops.add), "radd": swapped(ops.add), "sub": binary(ops.subtract),
-    "rsub": swapped(ops.subtract), "mul": binary(ops.multiply), "rmul": swapped(ops.multiply),
-    "truediv": binary(ops.true_divide), "rtruediv": swapped(ops.true_divide),
-    "div": binary(ops.true_divide), "rdiv": swapped(ops.true_divide),
-    "floordiv": binary(ops.floor_divide), "rfloordiv": swapped(ops.floor_divide),
-    "mod": binary(ops.mod), "rmod": swapped(ops.mod), "pow": binary(ops.power),
-    "rpow": swapped(ops.power), "matmul": binary(ops.matmul), "rmatmul": swapped(ops.matmul),
-    "lt": binary(ops.less), "le": binary(ops.less_equal), "gt": binary(ops.greater),
-    "ge": binary(ops.greater_equal), "eq": binary(ops.equal), "ne": binary(ops.not_equal),
-    "and": logical(ops.logical_and), "or": logical(ops.logical_or),
-    "xor": logical(ops.logical_xor), "neg": unary(ops.negative), "abs": unary(ops.abs),
-    "invert": logical(ops.logical_not), "rand": logical(ops.logical_and),
+    "add": binary(ops.add),
+    "radd": swapped(ops.add),
+    "sub": binary(ops.subtract),
+    "rsub": swapped(ops.subtract),
+    "mul": binary(ops.multiply),
+    "rmul": swapped(ops.multiply),
+    "truediv": binary(ops.true_divide),
+    "rtruediv": swapped(ops.true_divide),
+    "div": binary(ops.true_divide),
+    "rdiv": swapped(ops.true_divide),
+    "floordiv": binary(ops.floor_divide),
+    "rfloordiv": swapped(ops.floor_divide),
+    "mod": binary(ops.mod),
+    "rmod": swapped(ops.mod),
+    "pow": binary(ops.power),
+    "rpow": swapped(ops.power),
+    "matmul": binary(ops.matmul),
+    "rmatmul": swapped(ops.matmul),
+    "lt": binary(ops.less),
+    "le": binary(ops.less_equal),
+    "gt": binary(ops.greater),
+    "ge": binary(ops.greater_equal),
+    "eq": binary(ops.equal),
+    "ne": binary(ops.not_equal),
+    "and": logical(ops.logical_and),
+    "or": logical(ops.logical_or),
+    "xor": logical(ops.logical_xor),
+    "neg": unary(ops.negative),
+    "abs": unary(ops.abs),
+    "invert": logical(ops.logical_not),
+    "rand": logical(ops.logical_and),
     "ror": logical(ops.logical_or),
-}  # fmt: skip
+}
 REDUCTIONS: Mapping[str, Function] = {
-    "reduce_sum": ops.sum, "reduce_mean": ops.mean, "reduce_max": ops.max, "reduce_min": ops.min,
-    "reduce_prod": ops.prod, "reduce_all": ops.all, "reduce_any": ops.any,
-    "reduce_std": ops.std, "reduce_variance": ops.var, "reduce_logsumexp": ops.logsumexp,
+    "reduce_sum": ops.sum,
+    "reduce_mean": ops.mean,
+    "reduce_max": ops.max,
+    "reduce_min": ops.min,
+    "reduce_prod": ops.prod,
+    "reduce_all": ops.all,
+    "reduce_any": ops.any,
+    "reduce_std": ops.std,
+    "reduce_variance": ops.var,
+    "reduce_logsumexp": ops.logsumexp,
     "reduce_euclidean_norm": lambda x, axis, keepdims: ops.sqrt(
-        ops.sum(ops.square(x), axis=axis, keepdims=keepdims)),
-}  # fmt: skip
+        ops.sum(ops.square(x), axis=axis, keepdims=keepdims)
+    ),
+}
 NAMED: Mapping[str, Function] = {
-    "atan2": lambda y, x: ops.arctan2(y, x), "cast": cast, "concat": concat, "split": split,
-    "where": where, "where_v2": where,
-    "matmul": matmul, "transpose": transpose, "einsum": einsum, "l2_normalize": l2_normalize,
-    "norm": norm, "clip_by_value": clip_by_value, "one_hot": one_hot,
-    "pad": pad, "reshape": reshape, "shape": shape_of, "squeeze": squeeze, "tile": tile,
-    "stack": stack, "unstack": unstack, "cumsum": cumsum, "argmax": arg(ops.argmax),
-    "argmin": arg(ops.argmin), "add_n": add_n, "top_k": top_k, "bias_add": bias_add,
-    "convert_to_tensor": convert_to_tensor, "zeros_like": like(ops.zeros_like),
-    "ones_like": like(ops.ones_like), "zeros": filled(0.0), "ones": filled(1.0),
-    "expand_dims": expand_dims, "broadcast_to": broadcast_to, "reverse": reverse, "roll": roll,
-    "relu": lambda features: ops.relu(features), "relu6": lambda features: ops.relu6(features),
-    "elu": lambda features: ops.elu(features), "selu": lambda features: ops.selu(features),
+    "atan2": lambda y, x: ops.arctan2(y, x),
+    "cast": cast,
+    "concat": concat,
+    "split": split,
+    "where": where,
+    "where_v2": where,
+    "matmul": matmul,
+    "transpose": transpose,
+    "einsum": einsum,
+    "l2_normalize": l2_normalize,
+    "norm": norm,
+    "clip_by_value": clip_by_value,
+    "one_hot": one_hot,
+    "pad": pad,
+    "reshape": reshape,
+    "shape": shape_of,
+    "squeeze": squeeze,
+    "tile": tile,
+    "stack": stack,
+    "unstack": unstack,
+    "cumsum": cumsum,
+    "argmax": arg(ops.argmax),
+    "argmin": arg(ops.argmin),
+    "add_n": add_n,
+    "top_k": top_k,
+    "bias_add": bias_add,
+    "convert_to_tensor": convert_to_tensor,
+    "zeros_like": like(ops.zeros_like),
+    "ones_like": like(ops.ones_like),
+    "zeros": filled(0.0),
+    "ones": filled(1.0),
+    "expand_dims": expand_dims,
+    "broadcast_to": broadcast_to,
+    "reverse": reverse,
+    "roll": roll,
+    "relu": lambda features: ops.relu(features),
+    "relu6": lambda features: ops.relu6(features),
+    "elu": lambda features: ops.elu(features),
+    "selu": lambda features: ops.selu(features),
     "silu": lambda features, beta=1.0: features * ops.sigmoid(beta * features),
     "swish": lambda features, beta=1.0: features * ops.sigmoid(beta * features),
-    "leaky_relu": leaky_relu, "gelu": gelu, "softmax": softmax, "log_softmax": log_softmax,
+    "leaky_relu": leaky_relu,
+    "gelu": gelu,
+    "softmax": softmax,
+    "log_softmax": log_softmax,
     "tensordot": tensordot,
-    "cross": lambda a, b: ops.cross(a, b), "rank": lambda input: np.int32(len(input.shape)),
+    "cross": lambda a, b: ops.cross(a, b),
+    "rank": lambda input: np.int32(len(input.shape)),
     "size": lambda input, out_type=None: np.int32(np.prod(input.shape)),
-}  # fmt: skip
+}
 #: Functions by the last part of their name; what is before it only says where TensorFlow keeps it.
 FUNCTIONS: Mapping[str, Function] = {
     **{name: unary(function) for name, function in UNARY.items()},
     **{name: binary(function) for name, function in BINARY.items()},
     **{name: reduction(function) for name, function in REDUCTIONS.items()},
-    **NAMED, **ARRAYS, **LINALG, **LOSSES, **WINDOWS,
-}  # fmt: skip
+    **NAMED,
+    **ARRAYS,
+    **LINALG,
+    **LOSSES,
+    **WINDOWS,
+}
 ALIASES: Mapping[str, str] = {
-    "sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative",
-    "floor_div": "floordiv", "max_pool_v2": "max_pool",
-}  # fmt: skip
+    "sub": "subtract",
+    "mul": "multiply",
+    "div": "divide",
+    "neg": "negative",
+    "floor_div": "floordiv",
+    "max_pool_v2": "max_pool",
+}
 #: Namespaces whose functions are in FUNCTIONS.
-NAMESPACES = frozenset({
-    "", "math", "nn", "linalg", "compat.v1", "compat.v1.math", "compat.v1.nn",
-    "compat.v1.linalg", "keras.backend", "raw_ops",
-})  # fmt: skip
+NAMESPACES = frozenset(
+    {
+        "",
+        "math",
+        "nn",
+        "linalg",
+        "compat.v1",
+        "compat.v1.math",
+        "compat.v1.nn",
+        "compat.v1.linalg",
+        "keras.backend",
+        "raw_ops",
+    }
+)
 PREFIXED: Mapping[str, Mapping[str, Function]] = {
     "__operators__": OPERATORS,
     "image": IMAGES,

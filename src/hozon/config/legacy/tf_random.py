@@ -14,22 +14,40 @@ from hozon.config.legacy.tf_arrays import integers
 from hozon.errors import UnsupportedError
 
 
-def normal(generator: Any, shape: Any, mean: Any = 0.0, stddev: Any = 1.0,
-           dtype: Any = "float32", **rest: Any) -> Any:  # fmt: skip
+def normal(
+    generator: Any,
+    shape: Any,
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = "float32",
+    **rest: Any,
+) -> Any:
     """``tf.random.normal``."""
     drawn = keras.random.normal(tuple(integers(shape)), dtype=str(dtype), seed=generator)
     return drawn * stddev + mean
 
 
-def truncated_normal(generator: Any, shape: Any, mean: Any = 0.0, stddev: Any = 1.0,
-                     dtype: Any = "float32", **rest: Any) -> Any:  # fmt: skip
+def truncated_normal(
+    generator: Any,
+    shape: Any,
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = "float32",
+    **rest: Any,
+) -> Any:
     """``tf.random.truncated_normal``."""
     drawn = keras.random.truncated_normal(tuple(integers(shape)), dtype=str(dtype), seed=generator)
     return drawn * stddev + mean
 
 
-def uniform(generator: Any, shape: Any, minval: Any = 0, maxval: Any = None,
-            dtype: Any = "float32", **rest: Any) -> Any:  # fmt: skip
+def uniform(
+    generator: Any,
+    shape: Any,
+    minval: Any = 0,
+    maxval: Any = None,
+    dtype: Any = "float32",
+    **rest: Any,
+) -> Any:
     """``tf.random.uniform``; integers need `maxval`."""
     sizes = tuple(integers(shape))
     if "int" in str(dtype):
@@ -38,8 +56,15 @@ def uniform(generator: Any, shape: Any, minval: Any = 0, maxval: Any = None,
     return keras.random.uniform(sizes, dtype=str(dtype), seed=generator) * (high - minval) + minval
 
 
-def dropout(generator: Any, x: Any, keep_prob: Any = None, noise_shape: Any = None,
-            seed: Any = None, rate: Any = None, **rest: Any) -> Any:  # fmt: skip
+def dropout(
+    generator: Any,
+    x: Any,
+    keep_prob: Any = None,
+    noise_shape: Any = None,
+    seed: Any = None,
+    rate: Any = None,
+    **rest: Any,
+) -> Any:
     """TensorFlow 1's ``tf.nn.dropout``, which Keras 2 calls with `rate` by name."""
     chosen = rate if keep_prob is None else 1.0 - keep_prob
     return dropout_v2(generator, x, chosen, noise_shape)
@@ -55,8 +80,12 @@ def dropout_v2(generator: Any, x: Any, rate: Any, noise_shape: Any = None, **res
 
 #: Functions of a generator of seeds and TensorFlow's arguments, by their full saved names.
 RANDOM: Mapping[str, Callable[..., Any]] = {
-    "random.normal": normal, "compat.v1.random_normal": normal,
-    "random.uniform": uniform, "compat.v1.random_uniform": uniform,
-    "random.truncated_normal": truncated_normal, "compat.v1.truncated_normal": truncated_normal,
-    "nn.dropout": dropout_v2, "compat.v1.nn.dropout": dropout,
-}  # fmt: skip
+    "random.normal": normal,
+    "compat.v1.random_normal": normal,
+    "random.uniform": uniform,
+    "compat.v1.random_uniform": uniform,
+    "random.truncated_normal": truncated_normal,
+    "compat.v1.truncated_normal": truncated_normal,
+    "nn.dropout": dropout_v2,
+    "compat.v1.nn.dropout": dropout,
+}

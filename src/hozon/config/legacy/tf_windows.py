@@ -21,13 +21,19 @@ def _tensor(value: Any, like: Any) -> Any:
 def pool(function: Function) -> Function:
     """``tf.nn.max_pool2d`` and ``tf.nn.avg_pool2d``."""
 
-    def run(input: Any, ksize: Any, strides: Any, padding: str, data_format: Any = "NHWC",
-            **rest: Any) -> Any:  # fmt: skip
+    def run(
+        input: Any, ksize: Any, strides: Any, padding: str, data_format: Any = "NHWC", **rest: Any
+    ) -> Any:
         rank = len(input.shape) - 2
         last = not str(data_format).startswith("NC")
         sides = [_sides(value, rank, last) for value in (ksize, strides)]
-        return function(input, sides[0], sides[1], padding=padding.lower(),
-                        data_format="channels_last" if last else "channels_first")  # fmt: skip
+        return function(
+            input,
+            sides[0],
+            sides[1],
+            padding=padding.lower(),
+            data_format="channels_last" if last else "channels_first",
+        )
 
     return run
 
@@ -39,19 +45,29 @@ def _sides(value: Any, rank: int, last: bool) -> tuple[int, ...]:
     return tuple(values * rank if len(values) == 1 else values)
 
 
-def conv2d(input: Any, filters: Any = None, strides: Any = 1, padding: Any = "VALID",
-           data_format: Any = "NHWC", dilations: Any = 1, filter: Any = None,
-           **rest: Any) -> Any:  # fmt: skip
+def conv2d(
+    input: Any,
+    filters: Any = None,
+    strides: Any = 1,
+    padding: Any = "VALID",
+    data_format: Any = "NHWC",
+    dilations: Any = 1,
+    filter: Any = None,
+    **rest: Any,
+) -> Any:
     """``tf.nn.conv2d`` with "SAME" or "VALID" padding; TensorFlow 1 says `filter`."""
     if not isinstance(padding, str):
         raise UnsupportedError("tf.nn.conv2d with explicit padding", feature="tf.nn.conv2d")
     kernel = filter if filters is None else filters
     last = not str(data_format).startswith("NC")
     return ops.conv(
-        input, _tensor(kernel, input), strides=_sides(strides, 2, last), padding=padding.lower(),
+        input,
+        _tensor(kernel, input),
+        strides=_sides(strides, 2, last),
+        padding=padding.lower(),
         data_format="channels_last" if last else "channels_first",
         dilation_rate=_sides(dilations or 1, 2, last),
-    )  # fmt: skip
+    )
 
 
 def _channels_last(data_format: str, name: str) -> None:
@@ -67,8 +83,9 @@ def space_to_depth(input: Any, block_size: int, data_format: str = "NHWC") -> An
         input, (-1, rows // block_size, block_size, columns // block_size, block_size, depth)
     )
     parts = ops.transpose(parts, (0, 1, 3, 2, 4, 5))
-    return ops.reshape(parts, (-1, rows // block_size, columns // block_size,
-                               block_size * block_size * depth))  # fmt: skip
+    return ops.reshape(
+        parts, (-1, rows // block_size, columns // block_size, block_size * block_size * depth)
+    )
 
 
 def depth_to_space(input: Any, block_size: int, data_format: str = "NHWC") -> Any:
@@ -82,24 +99,38 @@ def depth_to_space(input: Any, block_size: int, data_format: str = "NHWC") -> An
 
 
 def depthwise_conv2d(
-    input: Any, filter: Any, strides: Any, padding: str, data_format: Any = None,
-    dilations: Any = None, **rest: Any,
-) -> Any:  # fmt: skip
+    input: Any,
+    filter: Any,
+    strides: Any,
+    padding: str,
+    data_format: Any = None,
+    dilations: Any = None,
+    **rest: Any,
+) -> Any:
     """``tf.nn.depthwise_conv2d``, channels last."""
     if str(data_format or "NHWC").startswith("NC") or not isinstance(padding, str):
-        raise UnsupportedError("tf.nn.depthwise_conv2d with channels first or explicit padding",
-                               feature="tf.nn.depthwise_conv2d")  # fmt: skip
+        raise UnsupportedError(
+            "tf.nn.depthwise_conv2d with channels first or explicit padding",
+            feature="tf.nn.depthwise_conv2d",
+        )
     rates = dilations if isinstance(dilations, int) else tuple(dilations or (1, 1))[-2:]
     return ops.depthwise_conv(
-        input, _tensor(filter, input),
-        strides=tuple(strides)[1:3], padding=padding.lower(), data_format="channels_last",
+        input,
+        _tensor(filter, input),
+        strides=tuple(strides)[1:3],
+        padding=padding.lower(),
+        data_format="channels_last",
         dilation_rate=rates,
-    )  # fmt: skip
+    )
 
 
 WINDOWS: Mapping[str, Function] = {
-    "max_pool": pool(ops.max_pool), "max_pool2d": pool(ops.max_pool),
-    "avg_pool": pool(ops.average_pool), "avg_pool2d": pool(ops.average_pool), "conv2d": conv2d,
-    "depthwise_conv2d": depthwise_conv2d, "depth_to_space": depth_to_space,
+    "max_pool": pool(ops.max_pool),
+    "max_pool2d": pool(ops.max_pool),
+    "avg_pool": pool(ops.average_pool),
+    "avg_pool2d": pool(ops.average_pool),
+    "conv2d": conv2d,
+    "depthwise_conv2d": depthwise_conv2d,
+    "depth_to_space": depth_to_space,
     "space_to_depth": space_to_depth,
-}  # fmt: skip
+}

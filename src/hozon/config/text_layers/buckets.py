@@ -51,8 +51,12 @@ class Buckets(HostLayer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        return {**super().get_config(), "num_bins": self.num_bins, "sparse": self.sparse,
-                "output_mode": self.output_mode}  # fmt: skip
+        return {
+            **super().get_config(),
+            "num_bins": self.num_bins,
+            "sparse": self.sparse,
+            "output_mode": self.output_mode,
+        }
 
 
 @register
@@ -118,8 +122,10 @@ class HashedCrossing(Buckets):
         columns = [_numbers(column) for column in inputs]
         shapes = {np.shape(column) for column in inputs}
         if len(columns) < 2 or len(shapes) != 1:
-            raise MismatchError(f"layer {self.name!r} crosses at least two inputs of one shape, "
-                                f"not {sorted(shapes)}")  # fmt: skip
+            raise MismatchError(
+                f"layer {self.name!r} crosses at least two inputs of one shape, "
+                f"not {sorted(shapes)}"
+            )
         found = [self._cross(numbers) for numbers in zip(*columns, strict=True)]
         return self.encode(np.asarray(found, np.int64).reshape(shapes.pop()))
 
@@ -143,6 +149,9 @@ class HashedCrossing(Buckets):
 def _numbers(values: Any) -> list[int]:
     """Strings by their fingerprints, integers as they are, as unsigned 64-bit numbers."""
     flat = np.asarray(values).reshape(-1).tolist()
-    return [value & MASK if isinstance(value, int)
-            else fingerprint64(value if isinstance(value, bytes) else encoded(str(value)))
-            for value in flat]  # fmt: skip
+    return [
+        value & MASK
+        if isinstance(value, int)
+        else fingerprint64(value if isinstance(value, bytes) else encoded(str(value)))
+        for value in flat
+    ]

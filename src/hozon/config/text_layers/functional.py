@@ -27,8 +27,10 @@ class StringFunctional(Functional):  # type: ignore[misc]
 
     def _convert_inputs_to_tensors(self, flat_inputs: Sequence[Any]) -> list[Any]:
         """Tensors of the inputs, strings as object arrays."""
-        given = [_stand_in(spec) if _is_string(spec) else value
-                 for value, spec in zip(flat_inputs, self._inputs, strict=True)]  # fmt: skip
+        given = [
+            _stand_in(spec) if _is_string(spec) else value
+            for value, spec in zip(flat_inputs, self._inputs, strict=True)
+        ]
         symbolic, self._inputs = self._inputs, [_numeric(spec) for spec in self._inputs]
         try:
             made = super()._convert_inputs_to_tensors(given)
@@ -41,8 +43,10 @@ class StringFunctional(Functional):  # type: ignore[misc]
 
     def _adjust_input_rank(self, flat_inputs: Sequence[Any]) -> Any:
         """Add or drop a last axis of length 1, where the model was built with or without it."""
-        ranked = [_ranked(value, len(spec.shape)) if _is_string(spec) else value
-                  for value, spec in zip(flat_inputs, self._inputs, strict=True)]  # fmt: skip
+        ranked = [
+            _ranked(value, len(spec.shape)) if _is_string(spec) else value
+            for value, spec in zip(flat_inputs, self._inputs, strict=True)
+        ]
         return super()._adjust_input_rank(ranked)
 
 

@@ -61,8 +61,10 @@ class HostLayer(keras.layers.Layer):  # type: ignore[misc]
         result = jax.ShapeDtypeStruct(spec.shape, dtype)
         return jax.pure_callback(
             lambda x: self.compute(keras.tree.map_structure(np.asarray, x)).astype(dtype),
-            result, inputs, vmap_method="sequential",
-        )  # fmt: skip
+            result,
+            inputs,
+            vmap_method="sequential",
+        )
 
     def compute_output_spec(self, inputs: Any) -> Any:
         """Shape and dtype of the outputs, from the shapes of the inputs."""
@@ -78,8 +80,9 @@ class HostLayer(keras.layers.Layer):  # type: ignore[misc]
 def no_sparse(name: str, sparse: bool) -> bool:
     """Refuse sparse outputs, whose type Keras' other layers would not see here."""
     if sparse:
-        raise UnsupportedError(f"layer {name!r} gives sparse tensors; JAX has none for Keras",
-                               feature="sparse=True")  # fmt: skip
+        raise UnsupportedError(
+            f"layer {name!r} gives sparse tensors; JAX has none for Keras", feature="sparse=True"
+        )
     return False
 
 
@@ -103,8 +106,10 @@ def to_array(value: Any) -> Array:
 def to_bytes(values: Any) -> Array:
     """Strings of any kind as an object array of ``bytes``, same shape."""
     array = np.asarray(values)
-    flat = [text if isinstance(text, bytes) else encoded(str(text))
-            for text in array.reshape(-1).tolist()]  # fmt: skip
+    flat = [
+        text if isinstance(text, bytes) else encoded(str(text))
+        for text in array.reshape(-1).tolist()
+    ]
     return object_array(flat, array.shape)
 
 

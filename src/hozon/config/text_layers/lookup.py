@@ -50,17 +50,24 @@ class IndexLookup(HostLayer):
     key_dtype: str
 
     def __init__(
-        self, max_tokens: int | None = None, num_oov_indices: int = 1, mask_token: Any = None,
-        oov_token: Any = None, vocabulary: Any = None, idf_weights: Any = None,
-        invert: bool = False, output_mode: str = INT, sparse: bool = False,
-        pad_to_max_tokens: bool = False, vocabulary_size: int | None = None, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        max_tokens: int | None = None,
+        num_oov_indices: int = 1,
+        mask_token: Any = None,
+        oov_token: Any = None,
+        vocabulary: Any = None,
+        idf_weights: Any = None,
+        invert: bool = False,
+        output_mode: str = INT,
+        sparse: bool = False,
+        pad_to_max_tokens: bool = False,
+        vocabulary_size: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         for key in DROPPED:
             kwargs.pop(key, None)
         #: Whether the vocabulary is part of the config, not learned or set later.
-        self.has_input_vocabulary = bool(
-            kwargs.pop("has_input_vocabulary", vocabulary is not None)
-        )
+        self.has_input_vocabulary = bool(kwargs.pop("has_input_vocabulary", vocabulary is not None))
         self.output_mode = mode_of(output_mode, MODES)
         kwargs["dtype"] = self._dtype(kwargs.get("dtype"))
         super().__init__(**kwargs)
@@ -118,8 +125,9 @@ class IndexLookup(HostLayer):
         if isinstance(tokens, (str, bytes)):
             raise UnsafeError(
                 f"layer {self.name!r} names the file of its vocabulary, which is never opened",
-                refused=str(decoded(tokens)), record=self.name,
-            )  # fmt: skip
+                refused=str(decoded(tokens)),
+                record=self.name,
+            )
         given = [self._key(token) for token in np.asarray(tokens).tolist()]
         start = self._token_start
         whole = start > 0 and given[:start] == self._special
@@ -195,8 +203,9 @@ class IndexLookup(HostLayer):
         """Indices in the output mode."""
         if self.output_mode != INT:
             self.require_vocabulary()
-        return encode(indices, self.output_mode, self.depth or 0, np.dtype(self.output_dtype),
-                      self.idf)  # fmt: skip
+        return encode(
+            indices, self.output_mode, self.depth or 0, np.dtype(self.output_dtype), self.idf
+        )
 
     def indices(self, values: Any) -> Array:
         """The index of each value, int64; `NOTHING` for the mask token where it has none."""
@@ -268,16 +277,22 @@ class IndexLookup(HostLayer):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, the vocabulary among them: special tokens too if they have weights."""
         return {
-            **super().get_config(), "max_tokens": self.max_tokens,
-            "num_oov_indices": self.num_oov_indices, "mask_token": decoded(self.mask_token),
-            "oov_token": decoded(self.oov_token), "invert": self.invert,
-            "output_mode": self.output_mode, "sparse": self.sparse,
+            **super().get_config(),
+            "max_tokens": self.max_tokens,
+            "num_oov_indices": self.num_oov_indices,
+            "mask_token": decoded(self.mask_token),
+            "oov_token": decoded(self.oov_token),
+            "invert": self.invert,
+            "output_mode": self.output_mode,
+            "sparse": self.sparse,
             "pad_to_max_tokens": self.pad_to_max_tokens,
             "vocabulary": self.get_vocabulary(self.idf is not None) or None,
-            "idf_weights": None if self.idf is None else self.idf[: self.vocabulary_size()].tolist(),
+            "idf_weights": None
+            if self.idf is None
+            else self.idf[: self.vocabulary_size()].tolist(),
             "vocabulary_size": self.vocabulary_size() if self.tokens else self._expected_size,
             "has_input_vocabulary": self.has_input_vocabulary,
-        }  # fmt: skip
+        }
 
 
 @register
@@ -287,9 +302,14 @@ class StringLookup(IndexLookup):
     key_dtype = "string"
 
     def __init__(
-        self, max_tokens: int | None = None, num_oov_indices: int = 1, mask_token: Any = None,
-        oov_token: Any = UNKNOWN, encoding: str = "utf-8", **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        max_tokens: int | None = None,
+        num_oov_indices: int = 1,
+        mask_token: Any = None,
+        oov_token: Any = UNKNOWN,
+        encoding: str = "utf-8",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(max_tokens, num_oov_indices, mask_token, oov_token, **kwargs)
         self.encoding = encoding
         self.supports_jit = False
@@ -312,9 +332,13 @@ class IntegerLookup(IndexLookup):
     key_dtype = "int64"
 
     def __init__(
-        self, max_tokens: int | None = None, num_oov_indices: int = 1, mask_token: Any = None,
-        oov_token: Any = -1, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        max_tokens: int | None = None,
+        num_oov_indices: int = 1,
+        mask_token: Any = None,
+        oov_token: Any = -1,
+        **kwargs: Any,
+    ) -> None:
         max_tokens = kwargs.pop("max_values", max_tokens)
         mask_token = kwargs.pop("mask_value", mask_token)
         oov_token = kwargs.pop("oov_value", oov_token)

@@ -44,9 +44,7 @@ class Tracing:
     def call(self, layer: Any, inputs: Any) -> Any:
         """The outputs of a host layer; sizes that depend on its data get symbols of their own."""
         flat, tree = jax.tree.flatten(inputs)
-        shape = layer.compute_output_shape(
-            jax.tree.unflatten(tree, [tuple(x.shape) for x in flat])
-        )
+        shape = layer.compute_output_shape(jax.tree.unflatten(tree, [tuple(x.shape) for x in flat]))
         name = layer.output_dtype
         dtype = self.text if name == "string" else jax.dtypes.canonicalize_dtype(np.dtype(name))
         return PRIMITIVE.bind(

@@ -56,13 +56,22 @@ class TextVectorization(HostLayer):
     """
 
     def __init__(
-        self, max_tokens: int | None = None, standardize: Any = "lower_and_strip_punctuation",
-        split: Any = "whitespace", ngrams: Any = None, output_mode: Any = INT,
-        output_sequence_length: int | None = None, pad_to_max_tokens: bool = False,
-        vocabulary: Any = None, idf_weights: Any = None, sparse: bool = False,
-        ragged: bool = False, encoding: str = "utf-8", vocabulary_size: int | None = None,
+        self,
+        max_tokens: int | None = None,
+        standardize: Any = "lower_and_strip_punctuation",
+        split: Any = "whitespace",
+        ngrams: Any = None,
+        output_mode: Any = INT,
+        output_sequence_length: int | None = None,
+        pad_to_max_tokens: bool = False,
+        vocabulary: Any = None,
+        idf_weights: Any = None,
+        sparse: bool = False,
+        ragged: bool = False,
+        encoding: str = "utf-8",
+        vocabulary_size: int | None = None,
         **kwargs: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         kwargs.pop("dtype", None)
         given = bool(kwargs.pop("has_input_vocabulary", vocabulary is not None))
         modes = (INT, MULTI_HOT, COUNT, TF_IDF)
@@ -76,10 +85,17 @@ class TextVectorization(HostLayer):
         if ragged or (output_mode is None and not self._is_dense):
             raise UnsupportedError(f"layer {self.name!r} gives ragged tensors; JAX has none")
         self.lookup = StringLookup(
-            max_tokens=max_tokens, mask_token="", vocabulary=vocabulary, idf_weights=idf_weights,
-            output_mode=self.output_mode or INT, sparse=sparse, pad_to_max_tokens=pad_to_max_tokens,
-            vocabulary_size=vocabulary_size, encoding=encoding, has_input_vocabulary=given,
-        )  # fmt: skip
+            max_tokens=max_tokens,
+            mask_token="",
+            vocabulary=vocabulary,
+            idf_weights=idf_weights,
+            output_mode=self.output_mode or INT,
+            sparse=sparse,
+            pad_to_max_tokens=pad_to_max_tokens,
+            vocabulary_size=vocabulary_size,
+            encoding=encoding,
+            has_input_vocabulary=given,
+        )
 
     @property
     def _is_dense(self) -> bool:
@@ -157,8 +173,13 @@ class TextVectorization(HostLayer):
         if self.output_mode == INT:
             outputs = padded(rows, self.output_sequence_length).astype(self.output_dtype)
         else:
-            outputs = padded_vectors(rows, self.output_mode, self.lookup.depth or 0,
-                                     np.dtype(self.output_dtype), self.lookup.idf)  # fmt: skip
+            outputs = padded_vectors(
+                rows,
+                self.output_mode,
+                self.lookup.depth or 0,
+                np.dtype(self.output_dtype),
+                self.lookup.idf,
+            )
         return outputs[0] if texts.ndim == 0 else outputs
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -181,16 +202,31 @@ class TextVectorization(HostLayer):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, the vocabulary among them."""
         inner = self.lookup.get_config()
-        config = {key: inner[key] for key in (
-            "max_tokens", "pad_to_max_tokens", "vocabulary", "idf_weights", "sparse", "encoding",
-            "vocabulary_size", "has_input_vocabulary")}  # fmt: skip
+        config = {
+            key: inner[key]
+            for key in (
+                "max_tokens",
+                "pad_to_max_tokens",
+                "vocabulary",
+                "idf_weights",
+                "sparse",
+                "encoding",
+                "vocabulary_size",
+                "has_input_vocabulary",
+            )
+        }
         outer = super().get_config()
         outer.pop("dtype", None)
         return {
-            **outer, **config, "standardize": self.standardize, "split": self.split,
-            "ngrams": self.ngrams, "output_mode": self.output_mode, "ragged": False,
+            **outer,
+            **config,
+            "standardize": self.standardize,
+            "split": self.split,
+            "ngrams": self.ngrams,
+            "output_mode": self.output_mode,
+            "ragged": False,
             "output_sequence_length": self.output_sequence_length,
-        }  # fmt: skip
+        }
 
 
 def _known(value: Any, names: Mapping[str, Any], argument: str) -> Any:
@@ -205,5 +241,6 @@ def _known(value: Any, names: Mapping[str, Any], argument: str) -> Any:
 
 def _combined(words: Words, widths: tuple[int, ...]) -> Words:
     """Every run of neighbours of each width, joined by spaces."""
-    return [b" ".join(words[i : i + width]) for width in widths
-            for i in range(len(words) - width + 1)]  # fmt: skip
+    return [
+        b" ".join(words[i : i + width]) for width in widths for i in range(len(words) - width + 1)
+    ]

@@ -57,8 +57,11 @@ def read_by_layer(path: str | os.PathLike[str]) -> ModelRecord:
     nodes = _nodes(bundle, file)
     if nodes:
         _check_root(nodes[0], file)
-    numbers = sorted(int(found[1]) for edge in (nodes[0].children if nodes else ())
-                     if (found := LAYER.fullmatch(edge.name)))  # fmt: skip
+    numbers = sorted(
+        int(found[1])
+        for edge in (nodes[0].children if nodes else ())
+        if (found := LAYER.fullmatch(edge.name))
+    )
     if not numbers:
         raise _unknown("it is of no Sequential or functional Keras model", file)
     tops = children(nodes[0])
@@ -72,9 +75,13 @@ def read_by_layer(path: str | os.PathLike[str]) -> ModelRecord:
         groups[group.name] = group
     left = sorted(key for key in bundle if key not in used and key != OBJECT_GRAPH_KEY)
     return ModelRecord(
-        form="h5_weights", path=file, dialect="keras2", naming="layers",
-        state=tuple(groups.values()), metadata={"left_out": left},
-    )  # fmt: skip
+        form="h5_weights",
+        path=file,
+        dialect="keras2",
+        naming="layers",
+        state=tuple(groups.values()),
+        metadata={"left_out": left},
+    )
 
 
 def _nodes(bundle: Bundle, file: str) -> Sequence[TrackableNode]:
@@ -83,8 +90,11 @@ def _nodes(bundle: Bundle, file: str) -> Sequence[TrackableNode]:
     stored = bundle[OBJECT_GRAPH_KEY].read()
     data = stored.item() if stored.shape == () else None
     if not isinstance(data, bytes):
-        raise FormatError("the object graph of the checkpoint is not one string", file=file,
-                          record=OBJECT_GRAPH_KEY)  # fmt: skip
+        raise FormatError(
+            "the object graph of the checkpoint is not one string",
+            file=file,
+            record=OBJECT_GRAPH_KEY,
+        )
     return decode_trackable_graph(data, file=file).nodes
 
 
@@ -118,8 +128,11 @@ def _layer(
 
 def _tensor(bundle: Bundle, key: str) -> LazyTensor:
     if key not in bundle:
-        raise FormatError("the object graph lists a tensor that the checkpoint does not hold",
-                          file=bundle.prefix, record=key)  # fmt: skip
+        raise FormatError(
+            "the object graph lists a tensor that the checkpoint does not hold",
+            file=bundle.prefix,
+            record=key,
+        )
     return bundle[key]
 
 
@@ -137,8 +150,10 @@ def _order(found: Mapping[str, object], edge: str, file: str) -> tuple[tuple[str
 def _unknown(why: str, file: str) -> UnsupportedError:
     return UnsupportedError(
         f"this checkpoint does not say how an H5 file would keep its weights: {why}",
-        feature="this checkpoint as H5 weights", file=file, instead=INSTEAD,
-    )  # fmt: skip
+        feature="this checkpoint as H5 weights",
+        file=file,
+        instead=INSTEAD,
+    )
 
 
 __all__ = ["read_by_layer"]

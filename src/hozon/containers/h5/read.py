@@ -47,10 +47,11 @@ def read_root(root: Group) -> ModelRecord:
     config = _json(root, CONFIG)
     if weights is None and config is None:
         raise FormatError(
-            f"{root.file} holds no Keras model and no weights by layer", file=root.file,
+            f"{root.file} holds no Keras model and no weights by layer",
+            file=root.file,
             expected=f"attribute {CONFIG!r} or {LAYER_NAMES!r}",
             found=", ".join(root.names()[:8]) or "an empty file",
-        )  # fmt: skip
+        )
     places = [root] if weights is None else [root, weights]
     absent = [] if weights is None else _absent(weights)
     version = _text(places, VERSION)
@@ -100,11 +101,13 @@ def _layers(group: Group) -> tuple[StateGroup, ...]:
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise FormatError(
-            f"{group.file} names layers twice: {', '.join(twice[:5])}", file=group.file,
+            f"{group.file} names layers twice: {', '.join(twice[:5])}",
+            file=group.file,
             record=LAYER_NAMES,
-        )  # fmt: skip
-    layers = [_layer(group.group(name), name) if name in group else StateGroup(name, {})
-              for name in names]  # fmt: skip
+        )
+    layers = [
+        _layer(group.group(name), name) if name in group else StateGroup(name, {}) for name in names
+    ]
     if TOP_LEVEL not in names and group.is_group(TOP_LEVEL):
         layers.append(_layer(group.group(TOP_LEVEL), TOP_LEVEL))
     return tuple(layers)

@@ -43,8 +43,9 @@ def write(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = T
     if record.naming != "layers":
         raise UnsupportedError(
             f"an H5 file keeps weights by layer, this record by {record.naming}",
-            feature=f"naming {record.naming!r}", file=record.path or None,
-        )  # fmt: skip
+            feature=f"naming {record.naming!r}",
+            file=record.path or None,
+        )
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"{os.fspath(path)} exists")
     with replacing_file(path) as fresh, write_hdf5(fresh) as root:

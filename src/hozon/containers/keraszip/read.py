@@ -44,22 +44,30 @@ def _model(archive: Archive, file: str) -> ModelRecord:
     config = dict(parse_object(archive.read(CONFIG, LIMITS.header_bytes), file=file, record=CONFIG))
     metadata = (
         parse_object(archive.read(METADATA, LIMITS.header_bytes), file=file, record=METADATA)
-        if METADATA in archive else {}
-    )  # fmt: skip
+        if METADATA in archive
+        else {}
+    )
     version = str(metadata.get("keras_version", ""))
     dialect: Dialect = "keras2" if version.startswith("2.") else "keras3"
     training = config.pop("compile_config", None)
     groups = _state(archive, file)
     return ModelRecord(
-        form="keras", path=file, dialect=dialect, naming="attributes",
-        producer=f"keras {version}" if version else "", config=config,
+        form="keras",
+        path=file,
+        dialect=dialect,
+        naming="attributes",
+        producer=f"keras {version}" if version else "",
+        config=config,
         training=training if isinstance(training, dict) else None,
         state=tuple(g for g in groups if not is_of_optimizer(g)),
         optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
-        assets={name[len(ASSETS) :]: partial(archive.read, name)
-                for name in sorted(archive.members) if name.startswith(ASSETS)},
+        assets={
+            name[len(ASSETS) :]: partial(archive.read, name)
+            for name in sorted(archive.members)
+            if name.startswith(ASSETS)
+        },
         metadata={"version": version},
-    )  # fmt: skip
+    )
 
 
 def _state(archive: Archive, file: str) -> list[StateGroup]:
@@ -68,22 +76,29 @@ def _state(archive: Archive, file: str) -> list[StateGroup]:
     if NPZ_WEIGHTS in archive:
         raise UnsupportedError(
             "the weights are in an NPZ file, where Keras keeps pickled objects, which could run "
-            "any code", feature=NPZ_WEIGHTS, file=file,
+            "any code",
+            feature=NPZ_WEIGHTS,
+            file=file,
             instead="save the model again with h5py installed",
-        )  # fmt: skip
+        )
     raise FormatError(
-        f"{file} has no member {WEIGHTS!r}", file=file, record=WEIGHTS,
+        f"{file} has no member {WEIGHTS!r}",
+        file=file,
+        record=WEIGHTS,
         found=", ".join(sorted(archive.members)[:8]),
-    )  # fmt: skip
+    )
 
 
 def _weights(root: Group) -> ModelRecord:
     groups = list(groups_of(root, ""))
     return ModelRecord(
-        form="weights.h5", path=root.file, dialect="keras3", naming="attributes",
+        form="weights.h5",
+        path=root.file,
+        dialect="keras3",
+        naming="attributes",
         state=tuple(g for g in groups if not is_of_optimizer(g)),
         optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
-    )  # fmt: skip
+    )
 
 
 def is_of_optimizer(group: StateGroup) -> bool:
@@ -100,8 +115,11 @@ def groups_of(group: Group, path: str, depth: int = 0) -> Iterator[StateGroup]:
             continue
         inner = group.group(name)
         if name == VARS:
-            tensors = {n: inner.tensor(n) for n in sorted(inner.names(), key=_position)
-                       if inner.is_tensor(n)}  # fmt: skip
+            tensors = {
+                n: inner.tensor(n)
+                for n in sorted(inner.names(), key=_position)
+                if inner.is_tensor(n)
+            }
             if tensors:
                 yield StateGroup(_plain(path), tensors)
         else:

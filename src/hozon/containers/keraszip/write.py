@@ -26,8 +26,10 @@ def write(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = T
         UnsupportedError: the record has no config, or names its tensors otherwise.
     """
     if record.config is None:
-        raise UnsupportedError("a .keras file holds a model; there are only weights",
-                               feature="weights in a .keras file")  # fmt: skip
+        raise UnsupportedError(
+            "a .keras file holds a model; there are only weights",
+            feature="weights in a .keras file",
+        )
     _check(record, path, overwrite)
     with replacing_file(path) as fresh:
         write_archive(fresh, _members(record))
@@ -46,11 +48,15 @@ def _check(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool) -
     if record.naming != "attributes":
         raise UnsupportedError(
             f"this form names variables by attributes, the record by {record.naming}",
-            feature=f"naming {record.naming!r}", file=record.path or None,
-        )  # fmt: skip
+            feature=f"naming {record.naming!r}",
+            file=record.path or None,
+        )
     if not overwrite and os.path.exists(path):
-        raise SaveError(f"{os.fspath(path)} exists already", file=path,
-                        instead="overwrite=True, or another path")  # fmt: skip
+        raise SaveError(
+            f"{os.fspath(path)} exists already",
+            file=path,
+            instead="overwrite=True, or another path",
+        )
 
 
 def _members(record: ModelRecord) -> Iterator[tuple[str, Any]]:

@@ -166,9 +166,13 @@ class _Builder:
         return payload.dtype
 
     def _save(
-        self, prefix: str, names: str, slices: str, numbers: Sequence[int],
+        self,
+        prefix: str,
+        names: str,
+        slices: str,
+        numbers: Sequence[int],
         types: tuple[TypeNumber, ...],
-    ) -> str:  # fmt: skip
+    ) -> str:
         values = [
             self.add("save/ReadVariableOp", "ReadVariableOp", [self.captured[n]], {"dtype": t})
             for n, t in zip(numbers, types, strict=True)
@@ -177,17 +181,23 @@ class _Builder:
         return self.add("save/Identity", "Identity", [prefix, f"^{op}"], {"T": TEXT})
 
     def _restore(
-        self, prefix: str, names: str, slices: str, numbers: Sequence[int],
+        self,
+        prefix: str,
+        names: str,
+        slices: str,
+        numbers: Sequence[int],
         types: tuple[TypeNumber, ...],
-    ) -> str:  # fmt: skip
+    ) -> str:
         values = self.add("save/RestoreV2", "RestoreV2", [prefix, names, slices], {"dtypes": types})
         done = [
             self.add(
-                "save/AssignVariableOp", "AssignVariableOp",
-                [self.captured[n], f"{values}:{i}" if i else values], {"dtype": t},
+                "save/AssignVariableOp",
+                "AssignVariableOp",
+                [self.captured[n], f"{values}:{i}" if i else values],
+                {"dtype": t},
             )
             for i, (n, t) in enumerate(zip(numbers, types, strict=True))
-        ]  # fmt: skip
+        ]
         return self.add("save/restore_all", "NoOp", [f"^{name}" for name in done])
 
     def _text(self, name: str, items: Sequence[bytes], *, scalar: bool = False) -> str:

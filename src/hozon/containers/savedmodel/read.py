@@ -108,12 +108,14 @@ class SavedModel:
             return {item.node: item for item in objects}
         graph = self.meta_graph.object_graph
         return {
-            i: KerasObject(i, "", node.payload.identifier, node.payload.metadata,
-                           node.payload.version)
+            i: KerasObject(
+                i, "", node.payload.identifier, node.payload.metadata, node.payload.version
+            )
             for i, node in enumerate(graph.nodes if graph else ())
-            if isinstance(node.payload, UserObject) and node.payload.metadata
+            if isinstance(node.payload, UserObject)
+            and node.payload.metadata
             and node.payload.identifier.startswith(KERAS_IDENTIFIER)
-        }  # fmt: skip
+        }
 
     @cached_property
     def trackable_graph(self) -> TrackableGraph | None:
@@ -138,15 +140,17 @@ class SavedModel:
         if self.bundle is None:
             raise FormatError(
                 f"variable {node.name!r} has no value: the variables are missing",
-                file=str(self.variables_prefix) + ".index", record=node.name,
-            )  # fmt: skip
+                file=str(self.variables_prefix) + ".index",
+                record=node.name,
+            )
         keys = [t.key for t in self.stored.get(node_id, ()) if t.name == VARIABLE_VALUE]
         tensor = self.bundle.get(keys[0]) if keys else None
         if keys and tensor is None:
             raise FormatError(
                 f"variable {node.name!r} is stored as {keys[0]!r}, which the checkpoint lacks",
-                file=self.bundle.prefix, record=keys[0],
-            )  # fmt: skip
+                file=self.bundle.prefix,
+                record=keys[0],
+            )
         if tensor is not None:
             self._check_declared(tensor, node)
         return tensor
@@ -160,9 +164,11 @@ class SavedModel:
         if not fits or tensor.dtype != dtype:
             raise FormatError(
                 f"variable {node.name!r} is stored in another form than it declares",
-                file=str(self.variables_prefix), record=tensor.name,
-                expected=f"{dtype.name}{dims}", found=f"{tensor.dtype.name}{tensor.shape}",
-            )  # fmt: skip
+                file=str(self.variables_prefix),
+                record=tensor.name,
+                expected=f"{dtype.name}{dims}",
+                found=f"{tensor.dtype.name}{tensor.shape}",
+            )
 
     def table_entries(self, node_id: int) -> tuple[np.ndarray[Any, Any], ...] | None:
         """Keys and values of a mutable table that the checkpoint stores."""
@@ -182,9 +188,10 @@ class SavedModel:
         value = None if node is None else node.attrs.get("value")
         if not isinstance(value, TensorRecord):
             raise FormatError(
-                f"constant {operation!r} is not in the graph", file=str(self.file),
+                f"constant {operation!r} is not in the graph",
+                file=str(self.file),
                 record=operation,
-            )  # fmt: skip
+            )
         return to_numpy(value)
 
     def asset(self, index: int) -> Any:
@@ -198,8 +205,7 @@ class SavedModel:
 
     def asset_feeds(self) -> dict[str, Any]:
         """Tensors of the main graph that hold asset paths, with their values."""
-        return {asset.tensor.name: self.asset(i)
-                for i, asset in enumerate(self.meta_graph.assets)}  # fmt: skip
+        return {asset.tensor.name: self.asset(i) for i, asset in enumerate(self.meta_graph.assets)}
 
     def read_asset(self, name: bytes) -> bytes:
         """The content of an asset by the name that `asset` gave out.
@@ -212,14 +218,17 @@ class SavedModel:
             raise UnsafeError(
                 f"the graph reads the file {filename!r}, which is not one of its assets; "
                 "Hozon opens no path that a file names",
-                refused=filename, file=str(self.file),
-            )  # fmt: skip
+                refused=filename,
+                file=str(self.file),
+            )
         folder = self.path.resolve() / "assets"
         if "\0" in filename or not (folder / filename).resolve().is_relative_to(folder):
             raise UnsafeError(
-                f"asset {filename!r} lies outside of {folder}", refused=filename,
-                file=str(self.file), allow="copy the file itself into the assets folder",
-            )  # fmt: skip
+                f"asset {filename!r} lies outside of {folder}",
+                refused=filename,
+                file=str(self.file),
+                allow="copy the file itself into the assets folder",
+            )
         if not (folder / filename).is_file():
             raise FormatError(
                 f"asset {filename!r} is missing", file=str(folder / filename), record=filename

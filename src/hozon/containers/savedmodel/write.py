@@ -43,9 +43,12 @@ FINGERPRINT_VERSION = 4
 
 
 def write(
-    draft: Draft, path: str | os.PathLike[str], *, overwrite: bool = True,
+    draft: Draft,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = True,
     durable: bool | None = None,
-) -> int:  # fmt: skip
+) -> int:
     """Write a SavedModel directory, whole or not at all.
 
     Values are written by a second thread while the functions are made.
@@ -72,9 +75,10 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = True) -> Non
     target = Path(path)
     if target.exists() and not target.is_dir():
         raise SaveError(
-            f"{target} is a file; a SavedModel is a directory", file=target,
+            f"{target} is a file; a SavedModel is a directory",
+            file=target,
             instead="another path, or format='h5' or 'keras'",
-        )  # fmt: skip
+        )
     if target.exists() and not overwrite:
         raise SaveError(
             f"{target} exists already", file=target, instead="overwrite=True, or another path"

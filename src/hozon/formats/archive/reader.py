@@ -46,9 +46,11 @@ def open_archive(path: str | os.PathLike[str]) -> Archive:
     if not is_zip(source):
         found = looks_like(source.view(0, min(source.size, 64)).tobytes())
         raise FormatError(
-            f"{source.name} is not a zip archive", file=source.name, expected="a zip archive",
+            f"{source.name} is not a zip archive",
+            file=source.name,
+            expected="a zip archive",
             found=found,
-        )  # fmt: skip
+        )
     return Archive(source)
 
 
@@ -84,9 +86,13 @@ class Archive:
             FormatError: there is none of that name, or it is damaged or too long.
         """
         if most is not None and name in self and self.members[name].file_size > most:
-            raise FormatError(f"{name!r} is too long", file=self._source.name, record=name,
-                              expected=f"at most {most}",
-                              found=self.members[name].file_size)  # fmt: skip
+            raise FormatError(
+                f"{name!r} is too long",
+                file=self._source.name,
+                record=name,
+                expected=f"at most {most}",
+                found=self.members[name].file_size,
+            )
         return self.open(name).view(0, self.members[name].file_size).tobytes()
 
     def open(self, name: str) -> Source:
@@ -99,14 +105,17 @@ class Archive:
         file = self._source.name
         if info is None:
             raise FormatError(
-                f"{file} has no member {name!r}", file=file, record=name,
+                f"{file} has no member {name!r}",
+                file=file,
+                record=name,
                 found=", ".join(sorted(self.members)[:8]) or "an empty archive",
-            )  # fmt: skip
+            )
         if info.compress_type == zipfile.ZIP_STORED:
             source = _Part(f"{file}:{name}", self._source, self._start(info), info.file_size)
             if zlib.crc32(source.view(0, source.size).data) != info.CRC:
-                raise FormatError(f"{name!r} is damaged: its checksum differs", file=file,
-                                  record=name)  # fmt: skip
+                raise FormatError(
+                    f"{name!r} is damaged: its checksum differs", file=file, record=name
+                )
             return source
         try:
             return MemorySource(f"{file}:{name}", self._zip.read(info))
@@ -120,9 +129,11 @@ class Archive:
         start = info.header_offset + LOCAL_HEADER + lengths
         if header[:4] != SIGNATURES[0] or start + info.file_size > self._source.size:
             raise FormatError(
-                f"{info.filename!r} lies outside of the archive", file=self._source.name,
-                record=info.filename, offset=info.header_offset,
-            )  # fmt: skip
+                f"{info.filename!r} lies outside of the archive",
+                file=self._source.name,
+                record=info.filename,
+                offset=info.header_offset,
+            )
         return start
 
 
@@ -164,21 +175,30 @@ def _check(info: zipfile.ZipInfo, source: Source) -> None:
     name, file = info.filename, source.name
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or ".." in parts or parts[0].startswith("/") or ":" in parts[0]:
-        raise UnsafeError(f"member {name!r} leads out of the archive",
-                          refused="paths out of an archive", file=file, record=name)  # fmt: skip
+        raise UnsafeError(
+            f"member {name!r} leads out of the archive",
+            refused="paths out of an archive",
+            file=file,
+            record=name,
+        )
     if info.flag_bits & ENCRYPTED:
-        raise UnsupportedError(f"member {name!r} is encrypted", feature="encrypted archives",
-                               file=file)  # fmt: skip
+        raise UnsupportedError(
+            f"member {name!r} is encrypted", feature="encrypted archives", file=file
+        )
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise UnsupportedError(
             f"member {name!r} is compressed in a way that Keras does not use",
-            feature=f"zip compression {info.compress_type}", file=file,
-        )  # fmt: skip
+            feature=f"zip compression {info.compress_type}",
+            file=file,
+        )
     most = info.compress_size
     if info.compress_type != zipfile.ZIP_STORED:
         most = max(most * LIMITS.expansion_ratio, EXPANSION_FLOOR)
     if info.compress_size > source.size or info.file_size > most:
         raise FormatError(
-            f"member {name!r} declares more bytes than it can hold", file=file, record=name,
-            expected=f"at most {most}", found=info.file_size,
-        )  # fmt: skip
+            f"member {name!r} declares more bytes than it can hold",
+            file=file,
+            record=name,
+            expected=f"at most {most}",
+            found=info.file_size,
+        )

@@ -42,9 +42,11 @@ def write_archive(path: str, members: Iterable[tuple[str, Content]]) -> None:
 
 
 def _write_in_place(
-    archive: zipfile.ZipFile, file: BinaryIO, info: zipfile.ZipInfo,
+    archive: zipfile.ZipFile,
+    file: BinaryIO,
+    info: zipfile.ZipInfo,
     write: Callable[[BinaryIO], None],
-) -> None:  # fmt: skip
+) -> None:
     """A member whose length and checksum are known only when it is written."""
     info.header_offset = file.seek(0, io.SEEK_END)
     info.CRC = info.file_size = info.compress_size = 0

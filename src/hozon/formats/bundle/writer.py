@@ -136,9 +136,11 @@ class _Writer:
             if entry.shape != shape_of(extents) or entry.dtype != value.dtype.number:
                 raise MismatchError(
                     f"a part of tensor {name!r} differs from what its place says",
-                    mismatches=[f"the place is {shape_of(extents)} of {value.dtype}",
-                                f"the part has shape {entry.shape} and type {entry.dtype}"],
-                )  # fmt: skip
+                    mismatches=[
+                        f"the place is {shape_of(extents)} of {value.dtype}",
+                        f"the part has shape {entry.shape} and type {entry.dtype}",
+                    ],
+                )
             self.entries[slice_key(key, stored)] = entry
 
     def _tensor(self, name: str, value: Any) -> Entry:
@@ -156,8 +158,9 @@ class _Writer:
         elif not dtype.bits:
             raise UnsupportedError(
                 f"tensor {name!r} is of type {dtype}, which a checkpoint cannot hold",
-                feature=f"{dtype} tensors", record=name,
-            )  # fmt: skip
+                feature=f"{dtype} tensors",
+                record=name,
+            )
         else:
             for block in byte_blocks(array, dtype):
                 checksum = crc32c(block, checksum)
@@ -192,8 +195,9 @@ class _Writer:
         except (TypeError, UnicodeEncodeError) as error:
             raise UnsupportedError(
                 f"tensor {name!r} cannot be written: {error}",
-                feature="arrays of Python objects", record=name,
-            ) from error  # fmt: skip
+                feature="arrays of Python objects",
+                record=name,
+            ) from error
         head, checksum = write_strings(items)
         text = b"".join(items)
         self._shards.add(head)

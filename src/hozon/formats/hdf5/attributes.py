@@ -73,8 +73,10 @@ def check_type(kind: Identifier, name: str, file: str) -> None:
     if not text and kind.get_class() not in _PLAIN and kind.dtype.kind != "c":
         raise UnsupportedError(
             f"{name!r} has a type that no model file uses",
-            feature="compound, array and sequence types of HDF5", file=file, record=name,
-        )  # fmt: skip
+            feature="compound, array and sequence types of HDF5",
+            file=file,
+            record=name,
+        )
 
 
 _PLAIN = frozenset(
@@ -97,9 +99,12 @@ def check_text_count(count: int, name: str, file: str, file_bytes: int) -> None:
     allowed = max(1 << 30, LIMITS.expansion_ratio * file_bytes)
     if count > 1 and count * file_bytes > allowed:
         raise FormatError(
-            f"{name!r} holds more strings than its file can", file=file, record=name,
-            expected=f"at most {allowed // max(1, file_bytes)}", found=count,
-        )  # fmt: skip
+            f"{name!r} holds more strings than its file can",
+            file=file,
+            record=name,
+            expected=f"at most {allowed // max(1, file_bytes)}",
+            found=count,
+        )
 
 
 def _check_size(
@@ -111,9 +116,12 @@ def _check_size(
     declared = count * kind.get_size()
     if declared > min(LIMITS.header_bytes, max(file_bytes, EXPANSION_FLOOR)):
         raise FormatError(
-            f"attribute {name!r} declares more bytes than its file has", file=file, record=name,
-            expected=f"at most {file_bytes} bytes", found=f"{declared} bytes",
-        )  # fmt: skip
+            f"attribute {name!r} declares more bytes than its file has",
+            file=file,
+            record=name,
+            expected=f"at most {file_bytes} bytes",
+            found=f"{declared} bytes",
+        )
 
 
 def plain(array: Any) -> Any:

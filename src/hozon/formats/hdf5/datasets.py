@@ -100,9 +100,12 @@ class DatasetSource:
         dtype = dtype_of_name(named) if isinstance(named, str) else BFLOAT16
         if dtype.itemsize != stored.itemsize or not dtype.fixed:
             raise FormatError(
-                f"{name!r} has elements of an unknown type", file=file, record=name,
-                expected=f"{dtype.itemsize} bytes for each", found=f"{stored.itemsize} bytes",
-            )  # fmt: skip
+                f"{name!r} has elements of an unknown type",
+                file=file,
+                record=name,
+                expected=f"{dtype.itemsize} bytes for each",
+                found=f"{stored.itemsize} bytes",
+            )
         return dtype
 
     def _checked(self, dataset: Identifier, name: str, nbytes: int) -> int | None:
@@ -112,8 +115,10 @@ class DatasetSource:
         if layout == h5py.h5d.VIRTUAL or plan.get_external_count():
             raise UnsafeError(
                 f"the values of {name!r} lie in other files",
-                refused="HDF5 external storage or virtual datasets", file=file, record=name,
-            )  # fmt: skip
+                refused="HDF5 external storage or virtual datasets",
+                file=file,
+                record=name,
+            )
         if layout == h5py.h5d.CHUNKED:
             self._check_chunks(dataset, plan, name, nbytes)
             return None
@@ -131,9 +136,12 @@ class DatasetSource:
         unknown = sorted(set(codes) - FILTERS)
         if unknown or sum(code in COMPRESSORS for code in codes) > 1:
             raise UnsupportedError(
-                f"{name!r} is compressed in a way that is not known", file=file, record=name,
-                feature=f"HDF5 filters {codes}", instead="h5repack -f NONE",
-            )  # fmt: skip
+                f"{name!r} is compressed in a way that is not known",
+                file=file,
+                record=name,
+                feature=f"HDF5 filters {codes}",
+                instead="h5repack -f NONE",
+            )
         held = min(dataset.get_storage_size(), self._source.size)
         ratio = LIMITS.expansion_ratio if COMPRESSORS & set(codes) else 1
         chunk = int(np.prod(plan.get_chunk(), dtype=object)) * dataset.get_type().get_size()
@@ -184,9 +192,10 @@ class DatasetSource:
             read()
         except (OSError, RuntimeError, ValueError) as error:
             raise FormatError(
-                f"{tensor.name!r} cannot be read: {error}", file=self._source.name,
+                f"{tensor.name!r} cannot be read: {error}",
+                file=self._source.name,
                 record=tensor.name,
-            ) from error  # fmt: skip
+            ) from error
 
     def _check_deflated(self, tensor: LazyTensor, stored: Stored) -> None:
         """Refuse chunks that would expand beyond a chunk: HDF5 itself goes on to the end."""
@@ -202,9 +211,11 @@ class DatasetSource:
             if _inflated(self._source, info.byte_offset, info.size, size + 4) > size + 4:
                 raise FormatError(
                     f"a chunk of {tensor.name!r} expands beyond its size",
-                    file=self._source.name, record=tensor.name,
-                    offset=info.byte_offset, expected=f"{size} bytes",
-                )  # fmt: skip
+                    file=self._source.name,
+                    record=tensor.name,
+                    offset=info.byte_offset,
+                    expected=f"{size} bytes",
+                )
 
 
 def _inflated(source: Source, offset: int, length: int, limit: int) -> int:
@@ -244,6 +255,9 @@ def _native(array: NDArray[Any], dtype: DType) -> NDArray[Any]:
 
 def _short(name: str, file: str, declared: int, held: int) -> FormatError:
     return FormatError(
-        f"{name!r} declares more bytes than are stored", file=file, record=name,
-        expected=f"{declared} bytes", found=f"{held} bytes",
-    )  # fmt: skip
+        f"{name!r} declares more bytes than are stored",
+        file=file,
+        record=name,
+        expected=f"{declared} bytes",
+        found=f"{held} bytes",
+    )

@@ -48,9 +48,11 @@ def open_hdf5(source: Source) -> Group:
     if not is_hdf5(source):
         head = source.view(0, min(source.size, 64)).tobytes()
         raise FormatError(
-            f"{source.name} is not an HDF5 file", file=source.name,
-            expected="an HDF5 file", found=looks_like(head),
-        )  # fmt: skip
+            f"{source.name} is not an HDF5 file",
+            file=source.name,
+            expected="an HDF5 file",
+            found=looks_like(head),
+        )
     with _errors(source.name):
         file = h5py.File(SourceStream(source), "r")
         return Group(file.id, "", DatasetSource(file, source), source, file)
@@ -142,9 +144,12 @@ class Group:
             count = self._id.get_num_objs()
             if count > LIMITS.members:
                 raise FormatError(
-                    f"{self.file} has a group with too many members", file=self.file,
-                    record=self.path, expected=f"at most {LIMITS.members}", found=count,
-                )  # fmt: skip
+                    f"{self.file} has a group with too many members",
+                    file=self.file,
+                    record=self.path,
+                    expected=f"at most {LIMITS.members}",
+                    found=count,
+                )
             return [name.decode(errors="surrogateescape") for name in self._id]
 
     def __contains__(self, name: str) -> bool:
@@ -169,9 +174,10 @@ class Group:
         found = self._found(path)
         if not isinstance(found, h5py.h5g.GroupID):
             raise FormatError(
-                f"{self.file} has no group {self._record(path)!r}", file=self.file,
+                f"{self.file} has no group {self._record(path)!r}",
+                file=self.file,
                 record=self._record(path),
-            )  # fmt: skip
+            )
         return Group(found, self._record(path), self._tensors, self._source, self._file)
 
     def tensor(self, path: str, name: str | None = None) -> LazyTensor:
@@ -207,9 +213,11 @@ class Group:
         parts = [part for part in path.split("/") if part]
         if not 0 < len(parts) <= LIMITS.nesting:
             raise FormatError(
-                f"{path!r} names no member", file=self.file, record=path,
+                f"{path!r} names no member",
+                file=self.file,
+                record=path,
                 expected=f"1 to {LIMITS.nesting} names",
-            )  # fmt: skip
+            )
         identifier = self._id
         with _errors(self.file, self._record(path)):
             for part in parts:
@@ -224,8 +232,10 @@ class Group:
         if identifier.links.get_info(raw).type != h5py.h5l.TYPE_HARD:
             raise UnsafeError(
                 f"{record!r} is a link to another place",
-                refused="HDF5 soft and external links", file=self.file, record=record,
-            )  # fmt: skip
+                refused="HDF5 soft and external links",
+                file=self.file,
+                record=record,
+            )
         return h5py.h5o.open(identifier, raw)
 
     def _record(self, name: str) -> str:

@@ -122,6 +122,20 @@ def _is_opaque(dtype: np.dtype[Any]) -> bool:
 
 
 _HDF5_TYPES = frozenset(
-    {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16",
-     "uint32", "uint64", "bool", "complex64", "complex128"}
-)  # fmt: skip
+    {
+        "float16",
+        "float32",
+        "float64",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "bool",
+        "complex64",
+        "complex128",
+    }
+)

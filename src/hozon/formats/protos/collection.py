@@ -80,17 +80,23 @@ def _variable(data: bytes, collection: str) -> VariableDef:
     )
     piece = message.save_slice_info_def
     return VariableDef(
-        message.variable_name, message.initial_value_name, message.initializer_name,
-        message.snapshot_name, message.is_resource, message.trainable,
+        message.variable_name,
+        message.initial_value_name,
+        message.initializer_name,
+        message.snapshot_name,
+        message.is_resource,
+        message.trainable,
         _slice(piece) if message.HasField("save_slice_info_def") else None,
-    )  # fmt: skip
+    )
 
 
 def _slice(message: Any) -> SaveSlice:
     return SaveSlice(
-        message.full_name, tuple(message.full_shape), tuple(message.var_offset),
+        message.full_name,
+        tuple(message.full_shape),
+        tuple(message.var_offset),
         tuple(message.var_shape),
-    )  # fmt: skip
+    )
 
 
 _KINDS: Mapping[str, str] = {

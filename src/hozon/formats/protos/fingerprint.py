@@ -25,10 +25,14 @@ def decode_fingerprint(data: bytes, *, file: str = "fingerprint.pb") -> Fingerpr
     """The record of the bytes of a ``fingerprint.pb``."""
     message = parse_message(pb.FingerprintDef, data, file=file, record="FingerprintDef")
     return Fingerprint(
-        message.saved_model_checksum, message.graph_def_program_hash, message.signature_def_hash,
-        message.saved_object_graph_hash, message.checkpoint_hash, message.uuid,
+        message.saved_model_checksum,
+        message.graph_def_program_hash,
+        message.signature_def_hash,
+        message.saved_object_graph_hash,
+        message.checkpoint_hash,
+        message.uuid,
         message.version.producer,
-    )  # fmt: skip
+    )
 
 
 def encode_fingerprint(fingerprint: Fingerprint) -> bytes:

@@ -226,8 +226,9 @@ def _by_name(messages: Any, file: str | None) -> dict[str, Any]:
         if first is not message and first != message:
             raise FormatError(
                 "the graph's library defines a function twice and differently",
-                file=file, record=name,
-            )  # fmt: skip
+                file=file,
+                record=name,
+            )
     return functions
 
 
@@ -259,9 +260,12 @@ def _argument(message: Any, attrs: Attrs) -> ArgDef:
     type_number = message.type or _type_attr(attrs, message.type_attr)
     types = _type_list(attrs, message)
     return ArgDef(
-        message.name, TypeNumber(type_number), types, message.is_ref,
+        message.name,
+        TypeNumber(type_number),
+        types,
+        message.is_ref,
         decode_handle_data(message.handle_data),
-    )  # fmt: skip
+    )
 
 
 def _type_attr(attrs: Attrs, name: str) -> int:
@@ -319,9 +323,12 @@ def encode_attrs(attrs: Attrs) -> dict[str, Any]:
 def encode_node(node: NodeDef) -> Any:
     """The ``NodeDef`` message of a `NodeDef`."""
     return graph_pb2.NodeDef(
-        name=node.name, op=node.op, input=node.inputs, device=node.device,
+        name=node.name,
+        op=node.op,
+        input=node.inputs,
+        device=node.device,
         attr=encode_attrs(node.attrs),
-    )  # fmt: skip
+    )
 
 
 def encode_function(function: FunctionDef) -> Any:
@@ -338,10 +345,14 @@ def encode_function(function: FunctionDef) -> Any:
         for position, attrs in function.arg_attrs.items()
     }
     return graph_pb2.FunctionDef(
-        signature=signature, node_def=map(encode_node, function.nodes), ret=function.ret,
-        control_ret=function.control_ret, attr=encode_attrs(function.attrs),
-        arg_attr=argument_attrs, resource_arg_unique_id=function.resource_arg_unique_ids,
-    )  # fmt: skip
+        signature=signature,
+        node_def=map(encode_node, function.nodes),
+        ret=function.ret,
+        control_ret=function.control_ret,
+        attr=encode_attrs(function.attrs),
+        arg_attr=argument_attrs,
+        resource_arg_unique_id=function.resource_arg_unique_ids,
+    )
 
 
 def encode_library(library: FunctionLibrary) -> Any:
@@ -363,16 +374,19 @@ def encode_graph(graph: GraphDef) -> Any:
     """The ``GraphDef`` message of a `GraphDef`."""
     versions = graph_pb2.VersionDef(producer=graph.producer, min_consumer=graph.min_consumer)
     return graph_pb2.GraphDef(
-        node=map(encode_node, graph.nodes), library=encode_library(graph.library),
+        node=map(encode_node, graph.nodes),
+        library=encode_library(graph.library),
         versions=versions,
-    )  # fmt: skip
+    )
 
 
 def _encode_argument(argument: ArgDef) -> Any:
     return graph_pb2.OpDef.ArgDef(
-        name=argument.name, type=int(argument.type), is_ref=argument.is_ref,
+        name=argument.name,
+        type=int(argument.type),
+        is_ref=argument.is_ref,
         handle_data=encode_handle_data(argument.handle_data),
-    )  # fmt: skip
+    )
 
 
 def _encode_list(values: tuple[AttrValue, ...]) -> Any:

@@ -31,21 +31,27 @@ def decode_keras_metadata(
     message = parse_message(pb.KerasMetadata, data, file=file, record="SavedMetadata")
     return tuple(
         KerasObject(
-            node.node_id, node.node_path, node.identifier, node.metadata,
+            node.node_id,
+            node.node_path,
+            node.identifier,
+            node.metadata,
             decode_version(node.version),
         )
         for node in message.nodes
-    )  # fmt: skip
+    )
 
 
 def encode_keras_metadata(objects: Iterable[KerasObject]) -> bytes:
     """The bytes of a ``keras_metadata.pb``."""
     nodes = [
         pb.KerasObject(
-            node_id=item.node, node_path=item.path, identifier=item.identifier,
-            metadata=item.metadata, version=encode_version(item.version),
+            node_id=item.node,
+            node_path=item.path,
+            identifier=item.identifier,
+            metadata=item.metadata,
+            version=encode_version(item.version),
         )
         for item in objects
-    ]  # fmt: skip
+    ]
     data: bytes = pb.KerasMetadata(nodes=nodes).SerializeToString(deterministic=True)
     return data

@@ -238,10 +238,11 @@ def _spec(owner: Any) -> FunctionSpec | None:
         return None
     message = owner.function_spec
     return FunctionSpec(
-        decode_structure(message.fullargspec), message.is_method,
+        decode_structure(message.fullargspec),
+        message.is_method,
         decode_structure(message.input_signature),
         {1: True, 2: False}.get(message.jit_compile),
-    )  # fmt: skip
+    )
 
 
 def _function(message: Any) -> Function:
@@ -250,18 +251,25 @@ def _function(message: Any) -> Function:
 
 def _bare(message: Any) -> BareConcreteFunction:
     return BareConcreteFunction(
-        message.concrete_function_name, tuple(message.argument_keywords),
-        message.allowed_positional_arguments, _spec(message),
-    )  # fmt: skip
+        message.concrete_function_name,
+        tuple(message.argument_keywords),
+        message.allowed_positional_arguments,
+        _spec(message),
+    )
 
 
 def _variable(message: Any) -> Variable:
     components = message.experimental_distributed_variable_components
     return Variable(
-        TypeNumber(message.dtype), decode_shape(message.shape), message.trainable,
-        message.synchronization, message.aggregation, message.name, message.device,
+        TypeNumber(message.dtype),
+        decode_shape(message.shape),
+        message.trainable,
+        message.synchronization,
+        message.aggregation,
+        message.name,
+        message.device,
         tuple(map(_variable, components)),
-    )  # fmt: skip
+    )
 
 
 _PAYLOADS: Mapping[str, Any] = {
@@ -289,9 +297,10 @@ def encode_object_graph(graph: SavedObjectGraph) -> Any:
 def encode_version(version: Version) -> Any:
     """The ``VersionDef`` of a `Version`."""
     return VersionDef(
-        producer=version.producer, min_consumer=version.min_consumer,
+        producer=version.producer,
+        min_consumer=version.min_consumer,
         bad_consumers=version.bad_consumers,
-    )  # fmt: skip
+    )
 
 
 def _encode_saved_node(node: SavedNode) -> Any:
@@ -326,19 +335,24 @@ def _encode_spec(spec: FunctionSpec | None) -> Any:
     if spec is None:
         return None
     return pb.FunctionSpec(
-        fullargspec=encode_structure(spec.arguments), is_method=spec.is_method,
+        fullargspec=encode_structure(spec.arguments),
+        is_method=spec.is_method,
         input_signature=encode_structure(spec.input_signature),
         jit_compile={None: 0, True: 1, False: 2}[spec.jit_compile],
-    )  # fmt: skip
+    )
 
 
 def _encode_variable(variable: Variable) -> Any:
     return pb.SavedVariable(
-        dtype=int(variable.dtype), shape=encode_shape(variable.shape),
-        trainable=variable.trainable, synchronization=variable.synchronization,
-        aggregation=variable.aggregation, name=variable.name, device=variable.device,
+        dtype=int(variable.dtype),
+        shape=encode_shape(variable.shape),
+        trainable=variable.trainable,
+        synchronization=variable.synchronization,
+        aggregation=variable.aggregation,
+        name=variable.name,
+        device=variable.device,
         experimental_distributed_variable_components=map(_encode_variable, variable.components),
-    )  # fmt: skip
+    )
 
 
 def _encode_user_object(user: UserObject) -> Any:
@@ -355,10 +369,11 @@ def _encode_function(function: Function) -> Any:
 
 def _encode_bare(function: BareConcreteFunction) -> Any:
     return pb.SavedBareConcreteFunction(
-        concrete_function_name=function.name, argument_keywords=function.keywords,
+        concrete_function_name=function.name,
+        argument_keywords=function.keywords,
         allowed_positional_arguments=function.positional,
         function_spec=_encode_spec(function.spec),
-    )  # fmt: skip
+    )
 
 
 _PAYLOAD_ENCODERS: Mapping[str, Any] = {

@@ -29,9 +29,11 @@ def parse_message(kind: Any, data: bytes, *, file: str | None, record: str) -> A
     """
     if not 0 < len(data) <= LIMITS.message_bytes:
         raise FormatError(
-            f"not a {record}: no message has this length", file=file,
-            expected=f"1 to {LIMITS.message_bytes} bytes", found=f"{len(data)} bytes",
-        )  # fmt: skip
+            f"not a {record}: no message has this length",
+            file=file,
+            expected=f"1 to {LIMITS.message_bytes} bytes",
+            found=f"{len(data)} bytes",
+        )
     message = kind()
     try:
         message.ParseFromString(data)
@@ -39,7 +41,7 @@ def parse_message(kind: Any, data: bytes, *, file: str | None, record: str) -> A
         found = looks_like(data) or "damaged or truncated bytes"
         raise FormatError(
             f"this is not a whole {record}", file=file, expected=record, found=found
-        ) from None  # fmt: skip
+        ) from None
     return message
 
 
@@ -57,9 +59,11 @@ def check_count(count: int, what: str, file: str | None) -> None:
     """Raise FormatError when a graph has more nodes than any real one."""
     if count > LIMITS.nodes:
         raise FormatError(
-            f"the {what} has too many nodes", file=file,
-            expected=f"at most {LIMITS.nodes}", found=count,
-        )  # fmt: skip
+            f"the {what} has too many nodes",
+            file=file,
+            expected=f"at most {LIMITS.nodes}",
+            found=count,
+        )
 
 
 def looks_like(data: bytes) -> str | None:

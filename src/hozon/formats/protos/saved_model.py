@@ -110,9 +110,10 @@ def refuse_chunked(_data: bytes, *, file: str = "saved_model.cpb") -> SavedModel
     """
     raise UnsupportedError(
         "the SavedModel is stored in chunks, which Hozon does not read",
-        feature="chunked SavedModel (.cpb)", file=file,
+        feature="chunked SavedModel (.cpb)",
+        file=file,
         instead="save it again with SaveOptions(experimental_image_format=False)",
-    )  # fmt: skip
+    )
 
 
 def _record(message: Any, file: str) -> SavedModelRecord:
@@ -157,16 +158,20 @@ def decode_meta_graph(message: Any, file: str | None = None) -> MetaGraph:
         assets=tuple(map(_asset, _asset_messages(message, file))),
         object_graph=(
             decode_object_graph(message.object_graph_def, file)
-            if message.HasField("object_graph_def") else None
+            if message.HasField("object_graph_def")
+            else None
         ),
-    )  # fmt: skip
+    )
 
 
 def _saver(message: Any) -> SaverDef:
     return SaverDef(
-        message.filename_tensor_name, message.save_tensor_name, message.restore_op_name,
-        message.sharded, message.version,
-    )  # fmt: skip
+        message.filename_tensor_name,
+        message.save_tensor_name,
+        message.restore_op_name,
+        message.sharded,
+        message.version,
+    )
 
 
 def _asset_messages(message: Any, file: str | None) -> list[Any]:
@@ -178,8 +183,9 @@ def _asset_messages(message: Any, file: str | None) -> list[Any]:
     collected = message.collection_def[ASSETS_COLLECTION].any_list.value
     return [
         parse_message(pb.AssetFileDef, item.value, file=file, record="AssetFileDef")
-        for item in collected if item.type_url.endswith("AssetFileDef")
-    ]  # fmt: skip
+        for item in collected
+        if item.type_url.endswith("AssetFileDef")
+    ]
 
 
 def _asset(message: Any) -> AssetFile:
@@ -264,9 +270,12 @@ def _encode_info(meta_graph: MetaGraph) -> Any:
 
 def _encode_saver(saver: SaverDef) -> Any:
     return pb.SaverDef(
-        filename_tensor_name=saver.filename_tensor, save_tensor_name=saver.save_tensor,
-        restore_op_name=saver.restore_op, sharded=saver.sharded, version=saver.version,
-    )  # fmt: skip
+        filename_tensor_name=saver.filename_tensor,
+        save_tensor_name=saver.save_tensor,
+        restore_op_name=saver.restore_op,
+        sharded=saver.sharded,
+        version=saver.version,
+    )
 
 
 def _encode_asset(asset: AssetFile) -> Any:

@@ -70,17 +70,21 @@ def decode_tensor_info(message: Any) -> TensorInfo:
     """A `TensorInfo`."""
     encoding = message.WhichOneof("encoding")
     return TensorInfo(
-        message.name, TypeNumber(message.dtype), decode_shape(message.tensor_shape),
+        message.name,
+        TypeNumber(message.dtype),
+        decode_shape(message.tensor_shape),
         _sparse(message.coo_sparse) if encoding == "coo_sparse" else None,
         _composite(message.composite_tensor) if encoding == "composite_tensor" else None,
-    )  # fmt: skip
+    )
 
 
 def _signature(message: Any) -> SignatureDef:
     return SignatureDef(
-        _infos(message.inputs), _infos(message.outputs), message.method_name,
+        _infos(message.inputs),
+        _infos(message.outputs),
+        message.method_name,
         {key: decode_tensor(message.defaults[key]) for key in sorted(message.defaults)},
-    )  # fmt: skip
+    )
 
 
 def _infos(messages: Any) -> dict[str, TensorInfo]:
@@ -123,9 +127,10 @@ def encode_tensor_info(info: TensorInfo) -> Any:
 
 def _encode_sparse(sparse: CooSparse) -> Any:
     return pb.TensorInfo.CooSparse(
-        values_tensor_name=sparse.values, indices_tensor_name=sparse.indices,
+        values_tensor_name=sparse.values,
+        indices_tensor_name=sparse.indices,
         dense_shape_tensor_name=sparse.dense_shape,
-    )  # fmt: skip
+    )
 
 
 def _encode_composite(composite: Composite) -> Any:

@@ -99,9 +99,11 @@ def decode_type_spec(message: Any) -> TypeSpec:
     """A `TypeSpec` of a ``TypeSpecProto``."""
     number = message.type_spec_class
     return TypeSpec(
-        TYPE_SPEC_KINDS.get(number, f"number {number}"), message.type_spec_class_name,
-        decode_structure(message.type_state), message.num_flat_components,
-    )  # fmt: skip
+        TYPE_SPEC_KINDS.get(number, f"number {number}"),
+        message.type_spec_class_name,
+        decode_structure(message.type_state),
+        message.num_flat_components,
+    )
 
 
 def _tensor_spec(message: Any) -> TensorSpec:
@@ -110,9 +112,12 @@ def _tensor_spec(message: Any) -> TensorSpec:
 
 def _bounded_spec(message: Any) -> BoundedTensorSpec:
     return BoundedTensorSpec(
-        decode_shape(message.shape), TypeNumber(message.dtype), message.name,
-        decode_tensor(message.minimum), decode_tensor(message.maximum),
-    )  # fmt: skip
+        decode_shape(message.shape),
+        TypeNumber(message.dtype),
+        message.name,
+        decode_tensor(message.minimum),
+        decode_tensor(message.maximum),
+    )
 
 
 def _named_tuple(message: Any) -> NamedTuple:
@@ -162,16 +167,17 @@ def encode_type_spec(spec: TypeSpec) -> Any:
 
 
 def _encode_tensor_spec(spec: TensorSpec) -> Any:
-    return pb.TensorSpecProto(
-        name=spec.name, shape=encode_shape(spec.shape), dtype=int(spec.dtype)
-    )  # fmt: skip
+    return pb.TensorSpecProto(name=spec.name, shape=encode_shape(spec.shape), dtype=int(spec.dtype))
 
 
 def _encode_bounded_spec(spec: BoundedTensorSpec) -> Any:
     return pb.BoundedTensorSpecProto(
-        name=spec.name, shape=encode_shape(spec.shape), dtype=int(spec.dtype),
-        minimum=encode_tensor(spec.minimum), maximum=encode_tensor(spec.maximum),
-    )  # fmt: skip
+        name=spec.name,
+        shape=encode_shape(spec.shape),
+        dtype=int(spec.dtype),
+        minimum=encode_tensor(spec.minimum),
+        maximum=encode_tensor(spec.maximum),
+    )
 
 
 def _encode_named_tuple(value: NamedTuple) -> Any:

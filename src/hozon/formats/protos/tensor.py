@@ -93,18 +93,22 @@ def decode_shape(message: Any) -> Shape:
     sizes = tuple(dim.size for dim in message.dim)
     if any(size < -1 for size in sizes):
         raise FormatError(
-            f"a shape has a negative size: {list(sizes)}", expected="sizes of at least -1",
+            f"a shape has a negative size: {list(sizes)}",
+            expected="sizes of at least -1",
             found=list(sizes),
-        )  # fmt: skip
+        )
     return Shape(tuple(None if size == -1 else size for size in sizes))
 
 
 def decode_handle(message: Any) -> ResourceHandle:
     """A `ResourceHandle` of a ``ResourceHandleProto``."""
     return ResourceHandle(
-        message.device, message.container, message.name, message.maybe_type_name,
+        message.device,
+        message.container,
+        message.name,
+        message.maybe_type_name,
         decode_handle_data(message.dtypes_and_shapes),
-    )  # fmt: skip
+    )
 
 
 def decode_handle_data(messages: Any) -> tuple[tuple[TypeNumber, Shape], ...]:
@@ -187,9 +191,12 @@ def encode_handle_data(values: Iterable[tuple[TypeNumber, Shape]]) -> list[Any]:
 def encode_handle(handle: ResourceHandle) -> Any:
     """The ``ResourceHandleProto`` of a `ResourceHandle`."""
     return tensor_pb2.ResourceHandleProto(
-        device=handle.device, container=handle.container, name=handle.name,
-        maybe_type_name=handle.type_name, dtypes_and_shapes=encode_handle_data(handle.values),
-    )  # fmt: skip
+        device=handle.device,
+        container=handle.container,
+        name=handle.name,
+        maybe_type_name=handle.type_name,
+        dtypes_and_shapes=encode_handle_data(handle.values),
+    )
 
 
 def encode_tensor(record: TensorRecord) -> Any:

@@ -92,8 +92,9 @@ def _check_size(dtype: DType, count: int) -> None:
     if size > LIMITS.message_bytes:
         raise FormatError(
             "a stored tensor is larger than a message can be",
-            expected=f"at most {LIMITS.message_bytes} bytes", found=f"{size} bytes",
-        )  # fmt: skip
+            expected=f"at most {LIMITS.message_bytes} bytes",
+            found=f"{size} bytes",
+        )
 
 
 def _from_content(content: bytes, dtype: DType, count: int) -> Array:
@@ -106,8 +107,9 @@ def _from_content(content: bytes, dtype: DType, count: int) -> Array:
     if len(content) != count * dtype.itemsize:
         raise FormatError(
             f"a {dtype} tensor's bytes do not fit its shape",
-            expected=f"{count * dtype.itemsize} bytes", found=f"{len(content)} bytes",
-        )  # fmt: skip
+            expected=f"{count * dtype.itemsize} bytes",
+            found=f"{len(content)} bytes",
+        )
     return _native(np.frombuffer(content, np.uint8), dtype)
 
 
@@ -147,8 +149,9 @@ def _split_strings(content: bytes, count: int) -> list[bytes]:
     if position + sum(lengths) != len(content):
         raise FormatError(
             "a string tensor's lengths do not add up to its bytes",
-            expected=position + sum(lengths), found=len(content),
-        )  # fmt: skip
+            expected=position + sum(lengths),
+            found=len(content),
+        )
     strings = []
     for length in lengths:
         strings.append(content[position : position + length])
@@ -212,10 +215,17 @@ _READERS: Mapping[str, Callable[[tuple[Any, ...], DType], Array]] = {
     **dict.fromkeys(("complex64", "complex128"), _pairs),
     **dict.fromkeys(("string", "resource", "variant"), _objects),
     **dict.fromkeys(
-        ("float8_e5m2", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e4m3b11fnuz",
-         "float8_e5m2fnuz", "float4_e2m1fn"), _bits8,
+        (
+            "float8_e5m2",
+            "float8_e4m3fn",
+            "float8_e4m3fnuz",
+            "float8_e4m3b11fnuz",
+            "float8_e5m2fnuz",
+            "float4_e2m1fn",
+        ),
+        _bits8,
     ),
-}  # fmt: skip
+}
 
 
 def _fill(values: Array, dtype: DType, shape: tuple[int, ...], count: int) -> Array:

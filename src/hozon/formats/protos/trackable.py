@@ -97,8 +97,10 @@ def node_id(number: int, owner: int, count: int) -> int:
     if not 0 <= number < count:
         raise FormatError(
             f"object {owner} refers to object {number}, which does not exist",
-            record=f"object {owner}", expected=f"0 to {count - 1}", found=number,
-        )  # fmt: skip
+            record=f"object {owner}",
+            expected=f"0 to {count - 1}",
+            found=number,
+        )
     return number
 
 
@@ -112,13 +114,15 @@ def _node(message: Any, position: int, count: int) -> TrackableNode:
         slot_variables=decode_slots(message.slot_variables, position, count),
         registered_saver=(
             RegisteredSaver(saver.name, saver.object_name)
-            if message.HasField("registered_saver") else None
+            if message.HasField("registered_saver")
+            else None
         ),
         has_values=(
             message.has_checkpoint_values.value
-            if message.HasField("has_checkpoint_values") else None
+            if message.HasField("has_checkpoint_values")
+            else None
         ),
-    )  # fmt: skip
+    )
 
 
 def encode_trackable_graph(graph: TrackableGraph) -> bytes:
@@ -137,11 +141,12 @@ def encode_slots(slots: Iterable[SlotVariable]) -> list[Any]:
     """Slot variables, as `decode_slots` reads them."""
     return [
         pb.SlotVariableReference(
-            original_variable_node_id=slot.variable, slot_name=slot.name,
+            original_variable_node_id=slot.variable,
+            slot_name=slot.name,
             slot_variable_node_id=slot.slot,
         )
         for slot in slots
-    ]  # fmt: skip
+    ]
 
 
 def _encode_node(node: TrackableNode) -> Any:

@@ -43,9 +43,13 @@ class Body:
     """
 
     def __init__(
-        self, rules: Mapping[str, Rule], arguments: Sequence[Tensor],
-        functions: Functions | None = None, *, nested: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        rules: Mapping[str, Rule],
+        arguments: Sequence[Tensor],
+        functions: Functions | None = None,
+        *,
+        nested: bool = False,
+    ) -> None:
         self.nodes: list[NodeDef] = []
         self.functions = Functions("function") if functions is None else functions
         self.sizes: dict[str, Tensor] = {}
@@ -63,20 +67,38 @@ class Body:
 
     @overload
     def add(
-        self, op: str, inputs: Sequence[Any], *, shape: Sequence[Dim], dtype: OneType,
-        attrs: Mapping[str, Any] | None = None, controls: Sequence[str] = (),
-    ) -> Tensor: ...  # fmt: skip
+        self,
+        op: str,
+        inputs: Sequence[Any],
+        *,
+        shape: Sequence[Dim],
+        dtype: OneType,
+        attrs: Mapping[str, Any] | None = None,
+        controls: Sequence[str] = (),
+    ) -> Tensor: ...
 
     @overload
     def add(
-        self, op: str, inputs: Sequence[Any], *, shape: Sequence[Any], dtype: tuple[OneType, ...],
-        attrs: Mapping[str, Any] | None = None, controls: Sequence[str] = (),
-    ) -> tuple[Tensor, ...]: ...  # fmt: skip
+        self,
+        op: str,
+        inputs: Sequence[Any],
+        *,
+        shape: Sequence[Any],
+        dtype: tuple[OneType, ...],
+        attrs: Mapping[str, Any] | None = None,
+        controls: Sequence[str] = (),
+    ) -> tuple[Tensor, ...]: ...
 
     def add(
-        self, op: str, inputs: Sequence[Any], *, shape: Any, dtype: Any,
-        attrs: Mapping[str, Any] | None = None, controls: Sequence[str] = (),
-    ) -> Tensor | tuple[Tensor, ...]:  # fmt: skip
+        self,
+        op: str,
+        inputs: Sequence[Any],
+        *,
+        shape: Any,
+        dtype: Any,
+        attrs: Mapping[str, Any] | None = None,
+        controls: Sequence[str] = (),
+    ) -> Tensor | tuple[Tensor, ...]:
         """A node; its result, or results when `shape` and `dtype` are given per result.
 
         An item of `inputs` is a tensor, or a list of tensors where the op takes a list. The nodes
@@ -90,8 +112,9 @@ class Body:
         flat = [x for item in inputs for x in (item if isinstance(item, list) else [item])]
         sources = (*(x.name for x in flat), *(f"^{node}" for node in controls))
         self.nodes.append(NodeDef(name, op, sources, "", full))
-        names = [f"{name}:{out.name}:{i}" for out in definition.outputs
-                 for i in range(out.count(full))]  # fmt: skip
+        names = [
+            f"{name}:{out.name}:{i}" for out in definition.outputs for i in range(out.count(full))
+        ]
         if not isinstance(dtype, tuple):
             return Tensor(names[0], np.dtype(dtype), tuple(shape))
         results = zip(names, dtype, shape, strict=True)
@@ -191,9 +214,12 @@ class Body:
     def _apply(self, eqn: Any, inputs: list[Tensor]) -> tuple[Tensor, ...]:
         name = eqn.primitive.name
         equation = Equation(
-            name, eqn.params, tuple(x.aval for x in eqn.invars), tuple(x.aval for x in eqn.outvars),
+            name,
+            eqn.params,
+            tuple(x.aval for x in eqn.invars),
+            tuple(x.aval for x in eqn.outvars),
             lambda *values: eqn.primitive.bind(*values, **eqn.params),
-        )  # fmt: skip
+        )
         if moves_keys(equation):
             return self.inline(on_numbers(equation), inputs)
         if name not in self._rules:

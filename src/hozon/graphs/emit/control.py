@@ -19,11 +19,17 @@ CONTROL = Rules("control")
 
 #: Primitives that call one jaxpr, and the parameter that has it.
 _CALLS = {
-    "checkpoint": "jaxpr", "closed_call": "call_jaxpr", "composite": "jaxpr",
+    "checkpoint": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "composite": "jaxpr",
     "core_call": "call_jaxpr",
-    "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "custom_vmap_call": "call",
-    "jit": "jaxpr", "pjit": "jaxpr", "remat2": "jaxpr",
-}  # fmt: skip
+    "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "custom_vmap_call": "call",
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "remat2": "jaxpr",
+}
 #: What only shows values while a program runs.
 _SHOWN = ("debug_callback", "debug_print")
 #: Constants of at most so many elements are repeated in branches and loops, not passed in.
@@ -115,9 +121,12 @@ def _either(
     }
     inputs = [condition, [*passed, *sizes.values()]]
     return body.add(
-        "StatelessIf", inputs, attrs=attrs, shape=[x.shape for x in then],
+        "StatelessIf",
+        inputs,
+        attrs=attrs,
+        shape=[x.shape for x in then],
         dtype=tuple(x.dtype for x in then),
-    )  # fmt: skip
+    )
 
 
 def is_small(body: Body, x: Tensor) -> bool:
@@ -153,9 +162,12 @@ def write(
     shapes = [declared_shape(x.shape) for x in arguments]
     inner.functions.definitions.append(
         define(
-            name, inner, [argument(x.name, x) for x in arguments], outputs,
+            name,
+            inner,
+            [argument(x.name, x) for x in arguments],
+            outputs,
             attrs={"_input_shapes": tuple(shapes)},
             arg_attrs={i: {"_output_shapes": (shape,)} for i, shape in enumerate(shapes)},
         )
-    )  # fmt: skip
+    )
     return FunctionRef(name, {})

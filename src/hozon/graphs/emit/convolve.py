@@ -98,9 +98,12 @@ def _window(eqn: Equation) -> Window:
 def _flat(body: Body, x: Tensor, kernel: Tensor, window: Window) -> tuple[Tensor, Tensor, Window]:
     """One spatial dimension as the second of two; the first has size 1."""
     wide = Window(
-        (window.strides[0], *window.strides), ((0, 0), *window.pads), (1, *window.spread),
-        (1, *window.dilations), window.groups,
-    )  # fmt: skip
+        (window.strides[0], *window.strides),
+        ((0, 0), *window.pads),
+        (1, *window.spread),
+        (1, *window.dilations),
+        window.groups,
+    )
     if window.spread[0] > 1:
         wide = replace(wide, strides=(1, *window.strides))
     return steps.expand(body, x, 1), steps.expand(body, kernel, 0), wide
@@ -175,9 +178,13 @@ def _reach(kernel: Tensor, window: Window) -> list[int]:
 
 
 def padded(
-    body: Body, x: Tensor, reach: Sequence[int], strides: Sequence[int],
-    pads: Sequence[tuple[Dim, Dim]], fill: Any = 0,
-) -> tuple[Tensor, bytes]:  # fmt: skip
+    body: Body,
+    x: Tensor,
+    reach: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[tuple[Dim, Dim]],
+    fill: Any = 0,
+) -> tuple[Tensor, bytes]:
     """The input of an op and its padding attribute, for spatial dimensions 1, 2, ..."""
     if all(steps.is_known(pair) and pair == (0, 0) for pair in pads):
         return x, b"VALID"
@@ -204,9 +211,15 @@ def _plain(body: Body, x: Tensor, kernel: Tensor, window: Window, name: str) -> 
     x, padding = padded(body, x, reach, window.strides, window.pads)
     dims = (x.shape[0], *window_dims(x, reach, window.strides, padding), kernel.shape[-1])
     return steps.op(
-        body, name, [x, kernel], x, dims, strides=(1, *window.strides, 1), padding=padding,
+        body,
+        name,
+        [x, kernel],
+        x,
+        dims,
+        strides=(1, *window.strides, 1),
+        padding=padding,
         dilations=(1, *window.dilations, 1),
-    )  # fmt: skip
+    )
 
 
 def _depthwise(body: Body, x: Tensor, kernel: Tensor, window: Window) -> Tensor:
@@ -225,9 +238,14 @@ def _depthwise(body: Body, x: Tensor, kernel: Tensor, window: Window) -> Tensor:
         strides = (1, 1)
     dims = (x.shape[0], *window_dims(x, reach, strides, padding), channels * multiplier)
     result = steps.op(
-        body, "DepthwiseConv2dNative", [x, kernel], x, dims, strides=(1, *strides, 1),
+        body,
+        "DepthwiseConv2dNative",
+        [x, kernel],
+        x,
+        dims,
+        strides=(1, *strides, 1),
         padding=padding,
-    )  # fmt: skip
+    )
     if strides != window.strides:
         result = steps.take_every(body, result, (1, *window.strides, 1))
     return result
@@ -240,8 +258,9 @@ def _transposed(body: Body, x: Tensor, kernel: Tensor, window: Window) -> Tensor
     flipped = steps.reverse(body, kernel, list(range(rank)))
     flipped = steps.transpose(body, flipped, [*range(rank), rank + 1, rank])
     reach = _reach(kernel, window)
-    amounts = [(r - 1 - low, r - 1 - high) for r, (low, high) in
-               zip(reach, window.pads, strict=True)]  # fmt: skip
+    amounts = [
+        (r - 1 - low, r - 1 - high) for r, (low, high) in zip(reach, window.pads, strict=True)
+    ]
     space = x.shape[1 : 1 + rank]
     pairs = zip(space, window.spread, strict=True)
     if all(_is_same(*item) for item in zip(reach, window.spread, amounts, strict=True)):

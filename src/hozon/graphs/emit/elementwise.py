@@ -80,9 +80,14 @@ _BITS = {
 }
 #: Primitives that return what they are given.
 _SAME = (
-    "copy", "device_put", "layout_constraint", "name", "optimization_barrier", "pvary",
+    "copy",
+    "device_put",
+    "layout_constraint",
+    "name",
+    "optimization_barrier",
+    "pvary",
     "sharding_constraint",
-)  # fmt: skip
+)
 
 
 def computing_dtype(eqn: Equation, dtype: Any, kernels: frozenset[str]) -> np.dtype[Any]:

@@ -53,9 +53,12 @@ def call_module(
     }
     kept = [inputs[places[i]] for i in exported.module_kept_var_idx]
     return body.add(
-        "XlaCallModule", [kept], attrs=attrs, shape=[x.shape for x in outputs],
+        "XlaCallModule",
+        [kept],
+        attrs=attrs,
+        shape=[x.shape for x in outputs],
         dtype=tuple(x.dtype for x in outputs),
-    )  # fmt: skip
+    )
 
 
 def _places(traced: Traced) -> list[int]:
@@ -73,8 +76,9 @@ def _exported(traced: Traced, places: Sequence[int], missing: Sequence[str]) -> 
     def function(*given: Any) -> Any:
         known = dict(zip(places, given, strict=True))
         unread = jax.numpy.zeros
-        inputs = (known[i] if i in known else unread(a.shape, a.dtype)
-                  for i, a in enumerate(traced.avals))  # fmt: skip
+        inputs = (
+            known[i] if i in known else unread(a.shape, a.dtype) for i, a in enumerate(traced.avals)
+        )
         return jaxpr_as_fun(traced.closed)(*inputs)
 
     avals = [traced.avals[i] for i in places]

@@ -161,8 +161,9 @@ class _Writer:
 
     def _reads(self) -> Iterator[Tensor]:
         """The values of the variables, each read once, at the start."""
-        for handle, capture, aval in zip(self._handles, self._captures, self._traced.avals,
-                                         strict=False):  # fmt: skip
+        for handle, capture, aval in zip(
+            self._handles, self._captures, self._traced.avals, strict=False
+        ):
             dtype = np.dtype(capture.dtype)
             value = self._body.add(
                 "ReadVariableOp", [handle], attrs={"dtype": dtype}, shape=capture.shape, dtype=dtype
@@ -200,15 +201,22 @@ class _Writer:
 
     def _assigns(self, values: Sequence[Tensor]) -> Iterator[str]:
         """Nodes that assign the new values, after everything was read."""
-        reads = {node.inputs[0]: node.name for node in self._body.nodes
-                 if node.op == "ReadVariableOp"}  # fmt: skip
+        reads = {
+            node.inputs[0]: node.name for node in self._body.nodes if node.op == "ReadVariableOp"
+        }
         for place, value in zip(self._traced.assigned, values, strict=True):
             handle = self._handles[place]
             dtype = np.dtype(self._captures[place].dtype)
             inputs = [handle, steps.cast(self._body, value, dtype)]
             attrs = {"validate_shape": True}
-            self._body.add("AssignVariableOp", inputs, attrs=attrs, shape=(), dtype=(),
-                           controls=[reads[handle.name]])  # fmt: skip
+            self._body.add(
+                "AssignVariableOp",
+                inputs,
+                attrs=attrs,
+                shape=(),
+                dtype=(),
+                controls=[reads[handle.name]],
+            )
             yield self._body.nodes[-1].name
 
     def _used(self, ends: Sequence[str]) -> list[int]:
@@ -222,10 +230,15 @@ class _Writer:
         tables = [argument(handle.name, handle) for _, handle in self._body.tables]
         handles = [*(self._handle(i) for i in used), *tables]
         shapes = [*(declared_shape(x.shape) for x in self._inputs), *(Shape(()) for _ in handles)]
-        names = [*(s.name for s in self._traced.specs), *(self._captures[i].name for i in used),
-                 *(table.name for table in tables)]  # fmt: skip
+        names = [
+            *(s.name for s in self._traced.specs),
+            *(self._captures[i].name for i in used),
+            *(table.name for table in tables),
+        ]
         return define(
-            self._name, self._body, [*(argument(x.name, x) for x in self._inputs), *handles],
+            self._name,
+            self._body,
+            [*(argument(x.name, x) for x in self._inputs), *handles],
             outputs,
             run=assigns,
             attrs={"_construction_context": b"kEagerRuntime", "_input_shapes": tuple(shapes)},
@@ -235,7 +248,7 @@ class _Writer:
             },
             resource_ids={len(self._inputs) + i: i for i in range(len(handles))},
             is_stateful=bool(tables) or any(node.op in _STATEFUL for node in self._body.nodes),
-        )  # fmt: skip
+        )
 
     def _handle(self, place: int) -> ArgDef:
         capture, handle = self._captures[place], self._handles[place]

@@ -59,10 +59,12 @@ def _gather_windows(eqn: Equation) -> Windows:
     numbers = eqn.params["dimension_numbers"]
     pairs = zip(numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True)
     return Windows(
-        _ints(numbers.start_index_map), _ints(numbers.collapsed_slice_dims),
-        tuple((int(i), int(j)) for i, j in pairs), tuple(eqn.params["slice_sizes"]),
+        _ints(numbers.start_index_map),
+        _ints(numbers.collapsed_slice_dims),
+        tuple((int(i), int(j)) for i, j in pairs),
+        tuple(eqn.params["slice_sizes"]),
         _ints(numbers.offset_dims),
-    )  # fmt: skip
+    )
 
 
 @INDEX.rule("gather")
@@ -192,8 +194,7 @@ def _take(body: Body, windows: Windows, x: Tensor, starts: Tensor, dims: tuple[D
     # The result's dimensions: batch, then the operand's before the axis, the rows', the others.
     before, inner = axis - count, len(rows.shape) - count
     places, offsets = windows.batch_places(len(dims)), list(windows.offsets)
-    labels = [*places[:count], *offsets[:before], *places[count : count + inner],
-              *offsets[before:]]  # fmt: skip
+    labels = [*places[:count], *offsets[:before], *places[count : count + inner], *offsets[before:]]
     return steps.transpose(body, result, list(np.argsort(labels)))
 
 
@@ -216,8 +217,9 @@ def addresses(
         return dims, starts
     if not dims:
         return dims, steps.cut(body, starts, [0] * len(starts.shape), (*rows, 0))
-    columns = {d: _column(body, starts, k, rank) for k, d in enumerate(windows.indexed)
-               if d in named}  # fmt: skip
+    columns = {
+        d: _column(body, starts, k, rank) for k, d in enumerate(windows.indexed) if d in named
+    }
     for i, j in windows.batch:
         columns[i] = _counter(body, rows[j], j, rank, starts.dtype)
     for k, d in enumerate(widened):

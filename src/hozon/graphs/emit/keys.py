@@ -16,11 +16,25 @@ KEY_SIZE = 2
 #: Primitives that move elements about without looking at them.
 _MOVES = frozenset(
     {
-        "broadcast_in_dim", "concatenate", "copy", "dynamic_slice", "dynamic_update_slice",
-        "expand_dims", "gather", "reshape", "rev", "scatter", "select_n", "slice", "split",
-        "squeeze", "stack", "tile", "transpose",
+        "broadcast_in_dim",
+        "concatenate",
+        "copy",
+        "dynamic_slice",
+        "dynamic_update_slice",
+        "expand_dims",
+        "gather",
+        "reshape",
+        "rev",
+        "scatter",
+        "select_n",
+        "slice",
+        "split",
+        "squeeze",
+        "stack",
+        "tile",
+        "transpose",
     }
-)  # fmt: skip
+)
 
 
 def is_key(aval: Any) -> bool:

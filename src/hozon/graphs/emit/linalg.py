@@ -21,14 +21,20 @@ _MOST_PIVOTS = 64
 
 
 def _ops(
-    body: Body, name: str, inputs: list[Any], outs: list[tuple[Any, tuple[Dim, ...]]],
+    body: Body,
+    name: str,
+    inputs: list[Any],
+    outs: list[tuple[Any, tuple[Dim, ...]]],
     **attrs: Any,
-) -> tuple[Tensor, ...]:  # fmt: skip
+) -> tuple[Tensor, ...]:
     """A node of several results, each with its dtype and shape."""
     return body.add(
-        name, inputs, attrs=attrs, shape=tuple(dims for _, dims in outs),
+        name,
+        inputs,
+        attrs=attrs,
+        shape=tuple(dims for _, dims in outs),
         dtype=tuple(np.dtype(dtype) for dtype, _ in outs),
-    )  # fmt: skip
+    )
 
 
 def _adjoint(body: Body, x: Tensor) -> Tensor:
@@ -102,9 +108,13 @@ def _pivots(body: Body, eqn: Equation, order: Tensor) -> Tensor:
         wanted, held = (steps.cut(body, x, begin, column) for x in (order, current))
         here = steps.typed(body, "Equal", [current, wanted], np.bool_, order.shape)
         place = steps.typed(
-            body, "ArgMax", [here, steps.scalar(body, axis, np.int32)], np.int32,
-            order.shape[:-1], output_type=np.dtype(np.int32),
-        )  # fmt: skip
+            body,
+            "ArgMax",
+            [here, steps.scalar(body, axis, np.int32)],
+            np.int32,
+            order.shape[:-1],
+            output_type=np.dtype(np.int32),
+        )
         swaps.append(steps.reshape(body, place, column))
         current = steps.op(body, "SelectV2", [here, held, current], current)
         first = body.constant(np.arange(count) == i)

@@ -59,9 +59,10 @@ def loop(
     first, second = (size_arguments(own, sizes) for own in inner)
     attrs = {
         "cond": write(inner[0], "while_cond", [*names, *first], [goes_on]),
-        "body": write(inner[1], "while_body", [*names, *second],
-                      [more, last, *moved, *still, *second]),
-    }  # fmt: skip
+        "body": write(
+            inner[1], "while_body", [*names, *second], [more, last, *moved, *still, *second]
+        ),
+    }
     inputs = [count, limit, *state, *passed, *sizes.values()]
     return _while(body, inputs, attrs)[2 : 2 + len(state)]
 
@@ -69,9 +70,12 @@ def loop(
 def _while(body: Body, inputs: Sequence[Tensor], attrs: dict[str, Any]) -> tuple[Tensor, ...]:
     shapes = tuple(declared_shape(x.shape) for x in inputs)
     return body.add(
-        "StatelessWhile", [list(inputs)], attrs={**attrs, "output_shapes": shapes},
-        shape=[x.shape for x in inputs], dtype=tuple(x.dtype for x in inputs),
-    )  # fmt: skip
+        "StatelessWhile",
+        [list(inputs)],
+        attrs={**attrs, "output_shapes": shapes},
+        shape=[x.shape for x in inputs],
+        dtype=tuple(x.dtype for x in inputs),
+    )
 
 
 @LOOPS.rule("while")
@@ -126,9 +130,10 @@ class Scan:
         """Constants, first carried values, and arrays whose rows are taken in turn."""
         middle = self.constants + self.carried
         return (
-            list(inputs[: self.constants]), list(inputs[self.constants : middle]),
+            list(inputs[: self.constants]),
+            list(inputs[self.constants : middle]),
             list(inputs[middle:]),
-        )  # fmt: skip
+        )
 
     def rows(self) -> list[Tensor]:
         """The row that each turn adds to each result, nameless."""

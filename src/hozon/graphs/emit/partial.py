@@ -49,8 +49,9 @@ def parted(traced: Traced, own: Container[str]) -> Parts:
     border = list(dict.fromkeys(v for v in used if isinstance(v, Var) and v in made))
     handed = [i for i, var in enumerate(border) if not _is_text(var)]
     kept = [i for i, var in enumerate(jaxpr.invars) if not _is_text(var)]
-    direct = {i: border.index(v) for i, v in enumerate(jaxpr.outvars)
-              if isinstance(v, Var) and v in made}  # fmt: skip
+    direct = {
+        i: border.index(v) for i, v in enumerate(jaxpr.outvars) if isinstance(v, Var) and v in made
+    }
     inputs = [*(jaxpr.invars[i] for i in kept), *(border[i] for i in handed)]
     outputs = [v for i, v in enumerate(jaxpr.outvars) if i not in direct]
     names = jaxpr.debug_info.with_unknown_names()

@@ -185,9 +185,12 @@ def top_k(body: Body, eqn: Equation, x: Tensor) -> tuple[Tensor, Tensor]:
 def _top_k(body: Body, x: Tensor, k: Any) -> tuple[Tensor, Tensor]:
     dims = (*x.shape[:-1], k)
     values, places = body.add(
-        "TopKV2", [x, body.dim(k)], attrs={"sorted": True},
-        shape=(dims, dims), dtype=(x.dtype, np.dtype(np.int32)),
-    )  # fmt: skip
+        "TopKV2",
+        [x, body.dim(k)],
+        attrs={"sorted": True},
+        shape=(dims, dims),
+        dtype=(x.dtype, np.dtype(np.int32)),
+    )
     return values, places
 
 

@@ -40,9 +40,14 @@ def _scatter(name: str) -> Callable[..., Tensor]:
 
 
 def updated(
-    body: Body, name: str, windows: Windows, x: Tensor, starts: Tensor, updates: Tensor,
+    body: Body,
+    name: str,
+    windows: Windows,
+    x: Tensor,
+    starts: Tensor,
+    updates: Tensor,
     inside: Tensor | None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """`x` after windows met their updates; those that are not `inside` (if given) do nothing."""
     dims, places = addresses(body, windows, x.shape, starts)
     moved, order = front(body, x, dims)

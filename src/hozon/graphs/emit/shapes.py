@@ -103,9 +103,12 @@ def unstack(body: Body, eqn: Equation, x: Tensor) -> tuple[Tensor, ...]:
     if not count:
         return ()
     return body.add(
-        "Unpack", [x], attrs={"num": count, "axis": eqn.params["axis"]},
-        shape=[aval.shape for aval in eqn.out_avals], dtype=(x.dtype,) * count,
-    )  # fmt: skip
+        "Unpack",
+        [x],
+        attrs={"num": count, "axis": eqn.params["axis"]},
+        shape=[aval.shape for aval in eqn.out_avals],
+        dtype=(x.dtype,) * count,
+    )
 
 
 @SHAPES.rule("tile")
@@ -159,9 +162,12 @@ def split(body: Body, eqn: Equation, x: Tensor) -> tuple[Tensor, ...]:
         return steps.split_last(body, x, axis, len(sizes))
     inputs = [x, body.shape(sizes), steps.scalar(body, axis, np.int32)]
     return body.add(
-        "SplitV", inputs, attrs={"num_split": len(sizes)},
-        shape=[aval.shape for aval in eqn.out_avals], dtype=(x.dtype,) * len(sizes),
-    )  # fmt: skip
+        "SplitV",
+        inputs,
+        attrs={"num_split": len(sizes)},
+        shape=[aval.shape for aval in eqn.out_avals],
+        dtype=(x.dtype,) * len(sizes),
+    )
 
 
 @SHAPES.rule("iota")

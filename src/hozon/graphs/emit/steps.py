@@ -20,9 +20,13 @@ SMALL = 256
 
 
 def op(
-    body: Body, name: str, inputs: Sequence[Any], like: Tensor, shape: Sequence[Dim] | None = None,
+    body: Body,
+    name: str,
+    inputs: Sequence[Any],
+    like: Tensor,
+    shape: Sequence[Dim] | None = None,
     **attrs: Any,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """One node with one result that has the dtype of `like`, and its shape unless one is given."""
     dims = like.shape if shape is None else tuple(shape)
     return body.add(name, inputs, attrs=attrs, shape=dims, dtype=like.dtype)
@@ -210,8 +214,10 @@ def cut(body: Body, x: Tensor, begin: Sequence[Dim] | Tensor, size: Sequence[Dim
     if all(is_known([b]) and b == 0 for b in begin) and same_dims(size, x.shape):
         return x
     # All the rest of a dimension needs no number: the size -1 means it.
-    spelt = [-1 if not is_known([s]) and same_dims([b + s], [dim]) else s
-             for b, s, dim in zip(begin, size, x.shape, strict=True)]  # fmt: skip
+    spelt = [
+        -1 if not is_known([s]) and same_dims([b + s], [dim]) else s
+        for b, s, dim in zip(begin, size, x.shape, strict=True)
+    ]
     return op(body, "Slice", [x, body.shape(tuple(begin)), body.shape(spelt)], x, size)
 
 
@@ -262,9 +268,12 @@ def split_last(body: Body, x: Tensor, axis: int, count: int) -> tuple[Tensor, ..
     """`x` in `count` equal parts along `axis`."""
     dims = (*x.shape[:axis], x.shape[axis] // count, *x.shape[axis + 1 :])
     return body.add(
-        "Split", [scalar(body, axis, np.int32), x], attrs={"num_split": count},
-        shape=(dims,) * count, dtype=(x.dtype,) * count,
-    )  # fmt: skip
+        "Split",
+        [scalar(body, axis, np.int32), x],
+        attrs={"num_split": count},
+        shape=(dims,) * count,
+        dtype=(x.dtype,) * count,
+    )
 
 
 def iota(body: Body, size: Dim, dtype: Any = np.int32) -> Tensor:

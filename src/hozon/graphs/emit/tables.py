@@ -49,9 +49,12 @@ def exporter(name: str, keys: np.dtype[Any], values: np.dtype[Any]) -> FunctionD
     key = Tensor("checkpoint_key", TEXT, ())
     body = Body({}, [key, TABLE])
     tensors = body.add(
-        "LookupTableExportV2", [TABLE], attrs={"Tkeys": keys, "Tvalues": values},
-        shape=((UNKNOWN,), (UNKNOWN,)), dtype=(keys, values),
-    )  # fmt: skip
+        "LookupTableExportV2",
+        [TABLE],
+        attrs={"Tkeys": keys, "Tvalues": values},
+        shape=((UNKNOWN,), (UNKNOWN,)),
+        dtype=(keys, values),
+    )
     results = []
     for part, tensor in zip(PARTS, tensors, strict=True):
         full = typed(body, "StringJoin", [[key, string(body, part)]], TEXT, (), separator="")
@@ -61,8 +64,10 @@ def exporter(name: str, keys: np.dtype[Any], values: np.dtype[Any]) -> FunctionD
 
 def importer(name: str, keys: np.dtype[Any], values: np.dtype[Any]) -> FunctionDef:
     """Fills a table with restored tensors."""
-    given = [Tensor("restored_tensors_0", keys, (UNKNOWN,)),
-             Tensor("restored_tensors_1", values, (UNKNOWN,))]  # fmt: skip
+    given = [
+        Tensor("restored_tensors_0", keys, (UNKNOWN,)),
+        Tensor("restored_tensors_1", values, (UNKNOWN,)),
+    ]
     return _importing(name, Body({}, [*given, TABLE]), [*given, TABLE], given)
 
 
@@ -74,9 +79,12 @@ def _importing(
 
 
 def _defined(
-    name: str, body: Body, arguments: Sequence[Tensor], results: Sequence[Tensor],
+    name: str,
+    body: Body,
+    arguments: Sequence[Tensor],
+    results: Sequence[Tensor],
     run: Sequence[str] = (),
-) -> FunctionDef:  # fmt: skip
+) -> FunctionDef:
     """A function of a body; without results it gives 1, as TensorFlow's do."""
     given = results or [body.constant(np.int32(1))]
     outputs = {
@@ -87,9 +95,15 @@ def _defined(
     }
     attrs: Mapping[str, Any] = {"_construction_context": b"kEagerRuntime"}
     return define(
-        name, body, [argument(x.name, x) for x in arguments], outputs, run=run, attrs=attrs,
-        resource_ids={i: 0 for i, x in enumerate(arguments) if x is TABLE}, is_stateful=True,
-    )  # fmt: skip
+        name,
+        body,
+        [argument(x.name, x) for x in arguments],
+        outputs,
+        run=run,
+        attrs=attrs,
+        resource_ids={i: 0 for i, x in enumerate(arguments) if x is TABLE},
+        is_stateful=True,
+    )
 
 
 def _constant(body: Body, array: np.ndarray[Any, Any]) -> Tensor:

@@ -64,17 +64,21 @@ def lower(body: Body, texts: Tensor) -> Tensor:
 
 def without(body: Body, texts: Tensor, pattern: str) -> Tensor:
     """Texts without what a regular expression matches."""
-    return op(body, "StaticRegexReplace", [texts], texts, pattern=pattern, rewrite="",
-              replace_global=True)  # fmt: skip
+    return op(
+        body, "StaticRegexReplace", [texts], texts, pattern=pattern, rewrite="", replace_global=True
+    )
 
 
 def split_at_space(body: Body, texts: Tensor) -> Ragged:
     """The words of texts of one dimension."""
     (rows,) = texts.shape
     places, words, _ = body.add(
-        "StringSplitV2", [texts, string(body, b"")], attrs={"maxsplit": -1},
-        shape=((UNKNOWN, 2), (UNKNOWN,), (2,)), dtype=(LONG, TEXT, LONG),
-    )  # fmt: skip
+        "StringSplitV2",
+        [texts, string(body, b"")],
+        attrs={"maxsplit": -1},
+        shape=((UNKNOWN, 2), (UNKNOWN,), (2,)),
+        dtype=(LONG, TEXT, LONG),
+    )
     ones = op(body, "OnesLike", [row := _column(body, places)], row)
     counts = typed(body, "UnsortedSegmentSum", [ones, row, body.dim(rows)], LONG, (rows,))
     return Ragged(words, _splits(body, counts), rows)
@@ -83,12 +87,20 @@ def split_at_space(body: Body, texts: Tensor) -> Ragged:
 def split_characters(body: Body, texts: Tensor) -> Ragged:
     """The characters of UTF-8 texts of one dimension, what is none replaced."""
     (rows,) = texts.shape
-    decoding = {"input_encoding": "UTF-8", "errors": "replace", "replacement_char": 65533,
-                "replace_control_characters": False, "Tsplits": LONG}  # fmt: skip
+    decoding = {
+        "input_encoding": "UTF-8",
+        "errors": "replace",
+        "replacement_char": 65533,
+        "replace_control_characters": False,
+        "Tsplits": LONG,
+    }
     splits, points = body.add(
-        "UnicodeDecode", [texts], attrs=decoding, shape=((UNKNOWN,), (UNKNOWN,)),
+        "UnicodeDecode",
+        [texts],
+        attrs=decoding,
+        shape=((UNKNOWN,), (UNKNOWN,)),
         dtype=(LONG, np.dtype(np.int32)),
-    )  # fmt: skip
+    )
     encoding = {"errors": "replace", "output_encoding": "UTF-8", "replacement_char": 65533}
     each = _numbered(body, points)
     values = typed(body, "UnicodeEncode", [points, each], TEXT, (UNKNOWN,), **encoding)
@@ -104,12 +116,21 @@ def split_columns(body: Body, texts: Tensor) -> Ragged:
 
 def combined(body: Body, rows: Ragged, widths: Sequence[int]) -> Ragged:
     """Every run of neighbours of each width, joined by spaces."""
-    attrs = {"separator": " ", "ngram_widths": tuple(widths), "left_pad": "", "right_pad": "",
-             "pad_width": 0, "preserve_short_sequences": False}  # fmt: skip
+    attrs = {
+        "separator": " ",
+        "ngram_widths": tuple(widths),
+        "left_pad": "",
+        "right_pad": "",
+        "pad_width": 0,
+        "preserve_short_sequences": False,
+    }
     values, splits = body.add(
-        "StringNGrams", [rows.values, rows.splits], attrs=attrs,
-        shape=((UNKNOWN,), (UNKNOWN,)), dtype=(TEXT, LONG),
-    )  # fmt: skip
+        "StringNGrams",
+        [rows.values, rows.splits],
+        attrs=attrs,
+        shape=((UNKNOWN,), (UNKNOWN,)),
+        dtype=(TEXT, LONG),
+    )
     return Ragged(values, splits, rows.rows)
 
 
@@ -119,9 +140,12 @@ def padded(body: Body, rows: Ragged, width: int | None, shape: Sequence[Dim]) ->
     zero = scalar(body, 0, rows.values.dtype)
     attrs = {"row_partition_types": ("ROW_SPLITS",)}
     return body.add(
-        "RaggedTensorToTensor", [wanted, rows.values, zero, [rows.splits]], attrs=attrs,
-        shape=tuple(shape), dtype=rows.values.dtype,
-    )  # fmt: skip
+        "RaggedTensorToTensor",
+        [wanted, rows.values, zero, [rows.splits]],
+        attrs=attrs,
+        shape=tuple(shape),
+        dtype=rows.values.dtype,
+    )
 
 
 # Tokens to numbers
@@ -158,22 +182,38 @@ def buckets(body: Body, texts: Tensor, count: int, key: Sequence[int] | None = N
     """Hashes of strings modulo `count`: Fingerprint64, or SipHash with a key of two numbers."""
     if key is None:
         return typed(body, "StringToHashBucketFast", [texts], LONG, texts.shape, num_buckets=count)
-    return typed(body, "StringToHashBucketStrong", [texts], LONG, texts.shape, num_buckets=count,
-                 key=tuple(map(_signed, key)))  # fmt: skip
+    return typed(
+        body,
+        "StringToHashBucketStrong",
+        [texts],
+        LONG,
+        texts.shape,
+        num_buckets=count,
+        key=tuple(map(_signed, key)),
+    )
 
 
 def crossed(body: Body, columns: Sequence[Tensor], count: int, shape: Sequence[Dim]) -> Tensor:
     """Hashes of combinations modulo `count`; columns are strings or integers, all of `shape`."""
     (rows,) = shape[:1] or (1,)
-    given = [reshape(body, x if x.dtype == TEXT else cast(body, x, LONG), (rows, 1))
-             for x in columns]  # fmt: skip
+    given = [
+        reshape(body, x if x.dtype == TEXT else cast(body, x, LONG), (rows, 1)) for x in columns
+    ]
     within = TEXT if all(x.dtype == TEXT for x in given) else LONG
-    attrs = {"hashed_output": True, "num_buckets": count, "hash_key": CROSS_KEY, "out_type": LONG,
-             "internal_type": within}  # fmt: skip
+    attrs = {
+        "hashed_output": True,
+        "num_buckets": count,
+        "hash_key": CROSS_KEY,
+        "out_type": LONG,
+        "internal_type": within,
+    }
     _, values, _ = body.add(
-        "SparseCross", [[], [], [], given], attrs={**attrs, "sparse_types": ()},
-        shape=((rows, 2), (rows,), (2,)), dtype=(LONG, LONG, LONG),
-    )  # fmt: skip
+        "SparseCross",
+        [[], [], [], given],
+        attrs={**attrs, "sparse_types": ()},
+        shape=((rows, 2), (rows,), (2,)),
+        dtype=(LONG, LONG, LONG),
+    )
     return reshape(body, values, shape)
 
 
@@ -190,17 +230,23 @@ def all_known(body: Body, indices: Tensor, keys: Tensor, message: str) -> Tensor
     passed = typed(body, "All", [known, axes], np.bool_, (), keep_dims=False)
     body.add("Assert", [passed, [string(body, message.encode()), keys]], shape=(), dtype=())
     check = body.nodes[-1].name
-    return body.add("Identity", [indices], shape=indices.shape, dtype=indices.dtype,
-                    controls=[check])  # fmt: skip
+    return body.add(
+        "Identity", [indices], shape=indices.shape, dtype=indices.dtype, controls=[check]
+    )
 
 
 # Numbers to vectors
 
 
 def counts(
-    body: Body, indices: Tensor | Ragged, depth: int, dtype: Any, shape: Sequence[Dim], *,
+    body: Body,
+    indices: Tensor | Ragged,
+    depth: int,
+    dtype: Any,
+    shape: Sequence[Dim],
+    *,
     binary: bool,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """How often each number below `depth` is in each row, or whether it is."""
     wanted = np.dtype(dtype)
     counted = wanted if wanted.type in COUNTED else np.dtype(np.float32)
@@ -227,14 +273,21 @@ def with_last(body: Body, x: Tensor) -> Tensor:
 def _column(body: Body, places: Tensor) -> Tensor:
     """The first column of a matrix."""
     inputs = [places, integers(body, [0, 0]), integers(body, [0, 1]), integers(body, [1, 1])]
-    return typed(body, "StridedSlice", inputs, LONG, (UNKNOWN,), begin_mask=1, end_mask=1,
-                 shrink_axis_mask=2)  # fmt: skip
+    return typed(
+        body, "StridedSlice", inputs, LONG, (UNKNOWN,), begin_mask=1, end_mask=1, shrink_axis_mask=2
+    )
 
 
 def _splits(body: Body, lengths: Tensor) -> Tensor:
     """Where each row begins and the last one ends."""
-    ends = op(body, "Cumsum", [lengths, scalar(body, 0, np.int32)], lengths, exclusive=False,
-              reverse=False)  # fmt: skip
+    ends = op(
+        body,
+        "Cumsum",
+        [lengths, scalar(body, 0, np.int32)],
+        lengths,
+        exclusive=False,
+        reverse=False,
+    )
     zero = body.constant(np.zeros(1, np.int64))
     return typed(body, "ConcatV2", [[zero, ends], scalar(body, 0, np.int32)], LONG, (UNKNOWN,))
 

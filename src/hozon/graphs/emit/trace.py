@@ -118,9 +118,12 @@ class _Recorder:
     """A function with its arguments taken apart."""
 
     def __init__(
-        self, function: Callable[..., Any], leaves: list[Any], tree: Any,
+        self,
+        function: Callable[..., Any],
+        leaves: list[Any],
+        tree: Any,
         captures: Sequence[Capture],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.specs = tuple(leaf for leaf in leaves if isinstance(leaf, ArgumentSpec))
         self._function = function
         self._leaves = leaves

@@ -53,9 +53,11 @@ class Pool:
     def pick(self, order: Sequence[int]) -> Pool:
         """The window over the dimensions `order`."""
         return Pool(
-            tuple(self.sizes[i] for i in order), tuple(self.strides[i] for i in order),
-            tuple(self.pads[i] for i in order), tuple(self.dilations[i] for i in order),
-        )  # fmt: skip
+            tuple(self.sizes[i] for i in order),
+            tuple(self.strides[i] for i in order),
+            tuple(self.pads[i] for i in order),
+            tuple(self.dilations[i] for i in order),
+        )
 
 
 @dataclass(frozen=True, slots=True)

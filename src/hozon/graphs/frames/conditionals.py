@@ -186,17 +186,29 @@ def _replace(nodes: list[Node], terms: _Terms, group: Sequence[Choice]) -> None:
         _function(f"{name}:{side}", sides[side], captures, nodes, group, side) for side in (0, 1)
     ]
     controls = sides[0].controls | sides[1].controls
-    position = _add(nodes, terms, outer, Node(
-        f"{name}:if", "If", (condition, *captures),
-        tuple(sorted(c for c in controls if nodes[c].op not in CONTROL_FLOW)),
-        {"then_branch": functions[1], "else_branch": functions[0]},
-    ))  # fmt: skip
+    position = _add(
+        nodes,
+        terms,
+        outer,
+        Node(
+            f"{name}:if",
+            "If",
+            (condition, *captures),
+            tuple(sorted(c for c in controls if nodes[c].op not in CONTROL_FLOW)),
+            {"then_branch": functions[1], "else_branch": functions[0]},
+        ),
+    )
     for number, choice in enumerate(group):
         merge = nodes[choice.merge]
         kind = merge.attrs.get("T", TypeNumber(0))
         index = _value_index(nodes, terms, choice, merge.name)
-        nodes[choice.merge] = Node(merge.name, "IdentityN", (Ref(position, number), index),
-                                   merge.controls, {"T": (kind, _INT32)})  # fmt: skip
+        nodes[choice.merge] = Node(
+            merge.name,
+            "IdentityN",
+            (Ref(position, number), index),
+            merge.controls,
+            {"T": (kind, _INT32)},
+        )
 
 
 def _add(nodes: list[Node], terms: _Terms, outer: Terms, node: Node) -> int:
@@ -231,9 +243,13 @@ def _value(nodes: Sequence[Node], choice: Choice, side: int) -> Ref:
 
 
 def _function(
-    name: str, region: Region, captures: Sequence[Ref], nodes: Sequence[Node],
-    group: Sequence[Choice], side: int,
-) -> Function:  # fmt: skip
+    name: str,
+    region: Region,
+    captures: Sequence[Ref],
+    nodes: Sequence[Node],
+    group: Sequence[Choice],
+    side: int,
+) -> Function:
     return region.function(name, captures, [_value(nodes, choice, side) for choice in group])
 
 
@@ -241,7 +257,8 @@ def _value_index(nodes: list[Node], terms: _Terms, choice: Choice, name: str) ->
     """The number of the input that a Merge takes: its condition as an integer, or the reverse."""
     chosen = choice.condition
     if choice.sides[1] == 0:
-        chosen = Ref(_add(nodes, terms, choice.outer,
-                          Node(f"{name}:not", "LogicalNot", (chosen,))), 0)  # fmt: skip
+        chosen = Ref(
+            _add(nodes, terms, choice.outer, Node(f"{name}:not", "LogicalNot", (chosen,))), 0
+        )
     cast = Node(f"{name}:index", "Cast", (chosen,), (), {"SrcT": _BOOL, "DstT": _INT32})
     return Ref(_add(nodes, terms, choice.outer, cast), 0)

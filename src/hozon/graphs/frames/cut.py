@@ -107,8 +107,9 @@ class Region:
         for old in position:
             node = self.nodes[old]
             controls = tuple(position[c] for c in node.controls if c in position)
-            new.append(Node(node.name, node.op, tuple(map(moved, node.inputs)), controls,
-                            node.attrs))  # fmt: skip
+            new.append(
+                Node(node.name, node.op, tuple(map(moved, node.inputs)), controls, node.attrs)
+            )
         outputs = [moved(ref) for ref in results]
         roots = [*(ref.node for ref in outputs), *(position[root] for root in self.roots)]
         finish(new, roots)
@@ -116,8 +117,9 @@ class Region:
 
     def _positions(self, given: Sequence[Ref]) -> tuple[dict[int, int], list[Node]]:
         """New positions of the nodes included, after one argument node per given value."""
-        arguments = [Node(f"argument:{i}", ARGUMENT_OP, (), (), {"index": i})
-                     for i in range(len(given))]  # fmt: skip
+        arguments = [
+            Node(f"argument:{i}", ARGUMENT_OP, (), (), {"index": i}) for i in range(len(given))
+        ]
         position = {old: len(given) + i for i, old in enumerate(sorted(self.included))}
         return position, arguments
 
@@ -128,6 +130,8 @@ def _ordered(
     wanted = [*range(count), *roots]
     ordered, position = in_order(name, nodes, wanted)
     return Function(
-        name, ordered, tuple(position[i] for i in range(count)),
+        name,
+        ordered,
+        tuple(position[i] for i in range(count)),
         tuple(Ref(position[ref.node], ref.output) for ref in results),
-    )  # fmt: skip
+    )

@@ -124,11 +124,12 @@ class _Loop:
         for enter in entered:
             controls.update(enter.controls)
         self.nodes[self.test] = Node(
-            self.nodes[self.test].name, "While",
+            self.nodes[self.test].name,
+            "While",
             (*(enter.inputs[0] for enter in entered), *captures),
             tuple(sorted(c for c in controls if self.paths.get(c) != self.path)),
             {"cond": test, "body": step},
-        )  # fmt: skip
+        )
         self._replace_exits()
         self.paths[self.test] = self.path[:-1]
 
@@ -143,8 +144,7 @@ class _Loop:
             for merge in self.merges:
                 following = self._next(merge)
                 body.include(following.inputs, following.controls)
-            hidden = [i for i in sorted(condition.included | body.included)
-                      if self._is_variable(i)]  # fmt: skip
+            hidden = [i for i in sorted(condition.included | body.included) if self._is_variable(i)]
             if not hidden:
                 return condition, body
             self.merges += hidden
@@ -154,11 +154,15 @@ class _Loop:
         boundary = {*self.merges, *self.switches, self.test}
         return Region(
             self.nodes,
-            lambda i: i in members and i not in boundary and self.nodes[i].op not in ENTERS
-            and self.paths[i] == self.path,
+            lambda i: (
+                i in members
+                and i not in boundary
+                and self.nodes[i].op not in ENTERS
+                and self.paths[i] == self.path
+            ),
             self._source,
             [Ref(merge, 0) for merge in self.merges],
-        )  # fmt: skip
+        )
 
     def _source(self, ref: Ref) -> Ref:
         """Loop variables by their Merge; constants of the loop by what enters it."""
@@ -184,8 +188,11 @@ class _Loop:
 
     def _merged(self, merge: int, ops: Iterable[str]) -> Node:
         """The node of one of these kinds that a loop variable's Merge reads."""
-        found = [self.nodes[ref.node] for ref in self.nodes[merge].inputs
-                 if self.nodes[ref.node].op in ops]  # fmt: skip
+        found = [
+            self.nodes[ref.node]
+            for ref in self.nodes[merge].inputs
+            if self.nodes[ref.node].op in ops
+        ]
         if len(found) != 1 or len(self.nodes[merge].inputs) != 2 or len(found[0].inputs) != 1:
             raise _malformed(self.nodes[merge], "does not merge one Enter with one NextIteration")
         return found[0]
@@ -195,6 +202,7 @@ class _Loop:
             node = self.nodes[index]
             if node.op in EXITS and self._input(node).node in self.switches:
                 number = self.merges.index(self.switches[node.inputs[0].node])
-                self.nodes[index] = Node(node.name, "Identity", (Ref(self.test, number),),
-                                         node.controls, node.attrs)  # fmt: skip
+                self.nodes[index] = Node(
+                    node.name, "Identity", (Ref(self.test, number),), node.controls, node.attrs
+                )
                 self.paths[index] = self.path[:-1]

@@ -270,11 +270,13 @@ def _inplace(combine: Callable[[Any, Value], Value]) -> Kernel:
     return kernel
 
 
-ARRAY.kernels({
-    "InplaceUpdate": _inplace(lambda rows, v: rows.set(v)),
-    "InplaceAdd": _inplace(lambda rows, v: rows.add(v)),
-    "InplaceSub": _inplace(lambda rows, v: rows.subtract(v)),
-})  # fmt: skip
+ARRAY.kernels(
+    {
+        "InplaceUpdate": _inplace(lambda rows, v: rows.set(v)),
+        "InplaceAdd": _inplace(lambda rows, v: rows.add(v)),
+        "InplaceSub": _inplace(lambda rows, v: rows.subtract(v)),
+    }
+)
 
 
 @ARRAY.op("UnravelIndex")

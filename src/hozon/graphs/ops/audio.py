@@ -170,9 +170,22 @@ def encode_wav(node: NodeView) -> Kernel:
         scaled = np.asarray(audio, np.float64) * 32768
         rounded = np.trunc(scaled + np.copysign(0.5, scaled))
         body = np.clip(rounded, -32768, 32767).astype("<i2").tobytes()
-        head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(body), b"WAVE", b"fmt ", 16, PCM,
-                           channels, rate, rate * channels * 2, channels * 2, 16, b"data",
-                           len(body))  # fmt: skip
+        head = struct.pack(
+            "<4sI4s4sIHHIIHH4sI",
+            b"RIFF",
+            36 + len(body),
+            b"WAVE",
+            b"fmt ",
+            16,
+            PCM,
+            channels,
+            rate,
+            rate * channels * 2,
+            channels * 2,
+            16,
+            b"data",
+            len(body),
+        )
         result = np.empty((), object)
         result[()] = head + body
         return result

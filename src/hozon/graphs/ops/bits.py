@@ -15,8 +15,14 @@ from hozon.graphs.values import Value, is_static, ns
 BITS = OpTable("bits")
 
 #: Bits of the mantissa, for Cast with Truncate.
-MANTISSA = {"bfloat16": 7, "float16": 10, "float32": 23, "float64": 52,
-            "float8_e4m3fn": 3, "float8_e5m2": 2}  # fmt: skip
+MANTISSA = {
+    "bfloat16": 7,
+    "float16": 10,
+    "float32": 23,
+    "float64": 52,
+    "float8_e4m3fn": 3,
+    "float8_e5m2": 2,
+}
 
 
 @BITS.op("Cast")
@@ -114,9 +120,11 @@ def _joined(parts: Value, target: np.dtype[Any]) -> Value:
 @BITS.op("Complex")
 def complex_number(node: NodeView) -> Kernel:
     target = node.dtype("Tout").numpy
-    return lambda real, imag: (real + 1j * imag).astype(target) if (
-        is_static(real) and is_static(imag)
-    ) else jax.lax.complex(*jnp.broadcast_arrays(real, imag))  # fmt: skip
+    return lambda real, imag: (
+        (real + 1j * imag).astype(target)
+        if (is_static(real) and is_static(imag))
+        else jax.lax.complex(*jnp.broadcast_arrays(real, imag))
+    )
 
 
 @BITS.op("ComplexAbs")

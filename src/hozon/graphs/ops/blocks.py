@@ -167,10 +167,15 @@ def _patches(
     widths = [(0, 0), *((m // 2, m - m // 2) for m in missing), (0, 0)]
     padded = pad_constant(x, widths, np.zeros((), x.dtype))
     parts = [
-        padded[(slice(None), *(
-            slice(o * r, o * r + (c - 1) * s + 1, s) if c else slice(0, 0)
-            for o, r, c, s in zip(offset, rates, counts, strides, strict=True)
-        ))]
+        padded[
+            (
+                slice(None),
+                *(
+                    slice(o * r, o * r + (c - 1) * s + 1, s) if c else slice(0, 0)
+                    for o, r, c, s in zip(offset, rates, counts, strides, strict=True)
+                ),
+            )
+        ]
         for offset in itertools.product(*map(range, sizes))
-    ]  # fmt: skip
+    ]
     return ns(x).concatenate(parts, axis=-1)

@@ -17,9 +17,14 @@ def _hue(images: Value) -> tuple[Value, Value, Value]:
     largest, smallest = xp.max(images, axis=-1), xp.min(images, axis=-1)
     span = largest - smallest
     safe = xp.where(span > 0, span, 1)
-    hue = xp.where(red == largest, (green - blue) / safe,
-                   xp.where(green == largest, 2 + (blue - red) / safe,
-                            4 + (red - green) / safe)) / 6  # fmt: skip
+    hue = (
+        xp.where(
+            red == largest,
+            (green - blue) / safe,
+            xp.where(green == largest, 2 + (blue - red) / safe, 4 + (red - green) / safe),
+        )
+        / 6
+    )
     hue = xp.where(span > 0, hue, 0)
     return xp.where(hue < 0, hue + 1, hue), largest, smallest
 

@@ -147,9 +147,13 @@ def _dilator(node: NodeView) -> Kernel:
     def dilate(x: Value, kernel: Value) -> Value:
         spatial = make_window(x.shape[1:3], kernel.shape[:2], strides, rates, padding)
         window = spatial.between_batch_and_channels
-        best = jnp.full(window.output_shape(x.shape), jnp.finfo(x.dtype).min
-                        if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min,
-                        x.dtype)  # fmt: skip
+        best = jnp.full(
+            window.output_shape(x.shape),
+            jnp.finfo(x.dtype).min
+            if jnp.issubdtype(x.dtype, jnp.floating)
+            else jnp.iinfo(x.dtype).min,
+            x.dtype,
+        )
         inside = taps(jnp.ones((1, *x.shape[1:3], 1), bool), window)
         for (index, view), (_, within) in zip(taps(x, window), inside, strict=True):
             value = view + kernel[index[1:3]]

@@ -38,9 +38,20 @@ def _identity(node: NodeView) -> Kernel:
     return lambda value, *_: value
 
 
-CORE.op("Identity", "Snapshot", "PreventGradient", "RefIdentity", "DeepCopy", "CheckNumerics",
-        "CheckNumericsV2", "PlaceholderWithDefault", "ReadVariableXlaSplitND",
-        "OptimizationBarrierIdentity", "DebugIdentityV2", "_EagerConst")(_identity)  # fmt: skip
+CORE.op(
+    "Identity",
+    "Snapshot",
+    "PreventGradient",
+    "RefIdentity",
+    "DeepCopy",
+    "CheckNumerics",
+    "CheckNumericsV2",
+    "PlaceholderWithDefault",
+    "ReadVariableXlaSplitND",
+    "OptimizationBarrierIdentity",
+    "DebugIdentityV2",
+    "_EagerConst",
+)(_identity)
 
 
 @CORE.op("StopGradient")

@@ -112,8 +112,10 @@ def sparse_cross_v2(node: NodeView) -> Kernel:
 
 def _low_bytes(column: Column) -> Column:
     """Integers as this op hashes those of sparse columns: the four low bytes of each."""
-    return [[f if isinstance(f, bytes) else (f & 0xFFFFFFFF).to_bytes(4, "little") for f in row]
-            for row in column]  # fmt: skip
+    return [
+        [f if isinstance(f, bytes) else (f & 0xFFFFFFFF).to_bytes(4, "little") for f in row]
+        for row in column
+    ]
 
 
 @CROSS.op("SparseCrossHashed", host=True)

@@ -82,15 +82,22 @@ def decode_csv(node: NodeView) -> Kernel:
 
 def _fields(text: bytes, delimiter: str, quoted: bool) -> list[str]:
     lines = io.StringIO(text.decode("utf-8", "surrogateescape"))
-    reader = (csv.reader(lines, delimiter=delimiter) if quoted
-              else csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE))  # fmt: skip
+    reader = (
+        csv.reader(lines, delimiter=delimiter)
+        if quoted
+        else csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    )
     return next(reader, [""])
 
 
 def _cell(
-    node: NodeView, row: Sequence[str], position: int, dtype: np.dtype[Any], default: Value,
+    node: NodeView,
+    row: Sequence[str],
+    position: int,
+    dtype: np.dtype[Any],
+    default: Value,
     absent: str,
-) -> Any:  # fmt: skip
+) -> Any:
     text = row[position] if position < len(row) else ""
     if text in ("", absent):
         if not np.size(default):

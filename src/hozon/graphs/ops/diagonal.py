@@ -43,8 +43,9 @@ class Bands:
 
     def length(self, diagonal: Any) -> Any:
         """The length of a diagonal (or of an array of them)."""
-        return np.minimum(self.rows + np.minimum(diagonal, 0),
-                          self.columns - np.maximum(diagonal, 0))  # fmt: skip
+        return np.minimum(
+            self.rows + np.minimum(diagonal, 0), self.columns - np.maximum(diagonal, 0)
+        )
 
     def offset(self, diagonal: Any) -> Any:
         """How far the entries of a diagonal are moved right in its packed row."""
@@ -117,10 +118,12 @@ def matrix_diag_v2(node: NodeView) -> Kernel:
     def build(x: Value, k: Value, rows: Value, columns: Value, padding: Value) -> Value:
         low, high = _range(k)
         size = _matrix_size(
-            low, high, x.shape[-1],
+            low,
+            high,
+            x.shape[-1],
             static_int(rows, "the number of rows"),
             static_int(columns, "the number of columns"),
-        )  # fmt: skip
+        )
         packed = x[..., np.newaxis, :] if low == high else x
         return spread(packed, Bands(low, high, size[0], size[1], align), padding)
 

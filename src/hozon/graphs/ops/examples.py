@@ -57,8 +57,10 @@ Examples = Sequence[Mapping[bytes, Feature]]
 def read_records(node: NodeView, serialized: Value) -> Examples:
     """The features of each serialized record; a damaged one is named."""
     data = np.asarray(serialized, object).reshape(-1).tolist()
-    return [parse_example(item, Location(f"node {node.name!r}", f"record {i}"))
-            for i, item in enumerate(data)]  # fmt: skip
+    return [
+        parse_example(item, Location(f"node {node.name!r}", f"record {i}"))
+        for i, item in enumerate(data)
+    ]
 
 
 def _sparse(node: NodeView, records: Examples, name: bytes, dtype: np.dtype[Any]) -> list[Value]:
@@ -121,20 +123,30 @@ def names(values: Sequence[Value]) -> list[bytes]:
 
 
 def outputs_of(
-    node: NodeView, records: Examples, sparse_keys: Sequence[bytes], sparse_types: Sequence[Any],
-    dense_keys: Sequence[bytes], denses: Sequence[Dense], defaults: Sequence[Value],
-) -> list[Value]:  # fmt: skip
+    node: NodeView,
+    records: Examples,
+    sparse_keys: Sequence[bytes],
+    sparse_types: Sequence[Any],
+    dense_keys: Sequence[bytes],
+    denses: Sequence[Dense],
+    defaults: Sequence[Value],
+) -> list[Value]:
     """All indices, all sparse values, all sparse shapes, all dense values."""
     sparse = [_sparse(node, records, k, t) for k, t in zip(sparse_keys, sparse_types, strict=True)]
-    dense = [_dense(node, records, k, d, np.asarray(v))
-             for k, d, v in zip(dense_keys, denses, defaults, strict=True)]  # fmt: skip
+    dense = [
+        _dense(node, records, k, d, np.asarray(v))
+        for k, d, v in zip(dense_keys, denses, defaults, strict=True)
+    ]
     return [*(part[i] for i in range(3) for part in sparse), *dense]
 
 
 def ragged_of(
-    node: NodeView, records: Examples, keys: Sequence[bytes], dtypes: Sequence[np.dtype[Any]],
+    node: NodeView,
+    records: Examples,
+    keys: Sequence[bytes],
+    dtypes: Sequence[np.dtype[Any]],
     splits: Sequence[np.dtype[Any]],
-) -> list[Value]:  # fmt: skip
+) -> list[Value]:
     """All ragged values, then all their row splits."""
     parts = [_ragged(node, records, *column) for column in zip(keys, dtypes, splits, strict=True)]
     return [part[i] for i in range(2) for part in parts]

@@ -130,8 +130,9 @@ def dynamic_stitch(node: NodeView) -> Kernel:
         data = inputs[count:]
         inner = data[0].shape[places[0].ndim :]
         lib = ns(*data)
-        rows = lib.concatenate([lib.reshape(x, (-1, *inner)) if x.size else
-                                lib.reshape(x, (0, *inner)) for x in data])  # fmt: skip
+        rows = lib.concatenate(
+            [lib.reshape(x, (-1, *inner)) if x.size else lib.reshape(x, (0, *inner)) for x in data]
+        )
         where = np.concatenate([i.reshape(-1) for i in places])
         size = int(where.max()) + 1 if where.size else 0
         check_indices(node, where, size)

@@ -188,8 +188,10 @@ def resize_area(node: NodeView) -> Kernel:
 
     def kernel(images: Value, size: Value) -> Value:
         height, width = static_ints(size, SIZE)
-        rows, columns = (_area(scaler, images.shape[1], height),
-                         _area(scaler, images.shape[2], width))  # fmt: skip
+        rows, columns = (
+            _area(scaler, images.shape[1], height),
+            _area(scaler, images.shape[2], width),
+        )
         return product(rows, columns, images.astype(np.float32)).astype(np.float32)
 
     return kernel

@@ -102,9 +102,10 @@ def python_loop(
 def _opaque(values: Sequence[Value]) -> frozenset[int]:
     """Variables, tables and strings: what a compiled loop cannot change."""
     return frozenset(
-        i for i, value in enumerate(values)
+        i
+        for i, value in enumerate(values)
         if not all(is_numeric(leaf) for leaf in jax.tree.leaves(value))
-    )  # fmt: skip
+    )
 
 
 class Loop:

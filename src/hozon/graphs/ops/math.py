@@ -209,8 +209,14 @@ def _rounding(name: str) -> Kernel:
 
 
 #: Halves go to the even neighbour in both Round and Rint.
-MATH.kernels({"Ceil": _rounding("ceil"), "Floor": _rounding("floor"),
-              "Round": _rounding("round"), "Rint": _rounding("round")})  # fmt: skip
+MATH.kernels(
+    {
+        "Ceil": _rounding("ceil"),
+        "Floor": _rounding("floor"),
+        "Round": _rounding("round"),
+        "Rint": _rounding("round"),
+    }
+)
 
 
 # Many inputs

@@ -28,8 +28,13 @@ def as_string(node: NodeView) -> Kernel:
 
     def kernel(x: Value) -> Value:
         values = x.astype(np.float64) if kind in "fV" else x
-        return objects([text(v).encode() if kind != "O" else _padded(node, v)
-                        for v in values.reshape(-1).tolist()], x.shape)  # fmt: skip
+        return objects(
+            [
+                text(v).encode() if kind != "O" else _padded(node, v)
+                for v in values.reshape(-1).tolist()
+            ],
+            x.shape,
+        )
 
     return kernel
 

@@ -22,8 +22,9 @@ def parse_examples(node: NodeView) -> Kernel:
         dense_keys = names(rest[sparse_count : sparse_count + dense_count])
         defaults = rest[sparse_count + dense_count :]
         records = read_records(node, serialized)
-        return tuple(outputs_of(node, records, sparse_keys, sparse_types, dense_keys, denses,
-                              defaults))  # fmt: skip
+        return tuple(
+            outputs_of(node, records, sparse_keys, sparse_types, dense_keys, denses, defaults)
+        )
 
     return kernel
 
@@ -37,12 +38,17 @@ def parse_examples_v2(node: NodeView) -> Kernel:
     denses = denses_of(node)
 
     def kernel(
-        serialized: Value, _: Value, sparse_keys: Value, dense_keys: Value, ragged_keys: Value,
+        serialized: Value,
+        _: Value,
+        sparse_keys: Value,
+        dense_keys: Value,
+        ragged_keys: Value,
         *defaults: Value,
-    ) -> tuple[Value, ...]:  # fmt: skip
+    ) -> tuple[Value, ...]:
         records = read_records(node, serialized)
-        outputs = outputs_of(node, records, sparse_keys.tolist(), sparse_types,
-                           dense_keys.tolist(), denses, defaults)  # fmt: skip
+        outputs = outputs_of(
+            node, records, sparse_keys.tolist(), sparse_types, dense_keys.tolist(), denses, defaults
+        )
         outputs += ragged_of(node, records, ragged_keys.tolist(), ragged_types, split_types)
         if np.ndim(serialized) == 0:
             outputs = _of_one(outputs, len(sparse_types), len(denses))

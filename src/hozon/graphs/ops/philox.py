@@ -46,8 +46,10 @@ def philox(key: Value, low: Value, high: Value) -> Value:
     keys = [_word(key), _word(key >> HALF)]
     for _ in range(ROUNDS):
         words = _round(words, keys)
-        keys = [(k.astype(np.uint64) + np.uint64(w) & MASK).astype(np.uint32)
-                for k, w in zip(keys, WEYL, strict=True)]  # fmt: skip
+        keys = [
+            (k.astype(np.uint64) + np.uint64(w) & MASK).astype(np.uint32)
+            for k, w in zip(keys, WEYL, strict=True)
+        ]
     return xp.stack(words, axis=-1)
 
 
@@ -55,9 +57,11 @@ def _round(words: list[Value], keys: list[Value]) -> list[Value]:
     first = words[0].astype(np.uint64) * np.uint64(MULTIPLIERS[0])
     second = words[2].astype(np.uint64) * np.uint64(MULTIPLIERS[1])
     return [
-        _word(second >> HALF) ^ words[1] ^ keys[0], _word(second),
-        _word(first >> HALF) ^ words[3] ^ keys[1], _word(first),
-    ]  # fmt: skip
+        _word(second >> HALF) ^ words[1] ^ keys[0],
+        _word(second),
+        _word(first >> HALF) ^ words[3] ^ keys[1],
+        _word(first),
+    ]
 
 
 def blocks(key: Value, counter: Value, count: int, stride: int = 1, tries: int = 1) -> Value:
@@ -123,8 +127,13 @@ def _is_wide(dtype: np.dtype[Any]) -> bool:
     return dtype.itemsize == 8
 
 
-def _filled(key: Value, counter: Value, shape: tuple[int, ...], per_block: int,
-            make: Callable[[Value], Value]) -> Value:  # fmt: skip
+def _filled(
+    key: Value,
+    counter: Value,
+    shape: tuple[int, ...],
+    per_block: int,
+    make: Callable[[Value], Value],
+) -> Value:
     """An array of `shape` whose elements are made of blocks, `per_block` of each."""
     count = int(np.prod(shape, dtype=np.int64))
     words = blocks(key, counter, -(-count // per_block))

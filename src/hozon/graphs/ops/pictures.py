@@ -36,8 +36,9 @@ def _pillow() -> Any:
     except ImportError:
         raise UnsupportedError(
             "encoded pictures are read with Pillow, which is not installed",
-            feature="pictures", instead="pip install 'hozon[image]'",
-        ) from None  # fmt: skip
+            feature="pictures",
+            instead="pip install 'hozon[image]'",
+        ) from None
     return Image
 
 
@@ -50,8 +51,9 @@ def _opened(node: NodeView, contents: Value) -> Image:
     except (OSError, ValueError, SyntaxError) as error:
         raise FormatError(
             f"node {node.name!r} ({node.op}): no picture that can be read: {error}",
-            expected=" or ".join(FORMATS), found=data[:8],
-        ) from None  # fmt: skip
+            expected=" or ".join(FORMATS),
+            found=data[:8],
+        ) from None
     frames = getattr(picture, "n_frames", 1)
     if picture.width * picture.height * frames > MOST_PIXELS:
         raise FormatError(f"node {node.name!r}: a picture of {picture.size}, {frames} frames")

@@ -60,12 +60,18 @@ def average(window: Window, x: Value) -> Value:
     total = window.total(x)
     if window.padding == "VALID":
         return total / int(np.prod(window.size))
-    spatial = jnp.ones([1 if i in (0, 1 if window.first else x.ndim - 1) else n
-                        for i, n in enumerate(x.shape)], total.dtype)  # fmt: skip
+    spatial = jnp.ones(
+        [1 if i in (0, 1 if window.first else x.ndim - 1) else n for i, n in enumerate(x.shape)],
+        total.dtype,
+    )
     count = jax.lax.reduce_window(
-        spatial, np.asarray(0, total.dtype), jax.lax.add, window.size, window.strides,
+        spatial,
+        np.asarray(0, total.dtype),
+        jax.lax.add,
+        window.size,
+        window.strides,
         window.pads(x.shape),
-    )  # fmt: skip
+    )
     return total / count
 
 

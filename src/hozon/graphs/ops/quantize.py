@@ -145,9 +145,13 @@ class Rounding:
         mode = node.text("round_mode") if "round_mode" in declared else "HALF_TO_EVEN"
         if mode not in ("HALF_TO_EVEN", "HALF_UP"):
             raise node.refuse(f"round_mode {mode!r}")
-        return Rounding(bool(node.attr("signed_input")), bool(node.attr("narrow_range")),
-                        bool(node.attr("range_given")), int(node.attr("axis")),
-                        mode == "HALF_UP")  # fmt: skip
+        return Rounding(
+            bool(node.attr("signed_input")),
+            bool(node.attr("narrow_range")),
+            bool(node.attr("range_given")),
+            int(node.attr("axis")),
+            mode == "HALF_UP",
+        )
 
     def apply(self, x: Value, low: Value, high: Value, bits: int) -> Value:
         """`x` rounded to integers of `bits` bits, with its own gradient."""
@@ -180,8 +184,12 @@ class Rounding:
         up = xp.where(above, most / xp.where(above, high, kind(1)), largest)
         by_low = down < up
         inverse = xp.where(by_low, low / (least if least else kind(1)), high / most)
-        return (xp.where(by_low, low, least * inverse), xp.where(by_low, most * inverse, high),
-                xp.where(by_low, down, up), inverse)  # fmt: skip
+        return (
+            xp.where(by_low, low, least * inverse),
+            xp.where(by_low, most * inverse, high),
+            xp.where(by_low, down, up),
+            inverse,
+        )
 
 
 @QUANTIZE.op("QuantizeAndDequantizeV2", "QuantizeAndDequantizeV4")

@@ -126,10 +126,12 @@ def ragged_to_sparse(node: NodeView) -> Kernel:
         cells = list(np.ndindex(*inner))
         outer = np.stack(columns, axis=1)
         indices = np.concatenate(
-            [np.repeat(outer, len(cells), axis=0),
-             np.tile(np.asarray(cells, np.int64).reshape(len(cells), -1), (len(outer), 1))],
+            [
+                np.repeat(outer, len(cells), axis=0),
+                np.tile(np.asarray(cells, np.int64).reshape(len(cells), -1), (len(outer), 1)),
+            ],
             axis=1,
-        ).astype(np.int64)  # fmt: skip
+        ).astype(np.int64)
         widths = (int(np.diff(s).max(initial=0)) for s in splits)
         shape = np.asarray([len(splits[0]) - 1, *widths, *inner], np.int64)
         return indices, values.reshape(-1), shape

@@ -89,8 +89,11 @@ def random_shuffle(node: NodeView) -> Kernel:
     def kernel(context: Any, value: Value) -> Value:
         order = jax.random.permutation(context.random_key(), value.shape[0])
         if isinstance(value, np.ndarray):
-            return value[np.asarray(order)] if not isinstance(order, jax.core.Tracer) else (
-                jnp.asarray(value)[order])  # fmt: skip
+            return (
+                value[np.asarray(order)]
+                if not isinstance(order, jax.core.Tracer)
+                else (jnp.asarray(value)[order])
+            )
         return value[order]
 
     return kernel

@@ -19,9 +19,12 @@ Index = tuple[Value, ...]
 
 #: What one update does in NumPy; ``set`` and ``divide`` are treated apart.
 IN_PLACE = {
-    "add": np.add, "subtract": np.subtract, "multiply": np.multiply,
-    "min": np.minimum, "max": np.maximum,
-}  # fmt: skip
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "min": np.minimum,
+    "max": np.maximum,
+}
 
 
 def scatter(x: Value, index: Index, updates: Value, how: str) -> Value:
@@ -95,9 +98,13 @@ def scatter_nd(node: NodeView) -> Kernel:
 
 
 TENSOR_OPS = {
-    "ScatterNdNonAliasingAdd": "add", "TensorScatterUpdate": "set", "TensorScatterAdd": "add",
-    "TensorScatterSub": "subtract", "TensorScatterMax": "max", "TensorScatterMin": "min",
-}  # fmt: skip
+    "ScatterNdNonAliasingAdd": "add",
+    "TensorScatterUpdate": "set",
+    "TensorScatterAdd": "add",
+    "TensorScatterSub": "subtract",
+    "TensorScatterMax": "max",
+    "TensorScatterMin": "min",
+}
 
 
 @SCATTER.op(*TENSOR_OPS)
@@ -107,8 +114,15 @@ def tensor_scatter(node: NodeView) -> Kernel:
     return lambda x, indices, updates: _scatter_vectors(node, x, indices, updates, how)
 
 
-HOW = {"Update": "set", "Add": "add", "Sub": "subtract", "Mul": "multiply", "Div": "divide",
-       "Max": "max", "Min": "min"}  # fmt: skip
+HOW = {
+    "Update": "set",
+    "Add": "add",
+    "Sub": "subtract",
+    "Mul": "multiply",
+    "Div": "divide",
+    "Max": "max",
+    "Min": "min",
+}
 ROW_OPS = {f"{kind}Scatter{name}": how for kind in ("Resource", "") for name, how in HOW.items()}
 VECTOR_OPS = {
     f"{kind}ScatterNd{name}": HOW[name]

@@ -166,8 +166,9 @@ SET_OPERATIONS: dict[str, Callable[[set[Any], set[Any]], set[Any]]] = {
 }
 
 
-@SEARCH.op("DenseToDenseSetOperation", "DenseToSparseSetOperation", "SparseToSparseSetOperation",
-           host=True)  # fmt: skip
+@SEARCH.op(
+    "DenseToDenseSetOperation", "DenseToSparseSetOperation", "SparseToSparseSetOperation", host=True
+)
 def set_operation(node: NodeView) -> Kernel:
     """Sets in the last axis combined group by group; the result is sparse, values sorted."""
     name = node.text("set_operation")

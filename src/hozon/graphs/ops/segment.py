@@ -45,9 +45,11 @@ def combine(data: Value, ids: Value, count: int, how: Combine) -> Value:
     `ids` has the leading axes of `data`; an empty segment keeps the start value.
     """
     rank = np.ndim(ids)
-    rows = ns(data).reshape(data, (-1, *data.shape[rank:])) if data.size else (
-        ns(data).reshape(data, (int(np.prod(ids.shape)), *data.shape[rank:]))
-    )  # fmt: skip
+    rows = (
+        ns(data).reshape(data, (-1, *data.shape[rank:]))
+        if data.size
+        else (ns(data).reshape(data, (int(np.prod(ids.shape)), *data.shape[rank:])))
+    )
     ids = ns(ids).reshape(ids, (-1,))
     total = np.full((count, *data.shape[rank:]), how.start(data.dtype), data.dtype)
     inside = (ids >= 0) & (ids < count)
@@ -138,8 +140,10 @@ def _root(total: Value, counts: Value) -> Value:
 
 #: What becomes of the sum of a segment, given the number of its rows.
 SCALINGS: dict[str, Callable[[Value, Value], Value]] = {
-    "Sum": _sum, "Mean": truncate_div, "SqrtN": _root,
-}  # fmt: skip
+    "Sum": _sum,
+    "Mean": truncate_div,
+    "SqrtN": _root,
+}
 
 
 def _selected(data: Value, indices: Value, ids: Value, count: int, scale: Any) -> Value:

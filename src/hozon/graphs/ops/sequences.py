@@ -54,8 +54,10 @@ def _steps(
     node: NodeView, records: Sequences, name: bytes, dtype: np.dtype[Any]
 ) -> list[list[Sequence[Any]]]:
     """The values of a feature list by record and step."""
-    return [[checked(node, name, step, dtype) for step in lists.get(name, ())]
-            for lists in records.lists]  # fmt: skip
+    return [
+        [checked(node, name, step, dtype) for step in lists.get(name, ())]
+        for lists in records.lists
+    ]
 
 
 def _sparse_list(
@@ -63,8 +65,12 @@ def _sparse_list(
 ) -> list[Value]:
     """Indices (record, step, position), values and dense shape."""
     rows = _steps(node, records, name, dtype)
-    indices = [(i, t, k) for i, row in enumerate(rows) for t, step in enumerate(row)
-               for k in range(len(step))]  # fmt: skip
+    indices = [
+        (i, t, k)
+        for i, row in enumerate(rows)
+        for t, step in enumerate(row)
+        for k in range(len(step))
+    ]
     longest = max((len(row) for row in rows), default=0)
     widest = max((len(step) for row in rows for step in row), default=0)
     return [
@@ -141,38 +147,63 @@ class Columns:
         )
 
     def context(
-        self, records: Sequences, sparse: Sequence[bytes], dense: Sequence[bytes],
+        self,
+        records: Sequences,
+        sparse: Sequence[bytes],
+        dense: Sequence[bytes],
         defaults: Sequence[Value],
-    ) -> list[Value]:  # fmt: skip
+    ) -> list[Value]:
         """All indices, values, shapes, then the dense values."""
-        return outputs_of(self.node, records.contexts, sparse, self.context_sparse, dense,
-                          self.context_dense, defaults)  # fmt: skip
+        return outputs_of(
+            self.node,
+            records.contexts,
+            sparse,
+            self.context_sparse,
+            dense,
+            self.context_dense,
+            defaults,
+        )
 
     def lists(
-        self, records: Sequences, sparse: Sequence[bytes], dense: Sequence[bytes],
+        self,
+        records: Sequences,
+        sparse: Sequence[bytes],
+        dense: Sequence[bytes],
         optional: frozenset[bytes],
-    ) -> tuple[list[Value], list[Value], list[Value]]:  # fmt: skip
+    ) -> tuple[list[Value], list[Value], list[Value]]:
         """All indices, values and shapes; the dense values; the lengths of these."""
-        found = [_sparse_list(self.node, records, name, dtype)
-                 for name, dtype in zip(sparse, self.list_sparse, strict=True)]  # fmt: skip
-        full = [_dense_list(self.node, records, name, column, name in optional)
-                for name, column in zip(dense, self.list_dense, strict=True)]  # fmt: skip
+        found = [
+            _sparse_list(self.node, records, name, dtype)
+            for name, dtype in zip(sparse, self.list_sparse, strict=True)
+        ]
+        full = [
+            _dense_list(self.node, records, name, column, name in optional)
+            for name, column in zip(dense, self.list_dense, strict=True)
+        ]
         parts = [part[i] for i in range(3) for part in found]
         return parts, [values for values, _ in full], [lengths for _, lengths in full]
 
 
 def _denses(node: NodeView, types: str, shapes: str) -> list[Dense]:
-    return [Dense(d.numpy, shape.dims or ())
-            for d, shape in zip(node.dtypes(types), node.attr(shapes), strict=True)]  # fmt: skip
+    return [
+        Dense(d.numpy, shape.dims or ())
+        for d, shape in zip(node.dtypes(types), node.attr(shapes), strict=True)
+    ]
 
 
 @SEQUENCES.op("ParseSequenceExample", host=True)
 def parse_sequence_example(node: NodeView) -> Kernel:
     columns = Columns.of(node)
     node.attr("Ncontext_dense")
-    keys = {name: list(node.attr(name)) for name in (
-        "context_sparse_keys", "context_dense_keys", "feature_list_sparse_keys",
-        "feature_list_dense_keys")}  # fmt: skip
+    keys = {
+        name: list(node.attr(name))
+        for name in (
+            "context_sparse_keys",
+            "context_dense_keys",
+            "feature_list_sparse_keys",
+            "feature_list_dense_keys",
+        )
+    }
     optional = frozenset(node.attr("feature_list_dense_missing_assumed_empty"))
 
     def kernel(serialized: Value, _: Value, *defaults: Value) -> tuple[Value, ...]:
@@ -194,10 +225,17 @@ def parse_sequence_example_v2(node: NodeView) -> Kernel:
     ragged = {kind: _ragged_types(node, kind) for kind in ("context", "feature_list")}
 
     def kernel(
-        serialized: Value, _: Value, context_sparse: Value, context_dense: Value,
-        context_ragged: Value, list_sparse: Value, list_dense: Value, list_ragged: Value,
-        missing: Value, *defaults: Value,
-    ) -> tuple[Value, ...]:  # fmt: skip
+        serialized: Value,
+        _: Value,
+        context_sparse: Value,
+        context_dense: Value,
+        context_ragged: Value,
+        list_sparse: Value,
+        list_dense: Value,
+        list_ragged: Value,
+        missing: Value,
+        *defaults: Value,
+    ) -> tuple[Value, ...]:
         records = _read(node, serialized)
         context = columns.context(
             records, context_sparse.tolist(), context_dense.tolist(), defaults
@@ -206,8 +244,10 @@ def parse_sequence_example_v2(node: NodeView) -> Kernel:
         keys = list_dense.tolist()
         optional = frozenset(k for k, flag in zip(keys, missing.tolist(), strict=True) if flag)
         sparse, dense, lengths = columns.lists(records, list_sparse.tolist(), keys, optional)
-        rows = [_ragged_list(node, records, *column) for column in
-                zip(list_ragged.tolist(), *ragged["feature_list"], strict=True)]  # fmt: skip
+        rows = [
+            _ragged_list(node, records, *column)
+            for column in zip(list_ragged.tolist(), *ragged["feature_list"], strict=True)
+        ]
         parts = [row[i] for i in range(3) for row in rows]
         outputs = (*context, *sparse, *dense, *lengths, *parts)
         if np.ndim(serialized) == 0:
@@ -219,8 +259,10 @@ def parse_sequence_example_v2(node: NodeView) -> Kernel:
 
 def _ragged_types(node: NodeView, kind: str) -> tuple[list[np.dtype[Any]], list[np.dtype[Any]]]:
     """The dtypes of the values and of the row splits."""
-    return ([d.numpy for d in node.dtypes(f"{kind}_ragged_value_types")],
-            [d.numpy for d in node.dtypes(f"{kind}_ragged_split_types")])  # fmt: skip
+    return (
+        [d.numpy for d in node.dtypes(f"{kind}_ragged_value_types")],
+        [d.numpy for d in node.dtypes(f"{kind}_ragged_split_types")],
+    )
 
 
 def _single(
@@ -232,12 +274,20 @@ def _single(
     sparse, list_sparse = len(columns.context_sparse), len(columns.list_sparse)
     dense, list_dense = len(columns.context_dense), len(columns.list_dense)
     changes = (
-        [indices] * sparse + [same] * sparse + [shape] * sparse + [first] * dense
-        + [same] * context_ragged + [none] * context_ragged
-        + [indices] * list_sparse + [same] * list_sparse + [shape] * list_sparse
+        [indices] * sparse
+        + [same] * sparse
+        + [shape] * sparse
+        + [first] * dense
+        + [same] * context_ragged
+        + [none] * context_ragged
+        + [indices] * list_sparse
+        + [same] * list_sparse
+        + [shape] * list_sparse
         + [first] * list_dense * 2
-        + [same] * list_ragged + [none] * list_ragged + [same] * list_ragged
-    )  # fmt: skip
+        + [same] * list_ragged
+        + [none] * list_ragged
+        + [same] * list_ragged
+    )
     return tuple(change(x) for change, x in zip(changes, outputs, strict=True))
 
 
@@ -245,8 +295,12 @@ def _single(
 def parse_single_sequence_example(node: NodeView) -> Kernel:
     columns = Columns.of(node)
     node.attr("Ncontext_dense")
-    counts = (len(columns.context_sparse), len(columns.context_dense),
-              len(columns.list_sparse), len(columns.list_dense))  # fmt: skip
+    counts = (
+        len(columns.context_sparse),
+        len(columns.context_dense),
+        len(columns.list_sparse),
+        len(columns.list_dense),
+    )
 
     def kernel(serialized: Value, missing: Value, *rest: Value) -> tuple[Value, ...]:
         keys, at = [], 0

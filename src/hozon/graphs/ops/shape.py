@@ -162,10 +162,12 @@ def _constant_tree(x: Any, number: int) -> Any:
     return jax.tree.map(lambda leaf: _constant_like(jnp.asarray(leaf), number), x)
 
 
-SHAPE.kernels({
-    "ZerosLike": lambda x: zeros_list(x) if is_list(x) else _constant_like(x, 0),
-    "OnesLike": lambda x: _constant_like(x, 1),
-})  # fmt: skip
+SHAPE.kernels(
+    {
+        "ZerosLike": lambda x: zeros_list(x) if is_list(x) else _constant_like(x, 0),
+        "OnesLike": lambda x: _constant_like(x, 1),
+    }
+)
 
 
 @SHAPE.op("Range")

@@ -87,8 +87,11 @@ def sparse_fill_empty_rows(node: NodeView) -> Kernel:
         rest = np.concatenate([known[:, 1:], np.zeros((1, known.shape[1] - 1), known.dtype)])
         every = np.concatenate([values, np.asarray(default, values.dtype).reshape(1)])
         return (
-            np.concatenate([filled[:, None], rest[source]], axis=1), every[source], empty, places,
-        )  # fmt: skip
+            np.concatenate([filled[:, None], rest[source]], axis=1),
+            every[source],
+            empty,
+            places,
+        )
 
     return kernel
 
@@ -130,8 +133,10 @@ def sparse_concat(node: NodeView) -> Kernel:
         if len(others) > 1:
             raise MismatchError(f"node {node.name!r} cannot join shapes {others}")
         begins = np.cumsum([0, *(int(s[where]) for s in shapes)])
-        moved = [i + begin * (np.arange(i.shape[1]) == where)
-                 for i, begin in zip(indices, begins[:-1], strict=True)]  # fmt: skip
+        moved = [
+            i + begin * (np.arange(i.shape[1]) == where)
+            for i, begin in zip(indices, begins[:-1], strict=True)
+        ]
         joined = np.concatenate(moved)
         order = row_major(joined)
         shape = shapes[0].copy()

@@ -187,8 +187,12 @@ def sparse_extreme(node: NodeView) -> Kernel:
     return kernel
 
 
-REDUCTIONS = {"SparseReduceSum": "add", "SparseReduceMax": "max",
-              "SparseReduceSumSparse": "add", "SparseReduceMaxSparse": "max"}  # fmt: skip
+REDUCTIONS = {
+    "SparseReduceSum": "add",
+    "SparseReduceMax": "max",
+    "SparseReduceSumSparse": "add",
+    "SparseReduceMaxSparse": "max",
+}
 
 
 @SPARSE_MATH.op(*REDUCTIONS)
@@ -285,8 +289,9 @@ def _no_negative(node: NodeView, values: Array) -> None:
         raise MismatchError(f"node {node.name!r} counts negative values")
 
 
-@SPARSE_MATH.op("SparseCountSparseOutput", "DenseCountSparseOutput", "RaggedCountSparseOutput",
-                host=True)  # fmt: skip
+@SPARSE_MATH.op(
+    "SparseCountSparseOutput", "DenseCountSparseOutput", "RaggedCountSparseOutput", host=True
+)
 def count_sparse(node: NodeView) -> Kernel:
     """The counts of the values in each row, as a sparse tensor."""
     least, most = int(node.attr("minlength")), int(node.attr("maxlength"))

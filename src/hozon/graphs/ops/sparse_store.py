@@ -95,10 +95,12 @@ def stacked(items: Sequence[Parts], outer: tuple[int, ...], dtype: np.dtype[Any]
     if not items:
         raise FormatError("no packed sparse tensor says what shape the result has")
     places = list(np.ndindex(*outer))
-    indices = np.concatenate([
-        np.concatenate([np.tile(np.asarray(p, np.int64), (len(part[0]), 1)), part[0]], axis=1)
-        for p, part in zip(places, items, strict=True)
-    ])  # fmt: skip
+    indices = np.concatenate(
+        [
+            np.concatenate([np.tile(np.asarray(p, np.int64), (len(part[0]), 1)), part[0]], axis=1)
+            for p, part in zip(places, items, strict=True)
+        ]
+    )
     values = np.concatenate([part[1] for part in items]).astype(dtype)
     inner = np.max([static_ints(part[2], "a shape") for part in items], axis=0)
     order = row_major(indices)

@@ -249,8 +249,10 @@ def _row_bytes(data: Array) -> list[bytes]:
         return [row.tobytes() for row in data]
     if data.ndim == 1:
         return data.tolist()
-    return [b"".join(fingerprint64(s).to_bytes(8, "little") for s in row.reshape(-1).tolist())
-            for row in data]  # fmt: skip
+    return [
+        b"".join(fingerprint64(s).to_bytes(8, "little") for s in row.reshape(-1).tolist())
+        for row in data
+    ]
 
 
 @STRING.op("EncodeBase64", host=True)

@@ -57,10 +57,9 @@ TABLE.op("HashTableV2", "HashTable", host=True)(_maker(mutable=False))
 TABLE.op("AnonymousHashTable", host=True)(_anonymous(mutable=False))
 TABLE.op("MutableHashTableV2", "MutableHashTable", host=True)(_maker(mutable=True))
 TABLE.op("AnonymousMutableHashTable", host=True)(_anonymous(mutable=True))
-TABLE.op("MutableHashTableOfTensorsV2", "MutableHashTableOfTensors",
-         "MutableDenseHashTableV2", host=True)(
-    _maker(mutable=True, shaped=True)
-)  # fmt: skip
+TABLE.op(
+    "MutableHashTableOfTensorsV2", "MutableHashTableOfTensors", "MutableDenseHashTableV2", host=True
+)(_maker(mutable=True, shaped=True))
 TABLE.op("AnonymousMutableHashTableOfTensors", "AnonymousMutableDenseHashTable", host=True)(
     _anonymous(mutable=True, shaped=True)
 )

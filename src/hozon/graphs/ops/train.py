@@ -29,8 +29,11 @@ def _gradient_descent(cells: list[Value], rest: list[Value], attrs: dict[str, An
 def _momentum(cells: list[Value], rest: list[Value], attrs: dict[str, Any]) -> list[Value]:
     (variable, accumulated), (rate, gradient, momentum) = cells, rest
     accumulated = accumulated * momentum + gradient
-    step = gradient * rate + accumulated * momentum * rate if attrs["use_nesterov"] else (
-        accumulated * rate)  # fmt: skip
+    step = (
+        gradient * rate + accumulated * momentum * rate
+        if attrs["use_nesterov"]
+        else (accumulated * rate)
+    )
     return [variable - step, accumulated]
 
 
@@ -116,8 +119,9 @@ def _ftrl(cells: list[Value], rest: list[Value], attrs: dict[str, Any]) -> list[
     following = accumulated + jnp.square(gradient)
     rise = jnp.power(following, -power) - jnp.power(accumulated, -power)
     scaled = attrs["multiply_linear_by_lr"]
-    linear = linear + (shrunk * rate - rise * variable if scaled else
-                       shrunk - rise / rate * variable)  # fmt: skip
+    linear = linear + (
+        shrunk * rate - rise * variable if scaled else shrunk - rise / rate * variable
+    )
     scale, bound = (rate, l1 * rate) if scaled else (1, l1)
     quadratic = jnp.power(following, -power) / rate * scale + 2 * l2 * scale
     moved = (jnp.sign(linear) * bound - linear) / quadratic
@@ -191,10 +195,20 @@ STEPS: dict[str, tuple[int, Step]] = {
 #: Steps that exist for sparse gradients too: the same on the rows that the indices name.
 SPARSE = frozenset(
     {
-        "Momentum", "KerasMomentum", "Adagrad", "AdagradV2", "AdagradDA", "Adadelta", "RMSProp",
-        "CenteredRMSProp", "Ftrl", "FtrlV2", "ProximalAdagrad", "ProximalGradientDescent",
+        "Momentum",
+        "KerasMomentum",
+        "Adagrad",
+        "AdagradV2",
+        "AdagradDA",
+        "Adadelta",
+        "RMSProp",
+        "CenteredRMSProp",
+        "Ftrl",
+        "FtrlV2",
+        "ProximalAdagrad",
+        "ProximalGradientDescent",
     }
-)  # fmt: skip
+)
 #: Steps that only resource variables have.
 RESOURCE_ONLY = frozenset({"KerasMomentum", "AdamWithAmsgrad"})
 FLAGS = ("use_nesterov", "update_slots", "multiply_linear_by_lr")
@@ -202,8 +216,10 @@ FLAGS = ("use_nesterov", "update_slots", "multiply_linear_by_lr")
 
 def _flags(node: NodeView) -> dict[str, Any]:
     declared = node.definition.attrs if node.definition is not None else {}
-    return {name: bool(node.attr(name)) if name in declared else name == "update_slots"
-            for name in FLAGS}  # fmt: skip
+    return {
+        name: bool(node.attr(name)) if name in declared else name == "update_slots"
+        for name in FLAGS
+    }
 
 
 def _dense(context: Any, cells: list[Cell], rest: list[Value], step: Step, flags: Any) -> None:
@@ -226,8 +242,10 @@ def _sparse(
         index = indices[at]
         inputs = [*rest[:place], gradient[at], *rest[place + 2 :]]
         changed = step([table[index] for table in state], inputs, flags)
-        return [table.at[index].set(value.astype(table.dtype))
-                for table, value in zip(state, changed, strict=True)]  # fmt: skip
+        return [
+            table.at[index].set(value.astype(table.dtype))
+            for table, value in zip(state, changed, strict=True)
+        ]
 
     for cell, value in zip(cells, jax.lax.fori_loop(0, indices.shape[0], row, tables), strict=True):
         context.assign(cell, value)

@@ -19,12 +19,21 @@ UNICODE = OpTable("unicode")
 
 #: Python's codecs by ICU's name without case, dashes, underscores and spaces.
 CODECS = {
-    "utf8": "utf-8", "utf16be": "utf-16-be", "utf16le": "utf-16-le", "utf32be": "utf-32-be",
-    "utf32le": "utf-32-le", "usascii": "ascii", "ascii": "ascii", "latin1": "latin-1",
-    "koi8r": "koi8-r", "koi8u": "koi8-u", "macintosh": "mac-roman", "gbk": "gbk",
+    "utf8": "utf-8",
+    "utf16be": "utf-16-be",
+    "utf16le": "utf-16-le",
+    "utf32be": "utf-32-be",
+    "utf32le": "utf-32-le",
+    "usascii": "ascii",
+    "ascii": "ascii",
+    "latin1": "latin-1",
+    "koi8r": "koi8-r",
+    "koi8u": "koi8-u",
+    "macintosh": "mac-roman",
+    "gbk": "gbk",
     **{f"iso8859{n}": f"iso8859-{n}" for n in (*range(1, 11), 13, 14, 15)},
     **{f"windows{n}": f"cp{n}" for n in (1250, 1251, 1252, 1256)},
-}  # fmt: skip
+}
 
 #: Encodings that leave the byte order open: mark and codec of little-endian text, then of big.
 EITHER_ORDER = {

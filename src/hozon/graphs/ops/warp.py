@@ -280,8 +280,9 @@ class Sampler:
         seen = (center >= 0) & (center <= source)
         return np.where(seen[:, None], weights, 0).astype(np.float32)
 
-    def matrices(self, sources: tuple[int, int], targets: tuple[int, int], scale: Value,
-                 shift: Value) -> list[Array]:  # fmt: skip
+    def matrices(
+        self, sources: tuple[int, int], targets: tuple[int, int], scale: Value, shift: Value
+    ) -> list[Array]:
         """The matrices of rows and columns."""
         scales, shifts = static(scale, "the scale"), static(shift, "the translation")
         return [self.matrix(*axis) for axis in zip(sources, targets, scales, shifts, strict=True)]

@@ -35,10 +35,17 @@ Combine = Callable[..., Any]
 
 _PRECISIONS = (lax.Precision.DEFAULT, lax.Precision.HIGH, lax.Precision.HIGHEST)
 _COMBINATIONS: dict[str, Combine] = {
-    "Add": lax.add, "AddV2": lax.add, "Mul": lax.mul, "Maximum": lax.max, "Minimum": lax.min,
-    "LogicalAnd": lax.bitwise_and, "LogicalOr": lax.bitwise_or,
-    "BitwiseAnd": lax.bitwise_and, "BitwiseOr": lax.bitwise_or, "BitwiseXor": lax.bitwise_xor,
-}  # fmt: skip
+    "Add": lax.add,
+    "AddV2": lax.add,
+    "Mul": lax.mul,
+    "Maximum": lax.max,
+    "Minimum": lax.min,
+    "LogicalAnd": lax.bitwise_and,
+    "LogicalOr": lax.bitwise_or,
+    "BitwiseAnd": lax.bitwise_and,
+    "BitwiseOr": lax.bitwise_or,
+    "BitwiseXor": lax.bitwise_xor,
+}
 _COMPARISONS: dict[str, Combine] = {"GreaterEqual": lax.ge, "LessEqual": lax.le, "Greater": lax.gt}
 
 
@@ -83,11 +90,18 @@ def conv(node: NodeView) -> Kernel:
     def convolve(lhs: Value, rhs: Value, *geometry: Value) -> Value:
         strides, pads, lhs_dilation, rhs_dilation, features = geometry
         return lax.conv_general_dilated(
-            jnp.asarray(lhs), jnp.asarray(rhs), static_ints(strides, "the strides"),
-            _pairs(pads), static_ints(lhs_dilation, "the dilation"),
-            static_ints(rhs_dilation, "the dilation"), numbers,
-            static_int(features, "the number of groups"), groups, precision, preferred,
-        )  # fmt: skip
+            jnp.asarray(lhs),
+            jnp.asarray(rhs),
+            static_ints(strides, "the strides"),
+            _pairs(pads),
+            static_ints(lhs_dilation, "the dilation"),
+            static_ints(rhs_dilation, "the dilation"),
+            numbers,
+            static_int(features, "the number of groups"),
+            groups,
+            precision,
+            preferred,
+        )
 
     return convolve
 
@@ -139,9 +153,13 @@ def gather(node: NodeView) -> Kernel:
     def take(x: Value, indices: Value, sizes: Value) -> Value:
         slices = static_ints(sizes, "the size of a slice")
         return lax.gather(
-            jnp.asarray(x), _batched_indices(n, indices), numbers, slices,
-            indices_are_sorted=is_sorted, mode="clip",
-        )  # fmt: skip
+            jnp.asarray(x),
+            _batched_indices(n, indices),
+            numbers,
+            slices,
+            indices_are_sorted=is_sorted,
+            mode="clip",
+        )
 
     return take
 
@@ -159,17 +177,23 @@ def scatter(node: NodeView) -> Kernel:
     def put(context: Any, x: Value, indices: Value, updates: Value) -> Value:
         combine = _scattering(node, context.library.function(key))
         return combine(
-            jnp.asarray(x), _batched_indices(n, indices), jnp.asarray(updates), numbers,
-            indices_are_sorted=is_sorted, mode=lax.GatherScatterMode.FILL_OR_DROP,
-        )  # fmt: skip
+            jnp.asarray(x),
+            _batched_indices(n, indices),
+            jnp.asarray(updates),
+            numbers,
+            indices_are_sorted=is_sorted,
+            mode=lax.GatherScatterMode.FILL_OR_DROP,
+        )
 
     return put
 
 
 _SCATTERS: dict[Any, Combine] = {
-    lax.add: lax.scatter_add, lax.mul: lax.scatter_mul, lax.max: lax.scatter_max,
+    lax.add: lax.scatter_add,
+    lax.mul: lax.scatter_mul,
+    lax.max: lax.scatter_max,
     lax.min: lax.scatter_min,
-}  # fmt: skip
+}
 
 
 def _scattering(node: NodeView, function: Function) -> Combine:
@@ -289,11 +313,14 @@ def reduce_window(node: NodeView) -> Kernel:
         window, strides, base, dilation = (static_ints(v, "the window") for v in sizes)
         counts = _pairs(pads)
         return _folded(
-            context, key, x, start,
+            context,
+            key,
+            x,
+            start,
             lambda x, first, run: lax.reduce_window(
                 x, first, run, window, strides, counts, base, dilation
             ),
-        )  # fmt: skip
+        )
 
     return kernel
 

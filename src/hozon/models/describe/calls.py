@@ -49,9 +49,12 @@ def pure_function(function: Callable[..., Any], variables: Sequence[keras.Variab
 
 
 def _run(
-    function: Callable[..., Any], variables: Sequence[keras.Variable], values: Sequence[Any],
-    args: Sequence[Any], kwargs: Mapping[str, Any],
-) -> tuple[Any, list[Any], dict[int, Any]]:  # fmt: skip
+    function: Callable[..., Any],
+    variables: Sequence[keras.Variable],
+    values: Sequence[Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> tuple[Any, list[Any], dict[int, Any]]:
     """Results, losses, and new values of the variables that were assigned."""
     mapping = list(zip(variables, values, strict=True))
     with (

@@ -73,9 +73,13 @@ class Configs:
         self._by_functions.update(foreign)
 
     def _with_refused(
-        self, model: keras.Model, native: Entry, pairs: list[tuple[keras.Layer, Entry]],
-        foreign: dict[int, Entry], names: dict[str, tuple[str, ...]],
-    ) -> Entry | None:  # fmt: skip
+        self,
+        model: keras.Model,
+        native: Entry,
+        pairs: list[tuple[keras.Layer, Entry]],
+        foreign: dict[int, Entry],
+        names: dict[str, tuple[str, ...]],
+    ) -> Entry | None:
         """Layers that Keras 2 does not have are custom ones to it, which run their functions."""
         refused: dict[str, Entry] = {}
         for layer, entry in pairs:
@@ -164,8 +168,11 @@ def _pairs(model: keras.Model, entry: Entry) -> Iterator[tuple[keras.Layer, Entr
     config = entry["config"]
     listed = config.get("layers", ()) if isinstance(config, Mapping) else config
     by_name = {_name(item): item for item in listed}
-    inputs = [layer for layer in getattr(model, "_layers", ())
-              if isinstance(layer, keras.layers.InputLayer)]  # fmt: skip
+    inputs = [
+        layer
+        for layer in getattr(model, "_layers", ())
+        if isinstance(layer, keras.layers.InputLayer)
+    ]
     for layer in {id(x): x for x in (*inputs, *model.layers)}.values():
         found = by_name.get(layer.name)
         if found is None:

@@ -38,9 +38,13 @@ from hozon.restored.written import DICT, PLAIN, Traces
 METADATA_VERSION = Version(2, 1)
 #: Edges that an object and its ``keras_api`` both have.
 SHARED = (
-    "variables", "trainable_variables", "regularization_losses", "__call__",
-    "_default_save_signature", "call_and_return_all_conditional_losses",
-)  # fmt: skip
+    "variables",
+    "trainable_variables",
+    "regularization_losses",
+    "__call__",
+    "_default_save_signature",
+    "call_and_return_all_conditional_losses",
+)
 
 
 class Description:
@@ -53,9 +57,13 @@ class Description:
     """
 
     def __init__(
-        self, model: keras.Model, *, include_optimizer: bool = True,
-        signatures: Mapping[str, Any] | None = None, native_only: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        model: keras.Model,
+        *,
+        include_optimizer: bool = True,
+        signatures: Mapping[str, Any] | None = None,
+        native_only: bool = False,
+    ) -> None:
         """Look at a model; its functions are made by `content`.
 
         Raises SaveError when the model was never built.
@@ -110,11 +118,12 @@ class Description:
             objects=SavedObjectGraph(self.nodes.saved(), self.functions.concrete),
             functions=self.functions.functions,
             signatures={name: trace.name for name, trace in chosen.traces.items()},
-            keys={i: n.key for i, n in enumerate(self.tracked.nodes)
-                  if n.trackable.leaf is not None},
+            keys={
+                i: n.key for i, n in enumerate(self.tracked.nodes) if n.trackable.leaf is not None
+            },
             metadata=metadata,
             initializers=self.tables.initializers,
-        )  # fmt: skip
+        )
 
     def _root(self, calls: CallTraces, default: Any, signatures: Mapping[str, Any]) -> None:
         edges = self.nodes.edges[0]

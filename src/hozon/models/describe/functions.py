@@ -97,14 +97,22 @@ class FunctionWriter:
             plain.append(self._trace(short, body, spec))
         signature = function_spec(layer, spec)
         return CallTraces(
-            Traces(tuple(plain), signature), Traces(tuple(with_losses), signature), bodies[-1],
+            Traces(tuple(plain), signature),
+            Traces(tuple(with_losses), signature),
+            bodies[-1],
             outputs,
-        )  # fmt: skip
+        )
 
     def signature(
-        self, label: str, body: EmittedFunction, inputs: Sequence[str],
-        outputs: Mapping[str, int], variables: Sequence[keras.Variable], *, positional: bool,
-    ) -> Trace:  # fmt: skip
+        self,
+        label: str,
+        body: EmittedFunction,
+        inputs: Sequence[str],
+        outputs: Mapping[str, int],
+        variables: Sequence[keras.Variable],
+        *,
+        positional: bool,
+    ) -> Trace:
         """Write a function that takes keywords and gives a dictionary.
 
         `inputs` are the keywords of the body's arguments, `outputs` the places of its results;
@@ -118,9 +126,12 @@ class FunctionWriter:
         return made.trace
 
     def keyword_function(
-        self, label: str, function: Callable[..., Any], specs: Mapping[str, ArgumentSpec],
+        self,
+        label: str,
+        function: Callable[..., Any],
+        specs: Mapping[str, ArgumentSpec],
         variables: Sequence[keras.Variable],
-    ) -> EmittedFunction:  # fmt: skip
+    ) -> EmittedFunction:
         """Write a function of keywords that may use the variables."""
         name = self.name(label)
         spec = CallSpec((), (), dict(sorted(specs.items())))
@@ -143,14 +154,24 @@ class FunctionWriter:
         return Traces((Trace(name, (), 0, signature),), signature)
 
     def _emit(
-        self, label: str, name: str, call: Callable[..., Any], spec: CallSpec,
-        keywords: Mapping[str, Any], variables: Sequence[keras.Variable],
-    ) -> EmittedFunction:  # fmt: skip
+        self,
+        label: str,
+        name: str,
+        call: Callable[..., Any],
+        spec: CallSpec,
+        keywords: Mapping[str, Any],
+        variables: Sequence[keras.Variable],
+    ) -> EmittedFunction:
         with _errors_of(label):
             body = emit(
-                name, call, spec.arguments, {**spec.keywords, **keywords}, captures(variables),
-                native_only=self.native_only, rules=RULES,
-            )  # fmt: skip
+                name,
+                call,
+                spec.arguments,
+                {**spec.keywords, **keywords},
+                captures(variables),
+                native_only=self.native_only,
+                rules=RULES,
+            )
         if not body.native:
             self.fallbacks[name] = body.primitives
         self.functions += [*body.nested, body.definition]
@@ -166,9 +187,13 @@ class FunctionWriter:
         return (*handles, *(self.table(layer, self) for layer in body.tables))
 
     def _conclude(
-        self, body: EmittedFunction, name: str, arguments: tuple[Any, ...], outputs: Any,
+        self,
+        body: EmittedFunction,
+        name: str,
+        arguments: tuple[Any, ...],
+        outputs: Any,
         variables: Sequence[keras.Variable],
-    ) -> None:  # fmt: skip
+    ) -> None:
         bound = self._bound(body, variables)
         self.concrete[name] = ConcreteFunction(bound, (arguments, {}), outputs)
 
@@ -230,8 +255,9 @@ def _arguments(
     names = iter(x.name for x in body.inputs)
     given = jax.tree.map(
         lambda leaf: _argument(leaf, next(names)) if isinstance(leaf, ArgumentSpec) else leaf,
-        (spec.arguments, dict(spec.keywords)), is_leaf=lambda x: isinstance(x, ArgumentSpec),
-    )  # fmt: skip
+        (spec.arguments, dict(spec.keywords)),
+        is_leaf=lambda x: isinstance(x, ArgumentSpec),
+    )
     positional, keywords = given
     parameters = inspect.signature(layer.call).parameters
     values = list(positional)

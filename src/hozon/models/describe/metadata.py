@@ -56,8 +56,12 @@ def layer_metadata(layer: keras.Layer, configs: Configs) -> dict[str, Any]:
         "autocast": bool(getattr(layer, "autocast", True)),
         "class_name": class_name,
     }
-    if config is not None and not (isinstance(layer, keras.Model) and not is_graph(layer)
-                                   and "layers" not in config and not config):  # fmt: skip
+    if config is not None and not (
+        isinstance(layer, keras.Model)
+        and not is_graph(layer)
+        and "layers" not in config
+        and not config
+    ):
         made["config"] = config
     shape = _build_shape(layer)
     if shape is not None:
@@ -70,8 +74,10 @@ def layer_metadata(layer: keras.Layer, configs: Configs) -> dict[str, Any]:
 def _model_part(class_name: str, config: Mapping[str, Any] | None) -> dict[str, Any]:
     graph = config is not None and "layers" in config
     made: dict[str, Any] = {
-        "is_graph_network": graph, "keras_version": KERAS2_VERSION, "backend": "tensorflow",
-    }  # fmt: skip
+        "is_graph_network": graph,
+        "keras_version": KERAS2_VERSION,
+        "backend": "tensorflow",
+    }
     if config is not None:
         made["model_config"] = {"class_name": class_name, "config": config}
     return made
@@ -94,19 +100,28 @@ def operation_metadata(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The description of a Keras 2 layer that stands for an operation."""
     config = {"name": name, **entry["config"]}
     return {
-        "name": name, "trainable": True, "expects_training_arg": False, "dtype": "float32",
-        "batch_input_shape": None, "stateful": False, "must_restore_from_config": True,
-        "preserve_input_structure_in_config": True, "autocast": False,
-        "class_name": entry["class_name"], "config": config,
-    }  # fmt: skip
+        "name": name,
+        "trainable": True,
+        "expects_training_arg": False,
+        "dtype": "float32",
+        "batch_input_shape": None,
+        "stateful": False,
+        "must_restore_from_config": True,
+        "preserve_input_structure_in_config": True,
+        "autocast": False,
+        "class_name": entry["class_name"],
+        "config": config,
+    }
 
 
 def metric_metadata(metric: keras.Metric, config: Mapping[str, Any]) -> dict[str, Any]:
     """The description of a metric of Keras' own class."""
     return {
-        "class_name": config["class_name"], "name": metric.name, "dtype": metric.dtype,
+        "class_name": config["class_name"],
+        "name": metric.name,
+        "dtype": metric.dtype,
         "config": config["config"],
-    }  # fmt: skip
+    }
 
 
 def encoded(metadata: Mapping[str, Any]) -> str:

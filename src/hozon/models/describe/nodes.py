@@ -81,8 +81,11 @@ def _more(layer: keras.Layer) -> dict[str, Any]:
     """Edges of a layer that checkpoints do not have."""
     more: dict[str, Any] = {}
     if is_builtin(layer):
-        more = {name: value for name, value in vars(layer).items()
-                if isinstance(value, keras.random.SeedGenerator)}  # fmt: skip
+        more = {
+            name: value
+            for name, value in vars(layer).items()
+            if isinstance(value, keras.random.SeedGenerator)
+        }
     held = {id(value) for value in vars(layer).values()}
     added = {f"metric_{m.name}": m for m in layer._metrics if is_own(m) and id(m) not in held}
     return {**more, **added}
@@ -182,7 +185,11 @@ def is_own(metric: keras.Metric) -> bool:
 
 def is_operation(target: Any) -> bool:
     """Whether a node stands for an operation of a functional model."""
-    return isinstance(target, Virtual) and isinstance(target.owner, Functional) and any(
-        step.name == target.name and not isinstance(step, keras.Layer)
-        for step in target.owner.operations
-    )  # fmt: skip
+    return (
+        isinstance(target, Virtual)
+        and isinstance(target.owner, Functional)
+        and any(
+            step.name == target.name and not isinstance(step, keras.Layer)
+            for step in target.owner.operations
+        )
+    )

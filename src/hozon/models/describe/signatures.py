@@ -29,9 +29,12 @@ class Signatures:
 
 
 def serving(
-    writer: FunctionWriter, model: keras.Model, spec: CallSpec, calls: CallTraces,
+    writer: FunctionWriter,
+    model: keras.Model,
+    spec: CallSpec,
+    calls: CallTraces,
     given: Mapping[str, Any] | None,
-) -> Signatures:  # fmt: skip
+) -> Signatures:
     """The model's own signature under `DEFAULT`, unless one is given, and those that are given.
 
     A given one is a pair of a function and the shapes and dtypes of its keywords.

@@ -75,20 +75,28 @@ class Tables:
         save = emitted.exporter(writer.name("save_fn"), keys, LONG)
         restore = emitted.importer(writer.name("restore_fn"), keys, LONG)
         text = TypeNumber(type_number(TEXT))
-        saved = [dict(zip(PARTS, (_spec(text), _spec(text), _spec(t, None)), strict=True))
-                 for t in types]  # fmt: skip
+        saved = [
+            dict(zip(PARTS, (_spec(text), _spec(text), _spec(t, None)), strict=True)) for t in types
+        ]
         key = TensorSpec(Shape(()), text, "checkpoint_key")
-        tensors = tuple(TensorSpec(Shape(None), t, f"restored_tensors_{i}")
-                        for i, t in enumerate(types))  # fmt: skip
-        self._nodes.saveables[node] = {TABLE: SaveableFunctions(
-            self._bare(save, node, (key,), saved, writer),
-            self._bare(restore, node, tensors, _spec(restore.outputs[0].type), writer),
-        )}  # fmt: skip
+        tensors = tuple(
+            TensorSpec(Shape(None), t, f"restored_tensors_{i}") for i, t in enumerate(types)
+        )
+        self._nodes.saveables[node] = {
+            TABLE: SaveableFunctions(
+                self._bare(save, node, (key,), saved, writer),
+                self._bare(restore, node, tensors, _spec(restore.outputs[0].type), writer),
+            )
+        }
 
     def _created(
-        self, node: int, op: str, keys: np.dtype[Any], values: np.dtype[Any],
+        self,
+        node: int,
+        op: str,
+        keys: np.dtype[Any],
+        values: np.dtype[Any],
         writer: FunctionWriter,
-    ) -> None:  # fmt: skip
+    ) -> None:
         shared = f"table_{self._count}"
         self._count += 1
         make = emitted.creator(writer.name("creator"), op, shared, keys, values)
@@ -97,9 +105,13 @@ class Tables:
         self._attach_function(node, "_destroy_resource", end, (), writer)
 
     def _attach_function(
-        self, node: int, edge: str, made: FunctionDef, bound: tuple[int, ...],
+        self,
+        node: int,
+        edge: str,
+        made: FunctionDef,
+        bound: tuple[int, ...],
         writer: FunctionWriter,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """A function without arguments as a child of a node."""
         (output,) = made.outputs
         writer.functions.append(made)
@@ -109,9 +121,13 @@ class Tables:
         self._nodes.edges[node][edge] = self._nodes.function(traces)
 
     def _bare(
-        self, made: FunctionDef, node: int, specs: tuple[TensorSpec, ...], outputs: Any,
+        self,
+        made: FunctionDef,
+        node: int,
+        specs: tuple[TensorSpec, ...],
+        outputs: Any,
         writer: FunctionWriter,
-    ) -> int:  # fmt: skip
+    ) -> int:
         """A function of a table as a node."""
         writer.functions.append(made)
         writer.concrete[made.name] = ConcreteFunction((node,), (specs, {}), outputs)

@@ -34,9 +34,10 @@ STANDARDIZE: Mapping[str, tuple[Callable[[Body, Tensor], Tensor], ...]] = {
     "lower": (text.lower,),
     "strip_punctuation": (lambda body, x: text.without(body, x, PUNCTUATION),),
     "lower_and_strip_punctuation": (
-        text.lower, lambda body, x: text.without(body, x, PUNCTUATION),
+        text.lower,
+        lambda body, x: text.without(body, x, PUNCTUATION),
     ),
-}  # fmt: skip
+}
 SPLIT: Mapping[str, Callable[[Body, Tensor], Ragged]] = {
     "whitespace": text.split_at_space,
     "character": text.split_characters,
@@ -59,8 +60,9 @@ def write_layer(body: Body, eqn: Equation, *inputs: Tensor) -> Tensor:
     if rule is None:
         raise UnsupportedError(
             f"layer {layer.name!r} runs on the host, and TensorFlow has no ops for a "
-            f"{type(layer).__name__}", feature=type(layer).__name__,
-        )  # fmt: skip
+            f"{type(layer).__name__}",
+            feature=type(layer).__name__,
+        )
     given = jax.tree.unflatten(eqn.params["tree"], list(map(body.exact, inputs)))
     made = rule(Call(body, layer, tuple(aval.shape)), given)
     made = Tensor(made.name, made.dtype, tuple(aval.shape))
@@ -87,7 +89,7 @@ def _texts(body: Body, layer: Any, values: Tensor) -> Tensor:
         f"layer {layer.name!r} reads strings, but what its model takes is saved as {values.dtype}",
         record=layer.name,
         instead="a functional model over keras.Input(..., dtype='string'), which says so",
-    )  # fmt: skip
+    )
 
 
 def vectorization(call: Call, texts: Tensor) -> Tensor:
@@ -115,8 +117,9 @@ def _tokens(body: Body, layer: TextVectorization, texts: Tensor) -> Ragged:
     else:
         raise UnsupportedError(
             f"layer {layer.name!r} splits nothing, so its texts must be rows of tokens, of shape "
-            f"(batch, n)", feature="split=None",
-        )  # fmt: skip
+            f"(batch, n)",
+            feature="split=None",
+        )
     widths = layer._widths()
     return rows if widths is None else text.combined(body, rows, widths)
 
@@ -128,9 +131,11 @@ def _check_functions(layer: TextVectorization) -> None:
             name = getattr(value, "__name__", type(value).__name__)
             raise UnsupportedError(
                 f"layer {layer.name!r} has a Python function as {argument}, {name!r}, which no "
-                "SavedModel can hold", feature=f"{argument}={name}", record=layer.name,
+                "SavedModel can hold",
+                feature=f"{argument}={name}",
+                record=layer.name,
                 instead=f"call {name} on the texts before the model, with {argument}=None here",
-            )  # fmt: skip
+            )
 
 
 # Vocabularies
@@ -153,8 +158,11 @@ def indices(body: Body, layer: IndexLookup, keys: Tensor) -> Tensor:
     found = text.found(body, table, keys, start if spare == 1 else -1, LONG)
     unknown = text.equal(body, found, -1) if spare > 1 else None
     if unknown is not None:
-        hashed = text.modulo(body, keys, spare) if keys.dtype == LONG else (
-            text.buckets(body, keys, spare))  # fmt: skip
+        hashed = (
+            text.modulo(body, keys, spare)
+            if keys.dtype == LONG
+            else (text.buckets(body, keys, spare))
+        )
         found = text.chosen(body, unknown, text.plus(body, hashed, start), found)
     if layer.mask_token is not None:
         nothing = text.constant(body, 0 if layer.output_mode == INT else NOTHING, LONG)
@@ -215,14 +223,20 @@ def _vectors(call: Call, layer: IndexLookup, found: Tensor | Ragged) -> Tensor:
 
 def _counted(call: Call, mode: str, depth: int, found: Tensor | Ragged) -> Tensor:
     assert mode in (ONE_HOT, MULTI_HOT, COUNT, TF_IDF)
-    if mode == ONE_HOT and isinstance(found, Tensor) and (
-        len(found.shape) < 2 or found.shape[-1] != 1
-    ):  # fmt: skip
+    if (
+        mode == ONE_HOT
+        and isinstance(found, Tensor)
+        and (len(found.shape) < 2 or found.shape[-1] != 1)
+    ):
         found = text.with_last(call.body, found)
     return text.counts(
-        call.body, found, depth, np.dtype(call.layer.output_dtype), call.shape,
+        call.body,
+        found,
+        depth,
+        np.dtype(call.layer.output_dtype),
+        call.shape,
         binary=mode in (ONE_HOT, MULTI_HOT),
-    )  # fmt: skip
+    )
 
 
 LAYERS: Mapping[type, Callable[[Call, Any], Tensor]] = {

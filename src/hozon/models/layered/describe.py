@@ -59,10 +59,17 @@ def _whole(
         training = _training(model, chosen, lines)
         optimizer = None if training is None else optimizer_group(model, chosen, lines)
     record = ModelRecord(
-        form="h5", path="", dialect=chosen, naming="layers", producer=PRODUCERS[chosen],
-        backend=_backend(chosen), config=config, training=training,
-        state=_state(model, chosen), optimizer=optimizer,
-    )  # fmt: skip
+        form="h5",
+        path="",
+        dialect=chosen,
+        naming="layers",
+        producer=PRODUCERS[chosen],
+        backend=_backend(chosen),
+        config=config,
+        training=training,
+        state=_state(model, chosen),
+        optimizer=optimizer,
+    )
     return record, [*lines, *_not_held(model), *_not_found(model, chosen)]
 
 
@@ -74,9 +81,14 @@ def describe_h5_weights(model: Any, dialect: Dialect = "keras2") -> tuple[ModelR
     """
     require_built(model, "weights to save")
     record = ModelRecord(
-        form="h5_weights", path="", dialect=dialect, naming="layers",
-        producer=PRODUCERS[dialect], backend=_backend(dialect), state=_state(model, dialect),
-    )  # fmt: skip
+        form="h5_weights",
+        path="",
+        dialect=dialect,
+        naming="layers",
+        producer=PRODUCERS[dialect],
+        backend=_backend(dialect),
+        state=_state(model, dialect),
+    )
     return record, []
 
 
@@ -109,9 +121,10 @@ def _require_config(model: keras.Model) -> None:
     if functional_of(model) is None and not isinstance(model, keras.Sequential) and not own:
         name = type(model).__name__
         raise UnsupportedError(
-            f"an H5 file keeps a model by its config, which {name} does not have", feature=name,
+            f"an H5 file keeps a model by its config, which {name} does not have",
+            feature=name,
             instead="a SavedModel, or hozon.save_weights and the model's own code",
-        )  # fmt: skip
+        )
 
 
 def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str, Any] | None:
@@ -143,16 +156,20 @@ def _layer_group(layer: Any, dialect: Dialect) -> StateGroup:
 
 def _group(name: str, layer: Any, variables: list[Any], dialect: Dialect) -> StateGroup:
     names = stored_names(layer, variables, dialect)
-    return StateGroup(name, {key: lazy_variable(key, v)
-                             for key, v in zip(names, variables, strict=True)})  # fmt: skip
+    return StateGroup(
+        name, {key: lazy_variable(key, v) for key, v in zip(names, variables, strict=True)}
+    )
 
 
 def lazy_variable(name: str, variable: Any) -> LazyTensor:
     """A variable as a tensor whose value leaves the device when it is read."""
     return LazyTensor(
-        name, tuple(variable.shape), dtype_of_name(variable.dtype),
-        dtype_of_name(variable.dtype).itemsize * int(variable.value.size), VariableSource(variable),
-    )  # fmt: skip
+        name,
+        tuple(variable.shape),
+        dtype_of_name(variable.dtype),
+        dtype_of_name(variable.dtype).itemsize * int(variable.value.size),
+        VariableSource(variable),
+    )
 
 
 class VariableSource:
@@ -185,15 +202,20 @@ def _not_held(model: keras.Model) -> Lines:
         lines.append(f"metrics that the model holds itself are not kept: {names}")
     custom = sorted({type(layer).__name__ for layer in _all_layers(model) if _is_custom(layer)})
     if custom:
-        lines.append(f"the code of custom classes is not kept: {', '.join(custom)}; loading needs "
-                     "custom_objects")  # fmt: skip
+        lines.append(
+            f"the code of custom classes is not kept: {', '.join(custom)}; loading needs "
+            "custom_objects"
+        )
     return lines
 
 
 def _not_found(model: keras.Model, dialect: Dialect) -> Lines:
     names = {type(layer).__name__ for layer in _all_layers(model)}
-    return [f"TensorFlow's own reader of H5 files does not know {name}"
-            for name in sorted(names & UNLISTED) if dialect == "keras2"]  # fmt: skip
+    return [
+        f"TensorFlow's own reader of H5 files does not know {name}"
+        for name in sorted(names & UNLISTED)
+        if dialect == "keras2"
+    ]
 
 
 def _all_layers(model: keras.Model) -> list[Any]:

@@ -18,9 +18,12 @@ from hozon.config.cudnn import standard_weights
 Array = np.ndarray[Any, Any]
 Arrays = list[Array]
 CONVOLUTIONS = (
-    keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Conv2DTranspose,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.Conv2DTranspose,
     keras.layers.ConvLSTM2D,
-)  # fmt: skip
+)
 #: Positions of Keras 1's arrays, one for each gate, in the order of Keras 2's gates: kernels,
 #: recurrent kernels, biases.
 GATES1 = {
@@ -57,8 +60,10 @@ def converted(layer: Any, arrays: Arrays, origin: Origin) -> Arrays:
         return converted(layer.layer, arrays, origin)
     if isinstance(layer, keras.layers.Bidirectional):
         half = len(arrays) // 2
-        return [*converted(layer.forward_layer, arrays[:half], origin),
-                *converted(layer.backward_layer, arrays[half:], origin)]  # fmt: skip
+        return [
+            *converted(layer.forward_layer, arrays[:half], origin),
+            *converted(layer.backward_layer, arrays[half:], origin),
+        ]
     if isinstance(layer, (keras.layers.LSTM, keras.layers.GRU)):
         return _recurrent(layer, arrays, origin)
     if isinstance(layer, CONVOLUTIONS):

@@ -86,8 +86,9 @@ def load_h5_weights(
     if not plan.pairs and not plan.learned and (plan.report.unexpected or plan.report.missing):
         raise MismatchError(
             "nothing in the file matches the model",
-            mismatches=plan.report.mismatched or _names(record, model), file=record.path,
-        )  # fmt: skip
+            mismatches=plan.report.mismatched or _names(record, model),
+            file=record.path,
+        )
     plan.run()
     return plan.report
 
@@ -95,8 +96,10 @@ def load_h5_weights(
 def _names(record: ModelRecord, model: Any) -> list[str]:
     stored = [group.name for group in record.state if group.tensors]
     live = [str(layer.name) for layer in top_layers(model)]
-    return [f"layers of the file: {', '.join(stored[:10]) or 'none'}",
-            f"layers of the model: {', '.join(live[:10]) or 'none'}"]  # fmt: skip
+    return [
+        f"layers of the file: {', '.join(stored[:10]) or 'none'}",
+        f"layers of the model: {', '.join(live[:10]) or 'none'}",
+    ]
 
 
 def plan_of(
@@ -145,8 +148,9 @@ def _by_name(
         for layer in found or ():
             yield group, layer
     for layers in named.values():
-        plan.report.missing.extend(f"{layer.name}/{v.name}" for layer in layers
-                                   for v in weights_of(layer))  # fmt: skip
+        plan.report.missing.extend(
+            f"{layer.name}/{v.name}" for layer in layers for v in weights_of(layer)
+        )
 
 
 def _weighted(model: Any) -> list[Any]:

@@ -80,8 +80,9 @@ class Restoring:
         raise MismatchError(
             f"the state of optimizer {self.class_name} in the file does not fit the model; load "
             "it with compile=False",
-            mismatches=[*self.problems, *unknown], file=self.record.path,
-        )  # fmt: skip
+            mismatches=[*self.problems, *unknown],
+            file=self.record.path,
+        )
 
     # Keras 3
 
@@ -95,8 +96,9 @@ class Restoring:
         if shapes != [tensor.shape for tensor in tensors.values()]:
             self.problems.append(
                 f"{len(tensors)} stored variables, {len(live)} in the optimizer"
-                if len(tensors) != len(live) else "their shapes differ"
-            )  # fmt: skip
+                if len(tensors) != len(live)
+                else "their shapes differ"
+            )
             self._refuse(SlotTensors())
         for variable, value in zip(live, read_all(list(tensors.values())), strict=True):
             yield variable, value

@@ -68,8 +68,12 @@ def pairs_of(layer: Any, group: StateGroup, origin: Origin) -> list[Pair]:
     if parts is None:
         return _in_order(layer, weights_of(layer), stored, origin, label)
     try:
-        named = [_owner_pairs(owner, weights_of(owner), parts[id(owner)], origin,
-                              f"{label}/{owner.name}") for owner in inside]  # fmt: skip
+        named = [
+            _owner_pairs(
+                owner, weights_of(owner), parts[id(owner)], origin, f"{label}/{owner.name}"
+            )
+            for owner in inside
+        ]
     except Disagreement:
         return _in_order(layer, weights_of(layer), stored, origin, label)
     found = {id(pair.variable): pair for pairs in named for pair in pairs}
@@ -129,8 +133,10 @@ def _owner_pairs(
     values = [("", lazy_array(f"{label}/{i}", array)) for i, array in enumerate(arrays)]
     made = _ordered(live, values, label)
     one_each = len(names) == len(made)
-    return [Pair(p.variable, p.tensor, p.label, (names[i],) if one_each else names)
-            for i, p in enumerate(made)]  # fmt: skip
+    return [
+        Pair(p.variable, p.tensor, p.label, (names[i],) if one_each else names)
+        for i, p in enumerate(made)
+    ]
 
 
 def _in_order(
@@ -146,8 +152,9 @@ def _in_order(
     found: list[Pair] = []
     for owner in owners(layer):
         mine = unique(weights_of(owner))
-        found += _owner_pairs(owner, mine, [stored[place[id(v)]] for v in mine], origin,
-                              f"{label}/{owner.name}")  # fmt: skip
+        found += _owner_pairs(
+            owner, mine, [stored[place[id(v)]] for v in mine], origin, f"{label}/{owner.name}"
+        )
     return _in_file_order(found, stored)
 
 
@@ -189,8 +196,9 @@ def _ordered(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[
         order = list(live)
     else:
         order = _by_shape(live, stored, label)
-    return [Pair(v, t, _label(label, v), (name,))
-            for v, (name, t) in zip(order, stored, strict=True)]  # fmt: skip
+    return [
+        Pair(v, t, _label(label, v), (name,)) for v, (name, t) in zip(order, stored, strict=True)
+    ]
 
 
 def _by_shape(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[Any]:

@@ -22,8 +22,11 @@ def portable(entry: Mapping[str, Any]) -> dict[str, Any]:
     config = entry.get("config")
     if not isinstance(config, Mapping):
         return dict(entry)
-    made = {key: _value(key, value) for key, value in config.items()
-            if key not in UNSAID or value != UNSAID[key]}  # fmt: skip
+    made = {
+        key: _value(key, value)
+        for key, value in config.items()
+        if key not in UNSAID or value != UNSAID[key]
+    }
     return {**entry, "config": made}
 
 

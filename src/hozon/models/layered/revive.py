@@ -47,9 +47,10 @@ def _plan(model: Any, record: ModelRecord) -> Plan:
     plan.report.unexpected.extend(f"{g.name}/{name}" for g in dropped for name in g.tensors)
     if plan.report.missing:
         raise MismatchError(
-            "the file lacks weights of its own model", file=record.path,
+            "the file lacks weights of its own model",
+            file=record.path,
             mismatches=[f"no stored value for {name}" for name in plan.report.missing],
-        )  # fmt: skip
+        )
     return plan
 
 

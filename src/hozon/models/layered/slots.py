@@ -22,20 +22,36 @@ NEWER: Mapping[str, Mapping[str, str]] = {
     "Nadam": {"m": "_momentums", "v": "_velocities"},
     "Adamax": {"m": "_m", "u": "_u"},
     "SGD": {"m": "momentums"},
-    "RMSprop": {"velocity": "_velocities", "momentum": "_momentums",
-                "average_gradient": "_average_gradients"},
+    "RMSprop": {
+        "velocity": "_velocities",
+        "momentum": "_momentums",
+        "average_gradient": "_average_gradients",
+    },
     "Adagrad": {"accumulator": "_accumulators"},
-    "Adadelta": {"accumulated_grad": "_accumulated_grads",
-                 "accumulated_delta_var": "_accumulated_delta_vars"},
+    "Adadelta": {
+        "accumulated_grad": "_accumulated_grads",
+        "accumulated_delta_var": "_accumulated_delta_vars",
+    },
     "Ftrl": {"accumulator": "_accumulators", "linear": "_linears"},
     "Lion": {"m": "_momentums"},
     "Adafactor": {"r": "_r", "c": "_c", "v": "_v"},
-}  # fmt: skip
+}
 AVERAGE = "_model_variables_moving_average"
 ITERATIONS = re.compile(r"iter(ation)?s?(_\d+)?")
-SCALARS = ("momentum_cache", "m_cache", "current_loss_scale", "loss_scale", "good_steps",
-           "learning_rate", "current_learning_rate", "decay", "beta_1", "beta_2", "rho",
-           "momentum")  # fmt: skip
+SCALARS = (
+    "momentum_cache",
+    "m_cache",
+    "current_loss_scale",
+    "loss_scale",
+    "good_steps",
+    "learning_rate",
+    "current_learning_rate",
+    "decay",
+    "beta_1",
+    "beta_2",
+    "rho",
+    "momentum",
+)
 
 
 @dataclass(slots=True)

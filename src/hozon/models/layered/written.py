@@ -20,10 +20,13 @@ from hozon.tensors.lazy import LazyTensor, lazy_array
 
 #: Losses and metrics whose short names Keras 3's own H5 reader does not know.
 LONG_NAMES: Mapping[str, str] = {
-    "mse": "mean_squared_error", "mae": "mean_absolute_error",
-    "mape": "mean_absolute_percentage_error", "msle": "mean_squared_logarithmic_error",
-    "kld": "kl_divergence", "bce": "binary_crossentropy",
-}  # fmt: skip
+    "mse": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error",
+    "msle": "mean_squared_logarithmic_error",
+    "kld": "kl_divergence",
+    "bce": "binary_crossentropy",
+}
 
 #: What TensorFlow's Keras itself does not take up from H5 files.
 STARTS_FRESH: Mapping[type, str] = {
@@ -81,8 +84,10 @@ def optimizer_group(model: Any, dialect: Dialect, lines: list[str]) -> StateGrou
         named = _keras2(model)
     names = different([name for name, _ in named])
     end = ":0" if dialect == "keras2" else ""
-    tensors = {f"{name}{end}": _tensor(f"{name}{end}", value)
-               for name, (_, value) in zip(names, named, strict=True)}  # fmt: skip
+    tensors = {
+        f"{name}{end}": _tensor(f"{name}{end}", value)
+        for name, (_, value) in zip(names, named, strict=True)
+    }
     return StateGroup("optimizer_weights", tensors)
 
 
@@ -100,22 +105,28 @@ def _keras2(model: Any) -> list[tuple[str, Any]]:
     edges = {edge: slots.get(attribute, edge) for attribute, _, edge in described.rows}
     edges[AVERAGE] = "average"
     names = _variable_names(model)
-    titles = {id(item): f"{type(inner).__name__}/{edges.get(edge, edge)}/{names[id(variable)]}"
-              for edge, items in lists.items()
-              for item, variable in zip(items, order, strict=True)}  # fmt: skip
+    titles = {
+        id(item): f"{type(inner).__name__}/{edges.get(edge, edge)}/{names[id(variable)]}"
+        for edge, items in lists.items()
+        for item, variable in zip(items, order, strict=True)
+    }
     made = [("iteration", _value(described.iterations))]
     if isinstance(inner, OldNadam):
         made.append((f"{type(inner).__name__}/momentum_cache", inner._u_product.value))
-        return made + [(titles[id(item)], _value(item)) for items in lists.values()
-                       for item in items]  # fmt: skip
-    made += [(titles.get(id(item), f"{type(inner).__name__}/{i}"), _value(item))
-             for i, item in enumerate(described._ordered(lists))]  # fmt: skip
+        return made + [
+            (titles[id(item)], _value(item)) for items in lists.values() for item in items
+        ]
+    made += [
+        (titles.get(id(item), f"{type(inner).__name__}/{i}"), _value(item))
+        for i, item in enumerate(described._ordered(lists))
+    ]
     return made
 
 
 def _variable_names(model: Any) -> dict[int, str]:
-    return {id(v): name_of(owner, v) for owner in (model, *owners(model))
-            for v in weights_of(owner)}  # fmt: skip
+    return {
+        id(v): name_of(owner, v) for owner in (model, *owners(model)) for v in weights_of(owner)
+    }
 
 
 def _value(item: Any) -> Any:

@@ -59,12 +59,16 @@ def _whole(
         named = keras2_paths(model)
         groups = [replace(group, name=named(group.name)) for group in groups]
     record = ModelRecord(
-        form="keras", path="", dialect=chosen, naming="attributes", config=config,
+        form="keras",
+        path="",
+        dialect=chosen,
+        naming="attributes",
+        config=config,
         training=_training(model, chosen, lines) if include_optimizer else None,
         state=tuple(g for g in groups if g.name.partition("/")[0] != OPTIMIZER),
         optimizer=_optimizer(model, chosen, groups),
         assets=assets_of(model),
-    )  # fmt: skip
+    )
     return record, lines
 
 
@@ -81,10 +85,13 @@ def describe_weights(model: Any) -> tuple[ModelRecord, Lines]:
     require_built(model, "weights to save")
     groups = _groups(model, optimizer=True)
     return ModelRecord(
-        form="weights.h5", path="", dialect="keras3", naming="attributes",
+        form="weights.h5",
+        path="",
+        dialect="keras3",
+        naming="attributes",
         state=tuple(g for g in groups if g.name.partition("/")[0] != OPTIMIZER),
         optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
-    ), []  # fmt: skip
+    ), []
 
 
 def _config(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str, Any]:
@@ -120,8 +127,12 @@ def _groups(model: Any, optimizer: bool) -> list[StateGroup]:
 
 
 def _group(owner: Owner) -> StateGroup:
-    return StateGroup(owner.path, {
-        name: lazy_variable(name, value) if isinstance(value, keras.Variable)
-        else lazy_array(name, np.asarray(value))
-        for name, value in owner.variables.items()
-    })  # fmt: skip
+    return StateGroup(
+        owner.path,
+        {
+            name: lazy_variable(name, value)
+            if isinstance(value, keras.Variable)
+            else lazy_array(name, np.asarray(value))
+            for name, value in owner.variables.items()
+        },
+    )

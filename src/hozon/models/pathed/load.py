@@ -29,8 +29,10 @@ class Plan:
     def run(self) -> None:
         """Read everything, then assign everything."""
         values = read_all([tensor for _, tensor in self.pairs])
-        stores = [(owner, {name: tensor.read() for name, tensor in tensors.items()})
-                  for owner, tensors in self.whole]  # fmt: skip
+        stores = [
+            (owner, {name: tensor.read() for name, tensor in tensors.items()})
+            for owner, tensors in self.whole
+        ]
         for (variable, _), value in zip(self.pairs, values, strict=True):
             give_value(variable, value)
         for owner, store in stores:
@@ -69,8 +71,9 @@ def load_weights(
     if nothing or (problems and not skip_mismatch):
         raise MismatchError(
             "nothing in the file matches the model" if nothing else "file and model do not match",
-            mismatches=problems or _both(model, record.state), file=record.path,
-        )  # fmt: skip
+            mismatches=problems or _both(model, record.state),
+            file=record.path,
+        )
     plan.run()
     return plan.report
 
@@ -83,8 +86,10 @@ def _of_metric(group: StateGroup) -> bool:
 def _both(model: Any, groups: Sequence[StateGroup]) -> list[str]:
     wanted = [owner.path or "(itself)" for owner in owners(model, optimizer=False)]
     stored = [group.name or "(itself)" for group in groups]
-    return [f"the file holds: {', '.join(stored[:SHOWN]) or 'nothing'}",
-            f"the model wants: {', '.join(wanted[:SHOWN]) or 'nothing'}"]  # fmt: skip
+    return [
+        f"the file holds: {', '.join(stored[:SHOWN]) or 'nothing'}",
+        f"the model wants: {', '.join(wanted[:SHOWN]) or 'nothing'}",
+    ]
 
 
 def plan_of(model: Any, groups: Sequence[StateGroup], *, optimizer: bool) -> Plan:
@@ -117,8 +122,9 @@ def _renamed(
 
     One that alone of all left over has the same objects with variables of the same shapes.
     """
-    wanted = _by_layer({path: _shapes(o.variables) for path, o in live.items()
-                        if path not in stored})  # fmt: skip
+    wanted = _by_layer(
+        {path: _shapes(o.variables) for path, o in live.items() if path not in stored}
+    )
     found = _by_layer({path: _shapes(g.tensors) for path, g in stored.items() if path not in live})
     for layer, parts in wanted.items():
         same = [other for other, inside in found.items() if inside == parts]

@@ -36,8 +36,9 @@ def _leaf(item: Any) -> Leaf:
 
 def keras2_group(model: Any) -> StateGroup:
     """An optimizer's state as tf_keras numbers it."""
-    tensors = {str(i): lazy_array(str(i), leaf.read())
-               for i, leaf in enumerate(keras2_leaves(model))}  # fmt: skip
+    tensors = {
+        str(i): lazy_array(str(i), leaf.read()) for i, leaf in enumerate(keras2_leaves(model))
+    }
     return StateGroup(NAME, tensors)
 
 
@@ -66,13 +67,14 @@ def restore(model: Any, record: ModelRecord, report: LoadReport) -> None:
             report.matched.extend(f"{NAME}/{leaf.name}" for leaf in live)
         elif len(tensors) == len(live) and record.dialect == "keras3":
             raise MismatchError(
-                "the optimizer's state is that of another model", file=record.path,
+                "the optimizer's state is that of another model",
+                file=record.path,
                 mismatches=[
                     f"{NAME}/{leaf.name} has shape {leaf.shape}, the file holds {tensor.shape}"
                     for leaf, tensor in zip(live, tensors, strict=True)
                     if leaf.shape != tensor.shape
                 ],
-            )  # fmt: skip
+            )
         elif tensors:
             report.lost.append(
                 f"state of the optimizer: {len(tensors)} stored variables, {len(live)} in the "

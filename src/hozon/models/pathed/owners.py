@@ -75,9 +75,13 @@ def _seeds(path: str, target: Any) -> Iterator[Owner]:
 
 def keras2_paths(root: Any) -> Callable[[str], str]:
     """How tf_keras names a path of Keras 3: by private attributes, which Keras 3 has as public."""
-    hidden = {f"{path}/{name}" for path, target in saveables(root)
-              for kind, names in PRIVATE_IN_KERAS2.items() if isinstance(target, kind)
-              for name in names}  # fmt: skip
+    hidden = {
+        f"{path}/{name}"
+        for path, target in saveables(root)
+        for kind, names in PRIVATE_IN_KERAS2.items()
+        if isinstance(target, kind)
+        for name in names
+    }
 
     def renamed(path: str) -> str:
         owner, _, name = path.rpartition("/")
@@ -94,5 +98,8 @@ def _is_plain(target: Any) -> bool:
 
 def _of_keras(method: Any) -> bool:
     """Whether a method is that of one of Keras' base classes."""
-    return method.__qualname__ in ("Layer.load_own_variables", "BaseOptimizer.load_own_variables",
-                                   "Metric.load_own_variables")  # fmt: skip
+    return method.__qualname__ in (
+        "Layer.load_own_variables",
+        "BaseOptimizer.load_own_variables",
+        "Metric.load_own_variables",
+    )

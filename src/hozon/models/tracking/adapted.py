@@ -51,10 +51,14 @@ def has_weights(layer: Any) -> bool:
 def unsaved_vocabularies(layers: Sequence[Any]) -> list[str]:
     """The names of layers that learned a vocabulary: no checkpoint holds it."""
     lookups = {id(layer): layer for layer in layers if isinstance(layer, IndexLookup)}
-    names = {id(layer.lookup): layer.name for layer in layers
-             if isinstance(layer, TextVectorization)}  # fmt: skip
-    return [str(names.get(key, layer.name)) for key, layer in lookups.items()
-            if layer.tokens and not layer.has_input_vocabulary]  # fmt: skip
+    names = {
+        id(layer.lookup): layer.name for layer in layers if isinstance(layer, TextVectorization)
+    }
+    return [
+        str(names.get(key, layer.name))
+        for key, layer in lookups.items()
+        if layer.tokens and not layer.has_input_vocabulary
+    ]
 
 
 def _counts(layer: IndexLookup) -> dict[str, Any]:

@@ -22,8 +22,11 @@ def check_names(graph: TrackedGraph) -> None:
     Raises:
         MismatchError: which ones, and in what.
     """
-    own = [node for node in graph.nodes
-           if isinstance(node.target, (keras.Layer, keras.Metric)) and not is_builtin(node.target)]
+    own = [
+        node
+        for node in graph.nodes
+        if isinstance(node.target, (keras.Layer, keras.Metric)) and not is_builtin(node.target)
+    ]
     if not own:
         return
     variables = {id(v) for _, leaf in graph.leaves() for v in _variables(leaf)}

@@ -12,9 +12,12 @@ from hozon.models.tracking.leaves import ItemLeaf, is_array, is_assignable
 from hozon.objects.tracking import Trackable, Virtual
 
 KERAS_OBJECTS = (
-    keras.Variable, keras.Layer, keras.Metric, keras.optimizers.Optimizer,
+    keras.Variable,
+    keras.Layer,
+    keras.Metric,
+    keras.optimizers.Optimizer,
     keras.random.SeedGenerator,
-)  # fmt: skip
+)
 
 
 def is_object(value: Any) -> bool:

@@ -98,8 +98,11 @@ def retyped(layer: Any, variable: Any, dtype: str) -> Virtual:
 
 def _entries(table: Mapping[str, Mapping[str, str]], layer: Any) -> Mapping[str, str]:
     """The row of the nearest class of Keras, or of ours in its place, that a table has."""
-    rows = (table.get(kind.__name__) for kind in type(layer).__mro__
-            if kind.__module__.startswith(("keras.", "hozon.")))  # fmt: skip
+    rows = (
+        table.get(kind.__name__)
+        for kind in type(layer).__mro__
+        if kind.__module__.startswith(("keras.", "hozon."))
+    )
     return next((row for row in rows if row is not None), {})
 
 

@@ -28,8 +28,10 @@ from hozon.tensors.dtypes import FLOAT32, INT64, dtype_of_name
 
 #: How many slots at a time alternate variable by variable in `build`; all of a class unless listed.
 ALTERNATING: Mapping[str, tuple[int, ...]] = {
-    "Adam": (2, 1), "AdamW": (2, 1), "RMSprop": (1, 1, 1),
-}  # fmt: skip
+    "Adam": (2, 1),
+    "AdamW": (2, 1),
+    "RMSprop": (1, 1, 1),
+}
 #: Slots that Keras 2 always makes and Keras 3 only where they are used.
 ALWAYS: Mapping[str, str] = {"SGD": "momentums"}
 #: Hyperparameters that legacy optimizers kept as variables.
@@ -136,10 +138,13 @@ class Optimizer:
         """
         count = len(self.order)
         return {
-            name: self._arranged(value) for name, value in vars(self.optimizer).items()
-            if isinstance(value, list) and len(value) == count and name not in SHARED
+            name: self._arranged(value)
+            for name, value in vars(self.optimizer).items()
+            if isinstance(value, list)
+            and len(value) == count
+            and name not in SHARED
             and any(isinstance(item, keras.Variable) for item in value)
-        }  # fmt: skip
+        }
 
     def _arranged(self, slots: Sequence[Any]) -> list[Any]:
         return [slots[position] for position in self.positions]
@@ -147,31 +152,41 @@ class Optimizer:
     def _unused(self, edge: str) -> list[Virtual]:
         """Zeros in place of slots that Keras 3 leaves out."""
         return [
-            self._virtual(f"{edge}/{i}", ComputedLeaf(
-                f"{edge}/{v.path}", dtype_of_name(v.dtype), tuple(v.shape), _Zeros(v)
-            ))
+            self._virtual(
+                f"{edge}/{i}",
+                ComputedLeaf(f"{edge}/{v.path}", dtype_of_name(v.dtype), tuple(v.shape), _Zeros(v)),
+            )
             for i, v in enumerate(self.order)
-        ]  # fmt: skip
+        ]
 
     def _ordered(self, slots: Mapping[str, list[Any]]) -> list[Any]:
         """The slots in the order of Keras 2's `build`."""
         edges = iter(edge for _, _, edge in self.rows)
-        groups = [tuple(islice(edges, size))
-                  for size in ALTERNATING.get(self.name, (len(self.rows),))]  # fmt: skip
+        groups = [
+            tuple(islice(edges, size)) for size in ALTERNATING.get(self.name, (len(self.rows),))
+        ]
         ordered: list[Any] = []
         for group in ((AVERAGE,), *groups, ("_accumulated_gradients",)):
             lists = [slots[edge] for edge in group if edge in slots]
-            ordered += [item for items in zip(*lists, strict=True) for item in items
-                        if not _is_placeholder(item)]  # fmt: skip
+            ordered += [
+                item
+                for items in zip(*lists, strict=True)
+                for item in items
+                if not _is_placeholder(item)
+            ]
         if not self.rows:
-            ordered = [v for v in self.optimizer.variables
-                       if v is not self.optimizer._iterations
-                       and v is not self.optimizer._learning_rate]  # fmt: skip
+            ordered = [
+                v
+                for v in self.optimizer.variables
+                if v is not self.optimizer._iterations and v is not self.optimizer._learning_rate
+            ]
         return ordered
 
     def _scalars(self) -> list[tuple[tuple[str, ...], Any]]:
-        found = ((edges, getattr(self.optimizer, attribute, None))
-                 for attribute, edges in SCALARS.get(self.name, ()))  # fmt: skip
+        found = (
+            (edges, getattr(self.optimizer, attribute, None))
+            for attribute, edges in SCALARS.get(self.name, ())
+        )
         return [(edges, variable) for edges, variable in found if variable is not None]
 
     def _legacy(self, rate: Mapping[str, Any]) -> dict[str, Any]:

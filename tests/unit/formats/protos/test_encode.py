@@ -20,10 +20,10 @@ from tests.wild.recorded import models
 
 SIZE_LIMIT = 3_000_000
 SMALL = [
-    path for path in (recorded.path for recorded in models("savedmodel_keras", "savedmodel_tf2"))
-    if (path / "saved_model.pb").is_file()
-    and (path / "saved_model.pb").stat().st_size < SIZE_LIMIT
-]  # fmt: skip
+    path
+    for path in (recorded.path for recorded in models("savedmodel_keras", "savedmodel_tf2"))
+    if (path / "saved_model.pb").is_file() and (path / "saved_model.pb").stat().st_size < SIZE_LIMIT
+]
 
 
 def without_unread_fields(message: saved_model_pb2.SavedModel) -> saved_model_pb2.SavedModel:

@@ -44,12 +44,14 @@ def attr(**fields: Any) -> Any:
         ({"list": {"i": [1, 2]}}, (1, 2)),
         ({"list": {"type": [1]}}, (TypeNumber(1),)),
         ({"list": {"func": [{"name": "f"}]}}, (FunctionRef("f", {}),)),
-        ({"tensor": {"dtype": 3, "int_val": [4]}},
-         TensorRecord(TypeNumber(3), Shape(()), b"", (4,))),
+        (
+            {"tensor": {"dtype": 3, "int_val": [4]}},
+            TensorRecord(TypeNumber(3), Shape(()), b"", (4,)),
+        ),
         ({}, None),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_attributes(fields: dict[str, Any], wanted: Any) -> None:
     value = attr(**fields)
     assert value == wanted

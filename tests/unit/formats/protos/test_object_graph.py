@@ -42,8 +42,13 @@ def node(**fields: Any) -> SavedNode:
     ("fields", "payload"),
     [
         (
-            {"user_object": {"identifier": "_tf_keras_model", "metadata": "{}",
-                             "version": {"producer": 2, "min_consumer": 1}}},
+            {
+                "user_object": {
+                    "identifier": "_tf_keras_model",
+                    "metadata": "{}",
+                    "version": {"producer": 2, "min_consumer": 1},
+                }
+            },
             UserObject("_tf_keras_model", Version(2, 1), "{}"),
         ),
         ({"asset": {"asset_file_def_index": 3}}, Asset(3)),
@@ -53,16 +58,38 @@ def node(**fields: Any) -> SavedNode:
             Function((), FunctionSpec(Empty(), True, Empty(), False)),
         ),
         (
-            {"bare_concrete_function": {"concrete_function_name": "f", "argument_keywords": ["x"],
-                                        "allowed_positional_arguments": 1}},
+            {
+                "bare_concrete_function": {
+                    "concrete_function_name": "f",
+                    "argument_keywords": ["x"],
+                    "allowed_positional_arguments": 1,
+                }
+            },
             BareConcreteFunction("f", ("x",), 1, None),
         ),
         (
-            {"variable": {"dtype": 14, "shape": {"unknown_rank": True}, "name": "v",
-                          "trainable": True, "synchronization": 2, "aggregation": 1, "device": "d",
-                          "experimental_distributed_variable_components": [{"name": "v/0"}]}},
-            Variable(TypeNumber(14), Shape(None), True, 2, 1, "v", "d",
-                     (Variable(TypeNumber(0), Shape(()), False, 0, 0, "v/0", ""),)),
+            {
+                "variable": {
+                    "dtype": 14,
+                    "shape": {"unknown_rank": True},
+                    "name": "v",
+                    "trainable": True,
+                    "synchronization": 2,
+                    "aggregation": 1,
+                    "device": "d",
+                    "experimental_distributed_variable_components": [{"name": "v/0"}],
+                }
+            },
+            Variable(
+                TypeNumber(14),
+                Shape(None),
+                True,
+                2,
+                1,
+                "v",
+                "d",
+                (Variable(TypeNumber(0), Shape(()), False, 0, 0, "v/0", ""),),
+            ),
         ),
         ({"constant": {"operation": "Const_1"}}, Constant("Const_1")),
         ({"resource": {"device": "/cpu:0"}}, Resource("/cpu:0")),
@@ -70,7 +97,7 @@ def node(**fields: Any) -> SavedNode:
         ({}, None),
     ],
     ids=lambda value: next(iter(value), "none") if isinstance(value, dict) else "",
-)  # fmt: skip
+)
 def test_payloads(fields: dict[str, Any], payload: Any) -> None:
     found = node(**fields)
     assert found.payload == payload

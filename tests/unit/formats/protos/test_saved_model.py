@@ -91,11 +91,18 @@ def test_absent_parts_are_none() -> None:
 
 def test_collections() -> None:
     variable = pb.VariableDef(
-        variable_name="v:0", initial_value_name="i:0", initializer_name="v/Assign",
-        snapshot_name="v/read:0", trainable=True,
-        save_slice_info_def={"full_name": "v", "full_shape": [4], "var_offset": [2],
-                             "var_shape": [2]},
-    )  # fmt: skip
+        variable_name="v:0",
+        initial_value_name="i:0",
+        initializer_name="v/Assign",
+        snapshot_name="v/read:0",
+        trainable=True,
+        save_slice_info_def={
+            "full_name": "v",
+            "full_shape": [4],
+            "var_offset": [2],
+            "var_shape": [2],
+        },
+    )
     found = meta_graph(
         collection_def={
             "variables": {"bytes_list": {"value": [variable.SerializeToString()]}},
@@ -122,8 +129,11 @@ def test_collections() -> None:
 
 
 def test_composite_and_sparse_inputs() -> None:
-    sparse = {"values_tensor_name": "v:0", "indices_tensor_name": "i:0",
-              "dense_shape_tensor_name": "s:0"}  # fmt: skip
+    sparse = {
+        "values_tensor_name": "v:0",
+        "indices_tensor_name": "i:0",
+        "dense_shape_tensor_name": "s:0",
+    }
     ragged = {
         "type_spec": {"type_spec_class": 3, "type_state": {"none_value": {}}},
         "components": [{"name": "a:0", "dtype": 1}, {"name": "b:0", "dtype": 9}],

@@ -72,15 +72,19 @@ def decoded(oracle: Oracle) -> dict[str, Any]:
         ("spec", TensorSpec(shape(None, 2), TypeNumber(1), "x")),
         (
             "ragged",
-            TypeSpec("ragged_tensor", "RaggedTensorSpec",
-                     (shape(None, None), TypeNumber(7), 1, TypeNumber(3)), 2),
+            TypeSpec(
+                "ragged_tensor",
+                "RaggedTensorSpec",
+                (shape(None, None), TypeNumber(7), 1, TypeNumber(3)),
+                2,
+            ),
         ),
         (
             "sparse",
             TypeSpec("sparse_tensor", "SparseTensorSpec", (shape(None, 5), TypeNumber(1)), 3),
         ),
     ],
-)  # fmt: skip
+)
 def test_structure(decoded: dict[str, Any], key: str, wanted: Any) -> None:
     assert decoded[key] == wanted
     assert type(decoded[key]) is type(wanted)

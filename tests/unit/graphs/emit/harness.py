@@ -93,11 +93,16 @@ def written(case: Case, name: str) -> FunctionDef:
         assert x.dtype == aval.dtype
         assert [str(dim) for dim in x.shape] == [str(dim) for dim in aval.shape]
     return FunctionDef(
-        name, tuple(_argument(x.name, x) for x in arguments),
+        name,
+        tuple(_argument(x.name, x) for x in arguments),
         tuple(_argument(f"y{i}", x) for i, x in enumerate(results)),
         pruned(body.nodes, [x.name for x in results]),
-        {f"y{i}": x.name for i, x in enumerate(results)}, {}, {}, {}, {},
-    )  # fmt: skip
+        {f"y{i}": x.name for i, x in enumerate(results)},
+        {},
+        {},
+        {},
+        {},
+    )
 
 
 def _argument(name: str, x: Tensor) -> ArgDef:

@@ -385,20 +385,33 @@ def _positive(count: int) -> Any:
 
 GROUPS = [
     Group("one real", [((None, 4), F32)], _pair(4), _ONE_REAL),
-    Group("two reals", [((None, 4), F32)] * 2,
-          [[floats(2, 4), floats(2, 4)], [floats(5, 4), floats(5, 4)]], _TWO_REALS,
-          constraints=("b >= 2",)),
-    Group("integers", [((None, 4), I32)] * 2,
-          [[integers(-9, 10, n, 4), integers(1, 6, n, 4)] for n in (2, 5)], _INTEGERS),
+    Group(
+        "two reals",
+        [((None, 4), F32)] * 2,
+        [[floats(2, 4), floats(2, 4)], [floats(5, 4), floats(5, 4)]],
+        _TWO_REALS,
+        constraints=("b >= 2",),
+    ),
+    Group(
+        "integers",
+        [((None, 4), I32)] * 2,
+        [[integers(-9, 10, n, 4), integers(1, 6, n, 4)] for n in (2, 5)],
+        _INTEGERS,
+    ),
     Group("reductions", [((None, 4, 3), F32)], _pair(4, 3), _REDUCTIONS),
     Group("shapes", [((None, 4, 3), F32)], _pair(4, 3), _SHAPES),
-    Group("matrices", [((None, 3, 3), F32)], [[_positive(2)], [_positive(5)]], _MATRICES,
-          tolerance=1e-3),
+    Group(
+        "matrices",
+        [((None, 3, 3), F32)],
+        [[_positive(2)], [_positive(5)]],
+        _MATRICES,
+        tolerance=1e-3,
+    ),
     Group("pictures", [((None, 8, 8, 3), F32)], _pair(8, 8, 3), _PICTURES),
     Group("signals", [((None, 16), F32)], _pair(16), _SIGNALS),
     Group("random", [((None, 4), F32)], _pair(4), _RANDOM),
     Group("core", [((None, 4), F32)], _pair(4), _CORE),
-]  # fmt: skip
+]
 
 #: Functions that JAX cannot trace, or that compute nothing while a model runs.
 NOT_TRACED = {

@@ -207,12 +207,35 @@ USES |= {
 }
 #: Layers whose gradients TensorFlow computes as well, one for each family of ops.
 DIFFERENTIATED = (
-    "Attention", "AveragePooling2D", "BatchNormalization", "Bidirectional", "Conv1D", "Conv2D",
-    "Conv2DTranspose", "Conv3D", "ConvLSTM2D", "Dense", "DepthwiseConv2D", "Dropout", "EinsumDense",
-    "Embedding", "GRU", "GroupNormalization", "GroupedQueryAttention", "LSTM", "LayerNormalization",
-    "MaxPooling2D", "MultiHeadAttention", "PReLU", "Resizing", "SeparableConv2D", "Softmax",
-    "SpectralNormalization", "TimeDistributed", "UpSampling2D",
-)  # fmt: skip
+    "Attention",
+    "AveragePooling2D",
+    "BatchNormalization",
+    "Bidirectional",
+    "Conv1D",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Conv3D",
+    "ConvLSTM2D",
+    "Dense",
+    "DepthwiseConv2D",
+    "Dropout",
+    "EinsumDense",
+    "Embedding",
+    "GRU",
+    "GroupNormalization",
+    "GroupedQueryAttention",
+    "LSTM",
+    "LayerNormalization",
+    "MaxPooling2D",
+    "MultiHeadAttention",
+    "PReLU",
+    "Resizing",
+    "SeparableConv2D",
+    "Softmax",
+    "SpectralNormalization",
+    "TimeDistributed",
+    "UpSampling2D",
+)
 #: Layers that Hozon's interpreter runs as well.
 OWN = ("BatchNormalization", "Conv2DTranspose", "LSTM", "MultiHeadAttention", "RandomRotation")
 #: Layers whose values are not compared, and why.
@@ -232,6 +255,13 @@ NOT_TRACED = {
 PREPROCESSING = ("Hashing", "HashedCrossing", "IntegerLookup", "StringLookup", "TextVectorization")
 #: Layers that are others' frames or that wrap foreign code.
 FRAMES = (
-    "FlaxLayer", "InputLayer", "JaxLayer", "Layer", "MaxNumBoundingBoxes", "Pipeline",
-    "TFSMLayer", "TorchModuleWrapper", "Wrapper",
-)  # fmt: skip
+    "FlaxLayer",
+    "InputLayer",
+    "JaxLayer",
+    "Layer",
+    "MaxNumBoundingBoxes",
+    "Pipeline",
+    "TFSMLayer",
+    "TorchModuleWrapper",
+    "Wrapper",
+)

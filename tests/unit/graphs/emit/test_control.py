@@ -126,31 +126,47 @@ BATCHES = [[floats(2, 4, 3)], [floats(3, 2, 3)]]
 CASES = [
     Case("lstm", lstm, ROWS, BATCHES, LSTM, gradient=True),
     Case(
-        "backwards", lambda v, x: lstm(v, x, reverse=True), [((None, 5, 3), F32)],
-        [[floats(2, 5, 3)], [floats(1, 5, 3)]], LSTM, gradient=True,
+        "backwards",
+        lambda v, x: lstm(v, x, reverse=True),
+        [((None, 5, 3), F32)],
+        [[floats(2, 5, 3)], [floats(1, 5, 3)]],
+        LSTM,
+        gradient=True,
     ),
     Case("types", cumulated, [((None,), F32)], [[floats(4)], [floats(2)]], gradient=True),
     Case("short", short, [((3, None), F32)], [[floats(3, 2)]], gradient=True),
     Case(
-        "while", halved, [((None, 2), F32), ((), I32)],
+        "while",
+        halved,
+        [((None, 2), F32), ((), I32)],
         [[floats(3, 2), np.int32(4)], [9 + floats(2, 2), np.int32(9)]],
         (np.float32(0.3), np.float32(0.25)),
     ),
     Case("rows stop", each_halved, [((None, 3), F32)], [[9 * floats(4, 3)], [9 * floats(1, 3)]]),
     Case(
-        "branches", chosen, [((None, 2), F32), ((), I32)],
-        [[floats(3, 2), np.int32(k)] for k in (-1, 0, 1, 2, 7)], (floats(2),), gradient=True,
+        "branches",
+        chosen,
+        [((None, 2), F32), ((), I32)],
+        [[floats(3, 2), np.int32(k)] for k in (-1, 0, 1, 2, 7)],
+        (floats(2),),
+        gradient=True,
     ),
     Case(
-        "nested", nested, [((None, 2), F32), ((), I32)],
-        [[floats(3, 2), np.int32(5)], [floats(1, 2), np.int32(0)]], (np.float32(0.3),),
+        "nested",
+        nested,
+        [((None, 2), F32), ((), I32)],
+        [[floats(3, 2), np.int32(5)], [floats(1, 2), np.int32(0)]],
+        (np.float32(0.3),),
     ),
     Case("calls", called, [((None, 2), F32)], [[floats(3, 2)]], (np.float32(3),), gradient=True),
     Case(
-        "keys", drawn, [((None, None), F32)], [[floats(3, 2)], [floats(4, 3)]],
+        "keys",
+        drawn,
+        [((None, None), F32)],
+        [[floats(3, 2)], [floats(4, 3)]],
         (np.array([3, 4], np.uint32),),
     ),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")

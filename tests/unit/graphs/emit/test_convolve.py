@@ -19,10 +19,18 @@ LAYOUTS = {
 
 
 def case(
-    name: str, rank: int, pad: Any, strides: Any, sizes: str, kernel: tuple[int, ...],
-    groups: int = 1, dilation: Any = None, spread: Any = None, layout: Any = None,
+    name: str,
+    rank: int,
+    pad: Any,
+    strides: Any,
+    sizes: str,
+    kernel: tuple[int, ...],
+    groups: int = 1,
+    dilation: Any = None,
+    spread: Any = None,
+    layout: Any = None,
     batches: int = 1,
-) -> Case:  # fmt: skip
+) -> Case:
     def function(x: Any, w: Any) -> Any:
         return lax.conv_general_dilated(
             x, w, strides, pad, spread, dilation, layout or LAYOUTS[rank], groups, batches

@@ -20,24 +20,75 @@ NARROW = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(ml_dtypes.bfloat
 
 _UNIT = [lax.acos, lax.asin, lax.atanh, lax.erf_inv]
 _ANY = [
-    lax.abs, lax.asinh, lax.atan, lax.cbrt, lax.ceil, lax.cos, lax.erf, lax.erfc, lax.exp,
-    lax.exp2, lax.expm1, lax.floor, lax.is_finite, lax.logistic, lax.neg, lax.sign, lax.sin,
-    lax.sinh, lax.square, lax.tan, lax.tanh, lax.cosh, lambda x: lax.integer_pow(x, 5),
+    lax.abs,
+    lax.asinh,
+    lax.atan,
+    lax.cbrt,
+    lax.ceil,
+    lax.cos,
+    lax.erf,
+    lax.erfc,
+    lax.exp,
+    lax.exp2,
+    lax.expm1,
+    lax.floor,
+    lax.is_finite,
+    lax.logistic,
+    lax.neg,
+    lax.sign,
+    lax.sin,
+    lax.sinh,
+    lax.square,
+    lax.tan,
+    lax.tanh,
+    lax.cosh,
+    lambda x: lax.integer_pow(x, 5),
     lambda x: lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN),
     lambda x: lax.round(x, lax.RoundingMethod.AWAY_FROM_ZERO),
-]  # fmt: skip
+]
 _POSITIVE = [
-    lax.acosh, lax.log, lax.log1p, lax.rsqrt, lax.sqrt, lambda x: lax.integer_pow(x, -2),
+    lax.acosh,
+    lax.log,
+    lax.log1p,
+    lax.rsqrt,
+    lax.sqrt,
+    lambda x: lax.integer_pow(x, -2),
     lambda x: lax.integer_pow(x, 0),
-]  # fmt: skip
+]
 _TWO = [
-    lax.add, lax.atan2, lax.div, lax.max, lax.min, lax.mul, lax.rem, lax.sub, lax.eq, lax.ne,
-    lax.lt, lax.le, lax.gt, lax.ge, lambda x, y: lax.pow(lax.abs(x), y),
-]  # fmt: skip
+    lax.add,
+    lax.atan2,
+    lax.div,
+    lax.max,
+    lax.min,
+    lax.mul,
+    lax.rem,
+    lax.sub,
+    lax.eq,
+    lax.ne,
+    lax.lt,
+    lax.le,
+    lax.gt,
+    lax.ge,
+    lambda x, y: lax.pow(lax.abs(x), y),
+]
 _COMPLEX = [
-    lax.abs, lax.conj, lax.real, lax.imag, lax.neg, lax.exp, lax.log, lax.sin, lax.cos, lax.tanh,
-    lax.sqrt, lax.sign, lax.square, lambda x: x / (x + 1), lambda x: lax.eq(x, x * 1),
-]  # fmt: skip
+    lax.abs,
+    lax.conj,
+    lax.real,
+    lax.imag,
+    lax.neg,
+    lax.exp,
+    lax.log,
+    lax.sin,
+    lax.cos,
+    lax.tanh,
+    lax.sqrt,
+    lax.sign,
+    lax.square,
+    lambda x: x / (x + 1),
+    lambda x: lax.eq(x, x * 1),
+]
 
 
 def real(x: Any) -> Any:
@@ -54,17 +105,41 @@ def real(x: Any) -> Any:
 
 def whole(x: Any, y: Any) -> Any:
     """All functions of integers."""
-    two = [lax.add, lax.sub, lax.mul, lax.div, lax.rem, lax.max, lax.min, lax.bitwise_and,
-           lax.bitwise_or, lax.bitwise_xor, lax.shift_left, lax.shift_right_arithmetic,
-           lax.shift_right_logical, lax.lt, lax.ge, lax.eq]  # fmt: skip
+    two = [
+        lax.add,
+        lax.sub,
+        lax.mul,
+        lax.div,
+        lax.rem,
+        lax.max,
+        lax.min,
+        lax.bitwise_and,
+        lax.bitwise_or,
+        lax.bitwise_xor,
+        lax.shift_left,
+        lax.shift_right_arithmetic,
+        lax.shift_right_logical,
+        lax.lt,
+        lax.ge,
+        lax.eq,
+    ]
     one = [jnp.abs, lax.sign, lax.bitwise_not, lax.population_count, lax.clz, lax.square, lax.neg]
     powers = [lax.integer_pow(x, 3)]
     return [function(x, y) for function in two], [function(x) for function in one], powers
 
 
 def truths(x: Any, y: Any) -> Any:
-    two = [lax.bitwise_and, lax.bitwise_or, lax.bitwise_xor, lax.eq, lax.ne, lax.max, lax.min,
-           lax.lt, lax.ge]  # fmt: skip
+    two = [
+        lax.bitwise_and,
+        lax.bitwise_or,
+        lax.bitwise_xor,
+        lax.eq,
+        lax.ne,
+        lax.max,
+        lax.min,
+        lax.lt,
+        lax.ge,
+    ]
     return [function(x, y) for function in two], ~x, x.astype(F32), x.astype(jnp.int8)
 
 

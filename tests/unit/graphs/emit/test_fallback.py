@@ -42,11 +42,15 @@ def extended(values: Any, x: Any) -> Any:
 
 CASES = [
     Case(
-        "symbolic", best, [((None, None), F32)], [[floats(3, 4)], [floats(2, 7)]],
-        (floats(2), floats(3), np.float32(2)), native=False,
+        "symbolic",
+        best,
+        [((None, None), F32)],
+        [[floats(3, 4)], [floats(2, 7)]],
+        (floats(2), floats(3), np.float32(2)),
+        native=False,
     ),
     Case("extensions", extended, [((2, 5), F32)], [[floats(2, 5)]], native=False),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +92,12 @@ SQUARE = [ArgumentSpec((None, 3, 3), F32, "x")]
 
 def test_native_ops_can_be_demanded() -> None:
     with pytest.raises(UnsupportedError, match=r"'best'.*reduce") as failure:
-        emit("best", lambda values, x: (lax.reduce(x, 0.0, lambda a, b: a * b - b, (0,)), {}),
-             SQUARE, native_only=True)  # fmt: skip
+        emit(
+            "best",
+            lambda values, x: (lax.reduce(x, 0.0, lambda a, b: a * b - b, (0,)), {}),
+            SQUARE,
+            native_only=True,
+        )
     assert failure.value.feature == "reduce"
     assert "native_ops_only" in str(failure.value.instead)
 

@@ -62,28 +62,40 @@ def noisy(values: Any, x: Any) -> Any:
 KERNEL = floats(3, 2)
 CASES = [
     Case(
-        "moving average", normalized, [((None, 3), F32)], [[floats(4, 3)], [floats(2, 3)]],
-        (KERNEL, floats(2), np.int32(4), floats(5)), gradient=True,
+        "moving average",
+        normalized,
+        [((None, 3), F32)],
+        [[floats(4, 3)], [floats(2, 3)]],
+        (KERNEL, floats(2), np.int32(4), floats(5)),
+        gradient=True,
     ),
     Case("written only", written_only, [((None, 2), F32)], [[floats(4, 2)]], (floats(2),)),
     Case(
-        "equal sizes", two_times, [((None, None), F32), ((None, None), F32)],
+        "equal sizes",
+        two_times,
+        [((None, None), F32), ((None, None), F32)],
         [[floats(2, 3), floats(2, 3)]],
     ),
     Case(
-        "different sizes", attended, [((None, None, 3), F32), ((None, None, 3), F32)],
-        [[floats(2, 4, 3), floats(2, 5, 3)]], gradient=True,
+        "different sizes",
+        attended,
+        [((None, None, 3), F32), ((None, None, 3), F32)],
+        [[floats(2, 4, 3), floats(2, 5, 3)]],
+        gradient=True,
     ),
     Case(
         "named sizes", two_times, [((None, "t"), F32), (("t",), F32)], [[floats(2, 3), floats(3)]]
     ),
     Case("half", half, [((None, 3), F32)], [[floats(4, 3)]], (KERNEL,), tolerance=2e-2),
     Case(
-        "seed", noisy, [((None, 3), F32)], [[floats(4, 3)], [floats(4, 3)], [floats(1, 3)]],
+        "seed",
+        noisy,
+        [((None, 3), F32)],
+        [[floats(4, 3)], [floats(4, 3)], [floats(1, 3)]],
         (np.array([5, 6], np.uint32),),
     ),
     Case("nothing", lambda values: (jnp.arange(3), {}), [], [[]]),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +115,11 @@ def test_hozon_runs_it_alike(case: Case) -> None:
 
 def written() -> EmittedFunction:
     captures = [
-        Capture("dense/kernel:0", (3, 2), F32), Capture("Mean", (2,), F32),
-        Capture("mean", (), I32), Capture("unused", (5,), F32),
-    ]  # fmt: skip
+        Capture("dense/kernel:0", (3, 2), F32),
+        Capture("Mean", (2,), F32),
+        Capture("mean", (), I32),
+        Capture("unused", (5,), F32),
+    ]
     return emit("step", normalized, [ArgumentSpec((None, 3), F32, "Input 1")], None, captures)
 
 
@@ -125,9 +139,11 @@ def test_a_function_tells_its_signature() -> None:
     assert [(x.name, x.shape) for x in emitted.inputs] == [("input_1", (None, 3))]
     outputs = [(x.name, x.dtype.name, x.shape) for x in emitted.outputs]
     assert outputs == [
-        ("identity", F32, (None, 2)), ("identity_1", F32, (None, 3)), ("identity_2", F32, (2,)),
+        ("identity", F32, (None, 2)),
+        ("identity_1", F32, (None, 3)),
+        ("identity_2", F32, (2,)),
         ("identity_3", F32, (None, 2)),
-    ]  # fmt: skip
+    ]
     tree = jax.tree.unflatten(emitted.structure, range(4))
     assert tree == {"again": 0, "input": 1, "mean": 2, "out": 3}
     attrs = emitted.definition.attrs
@@ -142,8 +158,11 @@ def test_each_variable_is_read_once_and_results_wait_for_assignments() -> None:
     assigns = {node.name for node in definition.nodes if node.op == "AssignVariableOp"}
     assert set(definition.control_ret) == assigns
     assert definition.is_stateful
-    waits = [{i[1:] for i in node.inputs if i[0] == "^"} for node in definition.nodes
-             if node.op == "Identity"]  # fmt: skip
+    waits = [
+        {i[1:] for i in node.inputs if i[0] == "^"}
+        for node in definition.nodes
+        if node.op == "Identity"
+    ]
     assert waits == [assigns] * 4
 
 

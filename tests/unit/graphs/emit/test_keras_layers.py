@@ -51,9 +51,14 @@ def case_of(name: str, layer: Any, use: Use, inputs: list[Any]) -> Case:
 
     variables = [*layer.trainable_variables, *layer.non_trainable_variables]
     return Case(
-        name, function, [((None, *x.shape[1:]), x.dtype.name) for x in leaves], [leaves],
-        [np.asarray(v) for v in variables], name in DIFFERENTIATED, tolerance=2e-4,
-    )  # fmt: skip
+        name,
+        function,
+        [((None, *x.shape[1:]), x.dtype.name) for x in leaves],
+        [leaves],
+        [np.asarray(v) for v in variables],
+        name in DIFFERENTIATED,
+        tolerance=2e-4,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -38,8 +38,10 @@ def answers(oracle: Oracle) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def expected() -> dict[str, list[Any]]:
     """JAX's results for each set of values."""
-    return {name: [jax.jit(case.function)([], *feed)[0] for feed in case.feeds]
-            for name, case in CASES.items()}  # fmt: skip
+    return {
+        name: [jax.jit(case.function)([], *feed)[0] for feed in case.feeds]
+        for name, case in CASES.items()
+    }
 
 
 def different(wanted: Any, found: Sequence[Any], tolerance: float) -> Iterator[str]:

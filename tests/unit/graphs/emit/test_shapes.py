@@ -179,15 +179,18 @@ def test_a_bias_is_added_as_it_is() -> None:
     batch = ("b, 4, 4, 3", F32)
     assert ops(lambda x, y: x + y, batch, ("3", F32)) == ["AddV2"]
     assert ops(lambda x, y: x * y.reshape(1, 1, 1, 3) + y, batch, ("3", F32)) == [
-        "Reshape", "Mul", "AddV2",
-    ]  # fmt: skip
+        "Reshape",
+        "Mul",
+        "AddV2",
+    ]
 
 
 def test_numbers_are_not_repeated() -> None:
     assert ops(lambda x: jnp.zeros_like(x) + x, ("b, 4", F32)) == ["AddV2"]
     assert ops(lambda x: jnp.where(x > 0, x, jnp.ones((x.shape[0], 4))), ("b, 4", F32)) == [
-        "Greater", "SelectV2",
-    ]  # fmt: skip
+        "Greater",
+        "SelectV2",
+    ]
 
 
 def test_the_rest_of_a_symbolic_size_needs_no_number() -> None:

@@ -19,9 +19,16 @@ KINDS = (
 
 
 def case(
-    name: str, start: Any, combine: Any, pad: Any, sizes: str, window: Any, strides: Any,
-    dilation: Any = None, dtype: str = F32,
-) -> Case:  # fmt: skip
+    name: str,
+    start: Any,
+    combine: Any,
+    pad: Any,
+    sizes: str,
+    window: Any,
+    strides: Any,
+    dilation: Any = None,
+    dtype: str = F32,
+) -> Case:
     def function(x: Any) -> Any:
         return lax.reduce_window(x, start, combine, window, strides, pad, window_dilation=dilation)
 

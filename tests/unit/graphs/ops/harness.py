@@ -116,7 +116,9 @@ def answers(oracle: Oracle, cases: Sequence[Case]) -> dict[str, tuple[Case, Answ
     numbered = _distinct(cases)
     asked = [
         {
-            "op": case.op, "attrs": dict(case.attrs), "known_shapes": case.known_shapes,
+            "op": case.op,
+            "attrs": dict(case.attrs),
+            "known_shapes": case.known_shapes,
             "gradient": case.gradient,
             "inputs": [
                 [as_array(v) for v in x] if isinstance(x, list) else as_array(x)
@@ -124,7 +126,7 @@ def answers(oracle: Oracle, cases: Sequence[Case]) -> dict[str, tuple[Case, Answ
             ],
         }
         for case in numbered
-    ]  # fmt: skip
+    ]
     told = oracle.ask("one_op_graphs", cases=asked)
     return {case.id: (case, Answer(**t)) for case, t in zip(numbered, told, strict=True)}
 

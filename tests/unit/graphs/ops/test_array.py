@@ -78,9 +78,13 @@ def strided(first: Any, last: Any, step: Any, **masks: int) -> tuple[list[Any], 
 
 #: Specifications for a tensor of shape (3, 4, 5).
 STRIDED = [
-    strided([1], [3], [1]), strided([-1], [-4], [-1]), strided([0, 1], [3, -1], [2, 1]),
-    strided([9, 9], [9, -9], [-1, -2]), strided([1, 1], [1, 1], [1, 1], begin=3, end=3),
-    strided([2, 0], [0, 0], [-1, 1], end=3), strided([1], [2], [1], shrink_axis=1),
+    strided([1], [3], [1]),
+    strided([-1], [-4], [-1]),
+    strided([0, 1], [3, -1], [2, 1]),
+    strided([9, 9], [9, -9], [-1, -2]),
+    strided([1, 1], [1, 1], [1, 1], begin=3, end=3),
+    strided([2, 0], [0, 0], [-1, 1], end=3),
+    strided([1], [2], [1], shrink_axis=1),
     strided([-1, 2], [0, 3], [1, 1], shrink_axis=3),
     strided([0, 1], [0, 2], [1, 1], ellipsis=1, shrink_axis=2),
     strided([0, 0, 1], [0, 0, 4], [1, 1, 2], ellipsis=2, begin=1, end=1),
@@ -88,8 +92,9 @@ STRIDED = [
     strided([0, 0, 0, 1], [0, 0, 0, 2], [1, 1, 1, 1], new_axis=5, ellipsis=2, shrink_axis=8),
     strided([1, 1, 1], [2, 2, 2], [1, 1, 1], shrink_axis=7),
     strided([0, 1, 0], [0, 2, 0], [1, 1, 1], begin=5, end=5, shrink_axis=2),
-    strided([2, 0], [1, 4], [1, 1]), strided([0, 1], [0, 2], [1, 1], new_axis=1, shrink_axis=1),
-]  # fmt: skip
+    strided([2, 0], [1, 4], [1, 1]),
+    strided([0, 1], [0, 2], [1, 1], new_axis=1, shrink_axis=1),
+]
 
 
 def strides() -> Iterator[Case]:
@@ -128,8 +133,13 @@ def _reference(x: Any, bounds: list[Any], masks: dict[str, int]) -> Any:
         elif "shrink_axis" in on:
             index.append(int(begin[i]))
         else:
-            index.append(slice(None if "begin" in on else int(begin[i]),
-                               None if "end" in on else int(end[i]), int(step[i])))  # fmt: skip
+            index.append(
+                slice(
+                    None if "begin" in on else int(begin[i]),
+                    None if "end" in on else int(end[i]),
+                    int(step[i]),
+                )
+            )
     return normal(*x[tuple(index)].shape)
 
 
@@ -189,8 +199,12 @@ def blocks() -> Iterator[Case]:
     image = normal(2, 6, 7, 2)
     for padding in ("SAME", "VALID"):
         for sizes, steps, rates in (((2, 3), (1, 2), (1, 1)), ((3, 2), (2, 3), (2, 1))):
-            attrs = {"ksizes": [1, *sizes, 1], "strides": [1, *steps, 1],
-                     "rates": [1, *rates, 1], "padding": padding}  # fmt: skip
+            attrs = {
+                "ksizes": [1, *sizes, 1],
+                "strides": [1, *steps, 1],
+                "rates": [1, *rates, 1],
+                "padding": padding,
+            }
             yield Case("ExtractImagePatches", [image], attrs, gradient=True)
         attrs = {"ksizes": [1, 2, 2, 3, 1], "strides": [1, 1, 2, 2, 1], "padding": padding}
         yield Case("ExtractVolumePatches", [normal(1, 3, 4, 5, 2)], attrs)

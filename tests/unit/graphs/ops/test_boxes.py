@@ -31,26 +31,43 @@ def cases() -> Iterator[Case]:
     yield Case("NonMaxSuppressionV2", [boxes, scores, most, number(0.3)], traced=())
     for count in (0, 3, 50):
         for least in (0.0, 0.6):
-            yield Case("NonMaxSuppressionV3",
-                       [boxes, scores, number(count, "i4"), number(0.4), number(least)],
-                       traced=())  # fmt: skip
+            yield Case(
+                "NonMaxSuppressionV3",
+                [boxes, scores, number(count, "i4"), number(0.4), number(least)],
+                traced=(),
+            )
     for pad in (True, False):
-        yield Case("NonMaxSuppressionV4",
-                   [boxes, scores, number(40, "i4"), number(0.3), number(0.2)],
-                   {"pad_to_max_output_size": pad}, traced=())  # fmt: skip
+        yield Case(
+            "NonMaxSuppressionV4",
+            [boxes, scores, number(40, "i4"), number(0.3), number(0.2)],
+            {"pad_to_max_output_size": pad},
+            traced=(),
+        )
         for sigma in (0.0, 0.5):
-            yield Case("NonMaxSuppressionV5",
-                       [boxes, scores, number(20, "i4"), number(0.6), number(0.1), number(sigma)],
-                       {"pad_to_max_output_size": pad}, traced=())  # fmt: skip
-    yield Case("NonMaxSuppressionV3",
-               [boxes[:0], scores[:0], most, number(0.4), number(0.1)], traced=())  # fmt: skip
-    yield Case("NonMaxSuppressionWithOverlaps",
-               [RNG.random((9, 9)).astype("f4"), scores[:9], most, number(0.5), number(0.1)],
-               traced=())  # fmt: skip
+            yield Case(
+                "NonMaxSuppressionV5",
+                [boxes, scores, number(20, "i4"), number(0.6), number(0.1), number(sigma)],
+                {"pad_to_max_output_size": pad},
+                traced=(),
+            )
+    yield Case(
+        "NonMaxSuppressionV3", [boxes[:0], scores[:0], most, number(0.4), number(0.1)], traced=()
+    )
+    yield Case(
+        "NonMaxSuppressionWithOverlaps",
+        [RNG.random((9, 9)).astype("f4"), scores[:9], most, number(0.5), number(0.1)],
+        traced=(),
+    )
     for shared in (1, 3):
         batch = np.stack([some(12)[0] for _ in range(2 * shared)]).reshape(2, shared, 12, 4)
-        inputs = [batch.transpose(0, 2, 1, 3) * 1.2, RNG.random((2, 12, 3)).astype("f4"),
-                  number(4, "i4"), number(15, "i4"), number(0.3), number(0.2)]  # fmt: skip
+        inputs = [
+            batch.transpose(0, 2, 1, 3) * 1.2,
+            RNG.random((2, 12, 3)).astype("f4"),
+            number(4, "i4"),
+            number(15, "i4"),
+            number(0.3),
+            number(0.2),
+        ]
         for attrs in ({}, {"pad_per_class": True}, {"clip_boxes": False}):
             yield Case("CombinedNonMaxSuppression", inputs, attrs, traced=())
 

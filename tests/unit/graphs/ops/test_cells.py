@@ -19,8 +19,13 @@ def normal(*shape: int) -> Any:
 
 def states(units: int = 4, features: int = 3) -> list[Any]:
     """Cell state, output, kernel, three peepholes, bias."""
-    return [normal(2, units), normal(2, units), normal(features + units, 4 * units),
-            *(normal(units) for _ in range(3)), normal(4 * units)]  # fmt: skip
+    return [
+        normal(2, units),
+        normal(2, units),
+        normal(features + units, 4 * units),
+        *(normal(units) for _ in range(3)),
+        normal(4 * units),
+    ]
 
 
 def first_steps(outputs: list[Any]) -> list[Any]:
@@ -30,17 +35,25 @@ def first_steps(outputs: list[Any]) -> list[Any]:
 
 
 def cases() -> Iterator[Case]:
-    for attrs in ({}, {"use_peephole": True}, {"cell_clip": 0.3}, {"forget_bias": 0.0},
-                  {"cell_clip": -1.0, "use_peephole": True}):  # fmt: skip
+    for attrs in (
+        {},
+        {"use_peephole": True},
+        {"cell_clip": 0.3},
+        {"forget_bias": 0.0},
+        {"cell_clip": -1.0, "use_peephole": True},
+    ):
         yield Case("LSTMBlockCell", [normal(2, 3), *states()], attrs)
         yield Case("BlockLSTM", [np.int64(5), normal(5, 2, 3), *states()], attrs)
     for attrs in ({}, {"use_peephole": True}, {"cell_clip": 0.3}):
         yield Case("BlockLSTMV2", [np.int64(5), normal(5, 2, 3), *states()], attrs)
     for op in ("BlockLSTM", "BlockLSTMV2"):
-        yield Case(op, [np.int64(3), normal(5, 2, 3), *states()], canonical=first_steps,
-                   note="short")  # fmt: skip
-    yield Case("GRUBlockCell", [normal(2, 3), normal(2, 4), normal(7, 8), normal(7, 4), normal(8),
-                                normal(4)])  # fmt: skip
+        yield Case(
+            op, [np.int64(3), normal(5, 2, 3), *states()], canonical=first_steps, note="short"
+        )
+    yield Case(
+        "GRUBlockCell",
+        [normal(2, 3), normal(2, 4), normal(7, 8), normal(7, 4), normal(8), normal(4)],
+    )
 
 
 CASES = traced_once(planned_once([*cases()]))

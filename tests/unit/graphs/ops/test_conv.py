@@ -23,8 +23,12 @@ from tests.unit.graphs.ops.harness import (
 
 RNG = np.random.default_rng(6)
 TOLERANCES = {"float16": 1e-2, "bfloat16": 6e-2, "float32": 1e-4, "float64": 1e-10}
-DTYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16,
-          "float32": np.float32, "float64": np.float64}  # fmt: skip
+DTYPES = {
+    "float16": np.float16,
+    "bfloat16": ml_dtypes.bfloat16,
+    "float32": np.float32,
+    "float64": np.float64,
+}
 
 
 def close(dtype: str) -> dict[str, float]:
@@ -79,19 +83,39 @@ def planes() -> Iterator[Case]:
         g = normal(2, *result_shape(geometry, (7, 8), (3, 2)), 4)
         h = normal(2, *result_shape(geometry, (7, 8), (3, 2)), 6)
         yield Case("Conv2D", [x, k], attrs, **close("float32"))
-        yield Case("Conv2DBackpropInput", [sizes(2, 7, 8, 3), k, g], attrs, **close("float32"),
-                   traced=(1, 2))  # fmt: skip
-        yield Case("Conv2DBackpropFilter", [x, sizes(3, 2, 3, 4), g], attrs, **close("float32"),
-                   traced=(0, 2))  # fmt: skip
+        yield Case(
+            "Conv2DBackpropInput",
+            [sizes(2, 7, 8, 3), k, g],
+            attrs,
+            **close("float32"),
+            traced=(1, 2),
+        )
+        yield Case(
+            "Conv2DBackpropFilter",
+            [x, sizes(3, 2, 3, 4), g],
+            attrs,
+            **close("float32"),
+            traced=(0, 2),
+        )
         if not uniform or (geometry[0] != (1, 1) and geometry[1] != (1, 1)):
             continue  # depthwise ops of TensorFlow know one stride only
         yield Case("DepthwiseConv2dNative", [x, d], attrs, **close("float32"))
         if geometry[1] != (1, 1):
             continue  # these gradients ignore dilations on TensorFlow's CPU
-        yield Case("DepthwiseConv2dNativeBackpropInput", [sizes(2, 7, 8, 3), d, h], attrs,
-                   **close("float32"), traced=(1, 2))  # fmt: skip
-        yield Case("DepthwiseConv2dNativeBackpropFilter", [x, sizes(3, 2, 3, 2), h], attrs,
-                   **close("float32"), traced=(0, 2))  # fmt: skip
+        yield Case(
+            "DepthwiseConv2dNativeBackpropInput",
+            [sizes(2, 7, 8, 3), d, h],
+            attrs,
+            **close("float32"),
+            traced=(1, 2),
+        )
+        yield Case(
+            "DepthwiseConv2dNativeBackpropFilter",
+            [x, sizes(3, 2, 3, 2), h],
+            attrs,
+            **close("float32"),
+            traced=(0, 2),
+        )
 
 
 def of_dtypes() -> Iterator[Case]:
@@ -121,13 +145,29 @@ def differentiated() -> Iterator[Case]:
         yield Case("Conv2D", [normal(1, 6, 6, 2), normal(3, 2, 2, 2)], attrs, gradient=True, **wide)
         grouped = [normal(1, 6, 6, 4), normal(3, 2, 2, 6)]
         yield Case("Conv2D", grouped, attrs, **wide)
-    yield Case("DepthwiseConv2dNative", [normal(1, 6, 6, 2), normal(3, 2, 2, 2)],
-               {"strides": [1, 2, 2, 1], "padding": "SAME"}, gradient=True, **wide)  # fmt: skip
-    yield Case("Conv3D", [normal(1, 4, 4, 3, 2), normal(2, 3, 2, 2, 2)],
-               {"strides": [1, 1, 2, 1, 1], "padding": "SAME"}, gradient=True, **wide)  # fmt: skip
-    yield Case("Dilation2D", [normal(1, 6, 5, 2), normal(3, 2, 2)],
-               {"strides": [1, 1, 2, 1], "rates": [1, 1, 1, 1], "padding": "SAME"},
-               gradient=True, planned=False, traced=(), **wide)  # fmt: skip
+    yield Case(
+        "DepthwiseConv2dNative",
+        [normal(1, 6, 6, 2), normal(3, 2, 2, 2)],
+        {"strides": [1, 2, 2, 1], "padding": "SAME"},
+        gradient=True,
+        **wide,
+    )
+    yield Case(
+        "Conv3D",
+        [normal(1, 4, 4, 3, 2), normal(2, 3, 2, 2, 2)],
+        {"strides": [1, 1, 2, 1, 1], "padding": "SAME"},
+        gradient=True,
+        **wide,
+    )
+    yield Case(
+        "Dilation2D",
+        [normal(1, 6, 5, 2), normal(3, 2, 2)],
+        {"strides": [1, 1, 2, 1], "rates": [1, 1, 1, 1], "padding": "SAME"},
+        gradient=True,
+        planned=False,
+        traced=(),
+        **wide,
+    )
 
 
 def groups_and_sizes() -> Iterator[Case]:
@@ -140,37 +180,61 @@ def groups_and_sizes() -> Iterator[Case]:
         yield Case("Conv2DBackpropInput", [sizes(2, 5, 4, 6), k, g], unit, **wide)
         yield Case("Conv2DBackpropFilter", [x, sizes(*k.shape), g], unit, **wide)
     yield Case("Conv2D", [normal(2, 5, 4, 3), normal(1, 1, 3, 4)], unit, **wide)
-    yield Case("Conv2D", [normal(2, 5, 4, 3), normal(1, 1, 3, 4)],
-               {"strides": [1, 3, 2, 1], "padding": "VALID"}, **wide)  # fmt: skip
+    yield Case(
+        "Conv2D",
+        [normal(2, 5, 4, 3), normal(1, 1, 3, 4)],
+        {"strides": [1, 3, 2, 1], "padding": "VALID"},
+        **wide,
+    )
     yield Case("Conv2D", [normal(2, 2, 2, 3), normal(5, 5, 3, 4)], unit, **wide)
     for shape in ((0, 5, 4, 3), (2, 0, 4, 3)):  # (TensorFlow miscounts other channels here)
         yield Case("Conv2D", [normal(*shape), normal(3, 3, 3, 3)], unit)
         yield Case("DepthwiseConv2dNative", [normal(*shape), normal(3, 3, 3, 1)], unit)
-    yield Case("Conv2DBackpropInput", [sizes(0, 5, 4, 3), normal(3, 3, 3, 2), normal(0, 5, 4, 2)],
-               unit)  # fmt: skip
-    yield Case("Conv2DBackpropFilter", [normal(0, 5, 4, 3), sizes(3, 3, 3, 2), normal(0, 5, 4, 2)],
-               unit)  # fmt: skip
-    yield Case("Conv2DBackpropInput", [sizes(5, 4), normal(3, 3, 3, 2), normal(2, 5, 4, 2)],
-               unit, **wide, traced=(1, 2), known_shapes=False)  # fmt: skip
-    yield Case("Conv2D", [normal(2, 5, 5, 3), normal(3, 3, 2, 2)], unit, known_shapes=False,
-               fails=True)  # fmt: skip
+    yield Case(
+        "Conv2DBackpropInput", [sizes(0, 5, 4, 3), normal(3, 3, 3, 2), normal(0, 5, 4, 2)], unit
+    )
+    yield Case(
+        "Conv2DBackpropFilter", [normal(0, 5, 4, 3), sizes(3, 3, 3, 2), normal(0, 5, 4, 2)], unit
+    )
+    yield Case(
+        "Conv2DBackpropInput",
+        [sizes(5, 4), normal(3, 3, 3, 2), normal(2, 5, 4, 2)],
+        unit,
+        **wide,
+        traced=(1, 2),
+        known_shapes=False,
+    )
+    yield Case(
+        "Conv2D", [normal(2, 5, 5, 3), normal(3, 3, 2, 2)], unit, known_shapes=False, fails=True
+    )
 
 
 def volumes() -> Iterator[Case]:
     for strides, dilations, padding in (
-        ((1, 2, 1), (1, 1, 1), "VALID"), ((2, 1, 3), (1, 1, 1), "SAME"),
+        ((1, 2, 1), (1, 1, 1), "VALID"),
+        ((2, 1, 3), (1, 1, 1), "SAME"),
         ((1, 1, 1), (2, 1, 2), "VALID"),
-    ):  # fmt: skip
+    ):
         attrs = {"strides": [1, *strides, 1], "dilations": [1, *dilations, 1], "padding": padding}
         x, k = normal(1, 5, 4, 6, 2), normal(3, 2, 2, 2, 3)
         g = normal(1, *result_shape((strides, dilations, padding), (5, 4, 6), (3, 2, 2)), 3)
         yield Case("Conv3D", [x, k], attrs, **close("float32"))
         if dilations != (1, 1, 1):
             continue  # TensorFlow's CPU has no such gradients
-        yield Case("Conv3DBackpropInputV2", [sizes(1, 5, 4, 6, 2), k, g], attrs, traced=(1, 2),
-                   **close("float32"))  # fmt: skip
-        yield Case("Conv3DBackpropFilterV2", [x, sizes(3, 2, 2, 2, 3), g], attrs, traced=(0, 2),
-                   **close("float32"))  # fmt: skip
+        yield Case(
+            "Conv3DBackpropInputV2",
+            [sizes(1, 5, 4, 6, 2), k, g],
+            attrs,
+            traced=(1, 2),
+            **close("float32"),
+        )
+        yield Case(
+            "Conv3DBackpropFilterV2",
+            [x, sizes(3, 2, 2, 2, 3), g],
+            attrs,
+            traced=(0, 2),
+            **close("float32"),
+        )
     same = {"strides": [1, 1, 1, 1, 1], "padding": "SAME"}
     for dtype in DTYPES:
         x, k = normal(1, 3, 3, 3, 2, dtype=dtype), normal(2, 2, 2, 2, 2, dtype=dtype)
@@ -183,8 +247,13 @@ def rarities() -> Iterator[Case]:
     same = {"strides": [1, 2, 1, 1], "padding": "SAME"}
     for mode in ("REFLECT", "SYMMETRIC"):  # (TensorFlow gives every picture the first's answer)
         pads = np.array([[0, 0], [1, 2], [0, 1], [0, 0]], "i4")
-        yield Case("FusedPadConv2D", [normal(1, 5, 4, 2), pads, normal(3, 3, 2, 3)],
-                   {**same, "mode": mode}, traced=(0, 2), **wide)  # fmt: skip
+        yield Case(
+            "FusedPadConv2D",
+            [normal(1, 5, 4, 2), pads, normal(3, 3, 2, 3)],
+            {**same, "mode": mode},
+            traced=(0, 2),
+            **wide,
+        )
     for source, target in (("NHWC", "NCHW"), ("NCHW", "NHWC"), ("NHWC", "HWNC")):
         formats = {"src_format": source, "dst_format": target}
         yield Case("DataFormatDimMap", [np.array([-4, 0, 3, -1, 1], "i4")], formats)
@@ -197,8 +266,10 @@ def dilations() -> Iterator[Case]:
     geometries = (((1, 1), (2, 1), "SAME"), ((2, 1), (1, 1), "VALID"), ((2, 2), (1, 2), "SAME"))
     for dtype in (*DTYPES, "int32"):
         for strides, rates, padding in geometries if dtype == "float32" else geometries[:1]:
-            x, k = ((RNG.normal(size=s) * 9).astype(DTYPES.get(dtype, dtype))
-                    for s in ((2, 7, 6, 3), (3, 2, 3)))  # fmt: skip
+            x, k = (
+                (RNG.normal(size=s) * 9).astype(DTYPES.get(dtype, dtype))
+                for s in ((2, 7, 6, 3), (3, 2, 3))
+            )
             attrs = {"strides": [1, *strides, 1], "rates": [1, *rates, 1], "padding": padding}
             yield Case("Dilation2D", [x, k], attrs)
             shape = result_shape((strides, rates, padding), (7, 6), (3, 2))
@@ -214,10 +285,19 @@ def dilations() -> Iterator[Case]:
     yield Case("Dilation2D", [normal(0, 4, 4, 2), normal(2, 2, 2)], attrs)
 
 
-CASES = traced_once(planned_once([
-    *planes(), *of_dtypes(), *differentiated(), *groups_and_sizes(), *volumes(), *rarities(),
-    *dilations(),
-]))  # fmt: skip
+CASES = traced_once(
+    planned_once(
+        [
+            *planes(),
+            *of_dtypes(),
+            *differentiated(),
+            *groups_and_sizes(),
+            *volumes(),
+            *rarities(),
+            *dilations(),
+        ]
+    )
+)
 
 
 @pytest.fixture(scope="module")

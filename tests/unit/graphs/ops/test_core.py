@@ -142,30 +142,73 @@ VARIABLES = {
 
 #: Ops that TensorFlow 2.21 no longer runs or never lets a graph name, by those that are tested.
 SAME = {
-    **{name: name.removeprefix("Batch") for name in (
-        "BatchCholesky", "BatchCholeskyGrad", "BatchFFT", "BatchFFT2D", "BatchFFT3D", "BatchIFFT",
-        "BatchIFFT2D", "BatchIFFT3D", "BatchMatrixBandPart", "BatchMatrixDeterminant",
-        "BatchMatrixDiag", "BatchMatrixDiagPart", "BatchMatrixInverse", "BatchMatrixSetDiag",
-        "BatchMatrixSolve", "BatchMatrixSolveLs", "BatchMatrixTriangularSolve",
-        "BatchSelfAdjointEig", "BatchSelfAdjointEigV2", "BatchSvd",
-    )},
-    **{name: name.removesuffix("V2") + "V3" for name in (
-        "TensorArray", "TensorArrayV2", "TensorArrayConcat", "TensorArrayConcatV2",
-        "TensorArrayGather", "TensorArrayGatherV2", "TensorArrayGrad", "TensorArrayGradV2",
-        "TensorArrayRead", "TensorArrayReadV2", "TensorArrayScatter", "TensorArrayScatterV2",
-        "TensorArraySplit", "TensorArraySplitV2", "TensorArrayWrite", "TensorArrayWriteV2",
-    )},
-    "Stack": "StackV2", "StackPop": "StackPopV2", "StackPush": "StackPushV2",
-    "HostConst": "Const", "PlaceholderV2": "Placeholder", "_EagerConst": "Identity",
+    **{
+        name: name.removeprefix("Batch")
+        for name in (
+            "BatchCholesky",
+            "BatchCholeskyGrad",
+            "BatchFFT",
+            "BatchFFT2D",
+            "BatchFFT3D",
+            "BatchIFFT",
+            "BatchIFFT2D",
+            "BatchIFFT3D",
+            "BatchMatrixBandPart",
+            "BatchMatrixDeterminant",
+            "BatchMatrixDiag",
+            "BatchMatrixDiagPart",
+            "BatchMatrixInverse",
+            "BatchMatrixSetDiag",
+            "BatchMatrixSolve",
+            "BatchMatrixSolveLs",
+            "BatchMatrixTriangularSolve",
+            "BatchSelfAdjointEig",
+            "BatchSelfAdjointEigV2",
+            "BatchSvd",
+        )
+    },
+    **{
+        name: name.removesuffix("V2") + "V3"
+        for name in (
+            "TensorArray",
+            "TensorArrayV2",
+            "TensorArrayConcat",
+            "TensorArrayConcatV2",
+            "TensorArrayGather",
+            "TensorArrayGatherV2",
+            "TensorArrayGrad",
+            "TensorArrayGradV2",
+            "TensorArrayRead",
+            "TensorArrayReadV2",
+            "TensorArrayScatter",
+            "TensorArrayScatterV2",
+            "TensorArraySplit",
+            "TensorArraySplitV2",
+            "TensorArrayWrite",
+            "TensorArrayWriteV2",
+        )
+    },
+    "Stack": "StackV2",
+    "StackPop": "StackPopV2",
+    "StackPush": "StackPushV2",
+    "HostConst": "Const",
+    "PlaceholderV2": "Placeholder",
+    "_EagerConst": "Identity",
     "OptimizationBarrierIdentity": "Identity",
-    "ReadVariableXlaSplitND": "Identity", "RandomPoisson": "RandomPoissonV2",
-    "RemoteCall": "PartitionedCall", "StatefulPartitionedCall": "PartitionedCall",
-    "TensorListConcat": "TensorListConcatV2", "TensorListScatter": "TensorListScatterV2",
-    "XlaSpmdFullToShardShape": "XlaSharding", "XlaSpmdShardToFullShape": "XlaSharding",
-    "TensorArraySize": "TensorArraySizeV3", "TensorArraySizeV2": "TensorArraySizeV3",
-    "TensorArrayClose": "TensorArrayCloseV3", "TensorArrayCloseV2": "TensorArrayCloseV3",
+    "ReadVariableXlaSplitND": "Identity",
+    "RandomPoisson": "RandomPoissonV2",
+    "RemoteCall": "PartitionedCall",
+    "StatefulPartitionedCall": "PartitionedCall",
+    "TensorListConcat": "TensorListConcatV2",
+    "TensorListScatter": "TensorListScatterV2",
+    "XlaSpmdFullToShardShape": "XlaSharding",
+    "XlaSpmdShardToFullShape": "XlaSharding",
+    "TensorArraySize": "TensorArraySizeV3",
+    "TensorArraySizeV2": "TensorArraySizeV3",
+    "TensorArrayClose": "TensorArrayCloseV3",
+    "TensorArrayCloseV2": "TensorArrayCloseV3",
     "StackClose": "StackCloseV2",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("op", SAME)

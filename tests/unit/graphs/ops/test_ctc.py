@@ -37,8 +37,11 @@ def cases() -> Iterator[Case]:
     yield Case(op, [inputs, *short], {"ignore_longer_outputs_than_inputs": True}, **CLOSE)
     yield Case(op, [inputs, *short], fails=True)
     yield Case(op, [inputs, *short[:2], np.array([4, 1, 2], "i4")], fails=True)
-    yield Case(op, [RNG.normal(size=(4, 1, 3)), np.array([[0, 0]]), np.array([1], "i4"),
-                    np.array([4], "i4")], **CLOSE)  # fmt: skip
+    yield Case(
+        op,
+        [RNG.normal(size=(4, 1, 3)), np.array([[0, 0]]), np.array([1], "i4"), np.array([4], "i4")],
+        **CLOSE,
+    )
 
 
 CASES = traced_once(planned_once([*cases()]))

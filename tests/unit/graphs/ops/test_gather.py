@@ -145,8 +145,11 @@ def searched() -> Iterator[Case]:
             yield Case(op, [rows, np.hstack([rows[:, :2], normal(2, 2)])], {"out_type": kind})
     for normalize in (True, False):
         guess = [i8([0, 0], [0, 1], [1, 0], [2, 0]), text(b"a", b"b", b"c", b"d"), i8(4, 2)]
-        truth = [i8([0, 0], [0, 1], [0, 2], [2, 0], [3, 0]), text(b"b", b"b", b"a", b"d", b"e"),
-                 i8(4, 3)]  # fmt: skip
+        truth = [
+            i8([0, 0], [0, 1], [0, 2], [2, 0], [3, 0]),
+            text(b"b", b"b", b"a", b"d", b"e"),
+            i8(4, 3),
+        ]
         yield Case("EditDistance", [*guess, *truth], {"normalize": normalize}, traced=())
 
 
@@ -190,8 +193,9 @@ def test_compiled_gather_gives_zeros_outside(position: int, oracle: Any) -> None
     inside = Case(case.op, [case.inputs[0], case.inputs[1] * 0, *case.inputs[2:]])
     (_, answer), *_ = answers(oracle, [inside]).values()
     library, function = prepared(answer)
-    expected = run_static(library, function, [case.inputs[0], case.inputs[1].clip(0, 1),
-                                              *case.inputs[2:]])[0]  # fmt: skip
+    expected = run_static(
+        library, function, [case.inputs[0], case.inputs[1].clip(0, 1), *case.inputs[2:]]
+    )[0]
     found = np.asarray(run_traced(library, function, case.flat, traced)[0])
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_array_equal(found[1:], np.full_like(found[1:], fill))

@@ -57,11 +57,18 @@ def products() -> Iterator[Case]:
     bytes_ = [RNG.integers(-128, 127, (2, 2, 3)).astype("i1") for _ in range(2)]
     yield Case("BatchMatMulV3", [bytes_[0], np.swapaxes(bytes_[1], 1, 2)], {"Tout": "int32"})
     for equation, shapes in {
-        "ij,jk->ik": ((2, 3), (3, 4)), "ij->ji": ((2, 3),), "ii->i": ((3, 3),), "ij->": ((2, 3),),
-        "bij,bjk->bik": ((2, 3, 4), (2, 4, 5)), "...ij,...jk->...ik": ((2, 1, 3, 4), (5, 4, 2)),
-        "abc,cde->abde": ((2, 3, 4), (4, 2, 3)), "i,j->ij": ((2,), (3,)), "ii->": ((3, 3),),
-        "b...i,ij->b...j": ((2, 3, 4), (4, 5)), "ij,ij->i": ((2, 3), (2, 3)),
-    }.items():  # fmt: skip
+        "ij,jk->ik": ((2, 3), (3, 4)),
+        "ij->ji": ((2, 3),),
+        "ii->i": ((3, 3),),
+        "ij->": ((2, 3),),
+        "bij,bjk->bik": ((2, 3, 4), (2, 4, 5)),
+        "...ij,...jk->...ik": ((2, 1, 3, 4), (5, 4, 2)),
+        "abc,cde->abde": ((2, 3, 4), (4, 2, 3)),
+        "i,j->ij": ((2,), (3,)),
+        "ii->": ((3, 3),),
+        "b...i,ij->b...j": ((2, 3, 4), (4, 5)),
+        "ij,ij->i": ((2, 3), (2, 3)),
+    }.items():
         arrays = [normal(shape) for shape in shapes]
         yield Case("Einsum", [arrays], {"equation": equation}, gradient=len(shapes) == 2)
     yield Case(
@@ -170,10 +177,12 @@ def band_width(low: int, high: int, rows: int, columns: int) -> int:
 
 def diagonals() -> Iterator[Case]:
     for op, inputs in {
-        "MatrixDiag": [normal((2, 3))], "MatrixDiagPart": [normal((2, 3, 4))],
-        "MatrixSetDiag": [normal((2, 3, 4)), normal((2, 3))], "Diag": [normal((2, 3))],
+        "MatrixDiag": [normal((2, 3))],
+        "MatrixDiagPart": [normal((2, 3, 4))],
+        "MatrixSetDiag": [normal((2, 3, 4)), normal((2, 3))],
+        "Diag": [normal((2, 3))],
         "DiagPart": [normal((2, 3, 2, 3))],
-    }.items():  # fmt: skip
+    }.items():
         yield Case(op, inputs, gradient=True)
         yield Case(op, [x.astype("i4") for x in inputs])
     yield Case("MatrixDiag", [normal((0, 3))])

@@ -14,8 +14,12 @@ from tests.unit.graphs.ops.harness import Case, answers, check, ids, kernel, pla
 
 RNG = np.random.default_rng(5)
 TOLERANCES = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 1e-5, "float64": 1e-12}
-DTYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16,
-          "float32": np.float32, "float64": np.float64}  # fmt: skip
+DTYPES = {
+    "float16": np.float16,
+    "bfloat16": ml_dtypes.bfloat16,
+    "float32": np.float32,
+    "float64": np.float64,
+}
 
 
 def close(dtype: str) -> dict[str, float]:
@@ -28,19 +32,53 @@ def normal(*shape: int, dtype: str = "float32") -> Any:
 
 def edges(dtype: str) -> Any:
     """Zero of both signs, small and large numbers, what overflows, and no numbers."""
-    listed = [0.0, -0.0, 0.5, -0.5, 3.0, -3.0, 6.0, 7.5, -20.0, 20.0, -150.0, 150.0, 1000.0,
-              -1000.0, 1e-7, -1e-7, np.inf, -np.inf, np.nan]  # fmt: skip
+    listed = [
+        0.0,
+        -0.0,
+        0.5,
+        -0.5,
+        3.0,
+        -3.0,
+        6.0,
+        7.5,
+        -20.0,
+        20.0,
+        -150.0,
+        150.0,
+        1000.0,
+        -1000.0,
+        1e-7,
+        -1e-7,
+        np.inf,
+        -np.inf,
+        np.nan,
+    ]
     return np.array(listed).astype(DTYPES[dtype])
 
 
 #: op: whether integers are among its types
-ACTIVATIONS = {"Relu": True, "Relu6": True, "Sigmoid": False, "Tanh": False, "Elu": False,
-               "Selu": False, "Softplus": False, "Softsign": False, "LeakyRelu": False}  # fmt: skip
+ACTIVATIONS = {
+    "Relu": True,
+    "Relu6": True,
+    "Sigmoid": False,
+    "Tanh": False,
+    "Elu": False,
+    "Selu": False,
+    "Softplus": False,
+    "Softsign": False,
+    "LeakyRelu": False,
+}
 SMOOTH = (*ACTIVATIONS, "Softmax", "LogSoftmax")
 #: op: whether the second operand is the result (not the input) of the activation
-ACTIVATION_GRADIENTS = {"ReluGrad": False, "Relu6Grad": False, "EluGrad": True, "SeluGrad": True,
-                        "SoftplusGrad": False, "SoftsignGrad": False,
-                        "LeakyReluGrad": False}  # fmt: skip
+ACTIVATION_GRADIENTS = {
+    "ReluGrad": False,
+    "Relu6Grad": False,
+    "EluGrad": True,
+    "SeluGrad": True,
+    "SoftplusGrad": False,
+    "SoftsignGrad": False,
+    "LeakyReluGrad": False,
+}
 
 
 def activations() -> Iterator[Case]:
@@ -71,8 +109,9 @@ def softmaxes() -> Iterator[Case]:
         yield Case(op, [normal(2, 3, 4)], gradient=True)
         for dtype in DTYPES:
             yield Case(op, [normal(3, 5, dtype=dtype)], **close(dtype))
-            yield Case(op, [np.array([[-900, 0, 800], [9, 9, 9]]).astype(DTYPES[dtype])],
-                       **close(dtype))  # fmt: skip
+            yield Case(
+                op, [np.array([[-900, 0, 800], [9, 9, 9]]).astype(DTYPES[dtype])], **close(dtype)
+            )
         infinite = np.array([[0, -np.inf], [-np.inf, 0], [-np.inf, -np.inf]], "f4")
         yield Case(op, [infinite])
         for shape in ((5,), (0, 3), (3, 0), (3, 1)):
@@ -83,20 +122,31 @@ def losses() -> Iterator[Case]:
     op = "SoftmaxCrossEntropyWithLogits"
     yield Case(op, [normal(3, 4), normal(3, 4)], gradient=True)
     for dtype in DTYPES:
-        yield Case(op, [normal(3, 4, dtype=dtype) * 5, np.abs(normal(3, 4, dtype=dtype))],
-                   **close(dtype))  # fmt: skip
-    for first, second in (((1, 4), (3, 4)), ((3, 4), (1, 4)), ((3, 1), (3, 4)), ((0, 4), (0, 4)),
-                          ((3, 0), (3, 0))):  # fmt: skip
+        yield Case(
+            op, [normal(3, 4, dtype=dtype) * 5, np.abs(normal(3, 4, dtype=dtype))], **close(dtype)
+        )
+    for first, second in (
+        ((1, 4), (3, 4)),
+        ((3, 4), (1, 4)),
+        ((3, 1), (3, 4)),
+        ((0, 4), (0, 4)),
+        ((3, 0), (3, 0)),
+    ):
         yield Case(op, [normal(*first), normal(*second)])
     op = "SparseSoftmaxCrossEntropyWithLogits"
     for dtype in DTYPES:
         for index in ("int32", "int64"):
-            yield Case(op, [normal(3, 4, dtype=dtype) * 5, np.array([0, 3, 1], index)],
-                       gradient=dtype == "float64", **close(dtype))  # fmt: skip
+            yield Case(
+                op,
+                [normal(3, 4, dtype=dtype) * 5, np.array([0, 3, 1], index)],
+                gradient=dtype == "float64",
+                **close(dtype),
+            )
     yield Case(op, [normal(0, 4), np.zeros(0, "i4")])
     for dtype in DTYPES:
-        yield Case("L2Loss", [normal(3, 5, dtype=dtype)], gradient=dtype == "float32",
-                   **close(dtype))  # fmt: skip
+        yield Case(
+            "L2Loss", [normal(3, 5, dtype=dtype)], gradient=dtype == "float32", **close(dtype)
+        )
     yield Case("L2Loss", [normal(0)])
     yield Case("L2Loss", [np.float32(3)])
 
@@ -122,9 +172,12 @@ def biases() -> Iterator[Case]:
 
 
 def responses() -> Iterator[Case]:
-    for attrs in ({}, {"depth_radius": 1, "bias": 2.0, "alpha": 0.5, "beta": 0.75},
-                  {"depth_radius": 3, "alpha": 0.1, "beta": -1.5},
-                  {"depth_radius": 0, "beta": 1.0}):  # fmt: skip
+    for attrs in (
+        {},
+        {"depth_radius": 1, "bias": 2.0, "alpha": 0.5, "beta": 0.75},
+        {"depth_radius": 3, "alpha": 0.1, "beta": -1.5},
+        {"depth_radius": 0, "beta": 1.0},
+    ):
         yield Case("LRN", [normal(2, 3, 2, 5)], attrs, gradient=attrs.get("depth_radius") == 1)
         g, x = normal(2, 3, 2, 5), normal(2, 3, 2, 5)
         yield Case("LRNGrad", [g, x, normalized(x, **attrs)], attrs, rtol=1e-4, atol=1e-5)
@@ -135,8 +188,10 @@ def responses() -> Iterator[Case]:
 def normalized(
     x: Any, depth_radius: int = 5, bias: float = 1, alpha: float = 1, beta: float = 0.5
 ) -> Any:
-    near = [np.square(x[..., max(0, d - depth_radius) : d + depth_radius + 1]).sum(-1)
-            for d in range(x.shape[-1])]  # fmt: skip
+    near = [
+        np.square(x[..., max(0, d - depth_radius) : d + depth_radius + 1]).sum(-1)
+        for d in range(x.shape[-1])
+    ]
     return (x / (bias + alpha * np.stack(near, -1)) ** beta).astype(x.dtype)
 
 
@@ -151,10 +206,17 @@ def sequences() -> Iterator[Case]:
     yield Case("CTCGreedyDecoder", [inputs, np.array([7, 0, 4], "i4")], fails=True)
 
 
-CASES = planned_once([
-    *activations(), *activation_gradients(), *softmaxes(), *losses(), *biases(), *responses(),
-    *sequences(),
-])  # fmt: skip
+CASES = planned_once(
+    [
+        *activations(),
+        *activation_gradients(),
+        *softmaxes(),
+        *losses(),
+        *biases(),
+        *responses(),
+        *sequences(),
+    ]
+)
 
 
 @pytest.fixture(scope="module")

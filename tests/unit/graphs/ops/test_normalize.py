@@ -58,8 +58,11 @@ def forward() -> Iterator[Case]:
         for training in (False, True):
             for epsilon in (1e-4, 0.1):
                 for momentum in (1.0, 0.25):
-                    attrs = {"is_training": training, "epsilon": epsilon,
-                             "exponential_avg_factor": momentum}  # fmt: skip
+                    attrs = {
+                        "is_training": training,
+                        "epsilon": epsilon,
+                        "exponential_avg_factor": momentum,
+                    }
                     given = statistics(4)
                     if training and momentum == 1:
                         given[2:] = [np.zeros(0, "f4")] * 2
@@ -74,14 +77,26 @@ def forward() -> Iterator[Case]:
         yield Case(v3, [normal(1, 1, 1, 3), *given], attrs, **NARROW)
         yield Case(v3, [normal(0, 2, 2, 3), *given], attrs, **NARROW)
         for dtype, error in ROUGH.items():
-            yield Case(v3, [normal(2, 3, 5, 3, dtype=dtype), *given], attrs, rtol=error,
-                       atol=error, canonical=without_reserve)  # fmt: skip
+            yield Case(
+                v3,
+                [normal(2, 3, 5, 3, dtype=dtype), *given],
+                attrs,
+                rtol=error,
+                atol=error,
+                canonical=without_reserve,
+            )
     for training in (False, True):
         given = statistics(3)
         if training:
             given[2:] = [np.zeros(0, "f4")] * 2
-        yield Case("FusedBatchNorm", [normal(2, 3, 3, 3), *given], {"is_training": training},
-                   gradient=True, note="differentiated", **CLOSE)  # fmt: skip
+        yield Case(
+            "FusedBatchNorm",
+            [normal(2, 3, 3, 3), *given],
+            {"is_training": training},
+            gradient=True,
+            note="differentiated",
+            **CLOSE,
+        )
 
 
 def backward() -> Iterator[Case]:
@@ -100,9 +115,14 @@ def gradient(op: str, x: Any, training: bool, layout: str = "NHWC") -> Case:
     scale, g = positive(4), normal(*x.shape).astype(x.dtype)
     error = ROUGH.get(x.dtype.name, 1e-4)
     more = [np.zeros(0, "f4")] if op.endswith("V3") else []
-    return Case(op, [g, x, scale, *reserved, *more],
-                {"is_training": training, "epsilon": 0.01, "data_format": layout},
-                rtol=error, atol=error, canonical=lambda outputs: outputs[:3])  # fmt: skip
+    return Case(
+        op,
+        [g, x, scale, *reserved, *more],
+        {"is_training": training, "epsilon": 0.01, "data_format": layout},
+        rtol=error,
+        atol=error,
+        canonical=lambda outputs: outputs[:3],
+    )
 
 
 CASES = planned_once([*forward(), *backward()])
@@ -160,8 +180,9 @@ def test_global_normalization(scaled: bool) -> None:
 
 
 def batch_norm(op: str, layout: str, training: bool) -> Any:
-    return kernel(op, T=TypeNumber(1), U=TypeNumber(1), data_format=layout.encode(),
-                  is_training=training)  # fmt: skip
+    return kernel(
+        op, T=TypeNumber(1), U=TypeNumber(1), data_format=layout.encode(), is_training=training
+    )
 
 
 def same(have: Any, want: Any) -> None:

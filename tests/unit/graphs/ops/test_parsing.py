@@ -72,38 +72,75 @@ def cases(made: Any) -> list[Case]:
     keys = [scalar(k) for k in (b"s", b"i")]
     dense = [scalar(k) for k in (b"f", b"v")]
     defaults = [np.zeros(0, "f4"), np.array([-1.0], "f4")]
-    v1 = {"sparse_types": ["string", "int64"], "dense_shapes": [[2], [None, 2]]}  # fmt: skip
-    v2 = {"num_sparse": 1, "sparse_types": ["string"],
-          "ragged_value_types": ["float32"], "ragged_split_types": ["int64"],
-          "dense_shapes": [[2], []]}  # fmt: skip
+    v1 = {"sparse_types": ["string", "int64"], "dense_shapes": [[2], [None, 2]]}
+    v2 = {
+        "num_sparse": 1,
+        "sparse_types": ["string"],
+        "ragged_value_types": ["float32"],
+        "ragged_split_types": ["int64"],
+        "dense_shapes": [[2], []],
+    }
     v2_inputs = [
-        objects([b"s"]), objects([b"f", b"i"]), objects([b"v"]),
+        objects([b"s"]),
+        objects([b"f", b"i"]),
+        objects([b"v"]),
         [np.zeros(0, "f4"), np.array(0, "i8")],
-    ]  # fmt: skip
+    ]
     empty = np.empty(0, object)
     raw = objects([b"\x01\x02\x03\x04", b"\x05\x06\x07\x08"])
     rows = objects([b'1,2.5,"x,y"', b"3,,z"])
     return [
         Case("ParseExample", [records, empty, keys, dense, defaults], v1, traced=()),
         Case("ParseExampleV2", [records, empty, *v2_inputs], v2, traced=()),
-        Case("ParseExampleV2", [scalar(made["records"][0]), empty, *v2_inputs], v2, traced=(),
-             note="scalar"),
-        Case("ParseSingleExample", [scalar(made["records"][0]), [defaults[0], defaults[0]]],
-             {"num_sparse": 1, "sparse_keys": ["s"], "dense_keys": ["f", "v"],
-              "sparse_types": ["string"], "dense_shapes": [[2], [2, 2]]}, traced=()),
-        Case("ParseExample", [objects([b"\xff\xff"]), empty, keys, dense, defaults], v1, traced=(),
-             fails=True),
-        *(Case("DecodeRaw", [raw], {"out_type": t, "little_endian": e})
-          for t in ("uint8", "int16", "float32", "int32") for e in (True, False)),
+        Case(
+            "ParseExampleV2",
+            [scalar(made["records"][0]), empty, *v2_inputs],
+            v2,
+            traced=(),
+            note="scalar",
+        ),
+        Case(
+            "ParseSingleExample",
+            [scalar(made["records"][0]), [defaults[0], defaults[0]]],
+            {
+                "num_sparse": 1,
+                "sparse_keys": ["s"],
+                "dense_keys": ["f", "v"],
+                "sparse_types": ["string"],
+                "dense_shapes": [[2], [2, 2]],
+            },
+            traced=(),
+        ),
+        Case(
+            "ParseExample",
+            [objects([b"\xff\xff"]), empty, keys, dense, defaults],
+            v1,
+            traced=(),
+            fails=True,
+        ),
+        *(
+            Case("DecodeRaw", [raw], {"out_type": t, "little_endian": e})
+            for t in ("uint8", "int16", "float32", "int32")
+            for e in (True, False)
+        ),
         Case("DecodeRaw", [objects([b"123"])], {"out_type": "int16"}, fails=True),
-        Case("DecodeCSV", [rows, [np.zeros(0, "i4"), np.array([9.0], "f4"), objects([b""])]],
-             traced=()),
+        Case(
+            "DecodeCSV",
+            [rows, [np.zeros(0, "i4"), np.array([9.0], "f4"), objects([b""])]],
+            traced=(),
+        ),
         Case("ParseTensor", [scalar(made["tensor"])], {"out_type": "float64"}),
-        Case("DecodeCompressed", [objects([zlib.compress(b"hello" * 9)])],
-             {"compression_type": "ZLIB"}),
-        Case("DecodeCompressed", [objects([gzip.compress(b"hello", mtime=0)])],
-             {"compression_type": "GZIP"}),
-    ]  # fmt: skip
+        Case(
+            "DecodeCompressed",
+            [objects([zlib.compress(b"hello" * 9)])],
+            {"compression_type": "ZLIB"},
+        ),
+        Case(
+            "DecodeCompressed",
+            [objects([gzip.compress(b"hello", mtime=0)])],
+            {"compression_type": "GZIP"},
+        ),
+    ]
 
 
 def without_unset(outputs: list[Any]) -> list[Any]:
@@ -114,43 +151,101 @@ def without_unset(outputs: list[Any]) -> list[Any]:
 def sequence_cases(made: Any) -> list[Case]:
     records, empty = objects(made["sequences"]), np.empty(0, object)
     default = [np.array([9.0], "f4")]
-    types = {"context_sparse_types": ["int64"], "context_dense_shapes": [[1]],
-             "feature_list_sparse_types": ["string"], "feature_list_dense_types": ["float32"],
-             "feature_list_dense_shapes": [[2]], "Nfeature_list_dense": 1}  # fmt: skip
-    v1 = {**types, "Ncontext_sparse": 1, "Nfeature_list_sparse": 1, "Ncontext_dense": 1,
-          "context_sparse_keys": [b"c"], "context_dense_keys": [b"d"],
-          "feature_list_sparse_keys": [b"s"], "feature_list_dense_keys": [b"t"],
-          "feature_list_dense_missing_assumed_empty": []}  # fmt: skip
-    v2 = {**types, "Ncontext_sparse": 1, "Nfeature_list_sparse": 1,
-          "context_ragged_value_types": ["int64"], "context_ragged_split_types": ["int64"],
-          "feature_list_ragged_value_types": ["int64"],
-          "feature_list_ragged_split_types": ["int32"]}  # fmt: skip
-    keys = [objects([b"c"]), objects([b"d"]), objects([b"e"]), objects([b"s"]), objects([b"t"]),
-            objects([b"u"]), np.array([False])]  # fmt: skip
+    types = {
+        "context_sparse_types": ["int64"],
+        "context_dense_shapes": [[1]],
+        "feature_list_sparse_types": ["string"],
+        "feature_list_dense_types": ["float32"],
+        "feature_list_dense_shapes": [[2]],
+        "Nfeature_list_dense": 1,
+    }
+    v1 = {
+        **types,
+        "Ncontext_sparse": 1,
+        "Nfeature_list_sparse": 1,
+        "Ncontext_dense": 1,
+        "context_sparse_keys": [b"c"],
+        "context_dense_keys": [b"d"],
+        "feature_list_sparse_keys": [b"s"],
+        "feature_list_dense_keys": [b"t"],
+        "feature_list_dense_missing_assumed_empty": [],
+    }
+    v2 = {
+        **types,
+        "Ncontext_sparse": 1,
+        "Nfeature_list_sparse": 1,
+        "context_ragged_value_types": ["int64"],
+        "context_ragged_split_types": ["int64"],
+        "feature_list_ragged_value_types": ["int64"],
+        "feature_list_ragged_split_types": ["int32"],
+    }
+    keys = [
+        objects([b"c"]),
+        objects([b"d"]),
+        objects([b"e"]),
+        objects([b"s"]),
+        objects([b"t"]),
+        objects([b"u"]),
+        np.array([False]),
+    ]
     missing = [*keys[:4], objects([b"nothing"]), keys[5]]
     single = [[scalar(b"c")], [scalar(b"d")], [scalar(b"s")], [scalar(b"t")], default, scalar(b"")]
     v3 = {k: v for k, v in types.items() if k != "Nfeature_list_dense"}
     return [
         Case("ParseSequenceExample", [records, empty, default], v1, traced=()),
         Case("ParseSequenceExampleV2", [records, empty, *keys, default], v2, traced=()),
-        *(Case("ParseSequenceExampleV2", [scalar(made["sequences"][i]), empty, *keys, default],
-               v2, traced=(), note=f"scalar{i}", canonical=without_unset) for i in (0, 2)),
-        Case("ParseSequenceExampleV2",
-             [records, empty, *missing, np.array([True]), default], v2, traced=()),
-        Case("ParseSequenceExampleV2",
-             [records, empty, *missing, np.array([False]), default], v2, traced=(), fails=True),
-        *(Case("ParseSingleSequenceExample", [scalar(made["sequences"][i]), empty, *single], v3,
-               traced=(), note=f"{i}") for i in range(3)),
-    ]  # fmt: skip
+        *(
+            Case(
+                "ParseSequenceExampleV2",
+                [scalar(made["sequences"][i]), empty, *keys, default],
+                v2,
+                traced=(),
+                note=f"scalar{i}",
+                canonical=without_unset,
+            )
+            for i in (0, 2)
+        ),
+        Case(
+            "ParseSequenceExampleV2",
+            [records, empty, *missing, np.array([True]), default],
+            v2,
+            traced=(),
+        ),
+        Case(
+            "ParseSequenceExampleV2",
+            [records, empty, *missing, np.array([False]), default],
+            v2,
+            traced=(),
+            fails=True,
+        ),
+        *(
+            Case(
+                "ParseSingleSequenceExample",
+                [scalar(made["sequences"][i]), empty, *single],
+                v3,
+                traced=(),
+                note=f"{i}",
+            )
+            for i in range(3)
+        ),
+    ]
 
 
 def padded_cases() -> list[Case]:
     texts = objects([b"abc", b"", b"12345678"])
     return [
-        *(Case("DecodePaddedRaw", [texts, np.array(4, "i4")], {"out_type": t, "little_endian": e},
-               traced=()) for t in ("uint8", "int16", "float32") for e in (True, False)),
+        *(
+            Case(
+                "DecodePaddedRaw",
+                [texts, np.array(4, "i4")],
+                {"out_type": t, "little_endian": e},
+                traced=(),
+            )
+            for t in ("uint8", "int16", "float32")
+            for e in (True, False)
+        ),
         Case("DecodePaddedRaw", [texts, np.array(3, "i4")], {"out_type": "int16"}, fails=True),
-    ]  # fmt: skip
+    ]
 
 
 def test_parsing(oracle: Oracle) -> None:
@@ -170,8 +265,11 @@ def test_damaged_records_are_named(data: bytes) -> None:
 
 def test_unicode_normalization() -> None:
     texts = objects([b"\xef\xbc\xa1\xcc\x8a", "stra\u00dfe".encode(), b"\xff"])
-    assert kernel("NormalizeUTF8")(texts).tolist() == ["\u00c5".encode(), texts[1],
-                                                       "\ufffd".encode()]  # fmt: skip
+    assert kernel("NormalizeUTF8")(texts).tolist() == [
+        "\u00c5".encode(),
+        texts[1],
+        "\ufffd".encode(),
+    ]
     decomposed = kernel("NormalizeUTF8", normalization_form=b"NFKD")(texts)
     assert decomposed[0] == "A\u030a".encode()
     assert kernel("CaseFoldUTF8")(texts)[1] == b"strasse"

@@ -64,11 +64,17 @@ NEAR: dict[str, Any] = {"canonical": numbers, "atol": 12, "rtol": 0}
 
 def cases(files: dict[str, bytes]) -> list[Case]:
     listed = [
-        Case("DecodeImage", [scalar(data)], {"channels": c}, traced=(), note=name,
-             **(NEAR if "jpeg" in name else {}))
+        Case(
+            "DecodeImage",
+            [scalar(data)],
+            {"channels": c},
+            traced=(),
+            note=name,
+            **(NEAR if "jpeg" in name else {}),
+        )
         for name, data in files.items()
         for c in (0, 3)
-    ]  # fmt: skip
+    ]
     listed += [
         Case("DecodeImage", [scalar(files["png3"])], {"dtype": dtype}, traced=())
         for dtype in ("uint16", "float32")
@@ -76,20 +82,36 @@ def cases(files: dict[str, bytes]) -> list[Case]:
     listed += [
         Case("DecodePng", [scalar(files["png1"])], {"channels": 4}, traced=()),
         Case("DecodeJpeg", [scalar(files["jpeg"])], {"channels": 1}, traced=(), **NEAR),
-        *(Case("DecodeJpeg", [scalar(files[name])],
-               {"dct_method": "INTEGER_ACCURATE", "channels": channels}, traced=(), note=name)
-          for name in ("jpeg", "gray_jpeg") for channels in (0, 1, 3)),
-        Case("DecodeAndCropJpeg", [scalar(files["jpeg"]), np.array([3, 5, 20, 25], "i4")],
-             {"dct_method": "INTEGER_ACCURATE"}, traced=()),
-        Case("DecodeAndCropJpeg", [scalar(files["jpeg"]), np.array([3, 5, 90, 9], "i4")],
-             traced=(), fails=True),
+        *(
+            Case(
+                "DecodeJpeg",
+                [scalar(files[name])],
+                {"dct_method": "INTEGER_ACCURATE", "channels": channels},
+                traced=(),
+                note=name,
+            )
+            for name in ("jpeg", "gray_jpeg")
+            for channels in (0, 1, 3)
+        ),
+        Case(
+            "DecodeAndCropJpeg",
+            [scalar(files["jpeg"]), np.array([3, 5, 20, 25], "i4")],
+            {"dct_method": "INTEGER_ACCURATE"},
+            traced=(),
+        ),
+        Case(
+            "DecodeAndCropJpeg",
+            [scalar(files["jpeg"]), np.array([3, 5, 90, 9], "i4")],
+            traced=(),
+            fails=True,
+        ),
         Case("DecodeBmp", [scalar(files["bmp"])], traced=()),
         Case("DecodeGif", [scalar(files["gif"])], traced=()),
         Case("DecodeImage", [scalar(files["gif"])], {"expand_animations": False}, traced=()),
         Case("ExtractJpegShape", [scalar(files["jpeg"])], traced=()),
         Case("DecodeImage", [scalar(b"no picture")], traced=(), fails=True),
         Case("DecodePng", [scalar(files["png3"][:60])], traced=(), fails=True),
-    ]  # fmt: skip
+    ]
     return listed
 
 

@@ -22,8 +22,12 @@ from tests.unit.graphs.ops.harness import (
 )
 
 RNG = np.random.default_rng(9)
-KINDS = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16,
-         "float32": np.float32, "float64": np.float64}  # fmt: skip
+KINDS = {
+    "float16": np.float16,
+    "bfloat16": ml_dtypes.bfloat16,
+    "float32": np.float32,
+    "float64": np.float64,
+}
 ROUGH = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 1e-5, "float64": 1e-12}
 
 
@@ -75,16 +79,24 @@ def planes() -> Iterator[Case]:
         yield Case("MaxPoolGrad", [t, y, g], attrs, atol=1e-5)
         yield Case("AvgPoolGrad", [np.array(x.shape, "i4"), g], attrs, traced=(1,), atol=1e-5)
         for batched, index in ((False, "int64"), (True, "int32")):
-            yield Case("MaxPoolWithArgmax", [t], {**attrs, "Targmax": index,
-                                                  "include_batch_in_index": batched})  # fmt: skip
+            yield Case(
+                "MaxPoolWithArgmax",
+                [t],
+                {**attrs, "Targmax": index, "include_batch_in_index": batched},
+            )
         if not differentiated:
             continue
         yield Case("MaxPoolV2", [x, *steps], {"padding": padding}, traced=(0,))
-        yield Case("MaxPoolGradV2", [t, y, g, *steps], {"padding": padding}, traced=(0, 1, 2),
-                   atol=1e-5)  # fmt: skip
+        yield Case(
+            "MaxPoolGradV2", [t, y, g, *steps], {"padding": padding}, traced=(0, 1, 2), atol=1e-5
+        )
         yield Case("MaxPoolGradGrad", [t, y, normal(*t.shape)], attrs)
-        yield Case("MaxPoolGradGradV2", [t, y, normal(*t.shape), *steps], {"padding": padding},
-                   traced=(0, 1, 2))  # fmt: skip
+        yield Case(
+            "MaxPoolGradGradV2",
+            [t, y, normal(*t.shape), *steps],
+            {"padding": padding},
+            traced=(0, 1, 2),
+        )
         places = RNG.permutation(7 * 8 * 3)[: g[0].size].reshape(g[0].shape)
         yield Case("MaxPoolGradWithArgmax", [t, g, np.stack([places] * 2)], attrs)
 
@@ -94,8 +106,10 @@ def maxima(x: Any, geometry: tuple[Any, Any, str]) -> Any:
     window, strides, padding = geometry
     counts = result_shape(x.shape[1:3], *geometry)
     if padding == "SAME":
-        totals = [max(0, (c - 1) * s + k - n) for c, s, k, n in
-                  zip(counts, strides, window, x.shape[1:3], strict=True)]  # fmt: skip
+        totals = [
+            max(0, (c - 1) * s + k - n)
+            for c, s, k, n in zip(counts, strides, window, x.shape[1:3], strict=True)
+        ]
         sides = [(n // 2, n - n // 2) for n in totals]
         x = np.pad(x, [(0, 0), *sides, (0, 0)], constant_values=-np.inf)
     views = np.lib.stride_tricks.sliding_window_view(x, window, (1, 2))
@@ -118,14 +132,23 @@ def of_dtypes() -> Iterator[Case]:
             yield Case(op, [normal(2, 5, 4, 6)], along_depth)
     for pads in ((1, 0, 0, 1), (0, 1, 1, 1)):
         explicit = [0, 0, *pads, 0, 0]
-        yield Case("MaxPool", [normal(2, 5, 6, 2) - 9],
-                   {"ksize": [1, 3, 2, 1], "strides": [1, 2, 1, 1], "padding": "EXPLICIT",
-                    "explicit_paddings": explicit})  # fmt: skip
+        yield Case(
+            "MaxPool",
+            [normal(2, 5, 6, 2) - 9],
+            {
+                "ksize": [1, 3, 2, 1],
+                "strides": [1, 2, 1, 1],
+                "padding": "EXPLICIT",
+                "explicit_paddings": explicit,
+            },
+        )
 
 
 def volumes() -> Iterator[Case]:
-    for window, strides, padding in (((2, 2, 2), (2, 2, 2), "SAME"),
-                                     ((2, 3, 1), (1, 2, 1), "VALID")):  # fmt: skip
+    for window, strides, padding in (
+        ((2, 2, 2), (2, 2, 2), "SAME"),
+        ((2, 3, 1), (1, 2, 1), "VALID"),
+    ):
         attrs = {"ksize": [1, *window, 1], "strides": [1, *strides, 1], "padding": padding}
         x = normal(2, 4, 5, 3, 2)
         g = normal(2, *result_shape((4, 5, 3), window, strides, padding), 2)
@@ -154,16 +177,21 @@ def test_pool(name: str, told: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("op", "padding"), [("MaxPool", "SAME"), ("AvgPool", "SAME"), ("AvgPool3D", "VALID")],
-)  # fmt: skip
+    ("op", "padding"),
+    [("MaxPool", "SAME"), ("AvgPool", "SAME"), ("AvgPool3D", "VALID")],
+)
 def test_channels_first_is_channels_last_turned(op: str, padding: str) -> None:
     """TensorFlow's CPU pools channels last only; graphs made for GPUs hold the others."""
     rank = 3 if "3D" in op else 2
     layout = "NCDHW" if rank == 3 else "NCHW"
     x, window, strides = normal(2, *(5, 6, 4)[:rank], 3), (2, 3, 2)[:rank], (2, 1, 2)[:rank]
     last = {"ksize": (1, *window, 1), "strides": (1, *strides, 1), "padding": padding.encode()}
-    first = {"ksize": (1, 1, *window), "strides": (1, 1, *strides), "padding": padding.encode(),
-             "data_format": layout.encode()}  # fmt: skip
+    first = {
+        "ksize": (1, 1, *window),
+        "strides": (1, 1, *strides),
+        "padding": padding.encode(),
+        "data_format": layout.encode(),
+    }
     want, have = pooled(op, last, x), pooled(op, first, np.moveaxis(x, -1, 1))
     same(have, np.moveaxis(want, -1, 1))
     g = normal(*want.shape)

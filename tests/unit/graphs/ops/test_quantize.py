@@ -29,10 +29,12 @@ def scalar(value: float) -> Any:
 def fakes() -> Iterator[Case]:
     for low, high in ((-2.0, 3.0), (0.0, 4.0), (-5.0, -1.0), (1.0, 2.0)):
         for attrs in ({}, {"num_bits": 4, "narrow_range": True}):
-            yield Case("FakeQuantWithMinMaxArgs", [reals(4, 3)],
-                       {"min": low, "max": high, **attrs})  # fmt: skip
-            yield Case("FakeQuantWithMinMaxArgsGradient", [reals(4, 3), reals(4, 3)],
-                       {"min": low, "max": high, **attrs})  # fmt: skip
+            yield Case("FakeQuantWithMinMaxArgs", [reals(4, 3)], {"min": low, "max": high, **attrs})
+            yield Case(
+                "FakeQuantWithMinMaxArgsGradient",
+                [reals(4, 3), reals(4, 3)],
+                {"min": low, "max": high, **attrs},
+            )
             ends = [scalar(low), scalar(high)]
             yield Case("FakeQuantWithMinMaxVars", [reals(4, 3), *ends], attrs, gradient=not attrs)
             yield Case("FakeQuantWithMinMaxVarsGradient", [reals(4, 3), reals(4, 3), *ends], attrs)
@@ -40,16 +42,19 @@ def fakes() -> Iterator[Case]:
     ends = [np.array([-1, 0, -3], "f4"), np.array([2, 1, 0], "f4")]
     yield Case("FakeQuantWithMinMaxVarsPerChannel", [reals(2, 4, 3), *ends], gradient=True)
     yield Case("FakeQuantWithMinMaxVarsPerChannel", [reals(3), *ends])
-    yield Case("FakeQuantWithMinMaxVarsPerChannelGradient",
-               [reals(2, 4, 3), reals(2, 4, 3), *ends])  # fmt: skip
+    yield Case("FakeQuantWithMinMaxVarsPerChannelGradient", [reals(2, 4, 3), reals(2, 4, 3), *ends])
 
 
 def rounded() -> Iterator[Case]:
     ends = [scalar(-2.0), scalar(3.0)]
     columns = [np.array([-1, -2, -3], "f4"), np.array([2, 1, 0.5], "f4")]
     for op in ("QuantizeAndDequantizeV2", "QuantizeAndDequantizeV4"):
-        for attrs in ({}, {"range_given": True}, {"signed_input": False, "range_given": True},
-                      {"num_bits": 4, "narrow_range": True, "round_mode": "HALF_UP"}):  # fmt: skip
+        for attrs in (
+            {},
+            {"range_given": True},
+            {"signed_input": False, "range_given": True},
+            {"num_bits": 4, "narrow_range": True, "round_mode": "HALF_UP"},
+        ):
             yield Case(op, [reals(5, 3), *ends], attrs)
         yield Case(op, [reals(5, 3), *columns], {"axis": 1})
     yield Case("QuantizeAndDequantizeV3", [reals(5, 3), *ends, np.array(6, "i4")], traced=[0])
@@ -92,10 +97,13 @@ def test_real_quantization_there_and_back(oracle: Oracle) -> None:
     forms = [
         (dtype, {"mode": mode, **attrs}, low, high)
         for dtype in ("qint8", "quint8")
-        for mode, attrs in (("MIN_COMBINED", {}), ("SCALED", {}), ("SCALED", {
-            "narrow_range": True, "round_mode": "HALF_TO_EVEN"}))
+        for mode, attrs in (
+            ("MIN_COMBINED", {}),
+            ("SCALED", {}),
+            ("SCALED", {"narrow_range": True, "round_mode": "HALF_TO_EVEN"}),
+        )
         for low, high in ((-2.0, 3.0), (0.5, 4.0), (0.0, 1e-9))
-    ]  # fmt: skip
+    ]
     data = reals(50)
     told = oracle.python(ROUND_TRIP, forms=forms, data=data)
     graph = parse_graph(told["graph"])

@@ -73,8 +73,9 @@ def to_sparse() -> Iterator[Case]:
 
 def ranges() -> Iterator[Case]:
     yield Case("RaggedRange", [i4(0, 5, 8), i4(3, 5, 2), i4(1, 1, -2)], traced=())
-    yield Case("RaggedRange", [np.int32(0), i4(3, 0, 2), np.int32(1)], {"Tsplits": "int32"},
-               traced=())  # fmt: skip
+    yield Case(
+        "RaggedRange", [np.int32(0), i4(3, 0, 2), np.int32(1)], {"Tsplits": "int32"}, traced=()
+    )
     floats = [np.array(v, np.float32) for v in ([0, 1], [0.9, -1], [0.3, -0.25])]
     yield Case("RaggedRange", floats, traced=())
     yield Case("RaggedRange", [i8(0, 4), i8(3, 0), i8(2, 1)], traced=())
@@ -85,11 +86,13 @@ def gathers() -> Iterator[Case]:
     splits, values = i8(0, 2, 2, 5), normal(5)
     for indices in (i4(2, 0, 2), i8(1), i4([2, 1], [0, 0])):
         rank = indices.ndim
-        yield Case("RaggedGather", [[splits], values, indices], {"OUTPUT_RAGGED_RANK": rank},
-                   traced=[1])  # fmt: skip
+        yield Case(
+            "RaggedGather", [[splits], values, indices], {"OUTPUT_RAGGED_RANK": rank}, traced=[1]
+        )
     nested = [i8(0, 1, 3), splits]
-    yield Case("RaggedGather", [nested, normal(5, 2), i4(1, 0)], {"OUTPUT_RAGGED_RANK": 2},
-               traced=[2])  # fmt: skip
+    yield Case(
+        "RaggedGather", [nested, normal(5, 2), i4(1, 0)], {"OUTPUT_RAGGED_RANK": 2}, traced=[2]
+    )
     words = text(b"a", b"b", b"c", b"d", b"e")
     yield Case("RaggedGather", [[splits], words, i4(2, 0)], {"OUTPUT_RAGGED_RANK": 1}, traced=())
     yield Case("RaggedGather", [[splits], values, i4(3)], {"OUTPUT_RAGGED_RANK": 1}, fails=True)
@@ -97,8 +100,10 @@ def gathers() -> Iterator[Case]:
 
 def filled() -> Iterator[Case]:
     ids_ = i8(0, 0, 2, 5)
-    for values, default in ((normal(4), np.float32(9)),
-                            (text(b"a", b"b", b"c", b"d"), np.array(b"x", object))):  # fmt: skip
+    for values, default in (
+        (normal(4), np.float32(9)),
+        (text(b"a", b"b", b"c", b"d"), np.array(b"x", object)),
+    ):
         yield Case("RaggedFillEmptyRows", [ids_, values, np.int64(7), default], traced=())
     yield Case("RaggedFillEmptyRows", [i8(0, 1), normal(2), np.int64(2), np.float32(0)], traced=())
     yield Case("RaggedFillEmptyRowsGrad", [i8(0, 2, 3), normal(5)], traced=[1])
@@ -119,8 +124,12 @@ def counts() -> Iterator[Case]:
                 given = weights[:0] if binary else weights
                 inputs = [splits, values, given]
                 yield Case("RaggedCountSparseOutput", inputs, limits, traced=())
-    yield Case("RaggedCountSparseOutput", [splits, i8(1, 1, 1, 2, 3), i8()],
-               {"binary_output": False}, traced=())  # fmt: skip
+    yield Case(
+        "RaggedCountSparseOutput",
+        [splits, i8(1, 1, 1, 2, 3), i8()],
+        {"binary_output": False},
+        traced=(),
+    )
 
 
 CASES = [*to_dense(), *to_sparse(), *ranges(), *gathers(), *filled(), *counts()]

@@ -19,8 +19,9 @@ FLOAT, INT32, INT64 = TypeNumber(1), TypeNumber(3), TypeNumber(9)
 def draw(op: str, inputs: Sequence[Any], attrs: dict[str, Any], seed: int = 1) -> Any:
     arguments = tuple(Node(f"x{i}", ARGUMENT_OP, ()) for i in range(len(inputs)))
     node = Node("op", op, tuple(Ref(i, 0) for i in range(len(inputs))), (), attrs)
-    function = Function("draw", (*arguments, node), tuple(range(len(inputs))),
-                        (Ref(len(inputs), 0),))  # fmt: skip
+    function = Function(
+        "draw", (*arguments, node), tuple(range(len(inputs))), (Ref(len(inputs), 0),)
+    )
     library = Library({})
     library.resources.random.seed(seed)
     return np.asarray(call(library, function, list(inputs))[0]), np.asarray(
@@ -33,13 +34,28 @@ CASES = [
     ("RandomUniform", [SHAPE], {"dtype": FLOAT, "T": INT32}, 0.5, 1 / 12),
     ("RandomStandardNormal", [SHAPE], {"dtype": FLOAT, "T": INT32}, 0.0, 1.0),
     ("TruncatedNormal", [SHAPE], {"dtype": FLOAT, "T": INT32}, 0.0, 0.774),
-    ("RandomUniformInt", [SHAPE, np.array(2, "i8"), np.array(7, "i8")],
-     {"Tout": INT64, "T": INT32}, 4.0, 2.0),
-    ("RandomGamma", [np.array([8000], "i4"), np.array(3.0, "f4")], {"S": INT32, "T": FLOAT},
-     3.0, 3.0),
-    ("RandomPoissonV2", [np.array([8000], "i4"), np.array(4.0, "f4")],
-     {"S": INT32, "R": FLOAT, "dtype": FLOAT}, 4.0, 4.0),
-]  # fmt: skip
+    (
+        "RandomUniformInt",
+        [SHAPE, np.array(2, "i8"), np.array(7, "i8")],
+        {"Tout": INT64, "T": INT32},
+        4.0,
+        2.0,
+    ),
+    (
+        "RandomGamma",
+        [np.array([8000], "i4"), np.array(3.0, "f4")],
+        {"S": INT32, "T": FLOAT},
+        3.0,
+        3.0,
+    ),
+    (
+        "RandomPoissonV2",
+        [np.array([8000], "i4"), np.array(4.0, "f4")],
+        {"S": INT32, "R": FLOAT, "dtype": FLOAT},
+        4.0,
+        4.0,
+    ),
+]
 
 
 @pytest.mark.parametrize(("op", "inputs", "attrs", "mean", "variance"), CASES)
@@ -64,8 +80,9 @@ def test_shuffle_keeps_the_rows() -> None:
 
 def test_multinomial_follows_the_logits() -> None:
     logits = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]], "f4"))
-    drawn, _ = draw("Multinomial", [logits, np.array(4000, "i4")],
-                    {"T": FLOAT, "output_dtype": INT64})  # fmt: skip
+    drawn, _ = draw(
+        "Multinomial", [logits, np.array(4000, "i4")], {"T": FLOAT, "output_dtype": INT64}
+    )
     assert drawn.shape == (2, 4000)
     assert drawn.dtype == np.int64
     shares = [np.bincount(row, minlength=3) / 4000 for row in drawn]
@@ -73,18 +90,26 @@ def test_multinomial_follows_the_logits() -> None:
 
 
 def test_non_deterministic_ints_use_the_entire_range() -> None:
-    drawn, again = draw("NonDeterministicInts", [np.array([4000], "i4")],
-                        {"dtype": INT64, "shape_dtype": INT32})  # fmt: skip
+    drawn, again = draw(
+        "NonDeterministicInts", [np.array([4000], "i4")], {"dtype": INT64, "shape_dtype": INT32}
+    )
     assert drawn.dtype == np.int64
     assert (drawn != again).all()
     np.testing.assert_allclose(drawn.astype(float).std(), 2.0**64 / 12**0.5, rtol=0.05)
 
 
 def test_bounded_normal_numbers_lie_within() -> None:
-    parameters = [np.array([0.0, 5.0], "f4"), np.array([1.0, 2.0], "f4"),
-                  np.array([0.0, 4.0], "f4"), np.array([1.0, 6.0], "f4")]  # fmt: skip
-    drawn, _ = draw("ParameterizedTruncatedNormal", [np.array([2, 500], "i4"), *parameters],
-                    {"dtype": FLOAT, "T": INT32})  # fmt: skip
+    parameters = [
+        np.array([0.0, 5.0], "f4"),
+        np.array([1.0, 2.0], "f4"),
+        np.array([0.0, 4.0], "f4"),
+        np.array([1.0, 6.0], "f4"),
+    ]
+    drawn, _ = draw(
+        "ParameterizedTruncatedNormal",
+        [np.array([2, 500], "i4"), *parameters],
+        {"dtype": FLOAT, "T": INT32},
+    )
     assert drawn.shape == (2, 500)
     assert drawn[0].min() >= 0
     assert drawn[0].max() <= 1

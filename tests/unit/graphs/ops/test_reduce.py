@@ -83,8 +83,13 @@ def running() -> Iterator[Case]:
                 for reverse in (False, True):
                     attrs = {"exclusive": exclusive, "reverse": reverse}
                     x = normal((3, 4))
-                    yield Case(op, [x, np.array(axis, "i4")], attrs, traced=[0],
-                               gradient=op != "CumulativeLogsumexp")  # fmt: skip
+                    yield Case(
+                        op,
+                        [x, np.array(axis, "i4")],
+                        attrs,
+                        traced=[0],
+                        gradient=op != "CumulativeLogsumexp",
+                    )
         yield Case(op, [normal((0,)), np.array(0, "i4")], {"exclusive": True}, traced=[0])
         if op != "CumulativeLogsumexp":
             for dtype in ("int32", "int64", "int8", "complex64", "float64", "float16"):

@@ -30,8 +30,12 @@ def in_order() -> Iterator[Case]:
             f"Segment{kind}", [normal((5,)), gaps.astype("i8")], known_shapes=False, traced=[0]
         )
         yield Case(f"Segment{kind}", [normal((0, 3)), gaps[:0]], traced=[0])
-        yield Case(f"Segment{kind}", [normal((5, 2)), gaps], traced=[0],
-                   gradient=kind in ("Sum", "Mean", "Max"))  # fmt: skip
+        yield Case(
+            f"Segment{kind}",
+            [normal((5, 2)), gaps],
+            traced=[0],
+            gradient=kind in ("Sum", "Mean", "Max"),
+        )
 
 
 def numbered() -> Iterator[Case]:
@@ -45,8 +49,9 @@ def numbered() -> Iterator[Case]:
         inputs = [normal((0, 2)), ids_[:0], np.array(3, "i4")]
         yield Case(f"UnsortedSegment{kind}", inputs, traced=[0, 1])
         inputs = [normal((5, 2)), ids_, np.array(5, "i4")]
-        yield Case(f"UnsortedSegment{kind}", inputs, traced=[0],
-                   gradient=kind in ("Sum", "Max", "Min"))  # fmt: skip
+        yield Case(
+            f"UnsortedSegment{kind}", inputs, traced=[0], gradient=kind in ("Sum", "Max", "Min")
+        )
 
 
 def selected() -> Iterator[Case]:

@@ -43,10 +43,15 @@ def sizes() -> Iterator[Case]:
 
 def reshaped() -> Iterator[Case]:
     for x, shape in (
-        (normal(2, 6), i4(3, 4)), (normal(2, 6), i8(-1, 3)), (normal(2, 6), i4(-1)),
-        (normal(1, 1), i4()), (normal(0, 3), i4(-1, 3)), (normal(0, 3), i4(3, 0, 7)),
-        (WORDS, i4(3, -1)), (normal(), i4(1, 1)),
-    ):  # fmt: skip
+        (normal(2, 6), i4(3, 4)),
+        (normal(2, 6), i8(-1, 3)),
+        (normal(2, 6), i4(-1)),
+        (normal(1, 1), i4()),
+        (normal(0, 3), i4(-1, 3)),
+        (normal(0, 3), i4(3, 0, 7)),
+        (WORDS, i4(3, -1)),
+        (normal(), i4(1, 1)),
+    ):
         shape = shape.astype(np.int32) if not shape.size else shape
         yield Case("Reshape", [x, shape], traced=() if x.dtype == object else [0])
     yield Case("Reshape", [normal(2, 3), i4(3, -1)], gradient=True, traced=[0])
@@ -75,9 +80,14 @@ def spread() -> Iterator[Case]:
     yield Case("BroadcastTo", [normal(), i8(2, 0)], traced=[0])
     yield Case("BroadcastTo", [WORDS[:, :1], i4(2, 2)], traced=())
     for pair in (
-        (i4(2, 3), i4(2, 3)), (i4(2, 1), i4(3)), (i4(1), i4(4, 5)), (i8(1, 1), i8(1, 1)),
-        (i8(1, 3, 1), i8(2, 1, 1)), (i4(), i4(2, 1)), (i4(1, 5), i4(1)),
-    ):  # fmt: skip
+        (i4(2, 3), i4(2, 3)),
+        (i4(2, 1), i4(3)),
+        (i4(1), i4(4, 5)),
+        (i8(1, 1), i8(1, 1)),
+        (i8(1, 3, 1), i8(2, 1, 1)),
+        (i4(), i4(2, 1)),
+        (i4(1, 5), i4(1)),
+    ):
         pair = tuple(p.astype(np.int32) if not p.size else p for p in pair)
         yield Case("BroadcastArgs", list(pair), traced=())
         yield Case("BroadcastGradientArgs", list(pair), traced=())
@@ -97,9 +107,14 @@ def made() -> Iterator[Case]:
         yield Case("OnesLike", [normal(2, 3).astype(dtype)])
     yield Case("ZerosLike", [WORDS])
     for dtype, first, last, step in (
-        ("int32", 0, 7, 2), ("int64", 5, -4, -3), ("int32", 3, 3, 1), ("float32", 0, 1, 0.1),
-        ("float64", 2, -1, -0.3), ("float32", 0.1, 0.9, 0.2), ("float16", 0, 3, 0.5),
-    ):  # fmt: skip
+        ("int32", 0, 7, 2),
+        ("int64", 5, -4, -3),
+        ("int32", 3, 3, 1),
+        ("float32", 0, 1, 0.1),
+        ("float64", 2, -1, -0.3),
+        ("float32", 0.1, 0.9, 0.2),
+        ("float16", 0, 3, 0.5),
+    ):
         yield Case("Range", [np.asarray(v, dtype) for v in (first, last, step)], traced=())
     yield Case("Range", [np.int32(0), np.int32(3), np.int32(-1)], fails=True, known_shapes=False)
     yield Case("Empty", [i4(2, 3)], {"dtype": "float32", "init": True}, traced=())

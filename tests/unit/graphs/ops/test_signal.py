@@ -37,8 +37,12 @@ def transforms() -> Iterator[Case]:
             yield Case("IRFFT" + suffix, [complexes(2, *sizes), lengths], traced=[0], **close)
         for op, values in (("RFFT", reals(2, *sizes)), ("IRFFT", complexes(2, *sizes))):
             yield Case(op + suffix, [values, np.array(sizes, "i4") + 5], fails=True)
-        yield Case("RFFT" + suffix, [reals(*sizes, dtype="float64"), np.array(sizes, "i4")],
-                   {"Tcomplex": "complex128"}, traced=[0])  # fmt: skip
+        yield Case(
+            "RFFT" + suffix,
+            [reals(*sizes, dtype="float64"), np.array(sizes, "i4")],
+            {"Tcomplex": "complex128"},
+            traced=[0],
+        )
     yield Case("FFT", [np.complex64(1)], fails=True, known_shapes=False)
 
 
@@ -46,17 +50,31 @@ def sound() -> Iterator[Case]:
     close = {"rtol": 1e-4, "atol": 1e-4}
     for squared in (False, True):
         for window, stride in ((8, 4), (10, 3)):
-            yield Case("AudioSpectrogram", [reals(30, 2)],
-                       {"window_size": window, "stride": stride, "magnitude_squared": squared},
-                       **close)  # fmt: skip
+            yield Case(
+                "AudioSpectrogram",
+                [reals(30, 2)],
+                {"window_size": window, "stride": stride, "magnitude_squared": squared},
+                **close,
+            )
     yield Case("AudioSpectrogram", [reals(5, 1)], {"window_size": 8, "stride": 4})
     energies = np.square(reals(1, 3, 129)) * 10
     yield Case("Mfcc", [energies, np.array(16000, "i4")], traced=[0], **close)
-    yield Case("Mfcc", [energies[..., :65], np.array(8000, "i4")],
-               {"filterbank_channel_count": 20, "dct_coefficient_count": 9,
-                "upper_frequency_limit": 3800.0}, traced=(), **close)  # fmt: skip
-    for wanted in ({}, {"desired_channels": 1, "desired_samples": 3},
-                   {"desired_channels": 3, "desired_samples": 9}):  # fmt: skip
+    yield Case(
+        "Mfcc",
+        [energies[..., :65], np.array(8000, "i4")],
+        {
+            "filterbank_channel_count": 20,
+            "dct_coefficient_count": 9,
+            "upper_frequency_limit": 3800.0,
+        },
+        traced=(),
+        **close,
+    )
+    for wanted in (
+        {},
+        {"desired_channels": 1, "desired_samples": 3},
+        {"desired_channels": 3, "desired_samples": 9},
+    ):
         yield Case("DecodeWav", [scalar(WAV)], wanted)
     yield Case("DecodeWav", [scalar(WAV[:50])], fails=True)
     yield Case("DecodeWav", [scalar(b"not a WAV")], fails=True)
@@ -71,8 +89,25 @@ def scalar(value: bytes) -> Any:
 
 
 BODY = np.arange(-6, 6, dtype="<i2").tobytes()
-WAV = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(BODY), b"WAVE", b"fmt ", 16, 1, 2, 8000,
-                  32000, 4, 16, b"data", len(BODY)) + BODY  # fmt: skip
+WAV = (
+    struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        36 + len(BODY),
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        2,
+        8000,
+        32000,
+        4,
+        16,
+        b"data",
+        len(BODY),
+    )
+    + BODY
+)
 CASES = planned_once([*transforms(), *sound()])
 
 

@@ -85,8 +85,11 @@ def products() -> Iterator[Case]:
         attrs = {"adjoint_a": a, "adjoint_b": b}
         inputs = [PLACES, normal(4), SHAPE, matrix]
         yield Case("SparseTensorDenseMatMul", inputs, attrs, traced=[0, 1, 3], gradient=True)
-    yield Case("SparseTensorDenseMatMul", [PLACES.astype("i4"), normal(4, dtype="float64"),
-               SHAPE, normal(5, 2, dtype="float64")], traced=[1, 3])  # fmt: skip
+    yield Case(
+        "SparseTensorDenseMatMul",
+        [PLACES.astype("i4"), normal(4, dtype="float64"), SHAPE, normal(5, 2, dtype="float64")],
+        traced=[1, 3],
+    )
     yield Case("SparseTensorDenseAdd", [PLACES, normal(4), SHAPE, normal(4, 5)], traced=[0, 1, 3])
     for kind in ("Add", "Mul", "Div"):
         for dtype in ("float32", "int32"):
@@ -103,15 +106,22 @@ def sums() -> Iterator[Case]:
     second = [i8([0, 1], [1, 1], [2, 2]), np.array([-1.5, 0.1, 5], np.float32), SHAPE]
     for thresh in (0.0, 0.7, 20.0):
         yield Case("SparseAdd", [*first, *second, np.float32(thresh)], traced=())
-    yield Case("SparseAddGrad", [normal(5), first[0], second[0],
-               i8([0, 1], [0, 3], [1, 1], [2, 0], [2, 2])], traced=[0])  # fmt: skip
+    yield Case(
+        "SparseAddGrad",
+        [normal(5), first[0], second[0], i8([0, 1], [0, 3], [1, 1], [2, 0], [2, 2])],
+        traced=[0],
+    )
     for op in ("SparseSparseMaximum", "SparseSparseMinimum"):
         yield Case(op, [*first, *second], traced=[1, 4])
 
 
 def reductions() -> Iterator[Case]:
-    for op in ("SparseReduceSum", "SparseReduceMax", "SparseReduceSumSparse",
-               "SparseReduceMaxSparse"):  # fmt: skip
+    for op in (
+        "SparseReduceSum",
+        "SparseReduceMax",
+        "SparseReduceSumSparse",
+        "SparseReduceMaxSparse",
+    ):
         for axes in (i4(0), i4(-1), i4(0, 2), i4()):
             for keep in (True, False):
                 inputs = [CUBE, normal(4) - 3, CUBE_SHAPE, axes.astype(np.int32)]
@@ -148,19 +158,34 @@ def crosses() -> Iterator[Case]:
     for values in (i8(5, -7, 9), long):
         given: list[Any] = [[places], [values], [shape], [table]]
         for buckets in (0, 100):
-            attrs = {"hashed_output": True, "num_buckets": buckets, "hash_key": 956888297470,
-                     "out_type": "int64", "internal_type": "int64"}  # fmt: skip
+            attrs = {
+                "hashed_output": True,
+                "num_buckets": buckets,
+                "hash_key": 956888297470,
+                "out_type": "int64",
+                "internal_type": "int64",
+            }
             yield Case("SparseCross", given, attrs, traced=())
             settings = [np.int64(buckets), np.bool_(False), i8(3, 12)]
             yield Case("SparseCrossHashed", [*given, *settings], traced=())
-        attrs = {"hashed_output": False, "num_buckets": 0, "hash_key": 0,
-                 "out_type": "string", "internal_type": "int64"}  # fmt: skip
+        attrs = {
+            "hashed_output": False,
+            "num_buckets": 0,
+            "hash_key": 0,
+            "out_type": "string",
+            "internal_type": "int64",
+        }
         yield Case("SparseCross", given, attrs, traced=())
         yield Case("SparseCrossV2", [*given, np.array(b"-", object)], traced=())
         for hashed in (True, False):
-            attrs = {"input_order": "DRS", "hashed_output": hashed, "num_buckets": 100,
-                     "hash_key": 7, "out_values_type": "int64" if hashed else "string",
-                     "out_row_splits_type": "int64"}  # fmt: skip
+            attrs = {
+                "input_order": "DRS",
+                "hashed_output": hashed,
+                "num_buckets": 100,
+                "hash_key": 7,
+                "out_values_type": "int64" if hashed else "string",
+                "out_row_splits_type": "int64",
+            }
             ragged: list[Any] = [[values], [i8(0, 1, 1, 3)]]
             yield Case("RaggedCross", [*ragged, *given], attrs, traced=())
 

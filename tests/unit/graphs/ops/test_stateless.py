@@ -31,8 +31,13 @@ def floats() -> Iterator[Case]:
     for op in ("StatelessRandomUniform", "StatelessRandomNormal", "StatelessTruncatedNormal"):
         for dtype, rtol in (("float32", 2e-5), ("float64", 1e-9), ("half", 2e-3)):
             yield Case(op, [shape(7, 3), SEED], {"dtype": dtype}, traced=[1], rtol=rtol)
-            yield Case(f"{op}V2", [shape(33), KEY, COUNTER, PHILOX], {"dtype": dtype},
-                       traced=[1, 2], rtol=rtol)  # fmt: skip
+            yield Case(
+                f"{op}V2",
+                [shape(33), KEY, COUNTER, PHILOX],
+                {"dtype": dtype},
+                traced=[1, 2],
+                rtol=rtol,
+            )
         yield Case(op, [shape(5), np.array([1, 2], "i4")], traced=[1], **CLOSE)
         yield Case(op, [shape(), SEED], traced=[1], **CLOSE)
         yield Case(op, [shape(0, 2), SEED], traced=[1])
@@ -45,21 +50,31 @@ def integers() -> Iterator[Case]:
     for dtype in ("int32", "int64"):
         limits = [np.array(-3, dtype), np.array(1000, dtype)]
         yield Case("StatelessRandomUniformInt", [shape(5, 3), SEED, *limits], traced=[1])
-        yield Case("StatelessRandomUniformIntV2", [shape(9), KEY, COUNTER, PHILOX, *limits],
-                   traced=[1, 2])  # fmt: skip
+        yield Case(
+            "StatelessRandomUniformIntV2", [shape(9), KEY, COUNTER, PHILOX, *limits], traced=[1, 2]
+        )
     for dtype in ("int32", "int64", "uint32", "uint64"):
-        yield Case("StatelessRandomUniformFullInt", [shape(5, 3), SEED], {"dtype": dtype},
-                   traced=[1])  # fmt: skip
-        yield Case("StatelessRandomUniformFullIntV2", [shape(5), KEY, COUNTER, PHILOX],
-                   {"dtype": dtype}, traced=[1])  # fmt: skip
+        yield Case(
+            "StatelessRandomUniformFullInt", [shape(5, 3), SEED], {"dtype": dtype}, traced=[1]
+        )
+        yield Case(
+            "StatelessRandomUniformFullIntV2",
+            [shape(5), KEY, COUNTER, PHILOX],
+            {"dtype": dtype},
+            traced=[1],
+        )
     for op in ("StatelessRandomGetKeyCounter", "StatelessRandomGetKeyCounterAlg"):
         yield Case(op, [SEED])
     yield Case("StatelessRandomGetAlg", [], traced=())
     logits = np.random.default_rng(1).normal(size=(3, 5)).astype("f4")
     logits[1, 2] = -np.inf
     yield Case("StatelessMultinomial", [logits, np.array(8, "i4"), SEED], traced=[0, 2])
-    yield Case("StatelessMultinomial", [logits[:1], np.array(50, "i4"), SEED],
-               {"output_dtype": "int32"}, traced=())  # fmt: skip
+    yield Case(
+        "StatelessMultinomial",
+        [logits[:1], np.array(50, "i4"), SEED],
+        {"output_dtype": "int32"},
+        traced=(),
+    )
 
 
 CASES = planned_once([*floats(), *integers()])
@@ -79,9 +94,13 @@ DISTRIBUTIONS = [
     ("StatelessRandomGammaV2", [np.array(3.0, "f4")], 3.0, 3.0),
     ("StatelessRandomPoisson", [np.array(4.0, "f4")], 4.0, 4.0),
     ("StatelessRandomBinomial", [np.array(10.0, "f4"), np.array(0.3, "f4")], 3.0, 2.1),
-    ("StatelessParameterizedTruncatedNormal",
-     [np.array(v, "f4") for v in (1.0, 2.0, -50.0, 50.0)], 1.0, 4.0),
-]  # fmt: skip
+    (
+        "StatelessParameterizedTruncatedNormal",
+        [np.array(v, "f4") for v in (1.0, 2.0, -50.0, 50.0)],
+        1.0,
+        4.0,
+    ),
+]
 
 
 @pytest.mark.parametrize(("op", "parameters", "mean", "variance"), DISTRIBUTIONS)

@@ -102,9 +102,16 @@ def test_step_as_in_tensorflow(op: str, layout: Any, oracle: Oracle) -> None:
         last[-1] = 7
     sparse = "Sparse" in op
     indices = np.array([2, 0, 2, 2], "i4") if sparse else None
-    told = oracle.python(RUN, op=op.rstrip("*"), values=values, first=first, last=last,
-                         attrs=attrs, indices=indices,
-                         grad=rng.normal(size=(4 if sparse else 3, 2)).astype("f4"))  # fmt: skip
+    told = oracle.python(
+        RUN,
+        op=op.rstrip("*"),
+        values=values,
+        first=first,
+        last=last,
+        attrs=attrs,
+        indices=indices,
+        grad=rng.normal(size=(4 if sparse else 3, 2)).astype("f4"),
+    )
     graph = parse_graph(told["graph"])
     library = Library({})
     start = function_from_graph("init", graph.nodes, {}, {}, {}, [told["initializer"]])

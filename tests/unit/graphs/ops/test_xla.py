@@ -39,8 +39,9 @@ def compiled(body: str, *inputs: Any, **options: Any) -> Case:
     """A case whose function ``f`` of ``x, y, z`` (as many as there are inputs) XLA compiles."""
     names = ", ".join("xyzw"[: len(inputs)])
     source = f"@tf.function(jit_compile=True)\ndef f({names}):\n"
-    return Case(PRELUDE + source + textwrap.indent(textwrap.dedent(body), "    "), inputs,
-                **options)  # fmt: skip
+    return Case(
+        PRELUDE + source + textwrap.indent(textwrap.dedent(body), "    "), inputs, **options
+    )
 
 
 X, Y = normal(2, 3, 4), normal(2, 4, 5)
@@ -48,125 +49,205 @@ PICTURE = normal(2, 7, 8, 3)
 WINDOW = "[1, 2, 3, 1], [1, 2, 2, 1]"
 
 CASES = {
-    "dot": compiled("""
+    "dot": compiled(
+        """
         n = dims("DotDimensionNumbers", lhs_contracting_dimensions=[2],
                  rhs_contracting_dimensions=[1], lhs_batch_dimensions=[0],
                  rhs_batch_dimensions=[0])
         return xla.xla_dot(x, y, n, b"")
-        """, X, Y),
-    "dot_v2": compiled("""
+        """,
+        X,
+        Y,
+    ),
+    "dot_v2": compiled(
+        """
         n = dims("DotDimensionNumbers", lhs_contracting_dimensions=[1, 0],
                  rhs_contracting_dimensions=[0, 1])
         p = data.PrecisionConfig(operand_precision=[2, 2]).SerializeToString()
         return xla.xla_dot_v2(x, y, n, p, tf.int32)
-        """, np.arange(6, dtype="i1").reshape(2, 3), np.arange(24, dtype="i1").reshape(3, 2, 4)),
-    "conv": compiled("""
+        """,
+        np.arange(6, dtype="i1").reshape(2, 3),
+        np.arange(24, dtype="i1").reshape(3, 2, 4),
+    ),
+    "conv": compiled(
+        """
         n = dims("ConvolutionDimensionNumbers", input_batch_dimension=0, input_feature_dimension=3,
                  input_spatial_dimensions=[1, 2], kernel_input_feature_dimension=2,
                  kernel_output_feature_dimension=3, kernel_spatial_dimensions=[0, 1],
                  output_batch_dimension=0, output_feature_dimension=3,
                  output_spatial_dimensions=[1, 2])
         return xla.xla_conv(x, y, [2, 1], [[0, 1], [2, 0]], [1, 2], [1, 1], 1, n, b"")
-        """, PICTURE, normal(3, 2, 3, 4)),
-    "conv_v2": compiled("""
+        """,
+        PICTURE,
+        normal(3, 2, 3, 4),
+    ),
+    "conv_v2": compiled(
+        """
         n = dims("ConvolutionDimensionNumbers", input_batch_dimension=0, input_feature_dimension=1,
                  input_spatial_dimensions=[2], kernel_input_feature_dimension=1,
                  kernel_output_feature_dimension=0, kernel_spatial_dimensions=[2],
                  output_batch_dimension=1, output_feature_dimension=0,
                  output_spatial_dimensions=[2])
         return xla.xla_conv_v2(x, y, [1], [[1, 1]], [1], [2], 2, n, b"", tf.float32, 1)
-        """, normal(2, 4, 9), normal(6, 2, 3)),
+        """,
+        normal(2, 4, 9),
+        normal(6, 2, 3),
+    ),
     "einsum": compiled("return xla.xla_einsum(x, y, 'bij,bjk->ikb')", X, Y),
-    "pad": compiled("return xla.xla_pad(x, y, [1, -1, 0], [0, 2, 0], [0, 1, 2])", X,
-                    np.float32(7)),
-    "slice": compiled("return xla.xla_dynamic_slice(x, y, [1, 2, 4])", X,
-                      np.array([1, 9, -3], "i4")),
-    "update_slice": compiled("return xla.xla_dynamic_update_slice(x, y, z)", X, normal(1, 2, 4),
-                             np.array([1, 2, 0], "i4")),
-    "gather": compiled("""
+    "pad": compiled("return xla.xla_pad(x, y, [1, -1, 0], [0, 2, 0], [0, 1, 2])", X, np.float32(7)),
+    "slice": compiled(
+        "return xla.xla_dynamic_slice(x, y, [1, 2, 4])", X, np.array([1, 9, -3], "i4")
+    ),
+    "update_slice": compiled(
+        "return xla.xla_dynamic_update_slice(x, y, z)",
+        X,
+        normal(1, 2, 4),
+        np.array([1, 2, 0], "i4"),
+    ),
+    "gather": compiled(
+        """
         n = dims("GatherDimensionNumbers", offset_dims=[1, 2], collapsed_slice_dims=[0],
                  start_index_map=[0, 2], index_vector_dim=1)
         return xla.xla_gather(x, y, [1, 3, 2], n, False)
-        """, X, np.array([[0, 0], [1, 2], [0, 9]], "i4")),
-    "gather_of_scalars": compiled("""
+        """,
+        X,
+        np.array([[0, 0], [1, 2], [0, 9]], "i4"),
+    ),
+    "gather_of_scalars": compiled(
+        """
         n = dims("GatherDimensionNumbers", offset_dims=[0, 1], collapsed_slice_dims=[1],
                  start_index_map=[1], index_vector_dim=1)
         return xla.xla_gather(x, y, [2, 1, 4], n, True)
-        """, X, np.array([0, 1, 2, 5], "i8")),
-    "scatter_add": compiled("""
+        """,
+        X,
+        np.array([0, 1, 2, 5], "i8"),
+    ),
+    "scatter_add": compiled(
+        """
         n = dims("ScatterDimensionNumbers", update_window_dims=[1], inserted_window_dims=[0],
                  scatter_dims_to_operand_dims=[0], index_vector_dim=1)
         return xla.xla_scatter(x, y, z, scalars(lambda a, b: a + b), n, False)
-        """, normal(3, 4), np.array([[0], [2], [0], [7]], "i4"), normal(4, 4)),
-    "scatter": compiled("""
+        """,
+        normal(3, 4),
+        np.array([[0], [2], [0], [7]], "i4"),
+        normal(4, 4),
+    ),
+    "scatter": compiled(
+        """
         n = dims("ScatterDimensionNumbers", update_window_dims=[0], inserted_window_dims=[1],
                  scatter_dims_to_operand_dims=[1], index_vector_dim=0)
         return xla.xla_scatter(x, y, z, scalars(lambda a, b: b), n, False)
-        """, normal(3, 4), np.array([[1, 3]], "i4"), normal(3, 2)),
-    "reduce": compiled("return xla.xla_reduce(x, y, [0, 2], scalars(lambda a, b: a + b))", X,
-                       np.float32(2)),
-    "reduce_max": compiled("""
+        """,
+        normal(3, 4),
+        np.array([[1, 3]], "i4"),
+        normal(3, 2),
+    ),
+    "reduce": compiled(
+        "return xla.xla_reduce(x, y, [0, 2], scalars(lambda a, b: a + b))", X, np.float32(2)
+    ),
+    "reduce_max": compiled(
+        """
         return xla.xla_reduce(x, y, [1], scalars(lambda a, b: tf.maximum(b, a)))
-        """, X, np.float32(0)),
-    "reduce_by_a_function": compiled("""
+        """,
+        X,
+        np.float32(0),
+    ),
+    "reduce_by_a_function": compiled(
+        """
         return xla.xla_reduce(x, y, [2], scalars(lambda a, b: a * b + a + b))
-        """, X, np.float32(0)),
-    "variadic_reduce": compiled("""
+        """,
+        X,
+        np.float32(0),
+    ),
+    "variadic_reduce": compiled(
+        """
         def larger(a, i, b, j):
             return tf.where(a >= b, a, b), tf.where(a >= b, i, j)
         s, t = tf.TensorSpec((), tf.float32), tf.TensorSpec((), tf.int32)
         g = tf.function(larger).get_concrete_function(s, t, s, t)
         i = tf.broadcast_to(tf.range(4), [2, 3, 4])
         return xla.xla_variadic_reduce_v2([x, i], [-np.inf, 0], [2], g)
-        """, X),
-    "variadic_reduce_of_one": compiled("""
+        """,
+        X,
+    ),
+    "variadic_reduce_of_one": compiled(
+        """
         return xla.xla_variadic_reduce([x], [y], [2], scalars(lambda a, b: a * b))
-        """, X, np.float32(1)),
-    "reduce_window": compiled(f"""
+        """,
+        X,
+        np.float32(1),
+    ),
+    "reduce_window": compiled(
+        f"""
         return xla.xla_reduce_window(x, -np.inf, {WINDOW}, [1, 1, 1, 1], [1, 1, 2, 1],
                                      [[0, 0], [1, 0], [0, 2], [0, 0]],
                                      scalars(lambda a, b: tf.maximum(a, b)))
-        """, PICTURE),
-    "reduce_window_sum": compiled(f"""
+        """,
+        PICTURE,
+    ),
+    "reduce_window_sum": compiled(
+        f"""
         return xla.xla_reduce_window(x, 1., {WINDOW}, [1, 1, 2, 1], [1, 1, 1, 1],
                                      [[0, 0], [0, 0], [1, 1], [0, 0]],
                                      scalars(lambda a, b: a + b))
-        """, PICTURE),
-    "select_and_scatter": compiled(f"""
+        """,
+        PICTURE,
+    ),
+    "select_and_scatter": compiled(
+        f"""
         return xla.xla_select_and_scatter(
             x, {WINDOW}, [[0, 0], [1, 0], [0, 1], [0, 0]], y, 0.,
             scalars(lambda a, b: a >= b), scalars(lambda a, b: a + b))
-        """, PICTURE, normal(2, 4, 4, 3)),
+        """,
+        PICTURE,
+        normal(2, 4, 4, 3),
+    ),
     "sort": compiled("return xla.xla_sort(x)", X),
-    "key_value_sort": compiled("return xla.xla_key_value_sort(x, y)",
-                               np.array([3, 1, 2, 0], "i4"), normal(4)),
-    "variadic_sort": compiled("""
+    "key_value_sort": compiled(
+        "return xla.xla_key_value_sort(x, y)", np.array([3, 1, 2, 0], "i4"), normal(4)
+    ),
+    "variadic_sort": compiled(
+        """
         s, t = tf.TensorSpec((), tf.float32), tf.TensorSpec((), tf.int32)
         g = tf.function(lambda a, b, i, j: a < b).get_concrete_function(s, s, t, t)
         i = tf.broadcast_to(tf.range(3)[:, None], [2, 3, 4])
         return xla.xla_variadic_sort([x, i], 1, g, True)
-        """, X),
-    "variadic_sort_by_the_second": compiled("""
+        """,
+        X,
+    ),
+    "variadic_sort_by_the_second": compiled(
+        """
         s, t = tf.TensorSpec((), tf.float32), tf.TensorSpec((), tf.int32)
         g = tf.function(lambda i, j, a, b: a > b).get_concrete_function(t, t, s, s)
         i = tf.broadcast_to(tf.range(4), [2, 3, 4])
         return xla.xla_variadic_sort([i, x], 2, g, True)
-        """, np.round(X)),
+        """,
+        np.round(X),
+    ),
     "sharding": compiled("return xla.xla_sharding(x + 1, b'')", X),
     "barrier": compiled("return xla.xla_optimization_barrier([x, y])", X, Y),
     "reduce_precision": compiled("return xla.xla_reduce_precision(x, 5, 7)", X),
-    "eigenvalues": compiled("""
+    "eigenvalues": compiled(
+        """
         return xla.xla_self_adjoint_eig(x + tf.transpose(x), True, 50, 1e-7)[0]
-        """, normal(4, 4)),
+        """,
+        normal(4, 4),
+    ),
     "singular_values": compiled("return xla.xla_svd(x, 50, 1e-7, b'')[0]", normal(4, 3)),
     "broadcast_helper": compiled("return xla.xla_broadcast_helper(x, y, [1])", X, normal(3)),
-    "philox": compiled("""
+    "philox": compiled(
+        """
         return xla.xla_rng_bit_generator(1, x, [3, 5], tf.uint32)
-        """, np.array([7, 1 << 40], "u8")),
-    "threefry": compiled("""
+        """,
+        np.array([7, 1 << 40], "u8"),
+    ),
+    "threefry": compiled(
+        """
         return xla.xla_rng_bit_generator(2, x, [9], tf.uint64)
-        """, np.array([7, 1], "u8")),
-}  # fmt: skip
+        """,
+        np.array([7, 1], "u8"),
+    ),
+}
 
 
 def exported(f: Any, *specs: Any, platforms: tuple[str, ...] = ("cpu",)) -> bytes:
@@ -176,9 +257,14 @@ def exported(f: Any, *specs: Any, platforms: tuple[str, ...] = ("cpu",)) -> byte
 
 
 def module(
-    data: bytes, results: str, shapes: str, *inputs: Any, platforms: str = "['CPU']",
-    version: int = 10, **options: Any,
-) -> Case:  # fmt: skip
+    data: bytes,
+    results: str,
+    shapes: str,
+    *inputs: Any,
+    platforms: str = "['CPU']",
+    version: int = 10,
+    **options: Any,
+) -> Case:
     names = ", ".join("xyzw"[: len(inputs)])
     source = f"""
 def f({names}):
@@ -206,21 +292,35 @@ MODULES = {
     "dynamic": module(DYNAMIC, FLOATS, SHAPES, normal(2, 3), normal(3, 4)),
     "dynamic_again": module(DYNAMIC, FLOATS, SHAPES, normal(5, 1), normal(1, 4)),
     "dynamic_of_unknown": module(DYNAMIC, FLOATS, SHAPES, normal(5, 1), normal(1, 4), known=False),
-    "platforms": module(TWO_PLATFORMS, FLOATS, SHAPES, normal(2, 3), normal(3, 4),
-                        platforms="['TPU', 'CPU']"),
+    "platforms": module(
+        TWO_PLATFORMS, FLOATS, SHAPES, normal(2, 3), normal(3, 4), platforms="['TPU', 'CPU']"
+    ),
     "version_9": module(DYNAMIC, FLOATS, SHAPES, normal(2, 3), normal(3, 4), version=9),
     "version_5": module(STATIC, FLOATS, SHAPES, normal(2, 3), normal(3, 4), version=5),
     "types": module(
-        exported(lambda x, y: (x * 2, y + 1, x > y, x.astype("bfloat16"), y.astype("float64")),
-                 spec(3, dtype="int64"), spec(3, dtype="uint8")),
-        "[tf.int64, tf.uint8, tf.bool, tf.bfloat16, tf.float64]", "[[3]] * 5",
-        np.array([1, -2, 3]), np.array([1, 255, 3], "u1")),
+        exported(
+            lambda x, y: (x * 2, y + 1, x > y, x.astype("bfloat16"), y.astype("float64")),
+            spec(3, dtype="int64"),
+            spec(3, dtype="uint8"),
+        ),
+        "[tf.int64, tf.uint8, tf.bool, tf.bfloat16, tf.float64]",
+        "[[3]] * 5",
+        np.array([1, -2, 3]),
+        np.array([1, 255, 3], "u1"),
+    ),
     "loop": module(
         exported(lambda x: jax.lax.fori_loop(0, 5, lambda i, c: jnp.tanh(c) + i, x), spec(A, 3)),
-        "[tf.float32]", "[[None, 3]]", normal(2, 3)),
-    "cumulative": module(exported(lambda x: jnp.sort(jnp.cumsum(x, 0), 1), spec(A, B)),
-                         "[tf.float32]", "[[None, None]]", normal(4, 3)),
-}  # fmt: skip
+        "[tf.float32]",
+        "[[None, 3]]",
+        normal(2, 3),
+    ),
+    "cumulative": module(
+        exported(lambda x: jnp.sort(jnp.cumsum(x, 0), 1), spec(A, B)),
+        "[tf.float32]",
+        "[[None, None]]",
+        normal(4, 3),
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -255,8 +355,16 @@ def test_known_reducers_can_be_differentiated(name: str, answers: dict[str, Any]
 
 def call(data: bytes, *arguments: Any, version: int = 10, **attrs: Any) -> Any:
     types = tuple(TypeNumber(1) for _ in range(attrs.pop("results", 2)))
-    return kernel("XlaCallModule", version=version, module=data, Sout=(), Tout=types, Tin=(),
-                  platforms=(b"CPU",), **attrs)(*arguments)  # fmt: skip
+    return kernel(
+        "XlaCallModule",
+        version=version,
+        module=data,
+        Sout=(),
+        Tout=types,
+        Tin=(),
+        platforms=(b"CPU",),
+        **attrs,
+    )(*arguments)
 
 
 def test_a_module_for_another_platform_runs() -> None:
@@ -285,12 +393,14 @@ def test_dimensions_may_be_arguments() -> None:
       %y = stablehlo.add %x, %b : tensor<?xf32>
       return %y : tensor<?xf32>
     }"""
-    (found,) = call(artifact(text), np.arange(3, dtype="f4"), version=4, results=1,
-                    dim_args_spec=(b"0.0",))  # fmt: skip
+    (found,) = call(
+        artifact(text), np.arange(3, dtype="f4"), version=4, results=1, dim_args_spec=(b"0.0",)
+    )
     assert found.tolist() == [3, 4, 5]
     with pytest.raises(HozonError):
-        call(artifact(text), np.arange(3, dtype="f4"), version=4, results=1,
-             dim_args_spec=(b"0.1",))  # fmt: skip
+        call(
+            artifact(text), np.arange(3, dtype="f4"), version=4, results=1, dim_args_spec=(b"0.1",)
+        )
 
 
 def artifact(text: str) -> bytes:

@@ -14,11 +14,21 @@ from tests.oracle.client import Oracle
 
 #: Family member and the smallest pictures that it takes.
 FAMILIES = {
-    "Xception": 71, "VGG16": 32, "ResNet50": 32, "ResNet50V2": 32, "InceptionV3": 75,
-    "InceptionResNetV2": 75, "MobileNet": 32, "MobileNetV2": 32, "MobileNetV3Small": 32,
-    "DenseNet121": 32, "NASNetMobile": 32, "EfficientNetB0": 32, "EfficientNetV2B0": 32,
+    "Xception": 71,
+    "VGG16": 32,
+    "ResNet50": 32,
+    "ResNet50V2": 32,
+    "InceptionV3": 75,
+    "InceptionResNetV2": 75,
+    "MobileNet": 32,
+    "MobileNetV2": 32,
+    "MobileNetV3Small": 32,
+    "DenseNet121": 32,
+    "NASNetMobile": 32,
+    "EfficientNetB0": 32,
+    "EfficientNetV2B0": 32,
     "ConvNeXtTiny": 32,
-}  # fmt: skip
+}
 
 ASK = """
 import tf_keras

@@ -61,8 +61,9 @@ def test_without_the_class_the_saved_functions_run(written: dict[str, Written]) 
         again = back.predict(written[name].case.x, verbose=0)
         keras.tree.map_structure(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
-            again, written[name].outputs,
-        )  # fmt: skip
+            again,
+            written[name].outputs,
+        )
 
 
 def test_equal_models_give_equal_bytes(written: dict[str, Written], tmp_path) -> None:

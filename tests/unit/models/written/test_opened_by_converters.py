@@ -13,9 +13,16 @@ from tests.unit.models.written.conftest import Written
 
 #: Models that TF Lite's and ONNX's own ops can express.
 NAMES = [
-    "sequential", "several_inputs_and_outputs", "operations", "convolutions", "lstm", "gru",
-    "transformer", "custom_layer", "subclassed",
-]  # fmt: skip
+    "sequential",
+    "several_inputs_and_outputs",
+    "operations",
+    "convolutions",
+    "lstm",
+    "gru",
+    "transformer",
+    "custom_layer",
+    "subclassed",
+]
 
 TFLITE = """
 def run(path, feeds):

@@ -127,8 +127,10 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def answers(cases: dict[str, Any], oracle: Oracle) -> dict[str, Any]:
-    asked = {name: (str(path), x, TARGETS if name == "classifier" else None)
-             for name, (_, x, _, path, _) in cases.items()}  # fmt: skip
+    asked = {
+        name: (str(path), x, TARGETS if name == "classifier" else None)
+        for name, (_, x, _, path, _) in cases.items()
+    }
     return oracle.python(ASK, cases=asked)
 
 
@@ -200,8 +202,11 @@ def test_tensorflow_tunes_the_embedding(answers: dict[str, Any], cases: dict[str
     found = answer(answers, "classifier")["tuned"]
     first, *_, last = found["losses"]
     assert last < first
-    used = {int(i) for row in cases["classifier"][0].layers[0](text_models.column(
-        text_models.LINES)) for i in row}  # fmt: skip
+    used = {
+        int(i)
+        for row in cases["classifier"][0].layers[0](text_models.column(text_models.LINES))
+        for i in row
+    }
     reached = set(np.flatnonzero(np.abs(found["slope"]).sum(axis=1)).tolist())
     assert reached == used
 
@@ -248,11 +253,13 @@ def test_python_functions_are_refused(tmp_path: Path, argument: str) -> None:
 def test_unknown_keys_are_refused_where_the_layer_refuses_them(
     tmp_path: Path, oracle: Oracle
 ) -> None:
-    model = keras.Sequential([
-        keras.Input((1,), dtype="string"),
-        StringLookup(vocabulary=["a", "b"], num_oov_indices=0),
-        layers.Embedding(2, 2),
-    ])  # fmt: skip
+    model = keras.Sequential(
+        [
+            keras.Input((1,), dtype="string"),
+            StringLookup(vocabulary=["a", "b"], num_oov_indices=0),
+            layers.Embedding(2, 2),
+        ]
+    )
     hozon.save_model(model, tmp_path / "m")  # which nobody has made take strings
     ask = """
 model = tf.saved_model.load(path)

@@ -20,9 +20,15 @@ from hozon.models.strings import with_strings
 
 WORDS = ["the", "cat", "sat", "größe", "日本", "hello", "a"]
 LINES = [
-    "The cat -- sat!", "", "hello, HELLO  world\tand\nmore", "Größe ÄÖÜ größe", "日本 語 ok",
-    "a a a", "  x  ", "sat",
-]  # fmt: skip
+    "The cat -- sat!",
+    "",
+    "hello, HELLO  world\tand\nmore",
+    "Größe ÄÖÜ größe",
+    "日本 語 ok",
+    "a a a",
+    "  x  ",
+    "sat",
+]
 NUMBERS = [5, -7, 12, 2**40 + 3, 0, 5, 99, 6]
 PICKED = [2, 0, 1, 3, 77, 2, 4, 0]
 
@@ -52,7 +58,7 @@ def vectorized() -> dict[str, Any]:
             output_mode="tf_idf", idf_weights=[0.5, 1, 1.5, 2, 2.5, 3, 3.5], **known
         ),
         "plain": TextVectorization(output_mode=None, split=None),
-    }  # fmt: skip
+    }
 
 
 def looked_up() -> dict[str, Any]:
@@ -112,8 +118,11 @@ def every_layer() -> tuple[keras.Model, dict[str, Any]]:
         outputs["masked"]
     )
     inputs = {"text": text, "number": number, "picked": picked}
-    x = {"text": column(LINES), "number": column(NUMBERS, "int64"),
-         "picked": column(PICKED, "int64")}  # fmt: skip
+    x = {
+        "text": column(LINES),
+        "number": column(NUMBERS, "int64"),
+        "picked": column(PICKED, "int64"),
+    }
     return with_strings(keras.Model(inputs, outputs)), x
 
 
@@ -121,13 +130,15 @@ def classifier(**options: Any) -> tuple[keras.Model, Any]:
     """Texts to classes, compiled; the vocabulary was learned."""
     vectorize = TextVectorization(max_tokens=30, **options)
     vectorize.adapt(LINES)
-    model = keras.Sequential([
-        keras.Input((1,), dtype="string"),
-        vectorize,
-        layers.Embedding(30, 4),
-        layers.GlobalAveragePooling1D(),
-        layers.Dense(2, activation="softmax"),
-    ])  # fmt: skip
+    model = keras.Sequential(
+        [
+            keras.Input((1,), dtype="string"),
+            vectorize,
+            layers.Embedding(30, 4),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
     model.compile(
         "adam", "sparse_categorical_crossentropy", metrics=["sparse_categorical_accuracy"]
     )
@@ -155,12 +166,15 @@ def recurrent() -> tuple[keras.Model, Any]:
 
 def nested() -> tuple[keras.Model, Any]:
     """A dictionary of inputs, and a model in the model that takes the text."""
-    inner = keras.Sequential([
-        keras.Input((1,), dtype="string"),
-        StringLookup(vocabulary=["sat", "a a a"]),
-        layers.Embedding(3, 2),
-        layers.Flatten(),
-    ], name="inner")  # fmt: skip
+    inner = keras.Sequential(
+        [
+            keras.Input((1,), dtype="string"),
+            StringLookup(vocabulary=["sat", "a a a"]),
+            layers.Embedding(3, 2),
+            layers.Flatten(),
+        ],
+        name="inner",
+    )
     line = keras.Input((1,), dtype="string", name="line")
     made = {"score": layers.Dense(1, name="score")(inner(line))}
     return with_strings(keras.Model({"line": line}, made)), {"line": column(LINES)}
@@ -168,10 +182,12 @@ def nested() -> tuple[keras.Model, Any]:
 
 def tokens() -> tuple[keras.Model, Any]:
     """Text alone: nothing to train."""
-    model = keras.Sequential([
-        keras.Input((1,), dtype="string"),
-        TextVectorization(vocabulary=WORDS, output_sequence_length=4),
-    ])  # fmt: skip
+    model = keras.Sequential(
+        [
+            keras.Input((1,), dtype="string"),
+            TextVectorization(vocabulary=WORDS, output_sequence_length=4),
+        ]
+    )
     return with_strings(model), column(LINES)
 
 

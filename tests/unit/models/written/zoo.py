@@ -45,13 +45,15 @@ def trained(model: keras.Model, x: Any, y: Any, **compiled: Any) -> Case:
 
 @case
 def sequential() -> Case:
-    model = keras.Sequential([
-        keras.Input((3,)),
-        layers.Dense(4, activation="relu", kernel_regularizer="l2"),
-        layers.BatchNormalization(),
-        layers.Dropout(0.5),
-        layers.Dense(2),
-    ])  # fmt: skip
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            layers.Dense(4, activation="relu", kernel_regularizer="l2"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.5),
+            layers.Dense(2),
+        ]
+    )
     return trained(model, floats(8, 3), floats(8, 2), metrics=["mae"])
 
 
@@ -85,9 +87,11 @@ def nested() -> Case:
     middle_in = keras.Input((3,))
     middle = keras.Model(middle_in, layers.Dense(3)(middle_in) + middle_in, name="middle")
     return trained(
-        keras.Model(x, layers.Dense(1)(middle(inner(x)))), floats(6, 4), floats(6, 1),
+        keras.Model(x, layers.Dense(1)(middle(inner(x)))),
+        floats(6, 4),
+        floats(6, 1),
         optimizer=keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
-    )  # fmt: skip
+    )
 
 
 @case
@@ -113,13 +117,15 @@ def convolutions() -> Case:
 
 @case
 def lstm() -> Case:
-    model = keras.Sequential([
-        keras.Input((None,), dtype="int32"),
-        layers.Embedding(10, 4, mask_zero=True),
-        layers.LSTM(3, return_sequences=True, dropout=0.2),
-        layers.Bidirectional(layers.LSTM(2)),
-        layers.Dense(1),
-    ])  # fmt: skip
+    model = keras.Sequential(
+        [
+            keras.Input((None,), dtype="int32"),
+            layers.Embedding(10, 4, mask_zero=True),
+            layers.LSTM(3, return_sequences=True, dropout=0.2),
+            layers.Bidirectional(layers.LSTM(2)),
+            layers.Dense(1),
+        ]
+    )
     x = np.array([[1, 2, 3, 0, 0], [4, 5, 0, 0, 0], [6, 7, 8, 9, 1]], "int32")
     return trained(model, x, floats(3, 1))
 
@@ -155,13 +161,16 @@ def mixed_precision() -> Case:
 
 @case
 def penalties() -> Case:
-    model = keras.Sequential([
-        keras.Input((4,)),
-        layers.Dense(3, kernel_regularizer=keras.regularizers.L1L2(0.1, 0.2),
-                     activity_regularizer="l2"),
-        layers.ActivityRegularization(0.1),
-        layers.Dense(1, bias_regularizer="l1", kernel_constraint="max_norm"),
-    ])  # fmt: skip
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(
+                3, kernel_regularizer=keras.regularizers.L1L2(0.1, 0.2), activity_regularizer="l2"
+            ),
+            layers.ActivityRegularization(0.1),
+            layers.Dense(1, bias_regularizer="l1", kernel_constraint="max_norm"),
+        ]
+    )
     return trained(model, floats(6, 4), floats(6, 1), optimizer="adagrad")
 
 
