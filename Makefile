@@ -32,6 +32,7 @@ test: $(STAMPS)/dev $(STAMPS)/oracle
 
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hozon.containers import h5, keraszip, shards, tensors
+from hozon.containers import h5, keraszip, safetensors, shards
 from hozon.containers.checkpoint import read as checkpoint
 from hozon.containers.savedmodel import read as savedmodel
 from hozon.errors import FormatError
@@ -24,7 +24,7 @@ from hozon.tensors.dtypes import dtype_of_number
 __all__ = ["ArtifactInfo", "LayerInfo", "SignatureInfo", "TensorSummary", "inspect"]
 
 #: Forms that are read as a record, in the order in which they are asked.
-RECORDED = (h5, keraszip, shards, tensors)
+RECORDED = (h5, keraszip, shards, safetensors)
 RECORD_NAMES = {
     "h5": "Keras H5",
     "h5_weights": "Keras H5 weights",

@@ -34,7 +34,7 @@ def predict(
     Raises:
         MismatchError: no such signature, or inputs that it does not take.
     """
-    from hozon.restored.structures import parts
+    from hozon.graph_level.structures import parts
     from hozon.saved_model import load
 
     signatures = load(path).signatures

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hozon.raw.collection import here_to_stay
 
 if TYPE_CHECKING:
+    from hozon.graph_level.loader import LoadedModel
     from hozon.reports import SaveReport
-    from hozon.restored.loader import LoadedModel
 
 __all__ = ["load", "save"]
 
@@ -40,7 +40,7 @@ def load(path: str | os.PathLike[str], tags: str | Iterable[str] | None = None) 
 
         keep_freed_memory()  # before JAX starts its threads
         import hozon.graphs.ops  # noqa: F401 - what functions need when they are first called
-        from hozon.restored.loader import load as load_objects
+        from hozon.graph_level.loader import load as load_objects
 
         return load_objects(path, tags)
 
@@ -83,8 +83,8 @@ def save(
         ... )
     """
     from hozon.containers.savedmodel.write import check_target, write
+    from hozon.graph_level.trees import TreeDraft
     from hozon.reports import SaveReport
-    from hozon.restored.trees import TreeDraft
 
     check_target(path, overwrite=overwrite)
     draft = TreeDraft(obj, signatures or {}, native_only=native_ops_only)

@@ -16,7 +16,7 @@ import pytest
 from hozon.config.serialization import model_from_json
 from hozon.containers.h5 import detect, read
 from hozon.errors import UnsupportedError
-from hozon.models.layered import load_h5_weights, revive_record
+from hozon.models.h5 import load_h5_weights, revive_record
 from tests.conftest import shared_folder
 from tests.oracle.client import Oracle
 
@@ -110,7 +110,7 @@ NUMPY = """
 import sys
 import keras, numpy as np
 from hozon.containers.h5 import read
-from hozon.models.layered import revive_record
+from hozon.models.h5 import revive_record
 assert keras.config.backend() == "numpy"
 for path in sys.argv[1:]:
     data = np.load(path[:-3] + ".npz")

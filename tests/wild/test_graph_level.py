@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import hozon.saved_model
-from hozon.restored.structures import parts
+from hozon.graph_level.structures import parts
 from tests.wild.recorded import Recorded, compare, models
 
 SAVED_MODELS = models("savedmodel_keras", "savedmodel_tf2", "savedmodel_tf1")

@@ -10,7 +10,7 @@ import pytest
 
 from hozon.containers.h5 import detect, read
 from hozon.errors import MissingObjectError, UnsafeError
-from hozon.models.layered import revive_record
+from hozon.models.h5 import revive_record
 from hozon.record import ModelRecord
 from tests.wild.recorded import Recorded, compare_array, file_of, models
 

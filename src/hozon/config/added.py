@@ -12,15 +12,11 @@ from typing import Any
 
 import keras
 
-from hozon.config._keras import (
-    Functional,
-    compute_also,
-    forget_compiled_steps,
-    layers_of,
-    operations_of_outputs,
-)
 from hozon.config.legacy.simple import AddLoss, AddMetric
 from hozon.errors import UnsupportedError
+from hozon.keras_private.graph import Functional, compute_also, operations_of_outputs
+from hozon.keras_private.layers import layers_of
+from hozon.keras_private.training import forget_compiled_steps
 
 __all__ = ["Added", "add_loss", "add_metric", "added_to", "attach", "has_metrics", "without_added"]
 

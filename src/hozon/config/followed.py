@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 
-from hozon.config._keras import scope_of_call
+from hozon.keras_private.scopes import scope_of_call
 
 #: The method of a trainer on JAX that runs the model's call. Other backends have none: there a call
 #: updates metrics where they are.

@@ -14,11 +14,12 @@ from typing import Any
 
 import keras
 
-from hozon.config._keras import OPERATIONS, scoped_objects
 from hozon.config.legacy import LEGACY_FUNCTIONS, LEGACY_LAYERS, LEGACY_OPTIMIZERS
 from hozon.config.safety import FOREIGN
 from hozon.config.text_layers import TEXT_LAYERS
 from hozon.config.upgrade import short_name
+from hozon.keras_private.graph import OPERATIONS
+from hozon.keras_private.scopes import scoped_objects
 
 KINDS: Mapping[str, tuple[ModuleType, type]] = {
     "layer": (keras.layers, keras.layers.Layer),

@@ -11,7 +11,6 @@ from typing import Any
 import keras
 
 from hozon.config import safety
-from hozon.config._keras import complete, forgotten_arguments
 from hozon.config.added import added_to, without_added
 from hozon.config.build import build_layer, build_model
 from hozon.config.downgrade import to_keras2, to_keras2_object
@@ -23,6 +22,8 @@ from hozon.config.training import compile_arguments
 from hozon.config.upgrade import MODELS, policy, short_name
 from hozon.config.written_training import objective_to_keras2, optimizer_to_keras2
 from hozon.errors import FormatError, UnsafeError, UnsupportedError
+from hozon.keras_private.layers import complete
+from hozon.keras_private.losses import forgotten_arguments
 
 FUNCTIONS = frozenset({"function", "Function"})
 #: Modules of Keras by the kind of object that they hold.

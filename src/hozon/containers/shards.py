@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hozon.containers import tensors
+from hozon.containers import safetensors
 from hozon.containers.keraszip.layout import OPTIMIZER, VARS
 from hozon.containers.keraszip.read import groups_of, is_of_optimizer
 from hozon.containers.keraszip.write import write_weights
@@ -182,7 +182,7 @@ def _shard(where: str, name: str) -> Iterator[StateGroup]:
     if not exists(place_of):
         raise FormatError(f"the shard {name!r} of {where} is missing", file=where, record=name)
     if name.endswith(".safetensors"):
-        yield from tensors.read(place_of).state
+        yield from safetensors.read(place_of).state
     else:
         yield from groups_of(open_hdf5(open_source(place_of)), "")
 

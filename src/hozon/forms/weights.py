@@ -109,14 +109,14 @@ def _is_h5(path: Location) -> bool:
 
 def _load_h5(model: Any, path: Location, *, by_name: bool, skip_mismatch: bool) -> LoadReport:
     from hozon.containers.h5 import read
-    from hozon.models.layered import load_h5_weights
+    from hozon.models.h5 import load_h5_weights
 
     return load_h5_weights(model, read(path), by_name=by_name, skip_mismatch=skip_mismatch)
 
 
 def _prepare_h5(model: Any, path: Location, options: SaveWeights) -> Write:
     from hozon.containers.h5 import write
-    from hozon.models.layered import describe_h5_weights
+    from hozon.models.h5 import describe_h5_weights
 
     check_file(path, overwrite=options.overwrite)
     record, lost = describe_h5_weights(model)
@@ -145,14 +145,14 @@ def _is_paths(path: Location) -> bool:
 
 def _load_paths(model: Any, path: Location, *, by_name: bool, skip_mismatch: bool) -> LoadReport:
     from hozon.containers.keraszip import read
-    from hozon.models.pathed import load_weights
+    from hozon.models.keras3 import load_weights
 
     return load_weights(model, read(path), by_name=by_name, skip_mismatch=skip_mismatch)
 
 
 def _prepare_paths(model: Any, path: Location, options: SaveWeights) -> Write:
     from hozon.containers.keraszip import write_weights
-    from hozon.models.pathed import describe_weights
+    from hozon.models.keras3 import describe_weights
 
     check_file(path, overwrite=options.overwrite)
     record, lost = describe_weights(model)
@@ -173,7 +173,7 @@ def _take_paths(record: ModelRecord, path: Location) -> SaveReport:
 
 
 def _is_safetensors(path: Location) -> bool:
-    from hozon.containers.tensors import detect
+    from hozon.containers.safetensors import detect
 
     return Path(path).is_file() and detect(path) is not None
 
@@ -181,15 +181,15 @@ def _is_safetensors(path: Location) -> bool:
 def _load_safetensors(
     model: Any, path: Location, *, by_name: bool, skip_mismatch: bool
 ) -> LoadReport:
-    from hozon.models.pathed import load_weights
+    from hozon.models.keras3 import load_weights
 
     record = _read_safetensors(path)
     return load_weights(model, record, by_name=by_name, skip_mismatch=skip_mismatch)
 
 
 def _prepare_safetensors(model: Any, path: Location, options: SaveWeights) -> Write:
-    from hozon.containers.tensors import write
-    from hozon.models.pathed import describe, describe_weights
+    from hozon.containers.safetensors import write
+    from hozon.models.keras3 import describe, describe_weights
 
     check_file(path, overwrite=options.overwrite)
     try:
@@ -200,13 +200,13 @@ def _prepare_safetensors(model: Any, path: Location, options: SaveWeights) -> Wr
 
 
 def _read_safetensors(path: Location) -> ModelRecord:
-    from hozon.containers.tensors import read
+    from hozon.containers.safetensors import read
 
     return read(path)
 
 
 def _take_safetensors(record: ModelRecord, path: Location) -> SaveReport:
-    from hozon.containers.tensors import write
+    from hozon.containers.safetensors import write
 
     write(record, path)
     return SaveReport(os.fspath(path), "safetensors", os.path.getsize(path))
@@ -219,7 +219,7 @@ def _is_sharded(path: Location) -> bool:
 
 
 def _load_sharded(model: Any, path: Location, *, by_name: bool, skip_mismatch: bool) -> LoadReport:
-    from hozon.models.pathed import load_weights
+    from hozon.models.keras3 import load_weights
 
     record = _read_sharded(path)
     return load_weights(model, record, by_name=by_name, skip_mismatch=skip_mismatch)
@@ -227,7 +227,7 @@ def _load_sharded(model: Any, path: Location, *, by_name: bool, skip_mismatch: b
 
 def _prepare_sharded(model: Any, path: Location, options: SaveWeights) -> Write:
     from hozon.containers.shards import DEFAULT_SHARD, GIB, write
-    from hozon.models.pathed import describe_weights
+    from hozon.models.keras3 import describe_weights
 
     check_file(path, overwrite=options.overwrite)
     size = options.max_shard_size

@@ -63,7 +63,7 @@ def _load_savedmodel(
     path: Location, custom_objects: Mapping[str, Any] | None, compiled: bool
 ) -> keras.Model:
     from hozon.containers.savedmodel.read import SavedModel
-    from hozon.models.revive import revive
+    from hozon.models.savedmodel.load.revive import revive
 
     return revive(SavedModel.read(path), custom_objects, compiled=compiled)
 
@@ -71,7 +71,7 @@ def _load_savedmodel(
 def _prepare_savedmodel(model: keras.Model, path: Location, options: SaveOptions) -> Write:
     from hozon.containers.savedmodel.content import ready
     from hozon.containers.savedmodel.write import check_target, write
-    from hozon.models.describe.content import Description
+    from hozon.models.savedmodel.save.content import Description
 
     if options.dialect == "keras3":
         raise UnsupportedError(
@@ -108,14 +108,14 @@ def _load_h5(
     path: Location, custom_objects: Mapping[str, Any] | None, compiled: bool
 ) -> keras.Model:
     from hozon.containers.h5 import read
-    from hozon.models.layered import revive_record
+    from hozon.models.h5 import revive_record
 
     return revive_record(read(path), custom_objects, compiled)
 
 
 def _prepare_h5(model: keras.Model, path: Location, options: SaveOptions) -> Write:
     from hozon.containers.h5 import write
-    from hozon.models.layered import describe_h5
+    from hozon.models.h5 import describe_h5
 
     _refuse_signatures("H5", options)
     check_file(path, overwrite=options.overwrite)
@@ -134,14 +134,14 @@ def _load_keras(
     path: Location, custom_objects: Mapping[str, Any] | None, compiled: bool
 ) -> keras.Model:
     from hozon.containers.keraszip import read
-    from hozon.models.pathed import revive_record
+    from hozon.models.keras3 import revive_record
 
     return revive_record(read(path), custom_objects, compiled)
 
 
 def _prepare_keras(model: keras.Model, path: Location, options: SaveOptions) -> Write:
     from hozon.containers.keraszip import write
-    from hozon.models.pathed import describe
+    from hozon.models.keras3 import describe
 
     _refuse_signatures(".keras", options)
     check_file(path, overwrite=options.overwrite)
@@ -197,9 +197,9 @@ def model_form(path: Location) -> ModelForm:
 
 
 def _refuse_weights(path: Location) -> None:
-    from hozon.containers import h5, keraszip, shards, tensors
+    from hozon.containers import h5, keraszip, safetensors, shards
 
-    forms = (h5, keraszip, shards, tensors)
+    forms = (h5, keraszip, shards, safetensors)
     if Path(path).is_file() and any(form.detect(path) is not None for form in forms):
         raise UnsupportedError(
             f"{os.fspath(path)} holds weights without a model",

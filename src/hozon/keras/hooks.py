@@ -11,9 +11,9 @@ import keras
 
 from hozon import api
 from hozon.config import added
-from hozon.config._keras import Functional
 from hozon.config.followed import STEP, follow, following
 from hozon.config.serialization import model_to_json
+from hozon.keras_private.graph import Functional
 from hozon.models.in_memory import set_weights
 
 FORMATS = {"tf": "savedmodel", "savedmodel": "savedmodel", "h5": "h5", "keras": "keras"}

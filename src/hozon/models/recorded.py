@@ -11,10 +11,11 @@ import keras
 from hozon.config.build import build_model
 from hozon.config.training import compile_arguments
 from hozon.errors import HozonError, UnsupportedError
-from hozon.models._keras import deferred_initializers, functional_of
+from hozon.keras_private.graph import functional_of
+from hozon.keras_private.values import deferred_initializers
 from hozon.models.report import LoadReport
-from hozon.models.strings import with_strings
-from hozon.models.training import NO_CONFIG
+from hozon.models.savedmodel.load.training import NO_CONFIG
+from hozon.models.text.strings import with_strings
 from hozon.record import ModelRecord
 
 #: What gives a model its weights, and returns the report and what restores a compiled one's

@@ -19,7 +19,7 @@ import keras
 from hozon.errors import MismatchError
 from hozon.formats.bundle import Bundle
 from hozon.formats.protos.trackable import Edge, TrackableNode
-from hozon.models._keras import can_grow, unwatch, watch
+from hozon.keras_private.watch import can_grow, unwatch, watch
 from hozon.models.tracking.containers import is_container
 from hozon.models.tracking.leaves import ItemLeaf
 from hozon.objects.graph import path_names

@@ -21,7 +21,7 @@ from hozon.errors import (
     MissingObjectError,
     UnsupportedError,
 )
-from hozon.models.layered import (
+from hozon.models.h5 import (
     describe_h5,
     describe_h5_weights,
     load_h5_weights,

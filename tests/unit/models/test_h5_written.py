@@ -12,7 +12,7 @@ import pytest
 from keras import layers, optimizers
 
 from hozon.containers.h5 import read, write
-from hozon.models.layered import describe_h5, describe_h5_weights, load_h5_weights, revive_record
+from hozon.models.h5 import describe_h5, describe_h5_weights, load_h5_weights, revive_record
 from tests.oracle.client import Oracle
 
 pytestmark = pytest.mark.filterwarnings("ignore")

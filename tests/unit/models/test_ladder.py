@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import hozon
-from hozon.models import _keras
+from hozon.keras_private import values
 from tests.oracle.client import Oracle
 
 #: Per model: its code, which leaves `model`, `x`, `y` and `compile` (arguments as a dictionary).
@@ -310,9 +310,9 @@ def test_no_initializer_runs(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> N
         keras.initializers.Ones,
     ):
         monkeypatch.setattr(kind, "__call__", lambda self, *a, **k: ran.append(self))
-    finished = _keras.Deferred.finish
+    finished = values.Deferred.finish
     left: list[Any] = []
-    monkeypatch.setattr(_keras.Deferred, "finish", lambda self: left.extend(finished(self)))
+    monkeypatch.setattr(values.Deferred, "finish", lambda self: left.extend(finished(self)))
     model = load(saved, "dictionaries", compile=False)
     assert model.load_report.matched
     assert not ran

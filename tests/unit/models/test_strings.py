@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import hozon
-from hozon.models.strings import decode, encode, is_text
+from hozon.models.text.strings import decode, encode, is_text
 from tests.oracle.client import Oracle
 
 WRITE = """

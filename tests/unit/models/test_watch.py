@@ -9,7 +9,8 @@ import jax
 import keras
 import numpy as np
 
-from hozon.models._keras import can_grow, give_value, unwatch, watch
+from hozon.keras_private.values import give_value
+from hozon.keras_private.watch import can_grow, unwatch, watch
 
 
 class Notes:

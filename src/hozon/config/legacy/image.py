@@ -104,9 +104,9 @@ class RandomSide(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(**kwargs)
         self.factor = tuple(factor) if isinstance(factor, (list, tuple)) else factor
         self.interpolation, self.seed = interpolation, seed
-        self.low, self.high = (
-            factor if isinstance(factor, (list, tuple)) else (-float(factor), float(factor))
-        )  # type: ignore[arg-type]
+        if isinstance(factor, (int, float)):
+            factor = (-float(factor), float(factor))
+        self.low, self.high = factor
         self.random = np.random.default_rng(seed)
         self.built = True
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from hozon.models._keras import Functional
+from hozon.keras_private.graph import Functional
 from hozon.models.tracking.adapted import has_weights, learned, older_names
 from hozon.models.tracking.containers import contains
 from hozon.models.tracking.leaves import KerasLeaf

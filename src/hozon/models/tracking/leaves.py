@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from hozon.errors import UnsupportedError
-from hozon.models._keras import give_value
+from hozon.keras_private.values import give_value
 from hozon.tensors.dtypes import FLOAT32, STRING, DType, dtype_of_name, dtype_of_numpy
 
 

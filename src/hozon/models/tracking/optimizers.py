@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from hozon.models.optimizers import SCALARS, SLOTS, Slots
+from hozon.models.savedmodel.load.optimizers import SCALARS, SLOTS, Slots
 from hozon.models.tracking.leaves import (
     AttributeLeaf,
     ComputedLeaf,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import hozon
-from hozon.models._keras import deferred_initializers
+from hozon.keras_private.values import deferred_initializers
 from tests.oracle.client import Oracle
 
 #: Family member and the smallest pictures that it takes.

@@ -15,7 +15,7 @@ from keras import layers
 import hozon
 from hozon.config.text_layers import StringLookup, TextVectorization
 from hozon.errors import UnsupportedError
-from hozon.models.strings import with_strings
+from hozon.models.text.strings import with_strings
 from tests.oracle.client import Oracle
 from tests.unit.models.written import text_models
 

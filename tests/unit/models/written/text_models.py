@@ -16,7 +16,7 @@ from hozon.config.text_layers import (
     StringLookup,
     TextVectorization,
 )
-from hozon.models.strings import with_strings
+from hozon.models.text.strings import with_strings
 
 WORDS = ["the", "cat", "sat", "größe", "日本", "hello", "a"]
 LINES = [

@@ -1,0 +1,210 @@
+"""A pytree of arrays, and JAX functions of it, as the content of a SavedModel. No Keras.
+
+Arrays become variables that TensorFlow can read, assign and fine-tune; dictionaries and lists keep
+their names and places. A signature is a function of the tree and of keywords.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from hozon.containers.savedmodel.content import Content
+from hozon.errors import SaveError, UnsupportedError
+from hozon.formats.protos.graph import FunctionDef
+from hozon.formats.protos.object_graph import (
+    ConcreteFunction,
+    Payload,
+    SavedObjectGraph,
+    UserObject,
+    Variable,
+)
+from hozon.formats.protos.tensor import Shape, TypeNumber
+from hozon.formats.protos.trackable import encode_trackable_graph
+from hozon.graph_level.written import (
+    DICT,
+    FIRST,
+    LIST,
+    PLAIN,
+    SIGNATURES,
+    ObjectNodes,
+    Trace,
+    keyword_signature,
+)
+from hozon.graphs.emit.function import emit
+from hozon.graphs.emit.trace import ArgumentSpec, Capture
+from hozon.objects.keys import OBJECT_GRAPH_KEY
+from hozon.objects.tracking import Trackable, TrackedNode, track
+from hozon.tensors.dtypes import DType, dtype_of_numpy
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayLeaf:
+    """An array of the tree."""
+
+    name: str
+    array: Any
+
+    @property
+    def dtype(self) -> DType:
+        """The array's type."""
+        return dtype_of_numpy(np.dtype(self.array.dtype))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return tuple(self.array.shape)
+
+    def read(self) -> Any:
+        """The array."""
+        return self.array
+
+    def assign(self, value: Any) -> None:
+        """Arrays of a tree are not assigned."""
+        raise NotImplementedError(f"{self.name} is an array, and arrays do not change")
+
+
+class TreeDraft:
+    """A SavedModel of a tree: a `hozon.containers.savedmodel.content.Draft`."""
+
+    def __init__(
+        self,
+        tree: Any,
+        signatures: Mapping[str, tuple[Callable[..., Any], Mapping[str, Any]]],
+        *,
+        native_only: bool = False,
+    ) -> None:
+        self.leaves, self.structure = jax.tree.flatten_with_path(tree)
+        self.signatures = signatures
+        self.native_only = native_only
+        self.fallbacks: dict[str, tuple[str, ...]] = {}
+        names = {
+            id(x): jax.tree_util.keystr(path, simple=True, separator="/") for path, x in self.leaves
+        }
+        self.tracked = track(tree, lambda target: describe(target, names))
+        self.nodes = ObjectNodes(
+            map(_payload, self.tracked.nodes),
+            ({edge.name: edge.node for edge in node.children} for node in self.tracked.nodes),
+        )
+        self.positions = {id(n.target): i for i, n in enumerate(self.tracked.nodes)}
+        self.functions: list[FunctionDef] = []
+        self.concrete: dict[str, ConcreteFunction] = {}
+
+    def tensors(self) -> Iterator[tuple[str, Any]]:
+        """The arrays, and the object graph that finds them."""
+        leaves = sorted(self.tracked.leaves(), key=lambda entry: entry[0])
+        if leaves:
+            record = np.empty((), object)
+            record[()] = encode_trackable_graph(self.tracked.record())
+            yield OBJECT_GRAPH_KEY, record
+        for key, leaf in leaves:
+            yield key, leaf.read()
+
+    def content(self) -> Content:
+        """Objects and functions.
+
+        Raises:
+            UnsupportedError: a function looks at values or sizes that are not known; or, with
+                `native_only`, computes what TensorFlow has no ops for.
+        """
+        traces = {name: self._signature(name, value) for name, value in self.signatures.items()}
+        named = {name: self.nodes.trace(trace) for name, trace in traces.items()}
+        self.nodes.edges[0]["signatures"] = self.nodes.generic(SIGNATURES, named)
+        return Content(
+            objects=SavedObjectGraph(self.nodes.saved(), self.concrete),
+            functions=self.functions,
+            signatures={name: trace.name for name, trace in traces.items()},
+            keys={
+                i: n.key for i, n in enumerate(self.tracked.nodes) if n.trackable.leaf is not None
+            },
+        )
+
+    def _signature(self, name: str, value: Any) -> Trace:
+        function, keywords = _taken_apart(name, value)
+        arrays = [array for _, array in self.leaves]
+        captures = [
+            Capture(leaf.name, leaf.shape, leaf.dtype.name)
+            for leaf in (
+                ArrayLeaf(jax.tree_util.keystr(p, simple=True, separator="/"), x)
+                for p, x in self.leaves
+            )
+        ]
+
+        def call(values: Sequence[Any], **given: Any) -> Any:
+            return function(jax.tree.unflatten(self.structure, values), **given), {}
+
+        try:
+            body = emit(
+                f"__inference_{name}",
+                call,
+                (),
+                dict(sorted(keywords.items())),
+                captures,
+                native_only=self.native_only,
+            )
+        except UnsupportedError:
+            raise
+        except Exception as error:
+            raise UnsupportedError(
+                f"signature {name!r} cannot be traced: {str(error)[:500]}",
+                feature=f"signature {name!r}",
+                instead="jax.lax for decisions that depend on values, inputs of known sizes",
+            ) from error
+        if not body.native:
+            self.fallbacks[name] = body.primitives
+        outputs = jax.tree.unflatten(body.structure, list(range(len(body.outputs))))
+        named = outputs if isinstance(outputs, Mapping) else _numbered(outputs)
+        wrapped = f"__inference_signature_wrapper_{name}"
+        made = keyword_signature(wrapped, body, sorted(keywords), named)
+        self.functions += [*body.nested, body.definition, made.definition]
+        bound = tuple(self.positions[id(arrays[i])] for i in body.captures)
+        self.concrete[wrapped] = ConcreteFunction(bound, ((), made.inputs), made.outputs)
+        return made.trace
+
+
+def describe(target: Any, names: Mapping[int, str]) -> Trackable:
+    """The named parts of a tree, or the array that it is."""
+    if id(target) in names and hasattr(target, "dtype"):
+        return Trackable(leaf=ArrayLeaf(names[id(target)] or "value", target))
+    if isinstance(target, Mapping):
+        return Trackable({str(key): value for key, value in target.items()})
+    if isinstance(target, (list, tuple)):
+        return Trackable({str(i): value for i, value in enumerate(target)})
+    raise SaveError(
+        f"a {type(target).__name__} in the tree is neither an array nor a dictionary or list",
+        instead="a tree of dictionaries, lists and arrays, such as a model's parameters",
+    )
+
+
+def _payload(node: TrackedNode) -> tuple[str, Payload]:
+    leaf = node.trackable.leaf
+    if leaf is not None:
+        number = TypeNumber(leaf.dtype.number)
+        trainable = leaf.dtype.numpy.kind in "fcV"
+        return "variable", Variable(number, Shape(leaf.shape), trainable, 0, 0, leaf.name, "")
+    kind = DICT if isinstance(node.target, Mapping) else LIST
+    return "user_object", UserObject(kind if node.path else PLAIN, FIRST, "")
+
+
+def _taken_apart(name: str, value: Any) -> tuple[Callable[..., Any], dict[str, ArgumentSpec]]:
+    try:
+        function, keywords = value
+        return function, {key: _spec(key, spec) for key, spec in dict(keywords).items()}
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"signatures[{name!r}] must be a pair of a function and a dictionary of the shapes and "
+            f"dtypes of its keywords, such as (apply, {{'x': ((None, 3), 'float32')}})"
+        ) from error
+
+
+def _spec(name: str, value: Any) -> ArgumentSpec:
+    shape, dtype = (value.shape, value.dtype) if hasattr(value, "shape") else value
+    return ArgumentSpec(tuple(shape), np.dtype(dtype).name, name)
+
+
+def _numbered(outputs: Any) -> dict[str, int]:
+    return {f"output_{i}": place for i, place in enumerate(jax.tree.leaves(outputs))}

@@ -1,0 +1,126 @@
+"""The graph of a functional model: its operations, their calls, what it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras.src.models import Functional as Functional
+from keras.src.models.functional import operation_fn
+from keras.src.ops import core, image, linalg, math, nn, numpy
+from keras.src.ops.function import map_graph
+from keras.src.utils.tracking import DotNotTrackScope
+
+#: Operations whose construction takes functions or modules.
+NOT_BUILT = frozenset(
+    {
+        "Map",
+        "Scan",
+        "AssociativeScan",
+        "WhileLoop",
+        "ForiLoop",
+        "Cond",
+        "Switch",
+        "Vectorize",
+        "CustomGradient",
+    }
+)
+
+
+#: Classes of Keras' operations by name.
+OPERATIONS: Mapping[str, type] = {
+    name: value
+    for module in (core, image, linalg, math, nn, numpy)
+    for name, value in vars(module).items()
+    if isinstance(value, type)
+    and issubclass(value, keras.Operation)
+    and value is not keras.Operation
+    and name not in NOT_BUILT
+}
+
+
+def layer_of(tensor: keras.KerasTensor) -> Any:
+    """The layer or operation that a symbolic tensor comes from."""
+    return tensor._keras_history.operation
+
+
+def symbolic_arguments(layer: keras.Layer) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """The arguments of a layer's first call in a functional model; None without one."""
+    nodes = getattr(layer, "_inbound_nodes", None)
+    if not nodes or nodes[0].is_input:
+        return None
+    return tuple(nodes[0].arguments.args), dict(nodes[0].arguments.kwargs)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class GraphNode:
+    """One call of an operation in a functional model, with its symbolic tensors."""
+
+    operation: Any
+    inputs: tuple[keras.KerasTensor, ...]
+    outputs: tuple[keras.KerasTensor, ...]
+    arguments: Any
+
+
+def functional_of(model: keras.Model) -> Any:
+    """A functional model itself, what is behind a built Sequential one, None for others."""
+    inner = getattr(model, "_functional", None) or model
+    return inner if isinstance(inner, Functional) else None
+
+
+def graph_nodes(functional: Any) -> list[GraphNode]:
+    """The calls of a functional model in an order in which they can run, inputs left out."""
+    by_depth = functional._nodes_by_depth
+    ordered = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    return [
+        GraphNode(n.operation, tuple(n.input_tensors), tuple(n.outputs), n.arguments)
+        for n in ordered
+        if n.operation and not n.is_input
+    ]
+
+
+def run_nodes(
+    nodes: Iterable[GraphNode], values: dict[int, Any], training: bool | None = None
+) -> None:
+    """Run calls; `values` holds what is known by the tensors' ids and takes the results."""
+    for node in nodes:
+        args, kwargs = node.arguments.fill_in(values)
+        results = operation_fn(node.operation, training=training)(*args, **kwargs)
+        for tensor, value in zip(node.outputs, keras.tree.flatten(results), strict=True):
+            values[id(tensor)] = value
+
+
+def standardized(functional: Any, inputs: Any) -> list[Any]:
+    """Inputs as a functional model takes them: flat, in its order, of its ranks and dtypes."""
+    flat: list[Any] = functional._standardize_inputs(inputs)
+    return flat
+
+
+def compute_also(model: Any, ends: Sequence[keras.KerasTensor]) -> None:
+    """Make a functional model compute `ends` in each call, besides its outputs and nothing else.
+
+    Raises ValueError when one of them does not come from the model's inputs.
+    """
+    nodes, nodes_by_depth, operations, by_depth = map_graph(model.inputs, [*model.outputs, *ends])
+    given = {id(tensor) for tensor in model.inputs}
+    for layer in operations:
+        if isinstance(layer, keras.layers.InputLayer) and id(layer.output) not in given:
+            raise ValueError(f"it is computed from {layer.name!r}, which is no input of the model")
+    before = model.layers
+    with DotNotTrackScope():
+        model._nodes, model._nodes_by_depth = nodes, nodes_by_depth
+        model._operations, model._operations_by_depth = operations, by_depth
+    now = {id(layer) for layer in model.layers}
+    for layer in before:
+        if id(layer) not in now:
+            model._tracker.untrack(layer)
+    for layer in model.layers:
+        model._tracker.track(layer)
+
+
+def operations_of_outputs(model: Any) -> list[Any]:
+    """The operations and layers of a functional model that its outputs need."""
+    found: list[Any] = map_graph(model.inputs, model.outputs)[2]
+    return found

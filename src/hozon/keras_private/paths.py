@@ -1,0 +1,60 @@
+"""The paths by which Keras 3 saves the objects of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from keras.src.saving import saving_lib
+from keras.src.saving.keras_saveable import KerasSaveable
+from keras.src.utils.naming import to_snake_case
+
+
+@cache
+def _hidden(kind: str) -> frozenset[str]:
+    """Attributes that no object of a kind is saved by; Keras makes one to look, each time."""
+    return frozenset(saving_lib.get_attr_skipset(kind))
+
+
+def _children(target: Any) -> Iterator[tuple[str, Any]]:
+    """The attributes by which Keras 3 saves what an object holds, in its order."""
+    kind = target._obj_type()
+    if kind in ("Sequential", "Functional"):
+        yield "layers", target.layers
+    for name in sorted(dir(target), key=saving_lib._name_key):
+        if not name.startswith("__") and name not in _hidden(kind):
+            try:
+                child = getattr(target, name)
+            except Exception:  # noqa: BLE001, S112 - a property that cannot be asked yet
+                continue
+            yield name, child
+
+
+def saveables(root: Any) -> Iterator[tuple[str, Any]]:
+    """The objects that Keras 3 saves below one, each once, by the paths that its files use.
+
+    An object is reached by the attribute that holds it; those in a list or dictionary by the names
+    of their classes, numbered.
+    """
+    seen: set[int] = set()
+
+    def visit(target: Any, path: str) -> Iterator[tuple[str, Any]]:
+        if id(target) in seen:
+            return
+        seen.add(id(target))
+        if isinstance(target, KerasSaveable):
+            yield path, target
+            for name, child in _children(target):
+                if isinstance(child, (KerasSaveable, list, dict, tuple)):
+                    yield from visit(child, f"{path}/{name}" if path else name)
+            return
+        used: dict[str, int] = {}
+        for item in list(target.values()) if isinstance(target, dict) else target:
+            if isinstance(item, KerasSaveable):
+                name = saving_lib._get_unique_name(to_snake_case(type(item).__name__), used)
+                yield from visit(item, f"{path}/{name}")
+            elif isinstance(item, (list, dict, tuple)):
+                yield from visit(item, f"{path}/{saving_lib._get_unique_name('container', used)}")
+
+    yield from visit(root, "")

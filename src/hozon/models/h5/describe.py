@@ -1,0 +1,226 @@
+"""From a live model to a record for an H5 file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from hozon.config.added import without_added
+from hozon.config.downgrade import to_keras2
+from hozon.config.serialization import serialize
+from hozon.config.written_training import training_to_keras2
+from hozon.containers.h5.layout import TOP_LEVEL
+from hozon.errors import UnsupportedError
+from hozon.keras_private.graph import functional_of
+from hozon.models.built import require_built
+from hozon.models.h5.learned import learned_name, learned_value
+from hozon.models.h5.names import stored_names
+from hozon.models.h5.owners import own_weights, top_layers, weights_of
+from hozon.models.h5.portable import portable
+from hozon.models.h5.written import optimizer_group, shared_training
+from hozon.record import Dialect, ModelRecord, StateGroup
+from hozon.tensors.dtypes import dtype_of_name
+from hozon.tensors.lazy import LazyTensor, lazy_array
+
+PRODUCERS: Mapping[Dialect, str] = {"keras2": "keras 2.15.0", "keras3": "keras 3.15.1"}
+#: Layers that tf_keras has, but not in the list that its reader of H5 files goes by.
+UNLISTED = frozenset({"RandomFourierFeatures", "SpectralNormalization"})
+Lines = list[str]
+
+
+def describe_h5(
+    model: keras.Model, dialect: Dialect | None = None, include_optimizer: bool = True
+) -> tuple[ModelRecord, Lines]:
+    """A whole model as a record, and what an H5 file cannot hold of it.
+
+    Args:
+        model: Sequential, Functional, or of a class with a config.
+        dialect: "keras2" or "keras3"; None for Keras 2, which tf_keras and Keras 3 open, where it
+            can say all of the model, else Keras 3.
+        include_optimizer: whether to keep loss, metrics, optimizer and the optimizer's state.
+
+    Raises:
+        UnsupportedError: the model has no config, or `dialect` cannot say it.
+    """
+    with without_added(model) as lost:
+        record, lines = _whole(model, dialect, include_optimizer)
+    return record, [*lost, *lines]
+
+
+def _whole(
+    model: keras.Model, dialect: Dialect | None, include_optimizer: bool
+) -> tuple[ModelRecord, Lines]:
+    lines: Lines = []
+    config, chosen = _config(model, dialect, lines)
+    training, optimizer = None, None
+    if include_optimizer and model.compiled:
+        training = _training(model, chosen, lines)
+        optimizer = None if training is None else optimizer_group(model, chosen, lines)
+    record = ModelRecord(
+        form="h5",
+        path="",
+        dialect=chosen,
+        naming="layers",
+        producer=PRODUCERS[chosen],
+        backend=_backend(chosen),
+        config=config,
+        training=training,
+        state=_state(model, chosen),
+        optimizer=optimizer,
+    )
+    return record, [*lines, *_not_held(model), *_not_found(model, chosen)]
+
+
+def describe_h5_weights(model: Any, dialect: Dialect = "keras2") -> tuple[ModelRecord, Lines]:
+    """The weights of a model or layer as a record.
+
+    Raises:
+        UnsupportedError: it is not built.
+    """
+    require_built(model, "weights to save")
+    record = ModelRecord(
+        form="h5_weights",
+        path="",
+        dialect=dialect,
+        naming="layers",
+        producer=PRODUCERS[dialect],
+        backend=_backend(dialect),
+        state=_state(model, dialect),
+    )
+    return record, []
+
+
+def _backend(dialect: Dialect) -> str:
+    return "tensorflow" if dialect == "keras2" else str(keras.config.backend())
+
+
+def _config(
+    model: keras.Model, dialect: Dialect | None, lines: Lines
+) -> tuple[Mapping[str, Any], Dialect]:
+    _require_config(model)
+    made = serialize(model)
+    made.pop("compile_config", None)
+    if dialect == "keras3":
+        return made, "keras3"
+    changes: Lines = []
+    try:
+        written = to_keras2(made, report=changes)
+    except UnsupportedError as error:
+        if dialect == "keras2":
+            raise
+        lines.append(f"written for Keras 3 only, as Keras 2 cannot say all of it: {error}")
+        return made, "keras3"
+    lines.extend(changes)
+    return portable(written), "keras2"
+
+
+def _require_config(model: keras.Model) -> None:
+    own = type(model).get_config is not keras.Model.get_config
+    if functional_of(model) is None and not isinstance(model, keras.Sequential) and not own:
+        name = type(model).__name__
+        raise UnsupportedError(
+            f"an H5 file keeps a model by its config, which {name} does not have",
+            feature=name,
+            instead="a SavedModel, or hozon.save_weights and the model's own code",
+        )
+
+
+def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str, Any] | None:
+    compiled = model.get_compile_config()
+    if compiled is None:
+        lines.append("the training configuration: the model's class keeps none")
+        return None
+    if dialect == "keras3":
+        return shared_training({**compiled, "optimizer_config": compiled["optimizer"]})
+    try:
+        return shared_training(training_to_keras2(compiled, report=lines))
+    except UnsupportedError as error:
+        lines.append(f"the training configuration: {error}")
+        return None
+
+
+def _state(model: Any, dialect: Dialect) -> tuple[StateGroup, ...]:
+    groups = [_layer_group(layer, dialect) for layer in top_layers(model)]
+    return (*groups, _group(TOP_LEVEL, model, own_weights(model), dialect))
+
+
+def _layer_group(layer: Any, dialect: Dialect) -> StateGroup:
+    learned = learned_value(layer) if dialect == "keras2" else None
+    if learned is not None:
+        name = f"{learned_name(layer)}:0"
+        return StateGroup(layer.name, {name: lazy_array(name, learned)})
+    return _group(layer.name, layer, weights_of(layer), dialect)
+
+
+def _group(name: str, layer: Any, variables: list[Any], dialect: Dialect) -> StateGroup:
+    names = stored_names(layer, variables, dialect)
+    return StateGroup(
+        name, {key: lazy_variable(key, v) for key, v in zip(names, variables, strict=True)}
+    )
+
+
+def lazy_variable(name: str, variable: Any) -> LazyTensor:
+    """A variable as a tensor whose value leaves the device when it is read."""
+    return LazyTensor(
+        name,
+        tuple(variable.shape),
+        dtype_of_name(variable.dtype),
+        dtype_of_name(variable.dtype).itemsize * int(variable.value.size),
+        VariableSource(variable),
+    )
+
+
+class VariableSource:
+    """The value of a variable, read before training goes on: a step may free the device's copy."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, variable: Any) -> None:
+        self._value = variable.value
+
+    def read_tensor(self, tensor: LazyTensor, verify: bool) -> Any:
+        """The value as an array on the host."""
+        made = lazy_array(tensor.name, keras.ops.convert_to_numpy(self._value))
+        return made.source.read_tensor(made, verify)
+
+    def read_extents(self, tensor: LazyTensor, extents: Any, verify: bool) -> Any:
+        """A part of the value."""
+        return self.read_tensor(tensor, verify)[
+            tuple(slice(start, start + length) for start, length in extents)
+        ]
+
+
+def _not_held(model: keras.Model) -> Lines:
+    """What no H5 file keeps: losses and metrics added from outside, the code of custom layers."""
+    lines = []
+    if getattr(model, "_losses", None):
+        lines.append("losses added with add_loss() are not kept; add them again after loading")
+    if any(metric.name for metric in getattr(model, "_metrics", ())):
+        names = ", ".join(sorted(metric.name for metric in model._metrics))
+        lines.append(f"metrics that the model holds itself are not kept: {names}")
+    custom = sorted({type(layer).__name__ for layer in _all_layers(model) if _is_custom(layer)})
+    if custom:
+        lines.append(
+            f"the code of custom classes is not kept: {', '.join(custom)}; loading needs "
+            "custom_objects"
+        )
+    return lines
+
+
+def _not_found(model: keras.Model, dialect: Dialect) -> Lines:
+    names = {type(layer).__name__ for layer in _all_layers(model)}
+    return [
+        f"TensorFlow's own reader of H5 files does not know {name}"
+        for name in sorted(names & UNLISTED)
+        if dialect == "keras2"
+    ]
+
+
+def _all_layers(model: keras.Model) -> list[Any]:
+    return [model, *model._flatten_layers(include_self=False)]
+
+
+def _is_custom(layer: Any) -> bool:
+    return not type(layer).__module__.startswith(("keras.", "hozon."))

@@ -1,0 +1,217 @@
+"""Pairs of a layer's variables and its stored tensors: by name where names tell, else by order.
+
+Keras goes by order alone, and the order of a file changes with every layer that is frozen; the
+names do not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hozon.errors import HozonError
+from hozon.models.h5.layouts import Origin, converted, restored
+from hozon.models.h5.owners import owners, unique, weights_of
+from hozon.record import StateGroup
+from hozon.tensors.lazy import LazyTensor, lazy_array
+
+#: State of a random generator that layers of TensorFlow 2.8 to 2.15 saved with their weights.
+RANDOM_STATE = re.compile(r"(^|/)StateVar(_\d+)?$")
+Stored = tuple[str, LazyTensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A variable and what is stored for it.
+
+    Attributes:
+        variable: the live variable.
+        tensor: its value.
+        label: the variable's name in reports.
+        stored: names of the file's tensors that the value is made of.
+    """
+
+    variable: Any
+    tensor: LazyTensor
+    label: str
+    stored: tuple[str, ...]
+
+
+class Disagreement(Exception):  # noqa: N818 - it never leaves this package
+    """A group and a layer that do not fit; the text says how."""
+
+
+def plain_name(name: str) -> str:
+    """A stored name without TensorFlow's output number."""
+    return re.sub(r":\d+$", "", name)
+
+
+def stored_weights(group: StateGroup) -> list[Stored]:
+    """Plain names and tensors of a group, states of random generators left out."""
+    named = [(plain_name(name), tensor) for name, tensor in group.tensors.items()]
+    return [(name, tensor) for name, tensor in named if not RANDOM_STATE.search(name)]
+
+
+def pairs_of(layer: Any, group: StateGroup, origin: Origin) -> list[Pair]:
+    """A pair for every variable of a layer.
+
+    Raises Disagreement where the group holds more, fewer or other tensors.
+    """
+    stored = stored_weights(group)
+    inside = owners(layer)
+    label = str(layer.name)
+    if len(inside) == 1:
+        return _owner_pairs(inside[0], weights_of(layer), stored, origin, label)
+    parts = _by_owner(inside, stored)
+    if parts is None:
+        return _in_order(layer, weights_of(layer), stored, origin, label)
+    try:
+        named = [
+            _owner_pairs(
+                owner, weights_of(owner), parts[id(owner)], origin, f"{label}/{owner.name}"
+            )
+            for owner in inside
+        ]
+    except Disagreement:
+        return _in_order(layer, weights_of(layer), stored, origin, label)
+    found = {id(pair.variable): pair for pairs in named for pair in pairs}
+    rest = [v for v in weights_of(layer) if id(v) not in found]
+    if rest:
+        raise Disagreement(f"{label}: nothing is stored for {_paths(rest)}")
+    return _in_file_order(list(found.values()), stored)
+
+
+def _in_file_order(pairs: Sequence[Pair], stored: Sequence[Stored]) -> list[Pair]:
+    """Pairs as their tensors stand in the file: the order that optimizer slots have, too."""
+    place = {name: i for i, (name, _) in enumerate(stored)}
+    return sorted(pairs, key=lambda pair: place[pair.stored[0]])
+
+
+def _paths(variables: Sequence[Any]) -> str:
+    return ", ".join(str(v.path) for v in variables[:3])
+
+
+def _by_owner(inside: Sequence[Any], stored: Sequence[Stored]) -> dict[int, list[Stored]] | None:
+    """Stored tensors by the nested layer that their names speak of; None if they do not."""
+    by_name: dict[str, Any] = {}
+    for owner in inside:
+        if owner.name in by_name:
+            return None
+        by_name[owner.name] = owner
+    parts: dict[int, list[Stored]] = {id(owner): [] for owner in inside}
+    for name, tensor in stored:
+        owner = _owner_named(name, by_name)
+        if owner is None:
+            return None
+        parts[id(owner)].append((name, tensor))
+    return parts if all(parts.values()) else None
+
+
+def _owner_named(name: str, by_name: Mapping[str, Any]) -> Any:
+    for part in name.split("/"):
+        if part in by_name:
+            return by_name[part]
+    # Keras 1 wrote ``dense_1_W``.
+    begun = [known for known in by_name if name.startswith(f"{known}_")]
+    return by_name[max(begun, key=len)] if begun else None
+
+
+def _owner_pairs(
+    owner: Any, live: Sequence[Any], stored: Sequence[Stored], origin: Origin, label: str
+) -> list[Pair]:
+    """Pairs of one layer, whose stored arrays may be in an old layout."""
+    shapes = [tensor.shape for _, tensor in stored]
+    if not restored(owner, shapes, origin):
+        return _matched(live, stored, label)
+    names = tuple(name for name, _ in stored)
+    try:
+        arrays = converted(owner, [tensor.read() for _, tensor in stored], origin)
+    except (HozonError, ValueError, IndexError) as error:
+        raise Disagreement(f"{label}: {error}") from error
+    values = [("", lazy_array(f"{label}/{i}", array)) for i, array in enumerate(arrays)]
+    made = _ordered(live, values, label)
+    one_each = len(names) == len(made)
+    return [
+        Pair(p.variable, p.tensor, p.label, (names[i],) if one_each else names)
+        for i, p in enumerate(made)
+    ]
+
+
+def _in_order(
+    layer: Any, live: Sequence[Any], stored: Sequence[Stored], origin: Origin, label: str
+) -> list[Pair]:
+    """Pairs of a nested model by Keras' order: all trainable variables, then the others."""
+    shapes = [tensor.shape for _, tensor in stored]
+    if not any(restored(owner, shapes, origin) for owner in owners(layer)):
+        return _matched(live, stored, label)
+    if len(stored) != len(live):
+        raise Disagreement(f"{label}: {_counts(live, stored)}")
+    place = {id(variable): i for i, variable in enumerate(live)}
+    found: list[Pair] = []
+    for owner in owners(layer):
+        mine = unique(weights_of(owner))
+        found += _owner_pairs(
+            owner, mine, [stored[place[id(v)]] for v in mine], origin, f"{label}/{owner.name}"
+        )
+    return _in_file_order(found, stored)
+
+
+def _matched(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[Pair]:
+    if len(live) != len(stored):
+        raise Disagreement(f"{label}: {_counts(live, stored)}")
+    return _named(live, stored, label) or _ordered(live, stored, label)
+
+
+def _counts(live: Sequence[Any], stored: Sequence[Stored]) -> str:
+    return f"{len(stored)} stored variables, {len(live)} in the layer"
+
+
+def _named(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[Pair] | None:
+    """Pairs by the ends of the names, as long as it takes to tell all of them apart."""
+    for length in (1, 2, 3, 4):
+        ends = {_end(str(v.path), length): v for v in live}
+        names = {_end(name, length): name for name, _ in stored}
+        if len(names) == len(stored) and ends.keys() == names.keys():
+            found = [(ends[_end(name, length)], name, tensor) for name, tensor in stored]
+            if all(tuple(v.shape) == t.shape for v, _, t in found):
+                return [Pair(v, t, _label(label, v), (name,)) for v, name, t in found]
+    return None
+
+
+def _end(name: str, length: int) -> tuple[str, ...]:
+    return tuple(name.split("/")[-length:])
+
+
+def _label(label: str, variable: Any) -> str:
+    return f"{label}/{variable.name}"
+
+
+def _ordered(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[Pair]:
+    """Pairs by order; where shapes say that it is another one, by the only order they allow."""
+    if len(live) != len(stored):
+        raise Disagreement(f"{label}: {_counts(live, stored)}")
+    if all(tuple(v.shape) == t.shape for v, (_, t) in zip(live, stored, strict=True)):
+        order = list(live)
+    else:
+        order = _by_shape(live, stored, label)
+    return [
+        Pair(v, t, _label(label, v), (name,)) for v, (name, t) in zip(order, stored, strict=True)
+    ]
+
+
+def _by_shape(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[Any]:
+    waiting, order = list(live), []
+    for name, tensor in stored:
+        fitting = [v for v in waiting if tuple(v.shape) == tensor.shape]
+        if not fitting:
+            wanted = ", ".join(f"{v.name} {tuple(v.shape)}" for v in waiting)
+            raise Disagreement(f"{label}: stored {name} {tensor.shape}, waiting are {wanted}")
+        if len(fitting) > 1:
+            last = name.rsplit("/", 1)[-1]
+            same = [v for v in fitting if v.name == last]
+            fitting = same or fitting
+        waiting.remove(fitting[0])
+        order.append(fitting[0])
+    return order

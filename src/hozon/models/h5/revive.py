@@ -1,0 +1,68 @@
+"""From a record of an H5 file to a live model: built by its config, weights and training given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import keras
+
+from hozon.containers.h5.layout import TOP_LEVEL
+from hozon.errors import MismatchError
+from hozon.models.h5.load import Plan, plan_of, valid
+from hozon.models.h5.optimizer import restore_optimizer
+from hozon.models.h5.owners import top_layers, weights_of
+from hozon.models.recorded import revive
+from hozon.models.report import LoadReport
+from hozon.record import ModelRecord, StateGroup
+
+
+def revive_record(
+    record: ModelRecord, custom_objects: Mapping[str, Any] | None = None, compiled: bool = True
+) -> keras.Model:
+    """The live model of a record with naming ``"layers"``; see `hozon.models.recorded.revive`."""
+    return revive(record, custom_objects, compiled, _give)
+
+
+def _give(
+    model: keras.Model, record: ModelRecord
+) -> tuple[LoadReport, Callable[[keras.Model], None]]:
+    plan = _plan(model, record)
+    plan.run()
+
+    def restore(live: keras.Model) -> None:
+        if record.optimizer is not None:
+            restore_optimizer(live, record, plan)
+
+    return plan.report, restore
+
+
+def _plan(model: Any, record: ModelRecord) -> Plan:
+    """The plan for all of a model's weights; one that is missing would be silently wrong."""
+    if not model.built and not model.weights and not any(g.tensors for g in record.state):
+        return Plan()
+    kept, dropped = _split(model, record)
+    plan = plan_of(model, replace(record, state=kept))
+    plan.report.unexpected.extend(f"{g.name}/{name}" for g in dropped for name in g.tensors)
+    if plan.report.missing:
+        raise MismatchError(
+            "the file lacks weights of its own model",
+            file=record.path,
+            mismatches=[f"no stored value for {name}" for name in plan.report.missing],
+        )
+    return plan
+
+
+def _split(model: Any, record: ModelRecord) -> tuple[list[StateGroup], list[StateGroup]]:
+    """The groups of the model's layers, and those of layers that lead to no output.
+
+    Keras 2 kept the latter in the model, for the sake of losses and metrics added to it.
+    """
+    live = {layer.name for layer in top_layers(model)}
+    names = {valid(group.name) for group in record.state if group.tensors}
+    if not {layer.name for layer in top_layers(model) if weights_of(layer)} <= names:
+        return list(record.state), []
+    kept = {*live, TOP_LEVEL}
+    dropped = [g for g in record.state if g.tensors and valid(g.name) not in kept]
+    return [group for group in record.state if group not in dropped], dropped

@@ -1,0 +1,138 @@
+"""From a live model to a record for a ``.keras`` or ``.weights.h5`` file, or safetensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from hozon.config.added import without_added
+from hozon.config.downgrade import to_keras2
+from hozon.config.serialization import serialize
+from hozon.config.written_training import compile_to_keras2
+from hozon.errors import UnsupportedError
+from hozon.keras_private.training import compile_config
+from hozon.models.built import require_built
+from hozon.models.h5.describe import lazy_variable
+from hozon.models.keras3.assets import assets_of
+from hozon.models.keras3.optimizer import keras2_group
+from hozon.models.keras3.owners import Owner, keras2_paths, owners
+from hozon.record import Dialect, ModelRecord, StateGroup
+from hozon.tensors.lazy import lazy_array
+
+Lines = list[str]
+OPTIMIZER = "optimizer"
+
+
+def describe(
+    model: keras.Model, dialect: Dialect | None = None, include_optimizer: bool = True
+) -> tuple[ModelRecord, Lines]:
+    """A whole model as a record, and what the file cannot hold of it.
+
+    Args:
+        model: Sequential, Functional, or of a class with a config.
+        dialect: "keras3", or "keras2" for tf_keras; None is Keras 3.
+        include_optimizer: whether to keep loss, metrics, optimizer and the optimizer's state.
+
+    Raises:
+        UnsupportedError: the model has no config, or `dialect` cannot say it.
+    """
+    trained = len(model.trainable_variables)
+    with without_added(model) as lost:
+        record, lines = _whole(model, dialect or "keras3", include_optimizer)
+        if record.optimizer is not None and len(model.trainable_variables) < trained:
+            lines.append("the optimizer's state, as weights that only an added loss uses are lost")
+            record = replace(record, optimizer=None)
+    return record, [*lost, *lines]
+
+
+def _whole(
+    model: keras.Model, chosen: Dialect, include_optimizer: bool
+) -> tuple[ModelRecord, Lines]:
+    lines: Lines = []
+    config = _config(model, chosen, lines)
+    groups = _groups(model, include_optimizer)
+    if chosen == "keras2":
+        named = keras2_paths(model)
+        groups = [replace(group, name=named(group.name)) for group in groups]
+    record = ModelRecord(
+        form="keras",
+        path="",
+        dialect=chosen,
+        naming="attributes",
+        config=config,
+        training=_training(model, chosen, lines) if include_optimizer else None,
+        state=tuple(g for g in groups if g.name.partition("/")[0] != OPTIMIZER),
+        optimizer=_optimizer(model, chosen, groups),
+        assets=assets_of(model),
+    )
+    return record, lines
+
+
+def _optimizer(model: keras.Model, dialect: Dialect, groups: list[StateGroup]) -> StateGroup | None:
+    found = next((g for g in groups if g.name == OPTIMIZER), None)
+    return keras2_group(model) if found is not None and dialect == "keras2" else found
+
+
+def describe_weights(model: Any) -> tuple[ModelRecord, Lines]:
+    """The weights of a model or layer as a record.
+
+    Raises UnsupportedError when it is not built.
+    """
+    require_built(model, "weights to save")
+    groups = _groups(model, optimizer=True)
+    return ModelRecord(
+        form="weights.h5",
+        path="",
+        dialect="keras3",
+        naming="attributes",
+        state=tuple(g for g in groups if g.name.partition("/")[0] != OPTIMIZER),
+        optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
+    ), []
+
+
+def _config(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str, Any]:
+    try:
+        made = dict(serialize(model))
+    except NotImplementedError as error:
+        name = type(model).__name__
+        raise UnsupportedError(
+            f"a .keras file keeps a model by its config, which {name} does not have",
+            feature=name,
+            instead="a SavedModel, or hozon.save_weights and the model's own code",
+        ) from error
+    made.pop("compile_config", None)
+    return made if dialect == "keras3" else to_keras2(made, report=lines, tags=True)
+
+
+def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str, Any] | None:
+    compiled = compile_config(model)
+    if compiled is None:
+        return None
+    raw = {key: serialize(value) for key, value in compiled.items()}
+    if dialect == "keras3":
+        return raw
+    try:
+        return compile_to_keras2(raw, report=lines)
+    except UnsupportedError as error:
+        lines.append(f"the training configuration: {error}")
+        return None
+
+
+def _groups(model: Any, optimizer: bool) -> list[StateGroup]:
+    return [_group(owner) for owner in owners(model, optimizer=optimizer)]
+
+
+def _group(owner: Owner) -> StateGroup:
+    return StateGroup(
+        owner.path,
+        {
+            name: lazy_variable(name, value)
+            if isinstance(value, keras.Variable)
+            else lazy_array(name, np.asarray(value))
+            for name, value in owner.variables.items()
+        },
+    )

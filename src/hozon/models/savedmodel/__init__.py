@@ -1,0 +1,1 @@
+"""SavedModels <-> live Keras models, one room a direction."""

@@ -1,0 +1,184 @@
+"""Layers and models that run their saved functions: for classes that nobody supplied.
+
+Keras saves two functions of each layer's call: ``call_and_return_conditional_losses``, whose
+results are (outputs, losses), and ``__call__`` without the losses. Each was traced for
+``training`` False and True where the layer takes that argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from hozon.errors import MismatchError, UnsupportedError
+from hozon.formats.protos.struct import TensorSpec
+from hozon.graph_level.functions import ConcreteFunction, Function
+from hozon.graph_level.structures import flatten, map_structure, pack
+from hozon.models.savedmodel.load.call_metrics import CallMetrics
+from hozon.tensors.dtypes import BOOL, STRING, dtype_of_number
+
+WITH_LOSSES = ("call_and_return_all_conditional_losses", "call_and_return_conditional_losses")
+
+
+class SavedCall:
+    """The saved call functions of one object."""
+
+    def __init__(self, name: str, functions: Mapping[str, Any]) -> None:
+        self.name = name
+        self.plain: Function | None = functions.get("__call__")
+        found = [functions[key] for key in WITH_LOSSES if key in functions]
+        self.with_losses: Function | None = found[0] if found else None
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything to run."""
+        return bool(self.traces(self.with_losses) or self.traces(self.plain))
+
+    @staticmethod
+    def traces(function: Function | None) -> list[ConcreteFunction]:
+        """The concrete functions of a possibly absent function."""
+        return function.concrete_functions if function is not None else []
+
+    @property
+    def takes_training(self) -> bool:
+        """Whether the object's call distinguishes training from inference."""
+        function = self.plain or self.with_losses
+        return function is not None and "training" in _arguments(function)
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether the object's call was traced with masks."""
+        function = self.plain if self.traces(self.plain) else self.with_losses
+        named = function is not None and "mask" in _arguments(function)
+        return named and BOOL.number in self._input_dtypes()
+
+    @property
+    def takes_strings(self) -> bool:
+        """Whether the object's call was traced with strings."""
+        return STRING.number in self._input_dtypes()
+
+    def _input_dtypes(self) -> set[int]:
+        traces = [*self.traces(self.plain), *self.traces(self.with_losses)]
+        return {int(spec.dtype) for trace in traces for spec in trace.inputs}
+
+    def output_specs(self) -> Any:
+        """The structure of specs that a call returns, as it was saved."""
+        if self.traces(self.with_losses):
+            return self.traces(self.with_losses)[0].outputs[0]
+        return self.traces(self.plain)[0].outputs
+
+    def __call__(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], training: bool
+    ) -> tuple[Any, list[Any]]:
+        """Outputs and losses of a call."""
+        if self.traces(self.with_losses):
+            outputs, losses = self._run(self.with_losses, args, kwargs, training)
+            return outputs, [loss for loss in flatten(losses) if loss is not None]
+        if self.traces(self.plain):
+            return self._run(self.plain, args, kwargs, training), []
+        raise UnsupportedError(
+            f"{self.name!r} was saved without traces of its call, so it cannot run; "
+            f"pass its class in custom_objects"
+        )
+
+    def _run(
+        self,
+        function: Function | None,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        training: bool,
+    ) -> Any:
+        assert function is not None
+        args = _structured(function, args)
+        failure: MismatchError | None = None
+        for extra in self._variants(function, training):
+            try:
+                return function(*args, **{**kwargs, **extra})
+            except MismatchError as error:
+                failure = failure or error
+        assert failure is not None
+        raise failure
+
+    @staticmethod
+    def _variants(function: Function, training: bool) -> list[dict[str, Any]]:
+        if "training" not in _arguments(function):
+            return [{}]
+        return [{"training": training}, {}, {"training": None}]
+
+
+def _symbolic(spec: TensorSpec) -> keras.KerasTensor:
+    return keras.KerasTensor(spec.shape.dims, dtype_of_number(int(spec.dtype)).name)
+
+
+def _structured(function: Function, args: Sequence[Any]) -> Sequence[Any]:
+    """A flat list given for a call that was traced with a dictionary, in that dictionary's form."""
+    traces = function.concrete_functions
+    expected = traces[0].arguments[0] if traces else ()
+    if not args or not expected or not isinstance(expected[0], Mapping):
+        return args
+    leaves = list(flatten(expected[0]))
+    if isinstance(args[0], (list, tuple)) and len(args[0]) == len(leaves):
+        return [pack(expected[0], iter(args[0])), *args[1:]]
+    return args
+
+
+def _arguments(function: Function) -> tuple[str, ...]:
+    return (*function.spec.arguments, *function.spec.keyword_only)
+
+
+class GraphCallMixin:
+    """What revived layers and models share: they call the saved functions."""
+
+    saved_call: SavedCall
+    call_metrics: CallMetrics
+
+    def call(
+        self, inputs: Any, *args: Any, training: bool = False, mask: Any = None, **kwargs: Any
+    ) -> Any:
+        """Run the saved call; losses that it made are added to the layer's.
+
+        A mask is for layers that took one when they were saved.
+        """
+        if self.saved_call.takes_mask:
+            kwargs["mask"] = mask
+        kwargs = {key: value for key, value in kwargs.items() if value is not None}
+        outputs, losses = self.saved_call((inputs, *args), kwargs, bool(training))
+        for loss in losses:
+            self.add_loss(loss)  # type: ignore[attr-defined]
+        self.call_metrics.update()
+        return outputs
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Shapes and dtypes of the outputs: those saved with the function, where it knew them."""
+        specs = self.saved_call.output_specs()
+        known = [
+            isinstance(leaf, TensorSpec) and leaf.shape.dims is not None for leaf in flatten(specs)
+        ]
+        if not all(known):
+            return super().compute_output_spec(*args, **kwargs)  # type: ignore[misc]
+        return map_structure(_symbolic, specs)
+
+    def get_config(self) -> dict[str, Any]:
+        """The saved config, if the object had one."""
+        config: dict[str, Any] | None = getattr(self, "saved_config", None)
+        if config is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} was saved without a config: its class is not known here, "
+                "only its saved functions"
+            )
+        return dict(config)
+
+
+class GraphLayer(GraphCallMixin, keras.layers.Layer):  # type: ignore[misc]
+    """A layer of an unknown class, running its saved functions."""
+
+
+class GraphModel(GraphCallMixin, keras.Model):  # type: ignore[misc]
+    """A model of an unknown class, running its saved functions."""
+
+
+def graph_class(base: type, name: str) -> type:
+    """A class made on the fly, with the saved name."""
+    return type(name if name.isidentifier() else base.__name__, (base,), {"__module__": __name__})

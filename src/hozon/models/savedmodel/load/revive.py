@@ -1,0 +1,434 @@
+"""From a read SavedModel to a live Keras model: the ladder.
+
+For each saved Keras object the first rung that holds: a custom class given or registered, by its
+config; a built-in class, by its config through the dialect tables; else a class made on the fly
+that has the saved name and runs the saved functions. A model that was saved without a config, a
+subclass nobody supplied, runs its saved functions over sublayers that come back by their own
+rungs and share their variables with it. A SavedModel without Keras objects becomes a model
+around its signature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from hozon.config.added import has_metrics
+from hozon.config.build import build_layer, build_model, unbuildable_layers
+from hozon.config.followed import let_follow
+from hozon.config.registry import objects_by_name
+from hozon.containers.savedmodel.read import SavedModel
+from hozon.errors import HozonError, MissingObjectError, UnsupportedError
+from hozon.graph_level.loader import LoadedObject, ObjectGraphLoader
+from hozon.graphs.resources import Variable as GraphVariable
+from hozon.graphs.values import Cell, is_traced
+from hozon.keras_private.backend import require_jax
+from hozon.keras_private.graph import functional_of
+from hozon.keras_private.values import deferred_initializers
+from hozon.models.report import LoadReport
+from hozon.models.savedmodel.load.adapted import AdaptedState, finish
+from hozon.models.savedmodel.load.call_metrics import CallCell, CallMetrics
+from hozon.models.savedmodel.load.cells import KerasCell
+from hozon.models.savedmodel.load.configs import config_of
+from hozon.models.savedmodel.load.graph_layers import GraphLayer, GraphModel, SavedCall, graph_class
+from hozon.models.savedmodel.load.masks import passes_mask
+from hozon.models.savedmodel.load.native import revive_native
+from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
+from hozon.models.savedmodel.load.signature_model import signature_model
+from hozon.models.savedmodel.load.training import restore_training
+from hozon.models.savedmodel.load.weights import Assigner
+from hozon.models.text.strings import with_strings
+from hozon.tensors.dtypes import STRING
+
+CONFIG_MODELS = ("Sequential", "Functional", "Model")
+
+
+class Revival:
+    """One load: the objects of a file on their way to live ones."""
+
+    def __init__(self, artifact: SavedModel, custom_objects: Mapping[str, Any] | None) -> None:
+        self.artifact = artifact
+        self.objects = KerasObjects(artifact)
+        self.custom_objects = objects_by_name(custom_objects)
+        self.report = LoadReport()
+        self.assigner = Assigner(self.objects, self.report)
+        self.adapted = AdaptedState(self.objects, lambda: self.loader)
+        self.layers: dict[int, keras.layers.Layer] = {}
+        self._needed: MissingObjectError | None = None
+        self._loader: ObjectGraphLoader | None = None
+        self._cells: dict[int, Any] = {}
+        self._owners: dict[int, keras.layers.Layer] = {}
+        self.metrics = CallMetrics(self.objects)
+
+    @property
+    def loader(self) -> ObjectGraphLoader:
+        """The graph-level objects, made when a saved function is first needed."""
+        if self._loader is None:
+            self._loader = ObjectGraphLoader(self.artifact, self._cell)
+        return self._loader
+
+    def model(self, root: KerasNode) -> keras.Model:
+        """The live model of the root object."""
+        model = self._by_config(root)
+        if model is None:
+            model = self._by_functions(root)
+        if self.metrics.cells or has_metrics(model):
+            let_follow(model)
+        return model
+
+    # Built from config
+
+    def _by_config(self, root: KerasNode) -> keras.Model | None:
+        config = self._config_of(root)
+        if config is None:
+            return None
+        before = self.report.copy(), dict(self.assigner.variables), dict(self.layers)
+        try:
+            with deferred_initializers() as deferred:
+                model = self._build(config)
+                if root.node == 0:
+                    self._require_text_inputs(model)
+                self._assign_model(root, model)
+                self._require_all()
+                deferred.finish()
+        except Exception as error:  # noqa: BLE001 - whatever it was, the saved functions remain
+            report, variables, self.layers = before
+            self.report.restore(report)
+            self.assigner.variables = variables
+            self.report.converted.append(f"{root.path}: not built from its config: {error}")
+            return None
+        return model
+
+    def _build(self, config: dict[str, Any]) -> keras.Model:
+        """Build by config; where classes are missing, layers that run their saved functions."""
+        arguments: dict[str, Any] = {"custom_objects": self.custom_objects, "dialect": "keras2"}
+        changes: list[str] = []
+        try:
+            model = build_model(config, report=changes, **arguments)
+        except HozonError as error:
+            changes = []
+            missing = unbuildable_layers(config, **arguments)
+            if isinstance(error, MissingObjectError):
+                self._needed = error
+            factories = self._factories(missing)
+            if not factories:
+                raise
+            model = build_model(config, report=changes, factories=factories, **arguments)
+        self.report.converted.extend(changes)
+        return model
+
+    def _require_text_inputs(self, model: keras.Model) -> None:
+        """Strings enter a model built from its config by inputs that are declared as strings."""
+        functional = functional_of(model)
+        inputs = () if functional is None else functional.inputs
+        if takes_strings(self.artifact) and not any(t.dtype == "string" for t in inputs):
+            raise UnsupportedError("it takes strings, but its config declares no input for them")
+
+    def _require_all(self) -> None:
+        """A model of which a variable found no place would be silently wrong."""
+        report = self.report
+        left = [*report.mismatched, *(f"{name} found no place" for name in report.unexpected)]
+        if left:
+            raise UnsupportedError(f"its variables do not fit: {'; '.join(left[:3])}")
+
+    def _config_of(self, root: KerasNode) -> dict[str, Any] | None:
+        if root.config is None or root.class_name not in (*CONFIG_MODELS, *self.custom_objects):
+            return None
+        if "layers" not in root.config and root.class_name in CONFIG_MODELS:
+            return None
+        return config_of(self.objects, root)
+
+    def _factories(self, missing: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
+        """For each layer that no class can be found for, what makes it from saved functions.
+
+        None at all if one of them has no saved functions.
+        """
+        factories: dict[str, Callable[..., Any]] = {}
+        for name in missing:
+            node_id = self.objects.by_name.get(name)
+            if node_id is None or not self._saved_call(self.objects.nodes[node_id]).exists:
+                return {}
+            factories[name] = self._factory(self.objects.nodes[node_id])
+        return factories
+
+    def _factory(self, node: KerasNode) -> Callable[..., Any]:
+        return lambda config: self._graph_object(node, GraphLayer)
+
+    def _assign_model(self, root: KerasNode, model: keras.Model) -> None:
+        self.layers[root.node] = model
+        self.report.add_object(root.path, root.class_name, "built-in class")
+        for node in self.objects.layers(root.node):
+            layer = _find(model, node)
+            if layer is None and node.identifier == "_tf_keras_input_layer":
+                continue
+            if layer is None:
+                self.report.lost.append(f"{node.path}: no layer {node.name!r} in the model")
+                continue
+            self._assign_object(node, layer)
+
+    def _assign_object(self, node: KerasNode, layer: keras.layers.Layer) -> None:
+        """Weights of a built layer, sublayers of nested models one by one."""
+        if node.node in self.layers:
+            return
+        if isinstance(layer, keras.Model) and node.is_model and any(self.objects.layers(node.node)):
+            self._assign_model(node, layer)
+            return
+        self._build_for(node, layer)
+        self.layers[node.node] = layer
+        rung = "custom class" if node.class_name in self.custom_objects else "built-in class"
+        self.report.add_object(node.path, node.class_name, rung)
+        if not self.adapted.restore(node.node, layer):
+            self.assigner.assign_layer(node.node, layer, node.path)
+            finish(layer)
+
+    @staticmethod
+    def _build_for(node: KerasNode, layer: keras.layers.Layer) -> None:
+        """Build a layer for the input shape that was saved with it."""
+        shape = node.metadata.get("build_input_shape")
+        if shape is not None and not layer.built:
+            layer.build(_shape(shape))
+
+    # Running saved functions
+
+    def _saved_call(self, node: KerasNode) -> SavedCall:
+        loaded = self.loader.object(node.node)
+        functions = dict(loaded.__dict__) if isinstance(loaded, LoadedObject) else {}
+        api = functions.get("keras_api")
+        if isinstance(api, LoadedObject):
+            functions = {**api.__dict__, **functions}
+        return SavedCall(node.name, functions)
+
+    def _by_functions(self, root: KerasNode) -> keras.Model:
+        call = self._saved_call(root)
+        if not call.exists:
+            self._require_signature(root)
+            return signature_model(self.artifact, root.name, self.report)
+        base = GraphModel if root.is_model else GraphLayer
+        return self._graph_object(root, base)
+
+    def _require_signature(self, root: KerasNode) -> None:
+        """A model without functions and classes is only its signatures, where it has some."""
+        init = "__saved_model_init_op"
+        if any(name != init for name in self.artifact.meta_graph.signatures):
+            return
+        if self._needed is not None:
+            raise MissingObjectError(
+                f"{self.artifact.path} was saved without the functions of its model, so it needs "
+                "the classes",
+                names=self._needed.names,
+            )
+        raise UnsupportedError(
+            f"{self.artifact.path} was saved without the functions of its model, and its class "
+            f"{root.class_name!r} has no config to build it from; make the model by its own code "
+            "and load the weights"
+        )
+
+    def _graph_object(self, node: KerasNode, base: type) -> Any:
+        """A layer or model that runs its saved functions and owns its variables."""
+        made = graph_class(base, node.class_name)(name=_valid_name(node.name))
+        made.saved_call = self._saved_call(node)
+        made.call_metrics = self.metrics
+        made.saved_config = node.config
+        made.supports_masking = passes_mask(
+            self.objects, node, lambda other: self._saved_call(other).takes_mask
+        )
+        if made.saved_call.takes_strings:
+            made._convert_input_args = False
+            made._allow_non_tensor_positional_args = True
+        self.layers[node.node] = made
+        self.report.add_object(node.path, node.class_name, "saved functions")
+        self._add_sublayers(node, made)
+        self._add_variables(node, made)
+        self._add_metrics(node, made)
+        made.trainable = bool(node.metadata.get("trainable", True))
+        made.built = True
+        return made
+
+    def _add_sublayers(self, node: KerasNode, made: Any) -> None:
+        for name, child in self.objects.attributes(node.node).items():
+            value = self._attribute(child)
+            if value is not None:
+                _set_attribute(made, name, value)
+
+    def _attribute(self, node_id: int) -> Any:
+        """A sublayer, or a list or dictionary of them, as a live attribute; None for the rest."""
+        node = self.objects.nodes.get(node_id)
+        if node is not None and node.is_layer:
+            return self.layers.get(node_id) or self._sublayer(node)
+        if node is None and self.objects.is_list(node_id):
+            items = [self._attribute(item) for item in self.objects.items(node_id)]
+            return [item for item in items if item is not None] or None
+        return None
+
+    def _sublayer(self, node: KerasNode) -> Any:
+        built = self._built_sublayer(node)
+        if built is not None:
+            return built
+        if not self._saved_call(node).exists and not self.objects.weights(node.node):
+            return None
+        return self._graph_object(node, GraphModel if node.is_model else GraphLayer)
+
+    def _built_sublayer(self, node: KerasNode) -> Any:
+        """A sublayer by config, built for the input shape that was saved with it."""
+        if node.config is None:
+            return None
+        config = config_of(self.objects, node)
+        try:
+            with deferred_initializers() as deferred:
+                if self._config_of(node) is not None and node.is_model:
+                    return self._by_config(node)
+                layer = build_layer(config, custom_objects=self.custom_objects, dialect="keras2")
+                self._build_for(node, layer)
+                if len(layer.weights) != len(self.objects.weights(node.node)):
+                    return None
+                self._assign_object(node, layer)
+                deferred.finish()
+        except (HozonError, ValueError, TypeError):
+            return None
+        return layer
+
+    def _add_variables(self, node: KerasNode, made: Any) -> None:
+        """Keras variables for the saved ones that no sublayer has taken."""
+        weights = self.objects.weights(node.node)
+        for node_id in weights:
+            if node_id not in self.assigner.variables:
+                self._new_variable(node_id, made, node.path)
+
+    def _add_metrics(self, node: KerasNode, made: Any) -> None:
+        """Live metrics for those that the object's own call updates."""
+        for name, metric in self.metrics.of(node.node).items():
+            _set_attribute(made, f"metric_{name}", metric)
+
+    def _new_variable(self, node_id: int, owner: Any, path: str) -> None:
+        saved = self.objects.variable(node_id)
+        stored = None if saved is None else self.artifact.variable_value(node_id, saved)
+        if saved is None or stored is None:
+            return
+        with deferred_initializers():
+            variable = owner.add_weight(
+                shape=stored.shape,
+                dtype=stored.dtype.name,
+                initializer="zeros",
+                trainable=saved.trainable,
+                name=_last(saved.name),
+                autocast=False,
+            )
+        self.assigner.assign(node_id, variable, path)
+
+    def _cell(self, node_id: int, variable: GraphVariable) -> Any:
+        """What graph functions use for a variable node: the Keras variable once there is one."""
+        return LateCell(self, node_id, variable)
+
+
+class LateCell(Cell):
+    """A variable node of the graph, bound to its Keras variable when first used."""
+
+    trainable = True
+
+    def __init__(self, revival: Revival, node_id: int, variable: GraphVariable) -> None:
+        self._revival = revival
+        self._node_id = node_id
+        self._variable = variable
+        self.name = variable.name
+        self.shape = variable.shape
+        self.dtype = variable.dtype
+
+    @property
+    def _target(self) -> Any:
+        live = self._revival.assigner.variables.get(self._node_id)
+        if live is not None:
+            return KerasCell(live, self.dtype)
+        return self._revival.metrics.cells.get(self._node_id, self._variable)
+
+    @property
+    def initialized(self) -> bool:
+        """Whether there is a value to read."""
+        return bool(getattr(self._target, "initialized", True))
+
+    def read(self) -> Any:
+        """The current value."""
+        return self._target.read()
+
+    def peek(self) -> Any:
+        """The current value if a Keras variable holds it, so that it may be traced."""
+        target = self._target
+        return target.read() if isinstance(target, (KerasCell, CallCell)) else None
+
+    def assign(self, value: Any) -> None:
+        """Replace the value; a variable that no Keras object has does not take traced ones."""
+        target = self._target
+        if isinstance(target, (KerasCell, CallCell)) or not is_traced(value):
+            target.assign(value)
+
+
+def revive(
+    artifact: SavedModel, custom_objects: Mapping[str, Any] | None, *, compiled: bool = True
+) -> keras.Model:
+    """The live model of a SavedModel, with its load report."""
+    require_jax("running a SavedModel")
+    text = takes_strings(artifact)
+    revival = _revival(artifact, custom_objects)
+    root = None if revival is None else revival.objects.root
+    report = LoadReport() if revival is None else revival.report
+    if revival is None or root is None:
+        model = signature_model(artifact, artifact.path.name, report)
+        model = with_strings(model) if text else model
+    elif (
+        native := revive_native(artifact, root, revival.custom_objects, report, compiled=compiled)
+    ) is not None:
+        model = with_strings(native) if text else native
+    else:
+        model = revival.model(root)
+        model = with_strings(model) if text else model
+        if compiled:
+            restore_training(model, revival.objects, revival.assigner, revival.custom_objects)
+    model.load_report = report
+    return model
+
+
+def _revival(artifact: SavedModel, custom_objects: Mapping[str, Any] | None) -> Revival | None:
+    """None for a SavedModel that holds no Keras model."""
+    if artifact.meta_graph.object_graph is None or 0 not in artifact.keras_metadata:
+        return None
+    return Revival(artifact, custom_objects)
+
+
+def takes_strings(artifact: SavedModel) -> bool:
+    """Whether any input of a signature is a string."""
+    signatures = artifact.meta_graph.signatures.values()
+    return any(
+        int(info.dtype) == STRING.number
+        for signature in signatures
+        for info in signature.inputs.values()
+    )
+
+
+def _find(model: keras.Model, node: KerasNode) -> keras.layers.Layer | None:
+    return next((layer for layer in model.layers if layer.name == node.name), None)
+
+
+def _set_attribute(target: Any, name: str, value: Any) -> None:
+    """Set an attribute under its saved name, unless Keras uses that name itself."""
+    if not name.isidentifier() or hasattr(type(target), name):
+        name = f"saved_{name}"
+    if name.isidentifier():
+        setattr(target, name, value)
+
+
+def _valid_name(name: str) -> str | None:
+    return name.replace("/", "_") or None
+
+
+def _last(name: str) -> str:
+    return name.split(":")[0].rsplit("/", 1)[-1] or "variable"
+
+
+def _shape(value: Any) -> Any:
+    """A saved input shape: a list of sizes, or a structure of such lists."""
+    if isinstance(value, dict):
+        return {key: _shape(item) for key, item in value.items()}
+    if isinstance(value, list) and any(isinstance(item, (list, dict)) for item in value):
+        return [_shape(item) for item in value]
+    return tuple(value)

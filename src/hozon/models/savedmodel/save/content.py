@@ -1,0 +1,263 @@
+"""A live Keras model as the content of a SavedModel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from hozon.config.serialization import serialize
+from hozon.config.text_layers.functional import accept_strings
+from hozon.config.written_training import training_to_keras2
+from hozon.containers.savedmodel.content import Content
+from hozon.errors import FormatError, UnsupportedError
+from hozon.formats.protos.keras_metadata import KerasObject
+from hozon.formats.protos.object_graph import SavedObjectGraph, Version
+from hozon.formats.protos.trackable import encode_trackable_graph
+from hozon.graph_level.written import DICT, PLAIN, Traces
+from hozon.keras_private.backend import require_jax
+from hozon.keras_private.tracing import symbolic_sizes
+from hozon.keras_private.training import compile_config
+from hozon.models.savedmodel.load.objects import NATIVE
+from hozon.models.savedmodel.save import metadata as keras2
+from hozon.models.savedmodel.save.configs import Configs
+from hozon.models.savedmodel.save.functions import CallTraces, FunctionWriter, variables_of
+from hozon.models.savedmodel.save.nodes import (
+    Nodes,
+    is_operation,
+    is_own,
+    track_for_savedmodel,
+)
+from hozon.models.savedmodel.save.signatures import serving
+from hozon.models.savedmodel.save.specs import layer_spec, model_spec
+from hozon.models.savedmodel.save.tables import Tables
+from hozon.models.savedmodel.save.untouched import untouched
+from hozon.objects.keys import OBJECT_GRAPH_KEY
+from hozon.raw.collection import collection_paused
+
+METADATA_VERSION = Version(2, 1)
+#: Edges that an object and its ``keras_api`` both have.
+SHARED = (
+    "variables",
+    "trainable_variables",
+    "regularization_losses",
+    "__call__",
+    "_default_save_signature",
+    "call_and_return_all_conditional_losses",
+)
+
+
+class Description:
+    """A SavedModel in the making: a `hozon.containers.savedmodel.content.Draft`.
+
+    Attributes:
+        converted: what tf_keras is told in another way.
+        lost: what it cannot be told.
+        fallbacks: functions that are one XlaCallModule, and why.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        include_optimizer: bool = True,
+        signatures: Mapping[str, Any] | None = None,
+        native_only: bool = False,
+    ) -> None:
+        """Look at a model; its functions are made by `content`.
+
+        Raises SaveError when the model was never built.
+        """
+        require_jax("writing a SavedModel")
+        self.model = accept_strings(model)
+        self.spec = model_spec(model)
+        self.tracked = track_for_savedmodel(model, variables_of(model), optimizer=include_optimizer)
+        self.nodes = Nodes(self.tracked)
+        self.tables = Tables(self.nodes)
+        self.functions = FunctionWriter(self.nodes.position, self.tables.position, native_only)
+        self.include_optimizer = include_optimizer
+        self.signatures = signatures
+        self.converted: list[str] = []
+        self.lost: list[str] = []
+
+    @property
+    def fallbacks(self) -> Mapping[str, tuple[str, ...]]:
+        """Functions without native ops, with the JAX primitives that made them so."""
+        return self.functions.fallbacks
+
+    def tensors(self) -> Iterator[tuple[str, Any]]:
+        """The values of all variables, and the object graph that finds them."""
+        record = np.empty((), object)
+        record[()] = encode_trackable_graph(self.tracked.record())
+        yield OBJECT_GRAPH_KEY, record
+        for key, leaf in sorted(self.tracked.leaves(), key=lambda entry: entry[0]):
+            yield key, leaf.read()
+
+    def content(self) -> Content:
+        """Objects, functions and metadata.
+
+        Raises:
+            UnsupportedError: a `call` looks at values or at sizes that are not known, or keeps
+                state outside of variables; with `native_only`, it computes what TensorFlow has no
+                ops for.
+        """
+        with collection_paused(), symbolic_sizes(), untouched(self.model):
+            return self._content()
+
+    def _content(self) -> Content:
+        self.configs = Configs(self.model)
+        calls = self.functions.calls(self.model, self.spec)
+        chosen = serving(self.functions, self.model, self.spec, calls, self.signatures)
+        self._root(calls, chosen.default, chosen.traces)
+        self._layers()
+        self.tables.add_saved(self.functions)
+        metadata = list(self._metadata())
+        self.converted += self.configs.changes
+        self.lost += self.functions.lost
+        return Content(
+            objects=SavedObjectGraph(self.nodes.saved(), self.functions.concrete),
+            functions=self.functions.functions,
+            signatures={name: trace.name for name, trace in chosen.traces.items()},
+            keys={
+                i: n.key for i, n in enumerate(self.tracked.nodes) if n.trackable.leaf is not None
+            },
+            metadata=metadata,
+            initializers=self.tables.initializers,
+        )
+
+    def _root(self, calls: CallTraces, default: Any, signatures: Mapping[str, Any]) -> None:
+        edges = self.nodes.edges[0]
+        self._add_variables(0, self.model)
+        penalties = self._penalties()
+        every = [p for items in penalties.values() for p in items]
+        edges["regularization_losses"] = self.nodes.list_of(every)
+        self._add_calls(0, calls)
+        edges["_default_save_signature"] = self.nodes.trace(default)
+        self._add_keras_api(0, self.model, [])
+        edges["signatures"] = self.nodes.generic(
+            "signature_map", {name: self.nodes.trace(t) for name, t in signatures.items()}
+        )
+        self.penalties = penalties
+
+    def _layers(self) -> None:
+        """Lists of variables for every layer; calls for those that tf_keras cannot build."""
+        for number, node in enumerate(self.tracked.nodes):
+            layer = node.target
+            if number == 0 or not isinstance(layer, keras.Layer):
+                continue
+            if layer.weights:
+                self._add_variables(number, layer)
+            own = self.penalties.get(id(layer), [])
+            if self.configs.needs_functions(layer):
+                self._add_saved_calls(number, layer)
+                self._add_keras_api(number, layer, own)
+            elif isinstance(layer, keras.Model):
+                self._add_keras_api(number, layer, [])
+
+    def _add_saved_calls(self, number: int, layer: keras.Layer) -> None:
+        spec = layer_spec(layer)
+        if spec is None:
+            self.lost.append(
+                f"{layer.name}: the shapes of its inputs are unknown, so it has no call of its own"
+            )
+            return
+        self._add_calls(number, self.functions.calls(layer, spec))
+
+    def _add_variables(self, number: int, layer: keras.Layer) -> None:
+        edges = self.nodes.edges[number]
+        edges["variables"] = self.nodes.variables(layer.weights)
+        edges["trainable_variables"] = self.nodes.variables(layer.trainable_weights)
+
+    def _add_calls(self, number: int, calls: CallTraces) -> None:
+        edges = self.nodes.edges[number]
+        edges["__call__"] = self.nodes.function(calls.plain)
+        edges["call_and_return_all_conditional_losses"] = self.nodes.function(calls.with_losses)
+
+    def _add_keras_api(self, number: int, layer: keras.Layer, penalties: list[int]) -> None:
+        """What tf_keras reads of an object besides its attributes."""
+        edges, nodes = self.nodes.edges[number], self.nodes
+        api = {
+            "non_trainable_variables": nodes.variables(layer.non_trainable_weights),
+            "layers": nodes.list_of(self._sublayers(layer)),
+            "metrics": nodes.list_of([]),
+            "layer_regularization_losses": nodes.list_of(penalties),
+            "layer_metrics": nodes.generic(DICT, self._metrics(layer)),
+        }
+        api |= {name: edges[name] for name in SHARED if name in edges}
+        if "call_and_return_all_conditional_losses" in edges:
+            api["call_and_return_conditional_losses"] = edges[
+                "call_and_return_all_conditional_losses"
+            ]
+        edges["keras_api"] = nodes.generic(PLAIN, api)
+
+    def _metrics(self, layer: keras.Layer) -> dict[str, int]:
+        """The metrics that a layer's own call updates, by name."""
+        own = {id(metric): metric.name for metric in layer._metrics if is_own(metric)}
+        found = ((own.get(id(node.target)), i) for i, node in enumerate(self.tracked.nodes))
+        return {name: i for name, i in found if name is not None}
+
+    def _sublayers(self, layer: keras.Layer) -> list[int]:
+        inside = {id(x) for x in getattr(layer, "_layers", ())}
+        return [i for i, n in enumerate(self.tracked.nodes) if id(n.target) in inside]
+
+    def _penalties(self) -> dict[int, list[int]]:
+        """The penalties of weights as functions, by the layer that owns the weight."""
+        made: dict[int, list[int]] = {}
+        number = 0
+        for node in self.tracked.nodes:
+            layer = node.target
+            if not isinstance(layer, keras.Layer):
+                continue
+            for variable in layer._trainable_variables:
+                if variable.regularizer is None or not variable.trainable:
+                    continue
+                traces: Traces = self.functions.penalty(variable, number)
+                made.setdefault(id(layer), []).append(self.nodes.function(traces))
+                number += 1
+        return made
+
+    def _metadata(self) -> Iterator[KerasObject]:
+        for number, node in enumerate(self.tracked.nodes):
+            made = self._description(node.target)
+            if made is None:
+                continue
+            if number == 0:
+                made.update(self._training())
+            path = ".".join(("root", *node.path))
+            kind = self.nodes.payloads[number][1].identifier  # type: ignore[union-attr]
+            yield KerasObject(number, path, kind, keras2.encoded(made), METADATA_VERSION)
+
+    def _description(self, target: Any) -> dict[str, Any] | None:
+        if isinstance(target, keras.Layer):
+            return keras2.layer_metadata(target, self.configs)
+        if isinstance(target, keras.Metric) and is_own(target):
+            return keras2.metric_metadata(target, self._metric_config(target))
+        if is_operation(target):
+            entry = self.configs.operation(target.owner, target.name)
+            return None if entry is None else keras2.operation_metadata(entry, target.name)
+        return None
+
+    def _metric_config(self, metric: keras.Metric) -> Mapping[str, Any]:
+        try:
+            made: Mapping[str, Any] = serialize(metric, dialect="keras2")
+        except UnsupportedError:
+            made = {"class_name": "Mean", "config": {"name": metric.name, "dtype": metric.dtype}}
+        return made
+
+    def _training(self) -> dict[str, Any]:
+        """The compile information: for tf_keras in its dialect, for Hozon as Keras 3 says it."""
+        native: dict[str, Any] = {}
+        if self.configs.native is not None:
+            native["config"] = self.configs.native
+        made: dict[str, Any] = {}
+        compiled = compile_config(self.model) if self.include_optimizer else None
+        if compiled is not None:
+            try:
+                raw = {key: serialize(value) for key, value in compiled.items()}
+                native["compile_config"] = raw
+                made["training_config"] = training_to_keras2(raw, report=self.converted)
+            except (UnsupportedError, FormatError, TypeError, ValueError) as error:
+                self.lost.append(f"the training configuration, for tf_keras: {error}")
+        return {**made, NATIVE: native} if native else made

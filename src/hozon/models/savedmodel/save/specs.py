@@ -1,0 +1,156 @@
+"""What the call of a model or layer takes: shapes and dtypes, sizes of None free."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from hozon.errors import SaveError
+from hozon.graphs.emit.trace import ArgumentSpec
+from hozon.keras_private.graph import functional_of, layer_of, symbolic_arguments
+
+#: Arguments of `call` that say how to run, not what to run on.
+CONTEXT = ("training", "mask")
+
+
+@dataclass(frozen=True, slots=True)
+class CallSpec:
+    """The arguments of a call.
+
+    `names` are those of `call` in order, without ``self``; `arguments` holds the values of the
+    first of them (pytrees of `ArgumentSpec`, other leaves as they are), `keywords` of later ones.
+    """
+
+    names: tuple[str, ...]
+    arguments: tuple[Any, ...]
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def takes_training(self) -> bool:
+        """Whether the call distinguishes training and inference."""
+        return "training" in self.names
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether the call takes a mask."""
+        return "mask" in self.names
+
+
+def model_spec(model: keras.Model) -> CallSpec:
+    """The arguments of a model's call.
+
+    Raises SaveError when the model has not been built, so that nobody knows them.
+    """
+    functional = functional_of(model)
+    if functional is not None and functional.built:
+        inputs = keras.tree.map_structure(_of_symbol, functional._inputs_struct)
+        return CallSpec(("inputs", "training", "mask"), (inputs,))
+    spec = layer_spec(model)
+    if spec is None:
+        raise SaveError(
+            f"model {model.name!r} has never been built, so the shapes of its inputs are not known",
+            instead="call it once on data, or build it with model.build(input_shape)",
+        )
+    missing = _missing(model, spec)
+    if missing:
+        raise SaveError(
+            f"model {model.name!r} takes {', '.join(missing)} as well, of which only a call knows "
+            "the shape",
+            instead="one input that is a list or dictionary, or a functional model",
+        )
+    return spec
+
+
+def _missing(layer: keras.Layer, spec: CallSpec) -> list[str]:
+    """Arguments without a default that `spec` has no value for."""
+    parameters = inspect.signature(layer.call).parameters
+    rest = [name for name in spec.names[len(spec.arguments) :] if name not in spec.keywords]
+    empty = inspect.Parameter.empty
+    return [n for n in rest if n not in CONTEXT and parameters[n].default is empty]
+
+
+def layer_spec(layer: keras.Layer) -> CallSpec | None:
+    """The arguments of a layer's call, None where they are not known.
+
+    They are those of its first place in a functional model, else what it was built for. The first
+    size of each is taken to be the batch's.
+    """
+    names = call_names(layer)
+    symbolic = symbolic_arguments(layer)
+    if symbolic is not None:
+        args, kwargs = symbolic
+        keywords = {k: v for k, v in kwargs.items() if k not in CONTEXT and v is not None}
+        return CallSpec(names, _named(args, names), _named_keywords(keywords))
+    shapes = layer._build_shapes_dict if layer.built else None
+    return _from_shapes(layer, names, shapes) if shapes else None
+
+
+def call_names(layer: keras.Layer) -> tuple[str, ...]:
+    """The names of the arguments of ``layer.call`` that can be given by position.
+
+    ``training`` is one of them where any layer inside takes it, as in Keras 2.
+    """
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(layer.call).parameters.values()
+    names = tuple(p.name for p in parameters if p.kind in kinds)
+    inside = any(x._call_has_training_arg for x in layer._flatten_layers())
+    return (*names, "training") if inside and "training" not in names else names
+
+
+def _from_shapes(
+    layer: keras.Layer, names: Sequence[str], shapes: Mapping[str, Any]
+) -> CallSpec | None:
+    """Arguments of the shapes that ``build`` was given, in the layer's input dtype."""
+    if len(shapes) == 1:
+        (shape,) = shapes.values()
+        return CallSpec(tuple(names), (_of_shape(shape, layer.input_dtype, names[0]),))
+    given: dict[str, Any] = {}
+    for key, shape in shapes.items():
+        name = key.removesuffix("_shape")
+        if name not in names:
+            return None
+        given[name] = _of_shape(shape, layer.input_dtype, name)
+    return CallSpec(tuple(names), (), given)
+
+
+def _of_shape(shape: Any, dtype: str, name: str) -> Any:
+    """A spec, or a structure of specs, for a shape or structure of shapes."""
+    if isinstance(shape, Mapping):
+        return {key: _of_shape(item, dtype, key) for key, item in shape.items()}
+    if shape and isinstance(shape[0], (list, tuple, Mapping)):
+        return [_of_shape(item, dtype, f"{name}_{i}") for i, item in enumerate(shape)]
+    sizes = tuple(shape)
+    return ArgumentSpec((None, *sizes[1:]) if sizes else (), dtype, name)
+
+
+def _of_symbol(tensor: keras.KerasTensor) -> ArgumentSpec:
+    """A symbolic tensor of a functional model; a batch size that was fixed stays."""
+    return ArgumentSpec(tuple(tensor.shape), tensor.dtype, layer_of(tensor).name)
+
+
+def _named(args: Sequence[Any], names: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(_renamed(value, name) for value, name in zip(args, names, strict=False))
+
+
+def _named_keywords(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _renamed(value, key) for key, value in keywords.items()}
+
+
+def _renamed(value: Any, name: str) -> Any:
+    """The symbolic tensors in a value as specs named after the argument."""
+    count = 0
+
+    def spec(leaf: Any) -> Any:
+        nonlocal count
+        if not isinstance(leaf, keras.KerasTensor):
+            return leaf
+        count += 1
+        return ArgumentSpec(
+            tuple(leaf.shape), leaf.dtype, name if count == 1 else f"{name}_{count}"
+        )
+
+    return keras.tree.map_structure(spec, value)

@@ -1,0 +1,1 @@
+"""Models that take strings, which no compiled program does."""
