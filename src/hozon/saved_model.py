@@ -56,8 +56,11 @@ def save(
     """Save parameters and JAX functions of them as a SavedModel, without Keras or TensorFlow.
 
     Args:
-        obj: a tree of dictionaries, lists and arrays of JAX or NumPy. Each array becomes a variable
-            under its place in the tree, ``["dense"]["kernel"]`` as ``dense/kernel``.
+        obj: any pytree of arrays of JAX or NumPy: dictionaries, lists, registered classes (Flax
+            NNX states and modules, Equinox modules, Haiku parameters ...). Each array becomes a
+            variable under its place in the tree, ``["dense"]["kernel"]`` as ``dense/kernel``; a
+            PRNG key as its numbers. Leaves that are no arrays (an activation function, a number)
+            are constants of the functions.
         path: the directory; the one around it must exist. A SavedModel there is replaced.
         signatures: for each name a pair of a function and the shapes and dtypes of its keywords.
             The function takes the tree and the keywords, and gives an array, or a list or
@@ -71,7 +74,8 @@ def save(
         What was written.
 
     Raises:
-        SaveError: the path cannot be written, or `obj` holds something else. Nothing has changed.
+        SaveError: the path cannot be written, or `obj` holds a leaf of another kind or two of one
+            name. Nothing has changed.
         UnsupportedError: a function cannot be traced for free sizes.
 
     Example:

@@ -156,6 +156,7 @@ def write_safetensors(
             file.write(len(text).to_bytes(LENGTH, "little") + text)
             for tensor in tensors.values():
                 array = np.ascontiguousarray(tensor.read())
-                file.write(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
+                stored = array.astype(array.dtype.newbyteorder("<"), copy=False)
+                file.write(stored.reshape(-1).view(np.uint8).data)  # bfloat16 has no buffer
     except OSError as error:
         raise SaveError(f"{path} cannot be written: {error}", file=path) from error

@@ -1,20 +1,19 @@
 """A pytree of arrays, and JAX functions of it, as the content of a SavedModel. No Keras.
 
-Arrays become variables that TensorFlow can read, assign and fine-tune; dictionaries and lists keep
-their names and places. A signature is a function of the tree and of keywords.
+Arrays become variables that TensorFlow can read, assign and fine-tune under their places in the
+tree (`hozon.graph_level.pytrees`). A signature is a function of the tree and of keywords.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 
 from hozon.containers.savedmodel.content import Content
-from hozon.errors import SaveError, UnsupportedError
+from hozon.errors import UnsupportedError
 from hozon.formats.protos.graph import FunctionDef
 from hozon.formats.protos.object_graph import (
     ConcreteFunction,
@@ -25,11 +24,9 @@ from hozon.formats.protos.object_graph import (
 )
 from hozon.formats.protos.tensor import Shape, TypeNumber
 from hozon.formats.protos.trackable import encode_trackable_graph
+from hozon.graph_level.pytrees import ArrayLeaf, Branch, NamedTree
 from hozon.graph_level.written import (
-    DICT,
     FIRST,
-    LIST,
-    PLAIN,
     SIGNATURES,
     ObjectNodes,
     Trace,
@@ -39,33 +36,6 @@ from hozon.graphs.emit.function import emit
 from hozon.graphs.emit.trace import ArgumentSpec, Capture
 from hozon.objects.keys import OBJECT_GRAPH_KEY
 from hozon.objects.tracking import Trackable, TrackedNode, track
-from hozon.tensors.dtypes import DType, dtype_of_numpy
-
-
-@dataclass(frozen=True, slots=True)
-class ArrayLeaf:
-    """An array of the tree."""
-
-    name: str
-    array: Any
-
-    @property
-    def dtype(self) -> DType:
-        """The array's type."""
-        return dtype_of_numpy(np.dtype(self.array.dtype))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The array's shape."""
-        return tuple(self.array.shape)
-
-    def read(self) -> Any:
-        """The array."""
-        return self.array
-
-    def assign(self, value: Any) -> None:
-        """Arrays of a tree are not assigned."""
-        raise NotImplementedError(f"{self.name} is an array, and arrays do not change")
 
 
 class TreeDraft:
@@ -78,14 +48,11 @@ class TreeDraft:
         *,
         native_only: bool = False,
     ) -> None:
-        self.leaves, self.structure = jax.tree.flatten_with_path(tree)
+        self.tree = NamedTree(tree)
         self.signatures = signatures
         self.native_only = native_only
         self.fallbacks: dict[str, tuple[str, ...]] = {}
-        names = {
-            id(x): jax.tree_util.keystr(path, simple=True, separator="/") for path, x in self.leaves
-        }
-        self.tracked = track(tree, lambda target: describe(target, names))
+        self.tracked = track(self.tree.root, describe)
         self.nodes = ObjectNodes(
             map(_payload, self.tracked.nodes),
             ({edge.name: edge.node for edge in node.children} for node in self.tracked.nodes),
@@ -125,17 +92,11 @@ class TreeDraft:
 
     def _signature(self, name: str, value: Any) -> Trace:
         function, keywords = _taken_apart(name, value)
-        arrays = [array for _, array in self.leaves]
-        captures = [
-            Capture(leaf.name, leaf.shape, leaf.dtype.name)
-            for leaf in (
-                ArrayLeaf(jax.tree_util.keystr(p, simple=True, separator="/"), x)
-                for p, x in self.leaves
-            )
-        ]
+        leaves = self.tree.arrays
+        captures = [Capture(leaf.name, leaf.shape, leaf.dtype.name) for leaf in leaves]
 
         def call(values: Sequence[Any], **given: Any) -> Any:
-            return function(jax.tree.unflatten(self.structure, values), **given), {}
+            return function(self.tree.filled(values), **given), {}
 
         try:
             body = emit(
@@ -161,33 +122,25 @@ class TreeDraft:
         wrapped = f"__inference_signature_wrapper_{name}"
         made = keyword_signature(wrapped, body, sorted(keywords), named)
         self.functions += [*body.nested, body.definition, made.definition]
-        bound = tuple(self.positions[id(arrays[i])] for i in body.captures)
+        bound = tuple(self.positions[id(leaves[i])] for i in body.captures)
         self.concrete[wrapped] = ConcreteFunction(bound, ((), made.inputs), made.outputs)
         return made.trace
 
 
-def describe(target: Any, names: Mapping[int, str]) -> Trackable:
-    """The named parts of a tree, or the array that it is."""
-    if id(target) in names and hasattr(target, "dtype"):
-        return Trackable(leaf=ArrayLeaf(names[id(target)] or "value", target))
-    if isinstance(target, Mapping):
-        return Trackable({str(key): value for key, value in target.items()})
-    if isinstance(target, (list, tuple)):
-        return Trackable({str(i): value for i, value in enumerate(target)})
-    raise SaveError(
-        f"a {type(target).__name__} in the tree is neither an array nor a dictionary or list",
-        instead="a tree of dictionaries, lists and arrays, such as a model's parameters",
-    )
+def describe(target: Branch | ArrayLeaf) -> Trackable:
+    """The named parts of a node, or the array that it is."""
+    if isinstance(target, ArrayLeaf):
+        return Trackable(leaf=target)
+    return Trackable(target.parts)
 
 
 def _payload(node: TrackedNode) -> tuple[str, Payload]:
-    leaf = node.trackable.leaf
-    if leaf is not None:
-        number = TypeNumber(leaf.dtype.number)
-        trainable = leaf.dtype.numpy.kind in "fcV"
-        return "variable", Variable(number, Shape(leaf.shape), trainable, 0, 0, leaf.name, "")
-    kind = DICT if isinstance(node.target, Mapping) else LIST
-    return "user_object", UserObject(kind if node.path else PLAIN, FIRST, "")
+    target = node.target
+    if isinstance(target, ArrayLeaf):
+        number = TypeNumber(target.dtype.number)
+        trainable = target.generator is None and target.dtype.numpy.kind in "fcV"
+        return "variable", Variable(number, Shape(target.shape), trainable, 0, 0, target.name, "")
+    return "user_object", UserObject(target.kind, FIRST, "")
 
 
 def _taken_apart(name: str, value: Any) -> tuple[Callable[..., Any], dict[str, ArgumentSpec]]:

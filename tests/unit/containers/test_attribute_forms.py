@@ -256,3 +256,24 @@ def test_safetensors_that_lie(tmp_path: Path) -> None:
         (tmp_path / "w.safetensors").write_bytes(out.getvalue())
         with pytest.raises(HozonError):
             hozon.load_weights(small(), tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".weights.h5", ".h5", ".weights.json", ""])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_weights_of_any_width(dtype: str, suffix: str, tmp_path: Path) -> None:
+    """Float64 variables hold float32 values where JAX has no 64-bit types."""
+
+    def build() -> keras.Model:
+        layers = [keras.layers.Dense(3, dtype=dtype), keras.layers.BatchNormalization(dtype=dtype)]
+        return keras.Sequential([keras.Input((4,)), *layers])
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Explicitly requested dtype")
+        model, fresh = build(), build()
+        hozon.save_weights(model, tmp_path / f"w{suffix}")
+        hozon.load_weights(fresh, tmp_path / f"w{suffix}").assert_consumed()
+        for mine, theirs in zip(fresh.weights, model.weights, strict=True):
+            assert mine.dtype == theirs.dtype
+            np.testing.assert_array_equal(
+                np.asarray(mine.value, "float32"), np.asarray(theirs.value, "float32")
+            )

@@ -181,8 +181,12 @@ class VariableSource:
         self._value = variable.value
 
     def read_tensor(self, tensor: LazyTensor, verify: bool) -> Any:
-        """The value as an array on the host."""
-        made = lazy_array(tensor.name, keras.ops.convert_to_numpy(self._value))
+        """The value as an array on the host, of the variable's type.
+
+        JAX without 64-bit types keeps a float64 variable's value as float32.
+        """
+        array = keras.ops.convert_to_numpy(self._value).astype(tensor.dtype.numpy, copy=False)
+        made = lazy_array(tensor.name, array)
         return made.source.read_tensor(made, verify)
 
     def read_extents(self, tensor: LazyTensor, extents: Any, verify: bool) -> Any:
