@@ -2,56 +2,79 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
+import jax
 import keras
 import numpy as np
 from keras.src.backend.common import dtypes
 
+from hozon.keras_private.bends import asked, bend
+
+#: The dtype of arrays that are strings to Keras while this thread traces for a file.
+_TEXT: ContextVar[np.dtype[Any] | None] = ContextVar("dtype of traced text", default=None)
+#: Whether this thread traces for sizes that are symbols.
+_SYMBOLIC: ContextVar[bool] = ContextVar("symbolic sizes", default=False)
+_WIDE = frozenset({"int64", "uint64", "float64", "complex128"})
+
+
+class _DtypeNames(dict[Any, str]):
+    """Keras' names of dtypes, which it asks for each array."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        text = _TEXT.get()
+        if text is not None:
+            if key == text:
+                return "string"
+            if isinstance(key, str) and key in _WIDE:
+                return jax.dtypes.canonicalize_dtype(key).name
+        return super().get(key, default)
+
+
+dtypes.PYTHON_DTYPES_MAP = _DtypeNames(dtypes.PYTHON_DTYPES_MAP)
+
 
 @contextmanager
 def tracing_for_file(text: np.dtype[Any]) -> Iterator[None]:
-    """Calls of layers inside are traced to be written down.
+    """Calls of layers that this thread makes inside are traced to be written down.
 
-    Arrays of the dtype `text` are strings to Keras. Errors stay as they are raised, and Keras does
-    not warn that JAX halves the integers of inputs that are declared as int64.
+    Arrays of the dtype `text` are strings to Keras. Errors stay as they are raised. Inputs that are
+    declared as int64 are asked for as what JAX makes of them, so that it does not warn of it.
     """
-    filtering = keras.config.is_traceback_filtering_enabled()
+    filtering = keras.config.is_traceback_filtering_enabled()  # of this thread
     keras.config.disable_traceback_filtering()
-    dtypes.PYTHON_DTYPES_MAP[text] = "string"
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Explicitly requested dtype")
+        with asked(_TEXT, text):
             yield
     finally:
-        dtypes.PYTHON_DTYPES_MAP.pop(text, None)
         if filtering:
             keras.config.enable_traceback_filtering()
 
 
 @contextmanager
 def symbolic_sizes() -> Iterator[None]:
-    """Keras' layers can be traced for sizes that are not numbers.
+    """Keras' layers can be traced by this thread for sizes that are not numbers.
 
     On JAX, TimeDistributed runs its layer once for each step in a Python loop; where the number of
     steps is a symbol, batch and steps are one axis instead, as in Keras 2.
     """
-    kind = keras.layers.TimeDistributed
-    original = kind.call
+    with asked(_SYMBOLIC, True):
+        yield
 
+
+def _merging(original: Callable[..., Any]) -> Callable[..., Any]:
     def call(layer: Any, inputs: Any, training: Any = None, mask: Any = None) -> Any:
-        if isinstance(inputs.shape[1], int):
+        if not _SYMBOLIC.get() or isinstance(inputs.shape[1], int):
             return original(layer, inputs, training=training, mask=mask)
         return _over_merged_steps(layer.layer, inputs, training, mask)
 
-    kind.call = call
-    try:
-        yield
-    finally:
-        kind.call = original
+    return call
+
+
+bend(keras.layers.TimeDistributed, "call", _merging)
 
 
 def _over_merged_steps(layer: Any, inputs: Any, training: Any, mask: Any) -> Any:

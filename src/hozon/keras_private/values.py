@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import keras
 import numpy as np
 from keras.src.backend import Variable as BackendVariable
 
+from hozon.keras_private.bends import asked, bend
 from hozon.tensors.dtypes import dtype_of_name
 
 Initializer = Callable[..., Any]
@@ -54,30 +56,34 @@ def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
+#: Where the variables go that this thread makes.
+_DEFERRED: ContextVar[Deferred | None] = ContextVar("deferred initializers", default=None)
+
+
+def _deferring(original: Callable[..., None]) -> Callable[..., None]:
+    def initialize(variable: Any, initializer: Initializer) -> None:
+        deferred = _DEFERRED.get()
+        if deferred is None or variable._layout is not None or variable._dtype == "string":
+            original(variable, initializer)
+        else:
+            deferred.add(variable, initializer)
+
+    return initialize
+
+
+bend(BackendVariable, "_initialize_with_initializer", _deferring)
+
+
 @contextmanager
 def deferred_initializers() -> Iterator[Deferred]:
-    """Variables made inside do not run their initializers until `Deferred.finish`.
+    """Variables that this thread makes inside run their initializers at `Deferred.finish`.
 
     For models whose weights are about to be overwritten: building ResNet50 spends nearly all of
     its time drawing random numbers that nobody sees. On other backends than JAX they run at once.
     """
     deferred = Deferred()
-    if keras.config.backend() != "jax":
+    with asked(_DEFERRED, deferred if keras.config.backend() == "jax" else None):
         yield deferred
-        return
-    original = BackendVariable._initialize_with_initializer
-
-    def initialize(variable: Any, initializer: Initializer) -> None:
-        if variable._layout is not None or variable._dtype == "string":
-            original(variable, initializer)
-        else:
-            deferred.add(variable, initializer)
-
-    BackendVariable._initialize_with_initializer = initialize
-    try:
-        yield deferred
-    finally:
-        BackendVariable._initialize_with_initializer = original
 
 
 def give_value(variable: Any, value: np.ndarray[Any, Any]) -> None:

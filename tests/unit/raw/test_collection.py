@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import sys
 import weakref
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from types import ModuleType
 
 import pytest
 
-from hozon.raw.collection import FEW, here_to_stay
+from hozon.raw.collection import FEW, collection_paused, here_to_stay
 
 
 class Knot:
@@ -59,4 +61,23 @@ def test_who_paused_or_froze_before_keeps_it_so() -> None:
 def test_an_error_inside_starts_collecting_again() -> None:
     with pytest.raises(ValueError, match="inside"), here_to_stay():
         raise ValueError("inside")
+    assert gc.isenabled()
+
+
+def test_threads_that_overlap_never_keep_it_still_for_good() -> None:
+    second_in, first_out = Event(), Event()
+
+    def second() -> bool:
+        with collection_paused() as paused:
+            second_in.set()
+            first_out.wait(10)
+        return paused
+
+    with ThreadPoolExecutor(1) as pool:
+        with collection_paused() as paused:
+            other = pool.submit(second)
+            second_in.wait(10)
+        assert gc.isenabled()
+        first_out.set()
+        assert (paused, other.result()) == (True, False)
     assert gc.isenabled()
