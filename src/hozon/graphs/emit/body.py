@@ -241,20 +241,25 @@ class Body:
         self.sizes[name] = size
         return size
 
-    def _place_of(self, name: str) -> tuple[Tensor, int]:
-        """An argument and its dimension that has this size."""
+    def _place_of(self, name: str) -> tuple[Tensor, int, int]:
+        """An argument and its dimension that has this size, or a multiple of it: which."""
         for x in self._arguments:
             for axis, dim in enumerate(x.shape):
-                if str(dim) == name:
-                    return x, axis
+                times, _, symbol = str(dim).rpartition("*")
+                if symbol == name and (not times or times.isdigit()):
+                    return x, axis, int(times or 1)
         raise NoRule(f"size {name}")
 
-    def _size_of(self, x: Tensor, axis: int) -> Tensor:
+    def _size_of(self, x: Tensor, axis: int, multiple: int) -> Tensor:
         number = np.dtype(np.int32)
         sizes = self.add("Shape", [x], shape=(len(x.shape),), dtype=number)
         place = self.constant(np.asarray(axis, np.int32))
         zero = self.constant(np.asarray(0, np.int32))
-        return self.add("GatherV2", [sizes, place, zero], shape=(), dtype=number)
+        size = self.add("GatherV2", [sizes, place, zero], shape=(), dtype=number)
+        if multiple == 1:
+            return size
+        by = self.constant(np.asarray(multiple, np.int32))
+        return self.add("FloorDiv", [size, by], shape=(), dtype=number)
 
     def _unique(self, label: str) -> str:
         base = _INVALID.sub("_", label)

@@ -19,6 +19,8 @@ from hozon.graphs.emit.fallback import call_module
 from hozon.graphs.emit.partial import parted
 from hozon.graphs.emit.primitives import PRIMITIVES
 from hozon.graphs.emit.rules import NoRule, Rule
+from hozon.graphs.emit.sizes import condition
+from hozon.graphs.emit.text import string
 from hozon.graphs.emit.trace import Capture, Traced, primitives, trace
 from hozon.graphs.emit.values import (
     RESOURCE,
@@ -30,7 +32,7 @@ from hozon.graphs.emit.values import (
 )
 
 #: What makes a function stateful.
-_STATEFUL = {"ReadVariableOp", "AssignVariableOp", "XlaCallModule"}
+_STATEFUL = {"ReadVariableOp", "AssignVariableOp", "XlaCallModule", "Assert"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class EmittedFunction:
         native: whether it consists of TensorFlow's own ops rather than one XlaCallModule.
         primitives: the JAX primitives that there are no native ops for.
         tables: the keys of the lookup tables that it uses; their handles are its last arguments.
+        assumed: what it needs, and checks, of the sizes of its arguments, for people.
     """
 
     definition: FunctionDef
@@ -69,6 +72,7 @@ class EmittedFunction:
     native: bool
     primitives: tuple[str, ...] = ()
     tables: tuple[Any, ...] = ()
+    assumed: tuple[str, ...] = ()
 
 
 def emit(
@@ -173,12 +177,39 @@ class _Writer:
     def _computing(self) -> Iterator[Tensor]:
         """The arguments in the types that JAX computes in."""
         avals = self._traced.avals[len(self._captures) :]
-        for x, aval in zip(self._inputs, avals, strict=True):
+        for given, aval in zip(self._inputs, avals, strict=True):
+            x = self._of_multiples(given)
             yield x if x.dtype == TEXT else steps.narrowed(self._body, x, aval.dtype)
+
+    def _of_multiples(self, x: Tensor) -> Tensor:
+        """An argument whose sizes must be multiples of numbers, refused where they are not."""
+        if not any("*" in str(dim) for dim in x.shape):
+            return x
+        inputs = [x, self._body.shape(x.shape)]
+        return self._body.add("Reshape", inputs, shape=x.shape, dtype=x.dtype)
+
+    def _assumed(self) -> Iterator[str]:
+        """What must hold of the sizes of the arguments, for people."""
+        for text in self._traced.assumed:
+            axes = dict.fromkeys(re.findall(r"any(\d+)", text))
+            yield f"{text} (the size of axis {' or '.join(axes)})" if axes else text
+        for x in self._inputs:
+            for axis, dim in enumerate(x.shape):
+                multiple = str(dim).partition("*any")[0]
+                if multiple.isdigit() and not isinstance(dim, int):
+                    yield f"axis {axis} of {x.name} is a multiple of {multiple}"
+
+    def _checks(self) -> Iterator[str]:
+        """Nodes that check what tracing assumed of sizes."""
+        for text in self._traced.assumed:
+            holds = condition(self._body, text)
+            message = string(self._body, f"sizes of inputs must be so: {text}".encode())
+            self._body.add("Assert", [holds, [message]], attrs={"summarize": 3}, shape=(), dtype=())
+            yield self._body.nodes[-1].name
 
     def _finished(self, results: Sequence[Tensor], missing: tuple[str, ...]) -> EmittedFunction:
         count = self._traced.output_count
-        assigns = list(self._assigns(results[count:]))
+        assigns = [*self._checks(), *self._assigns(results[count:])]
         outputs = {
             f"identity_{i}" if i else "identity": self._body.add(
                 "Identity", [x], shape=x.shape, dtype=x.dtype, controls=assigns
@@ -196,6 +227,7 @@ class _Writer:
             assigned=self._traced.assigned,
             native=not missing,
             primitives=missing,
+            assumed=tuple(self._assumed()),
             tables=tuple(key for key, _ in self._body.tables),
         )
 

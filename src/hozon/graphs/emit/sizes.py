@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from hozon.graphs.emit.body import Body
 
 _BINARY = {ast.Add: "AddV2", ast.Sub: "Sub", ast.Mult: "Mul", ast.Pow: "Pow"}
+_INEQUALITIES = {"<=": "LessEqual", ">=": "GreaterEqual"}
 _CALLS = {"floordiv": "FloorDiv", "mod": "FloorMod", "max": "Maximum", "min": "Minimum"}
+
+
+def condition(body: Body, text: str) -> Tensor:
+    """Whether an inequality of two sizes, as in ``"t <= 16"``, holds: a scalar of bool."""
+    for sign, op in _INEQUALITIES.items():
+        left, found, right = text.partition(sign)
+        if found:
+            inputs = [computed(body, side, body.symbol) for side in (left, right)]
+            return body.add(op, inputs, shape=(), dtype=np.bool_)
+    raise NoRule(f"condition {text}")
 
 
 def computed(body: Body, text: str, symbol: Callable[[str], Tensor]) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,15 @@ _UNKNOWN_TEXTS = (
     "Attempted boolean conversion of traced array",
     "Abstract tracer value encountered",
 )
+#: An inequality that JAX cannot decide, as its message says it.
+_ASKED = re.compile(
+    r"Symbolic dimension comparison '(?P<left>[^']+)' (?P<sign>[<>]=) '(?P<right>[^']+)'"
+)
+_SYMBOL = re.compile(r"\bany\d")
+#: Inequalities that are assumed at most before a function is given up.
+MOST_ASSUMED = 16
+#: What free sizes are assumed to be multiples of.
+MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class NotTraceable(HozonError, NotImplementedError):  # noqa: N818 - reads as what it says
@@ -72,6 +82,7 @@ class Traced:
         avals: abstract value of each input of `closed`.
         structure: the pytree that the outputs are leaves of.
         assigned: positions of the captures that get new values.
+        assumed: inequalities between sizes that the function needs, as in ``"any1 <= 16"``.
     """
 
     closed: ClosedJaxpr
@@ -79,6 +90,7 @@ class Traced:
     avals: tuple[Any, ...]
     structure: Any
     assigned: tuple[int, ...]
+    assumed: tuple[str, ...] = ()
 
     @property
     def output_count(self) -> int:
@@ -95,7 +107,9 @@ def trace(
 ) -> Traced:
     """Trace ``function(values of captures, *arguments, **keywords)``.
 
-    Where a free size cannot differ from another, those at one axis of all arguments become equal.
+    Where free sizes cannot all differ, more is assumed of them step by step: those at one axis of
+    all arguments are equal; they are multiples of 2, 4, 8 ... (networks that halve a size and
+    double it again); an inequality that tracing cannot decide holds.
 
     Raises:
         NotTraceable: Python looks at values or sizes that are not known.
@@ -103,15 +117,32 @@ def trace(
     leaves, tree = jax.tree.flatten((tuple(arguments), dict(keywords)))
     recorder = _Recorder(function, leaves, tree, captures)
     failure: Exception | None = None
-    for by_axis in (False, True) if _have_twins(recorder.specs) else (False,):
+    for sizes in _namings(recorder.specs):
         try:
-            return recorder.run(_named(recorder.specs, by_axis=by_axis), constraints)
-        except Exception as error:  # noqa: BLE001 - it is raised below
-            failure = error
+            return _assuming(recorder, sizes, constraints)
+        except Exception as error:  # noqa: BLE001 - the first one is raised below
+            failure = failure or error
+            if not _is_about_sizes(error):
+                break
     assert failure is not None
     if not _is_unknown(failure):
         raise failure
     raise _not_traceable(failure) from failure
+
+
+def _assuming(recorder: _Recorder, sizes: Sequence[str], constraints: Sequence[str]) -> Traced:
+    """Trace, and assume each inequality that cannot be decided."""
+    assumed: list[str] = []
+    while True:
+        try:
+            return recorder.run(sizes, [*constraints, *assumed], tuple(assumed))
+        except Exception as error:
+            asked = _ASKED.search(str(error))
+            if asked is None or len(assumed) == MOST_ASSUMED:
+                raise
+            assumed.append(f"{asked['left']} {asked['sign']} {asked['right']}")
+            if assumed[-1] in assumed[:-1]:
+                raise
 
 
 class _Recorder:
@@ -130,7 +161,9 @@ class _Recorder:
         self._tree = tree
         self._captures = captures
 
-    def run(self, shapes: Sequence[str], constraints: Sequence[str]) -> Traced:
+    def run(
+        self, shapes: Sequence[str], constraints: Sequence[str], assumed: tuple[str, ...]
+    ) -> Traced:
         scope = export.SymbolicScope(tuple(constraints))
         given = [
             jax.ShapeDtypeStruct(export.symbolic_shape(shape, scope=scope) if shape else (), dtype)
@@ -148,7 +181,7 @@ class _Recorder:
         closed, (outputs, _) = jax.make_jaxpr(flat, return_shape=True)(values, given)
         structure: Any = jax.tree.structure(outputs)
         closed, moved = self._without_idle(closed, structure.num_leaves, assigned)
-        return Traced(closed, self.specs, tuple(closed.in_avals), structure, tuple(moved))
+        return Traced(closed, self.specs, tuple(closed.in_avals), structure, tuple(moved), assumed)
 
     def _without_idle(
         self, closed: ClosedJaxpr, results: int, assigned: Sequence[int]
@@ -193,13 +226,16 @@ def _as_numbers(values: Any) -> Any:
     )
 
 
-def _have_twins(specs: Sequence[ArgumentSpec]) -> bool:
-    """Whether several free sizes are at one axis, the first left out."""
+def _namings(specs: Sequence[ArgumentSpec]) -> Iterator[list[str]]:
+    """Ways to name the free sizes, from what assumes least; each the shapes as texts."""
     axes = [axis for spec in specs for axis, size in enumerate(spec.shape) if axis and size is None]
-    return len(set(axes)) < len(axes)
+    by_axis = (False, True) if len(set(axes)) < len(axes) else (False,)
+    for multiple in MULTIPLES if axes else MULTIPLES[:1]:
+        for equal in by_axis:
+            yield _named(specs, equal, multiple)
 
 
-def _named(specs: Sequence[ArgumentSpec], *, by_axis: bool) -> list[str]:
+def _named(specs: Sequence[ArgumentSpec], by_axis: bool, multiple: int) -> list[str]:
     """The shapes as texts in which every free size has a symbol."""
 
     def named(number: int, axis: int, size: int | str | None) -> str:
@@ -207,12 +243,18 @@ def _named(specs: Sequence[ArgumentSpec], *, by_axis: bool) -> list[str]:
             return str(size)
         if axis == 0:
             return BATCH
-        return f"any{axis}" if by_axis else f"any{axis}_{number}"
+        symbol = f"any{axis}" if by_axis else f"any{axis}_{number}"
+        return symbol if multiple == 1 else f"{multiple}*{symbol}"
 
     return [
         ", ".join(named(number, axis, size) for axis, size in enumerate(spec.shape))
         for number, spec in enumerate(specs)
     ]
+
+
+def _is_about_sizes(error: Exception) -> bool:
+    """Whether other sizes might help: what is raised about shapes names a symbol."""
+    return _is_unknown(error) or _SYMBOL.search(str(error)) is not None
 
 
 def _is_unknown(error: Exception) -> bool:

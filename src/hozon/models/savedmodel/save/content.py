@@ -116,6 +116,7 @@ class Description:
         metadata = list(self._metadata())
         self.converted += self.configs.changes
         self.lost += self.functions.lost
+        self.converted += self.functions.converted
         return Content(
             objects=SavedObjectGraph(self.nodes.saved(), self.functions.concrete),
             functions=self.functions.functions,

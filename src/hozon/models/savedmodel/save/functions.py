@@ -56,6 +56,7 @@ class FunctionWriter:
         concrete: its concrete functions.
         fallbacks: what was written as one XlaCallModule, with the primitives that made it so.
         lost: calls that cannot be written, and why.
+        converted: what the functions need of the sizes of their arguments.
     """
 
     position: Callable[[keras.Variable], int]
@@ -65,6 +66,7 @@ class FunctionWriter:
     concrete: dict[str, ConcreteFunction] = field(default_factory=dict)
     fallbacks: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
+    converted: list[str] = field(default_factory=list)
     _count: int = 0
 
     def calls(self, layer: keras.Layer, spec: CallSpec) -> CallTraces:
@@ -174,6 +176,11 @@ class FunctionWriter:
             )
         if not body.native:
             self.fallbacks[name] = body.primitives
+        self.converted += [
+            told
+            for x in body.assumed
+            if (told := f"{label!r} runs where {x}") not in self.converted
+        ]
         self.functions += [*body.nested, body.definition]
         return body
 
