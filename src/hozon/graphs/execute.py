@@ -97,11 +97,10 @@ def call_pure(
             outputs = context.call(function, arguments)
         except NodeNotStatic as error:
             raise _untraceable(bound, error) from error
-    updates = list(context.updates.values())
-    if not traced:
-        for _, value in (u for u in updates if u[0] is random):
-            random.assign(value)
-    return outputs, [(cell, value) for cell, value in updates if cell is not random]
+    changed = [cell for cell, _ in context.updates.values()]
+    if not traced and random in changed:
+        random.assign(context.read(random))
+    return outputs, [(cell, context.read(cell)) for cell in changed if cell is not random]
 
 
 @contextmanager

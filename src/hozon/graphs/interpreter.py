@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hozon.errors import HozonError
 from hozon.graphs.ir import Node
 from hozon.graphs.library import Bound, FunctionKey, Library, Step
-from hozon.graphs.values import Cell, NotStatic, Value, as_numpy
+from hozon.graphs.values import Cell, NotStatic, Value, as_numpy, is_traced
 
 Caller = Callable[["Context", Bound, Sequence[Value]], tuple[Value, ...]]
 
@@ -53,6 +54,7 @@ class Context:
         self.host = host
         self.updates: dict[int, tuple[Cell, Value]] = {}
         self._given: dict[int, Value] = {}
+        self._carried: dict[int, Value] = {}
         self._largest: dict[int, tuple[Value, int]] = {}
         self.looping: bool = parent is not None and parent.looping
         self.numpy: bool = parent is not None and parent.numpy
@@ -73,8 +75,12 @@ class Context:
         return self._parent is not None and not self.host
 
     def give(self, cell: Cell, value: Value) -> None:
-        """State the value of a cell as seen from here, without it being an update."""
+        """State the value that a variable had before the call, to which gradients flow."""
         self._given[id(cell)] = value
+
+    def carry(self, cell: Cell, value: Value) -> None:
+        """State the value that a variable has here after earlier assignments, as in a loop."""
+        self._carried[id(cell)] = value
 
     def bound(self, index: Value, largest: int) -> None:
         """State how large a traced integer gets, e.g. the counter of a loop."""
@@ -89,26 +95,51 @@ class Context:
         return self._parent.largest(index) if self._parent is not None else None
 
     def read(self, cell: Cell) -> Value:
-        """The value of a variable as this call sees it."""
-        if id(cell) in self.updates:
-            value = self.updates[id(cell)][1]
-        elif id(cell) in self._given:
-            value = self._given[id(cell)]
-        else:
-            value = self._parent.read(cell) if self._parent is not None else cell.read()
+        """The value of a variable as this call sees it.
+
+        Reading is a leaf of differentiation, as in TensorFlow: gradients flow to the variable,
+        never into what was assigned to it.
+        """
+        value, assigned = self.found(cell)
+        if assigned:
+            value = leaf(value, self.own(cell))
         return as_numpy(value) if self.numpy else value
+
+    def value(self, cell: Cell) -> Value:
+        """What `read` gives, without gradients to the variable where it was assigned."""
+        return self.found(cell)[0]
+
+    def own(self, cell: Cell) -> Value | None:
+        """The value that a variable had before the call, None if it had none."""
+        if id(cell) in self._given:
+            return self._given[id(cell)]
+        if self._parent is not None:
+            return self._parent.own(cell)
+        return cell.read() if getattr(cell, "initialized", True) else None
+
+    def found(self, cell: Cell) -> tuple[Value, bool]:
+        """The value of a variable as this call sees it, and whether the call assigned it."""
+        if id(cell) in self.updates:
+            return self.updates[id(cell)][1], True
+        if id(cell) in self._carried:
+            return self._carried[id(cell)], True
+        if id(cell) in self._given:
+            return self._given[id(cell)], False
+        return self._parent.found(cell) if self._parent is not None else (cell.read(), False)
 
     def peek(self, cell: Cell) -> Value | None:
         """The value of a variable as this call sees it, None before it has one."""
-        if id(cell) in self.updates or id(cell) in self._given:
-            return self.read(cell)
+        if any(id(cell) in known for known in (self.updates, self._carried, self._given)):
+            return self.found(cell)[0]
         if self._parent is not None:
             return self._parent.peek(cell)
         return cell.read() if getattr(cell, "initialized", True) else None
 
-    def assign(self, cell: Cell, value: Value) -> None:
-        """Give a variable a new value, seen by the rest of this call."""
-        self.updates[id(cell)] = (cell, value)
+    def assign(self, cell: Cell, value: Value) -> Value:
+        """Give a variable a new value, seen by the rest of this call; the value, as a constant."""
+        constant = jax.tree.map(without_gradient, value)
+        self.updates[id(cell)] = (cell, constant)
+        return constant
 
     def random_key(self) -> jax.Array:
         """A fresh JAX random key; every draw advances the artifact's random state."""
@@ -118,6 +149,30 @@ class Context:
         self.assign(cell, jax.random.key_data(keys[0]))
         drawn: jax.Array = keys[1]
         return drawn
+
+
+@jax.custom_jvp
+def _leaf(value: Value, own: Value) -> Value:  # noqa: ARG001
+    return value
+
+
+@_leaf.defjvp
+def _leaf_jvp(primals: tuple[Value, Value], tangents: tuple[Value, Value]) -> Any:
+    return _leaf(*primals), tangents[1]
+
+
+def leaf(value: Value, own: Value | None) -> Value:
+    """`value`, assigned to a variable, whose gradient goes to the variable's `own` value."""
+    if own is None or not is_traced(own) or not jnp.issubdtype(own.dtype, jnp.inexact):
+        return value
+    if (value.shape, value.dtype) != (own.shape, own.dtype):
+        return value
+    return _leaf(value, own)
+
+
+def without_gradient(value: Value) -> Value:
+    """`value` as a constant of differentiation."""
+    return jax.lax.stop_gradient(value) if is_traced(value) else value
 
 
 def evaluate(context: Context, bound: Bound, arguments: Sequence[Value]) -> tuple[Value, ...]:

@@ -14,6 +14,8 @@ from tests.oracle.client import Oracle
 
 X = np.linspace(-1, 2, 6, dtype=np.float32).reshape(2, 3)
 
+NAMES = ("looped", "plain", "repeated", "several", "straight_through", "wide")
+
 SAVE = """
 @tf.custom_gradient
 def clipped(x):
@@ -34,7 +36,30 @@ def scaled(x):
         return dy * 7 * tf.exp(x)
     return tf.exp(x), grad
 
+@tf.custom_gradient
+def stepped(x):
+    return tf.sign(x), lambda dy: tf.where(tf.abs(x) <= 1.0, 2 * dy, tf.zeros_like(dy))
+
+@tf.custom_gradient
+def doubled(x):
+    return stepped(x) * 2, lambda dy: dy * stepped(x) + stepped(dy * x)
+
 class Module(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = tf.Variable([[1.0, -2.0, 0.5], [0.1, 3.0, -0.7]])
+
+    @tf.function(input_signature=[tf.TensorSpec([2, 3])])
+    def straight_through(self, x):
+        return stepped(x) * tf.cos(stepped(self.w) + x) + doubled(x * self.w)
+
+    @tf.function(input_signature=[tf.TensorSpec([2, 3], tf.float64)])
+    def wide(self, x):
+        @tf.custom_gradient
+        def thirds(z):
+            return tf.round(z), lambda dy: dy / 3 * z
+        return thirds(x)
+
     @tf.function(input_signature=[tf.TensorSpec([2, 3])])
     def plain(self, x):
         return clipped(x) * x
@@ -54,30 +79,41 @@ class Module(tf.Module):
 module = Module()
 tf.saved_model.save(module, path, options=tf.saved_model.SaveOptions(
     experimental_custom_gradients=True))
-for name in ("plain", "repeated", "looped", "several"):
+for name in names:
     with tf.GradientTape() as tape:
-        t = tf.constant(x)
+        t = tf.constant(x, tf.float64 if name == "wide" else tf.float32)
         tape.watch(t)
         y = getattr(module, name)(t)
-    out[name] = y, tape.gradient(y, t)
+    held = [module.w] if name == "straight_through" else []
+    dx, *dw = tape.gradient(y, [t, *held])
+    out[name] = y, dx, dw
 """
 
 
 @pytest.fixture(scope="module")
 def saved(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> Any:
     path = str(tmp_path_factory.mktemp("custom") / "model")
-    return oracle.python(SAVE, path=path, x=X), hozon.saved_model.load(path)
+    return oracle.python(SAVE, path=path, x=X, names=NAMES), hozon.saved_model.load(path)
 
 
-@pytest.mark.parametrize("name", ["plain", "repeated", "looped", "several"])
+@pytest.mark.parametrize("name", NAMES)
 def test_custom_gradients_are_followed(saved: Any, name: str) -> None:
     answers, loaded = saved
     function = getattr(loaded, name)
-    outputs, gradient = answers[name]
+    outputs, gradient, to_held = answers[name]
     np.testing.assert_allclose(function(X), outputs, rtol=1e-5, atol=1e-6)
-    for differentiate in (jax.grad, lambda f: jax.jit(jax.grad(f))):
-        actual = differentiate(lambda x: function(x).sum())(X)
+    held = [v.read() for v in function.variables]
+
+    def total(x: Any, values: Any) -> Any:
+        return function.stateless_call(values, x)[0].astype(np.float32).sum()
+
+    for differentiate in (jax.grad, lambda *f: jax.jit(jax.grad(*f))):
+        actual = differentiate(lambda x: function(x).astype(np.float32).sum())(X)
         np.testing.assert_allclose(actual, gradient, rtol=1e-5, atol=1e-6)
+        actual, found = differentiate(total, (0, 1))(X, held)
+        np.testing.assert_allclose(actual, gradient, rtol=1e-5, atol=1e-6)
+        for have, want in zip(found, to_held, strict=True):
+            np.testing.assert_allclose(have, want, rtol=1e-5, atol=1e-6)
 
 
 def test_custom_gradient_from_the_wild(shared: Path, oracle: Oracle) -> None:

@@ -139,7 +139,7 @@ def _call(
     child = context.child()
     known = list(cells.values())
     results = list(child.call(branch, inputs))
-    results += [child.read(cell) for cell in known]
+    results += [child.value(cell) for cell in known]
     cells.update({id(cell): cell for cell, _ in child.updates.values()})
     for i, shape in shapes.items():
         results[i] = results[i].stacked(shape)
@@ -184,11 +184,12 @@ def with_gradient(
     """`values`, whose gradient is what a function of the library makes of their cotangents.
 
     The function takes one cotangent per value and then what it captured. ``tf.custom_gradient``
-    puts the results first among the values, then the arguments, for which there are gradients.
+    puts the results first among the values, then the arguments, for which there are gradients. All
+    of them take part, also a result that JAX takes for a constant, as of a step function.
     """
-    varied = [i for i, value in enumerate(values) if is_traced(value)]
-    cells = list(context.library.bound(gradient.function).cells)
-    state = [context.read(cell) for cell in cells]
+    varied = [i for i, value in enumerate(values) if is_numeric(value) and _is_inexact(value)]
+    cells = _cells_of(context, gradient, captured)
+    state = [(context.own(cell), context.value(cell)) for cell in cells]
 
     @jax.custom_vjp
     def identity(varying: list[Value], kept: Any) -> list[Value]:
@@ -200,20 +201,38 @@ def with_gradient(
     def backward(kept: Any, cotangents: list[Value]) -> tuple[list[Value], Any]:
         given, cell_values = kept
         child = context.child()
-        for cell, value in zip(cells, cell_values, strict=True):
-            child.give(cell, value)
+        for cell, (own, value) in zip(cells, cell_values, strict=True):
+            child.give(cell, own)
+            child.carry(cell, value)
         full = [np.zeros(value.shape, value.dtype) for value in values]
         for i, cotangent in zip(varied, cotangents, strict=True):
-            full[i] = cotangent if cotangent.dtype != jax.dtypes.float0 else full[i]
+            full[i] = cotangent
         arguments = [*full, *gradient.arguments(_filled(captured, given))]
-        gradients = child.call(gradient.function, arguments)
-        padded = gradient.spread(gradients, len(values))
-        return [_cotangent(padded[i], values[i]) for i in varied], _zero_cotangents(kept)
+        with jax.enable_x64(True):  # JAX may differentiate when the call has ended
+            gradients = child.call(gradient.function, arguments)
+            padded = gradient.spread(gradients, len(values))
+            return [_cotangent(padded[i], values[i]) for i in varied], _zero_cotangents(kept)
 
     identity.defvjp(forward, backward)
     kept = [value for value in captured if is_numeric(value)]
-    outputs = dict(zip(varied, identity([values[i] for i in varied], (kept, state)), strict=True))
-    return tuple(outputs.get(i, value) for i, value in enumerate(values))
+    outputs = identity([jnp.asarray(values[i]) for i in varied], (kept, state))
+    known = dict(zip(varied, outputs, strict=True))
+    return tuple(known.get(i, value) for i, value in enumerate(values))
+
+
+def _cells_of(context: Any, gradient: Any, captured: Sequence[Value]) -> list[Cell]:
+    """The variables with numbers that a gradient function reads."""
+    given = [value for value in gradient.arguments(captured) if isinstance(value, Cell)]
+    cells = {id(cell): cell for cell in (*context.library.bound(gradient.function).cells, *given)}
+    return [
+        cell
+        for cell in cells.values()
+        if context.peek(cell) is not None and is_numeric(context.value(cell))
+    ]
+
+
+def _is_inexact(value: Value) -> bool:
+    return bool(jnp.issubdtype(value.dtype, jnp.inexact))
 
 
 def _filled(captured: Sequence[Value], given: Sequence[Value]) -> list[Value]:
@@ -223,7 +242,7 @@ def _filled(captured: Sequence[Value], given: Sequence[Value]) -> list[Value]:
 
 
 def _cotangent(gradient: Value | None, value: Value) -> Value:
-    if not jnp.issubdtype(value.dtype, jnp.inexact):
+    if not _is_inexact(value):
         return np.zeros(value.shape, jax.dtypes.float0)
     if gradient is None:
         return jnp.zeros(value.shape, value.dtype)

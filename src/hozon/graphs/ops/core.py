@@ -161,11 +161,7 @@ def _assign(context: Any, node: NodeView, cell: Cell, value: Value) -> tuple[()]
 
 @CORE.op("Assign", context=True)
 def assign_reference(node: NodeView) -> Kernel:
-    def assign(context: Any, cell: Cell, value: Value) -> Value:
-        context.assign(cell, value)
-        return value
-
-    return assign
+    return lambda context, cell, value: context.assign(cell, value)
 
 
 def _assign_reference(name: str, combine: Any) -> None:
@@ -173,8 +169,7 @@ def _assign_reference(name: str, combine: Any) -> None:
     def handler(node: NodeView) -> Kernel:
         def assign(context: Any, cell: Cell, delta: Value) -> Value:
             value = combine(_operand(context, node, cell, delta), delta)
-            context.assign(cell, value)
-            return value
+            return context.assign(cell, value)
 
         return assign
 

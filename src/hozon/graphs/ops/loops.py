@@ -205,7 +205,7 @@ class Loop:
         for i, value in zip(self.carried, state, strict=False):
             values[i] = value
         for cell, value in zip(self.cells, state[len(self.carried) :], strict=True):
-            child.give(cell, value)
+            child.carry(cell, value)
         return values
 
     def _stage(self, counters: Sequence[Value]) -> Staged:
@@ -228,7 +228,7 @@ class Loop:
         for i in self.fixed:
             if not _is_same(results[i], self.inputs[i]):
                 raise NotStatic(None, "a resource or string in the state of a loop")
-        following = [results[i] for i in self.carried] + [child.read(c) for c in self.cells]
+        following = [results[i] for i in self.carried] + [child.value(c) for c in self.cells]
         assigned.update({id(c): c for c, _ in child.updates.values() if c not in self.cells})
         return [_like(new, old) for new, old in zip(following, self.state, strict=True)]
 
@@ -253,7 +253,7 @@ class Loop:
 
     def _read(self, cell: Cell) -> Value:
         try:
-            value = self.context.read(cell)
+            value = self.context.value(cell)
         except MismatchError as error:
             raise NotStatic(None, "a variable without a value that a loop assigns") from error
         if not all(is_numeric(leaf) for leaf in jax.tree.leaves(value)):

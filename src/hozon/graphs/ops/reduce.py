@@ -119,7 +119,10 @@ def arg_extreme(node: NodeView) -> Kernel:
         where = axis_of(static_int(axis, "the axis"), np.ndim(x), node.name)
         if jnp.issubdtype(x.dtype, jnp.floating):
             x = ns(x).where(ns(x).isnan(x), last(x.dtype), x)
-        return getattr(ns(x), name)(x, axis=where).astype(output)
+        if is_static(x):
+            return getattr(np, name)(x, axis=where).astype(output)
+        # A place in 64 bits could not be compiled where a caller's program has none.
+        return getattr(jax.lax, name)(x, where, np.int32).astype(output)
 
     return find
 

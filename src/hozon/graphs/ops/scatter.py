@@ -139,7 +139,7 @@ def variable_scatter(node: NodeView) -> Kernel:
     def kernel(context: Any, cell: Any, indices: Value, updates: Value) -> Value:
         x = context.read(cell)
         value = scatter(x, rows(node, x, indices), updates, how)
-        context.assign(cell, value)
+        value = context.assign(cell, value)
         return () if node.op.startswith("Resource") else value
 
     return kernel
@@ -152,7 +152,7 @@ def variable_scatter_nd(node: NodeView) -> Kernel:
 
     def kernel(context: Any, cell: Any, indices: Value, updates: Value) -> Value:
         value = _scatter_vectors(node, context.read(cell), indices, updates, how)
-        context.assign(cell, value)
+        value = context.assign(cell, value)
         return () if node.op.startswith("Resource") else value
 
     return kernel
