@@ -1,12 +1,13 @@
 """Writing: groups, attributes and tensors, each tensor's bytes straight from where they are.
 
-No times are stored, so the same calls give the same bytes.
+No times are stored, so the same calls give the same bytes. HDF5 writes through a Python file: its
+own driver drops errors that the system gives when a file is closed, or dies of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
 
 import h5py
@@ -14,6 +15,7 @@ import numpy as np
 
 from hozon.errors import SaveError
 from hozon.formats.hdf5.layout import ATTRIBUTE_BYTES, DTYPE_ATTRIBUTE
+from hozon.formats.hdf5.stream import WriteStream
 from hozon.tensors.dtypes import dtype_of_numpy
 from hozon.tensors.streams import array_of, is_string, string_items
 
@@ -32,13 +34,26 @@ def write_hdf5(path: str, into: BinaryIO | None = None) -> Iterator[GroupWriter]
         SaveError: the system refuses to write.
     """
     try:
-        options = {"locking": False} if into is None else {}
-        with h5py.File(into or path, "w", track_order=False, **options) as file:
-            yield GroupWriter(file, path)
+        with ExitStack() as stack:
+            stream = WriteStream(into or stack.enter_context(open(path, "wb+")))
+            with _errors_of(stream), h5py.File(stream, "w", track_order=False) as file:
+                yield GroupWriter(file, path)
     except OSError as error:
         if isinstance(error, SaveError):
             raise
         raise SaveError(f"{path} cannot be written: {error}", file=path) from error
+
+
+@contextmanager
+def _errors_of(stream: WriteStream) -> Iterator[None]:
+    """Raise what the system told the stream, however HDF5 passes it on."""
+    try:
+        yield
+        stream.flush()
+    except RuntimeError as error:  # h5py's word for a close that did not succeed
+        raise (stream.error or error) from error
+    if stream.error is not None:
+        raise stream.error
 
 
 class GroupWriter:
