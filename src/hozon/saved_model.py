@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hozon.raw.collection import here_to_stay
 
 if TYPE_CHECKING:
     from hozon.graph_level.loader import LoadedModel
+    from hozon.graph_level.structures import RaggedTensor as RaggedTensor
+    from hozon.graph_level.structures import SparseTensor as SparseTensor
     from hozon.reports import SaveReport
 
-__all__ = ["load", "save"]
+__all__ = ["RaggedTensor", "SparseTensor", "load", "save"]
+
+#: Where each class lives; they come with JAX, so when they are first used.
+_LAZY = dict.fromkeys(("RaggedTensor", "SparseTensor"), "hozon.graph_level.structures")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def load(path: str | os.PathLike[str], tags: str | Iterable[str] | None = None) -> LoadedModel:
@@ -25,7 +41,11 @@ def load(path: str | os.PathLike[str], tags: str | Iterable[str] | None = None) 
     Returns:
         An object with the saved attributes. Saved functions are callable, `signatures` maps
         names to functions ``(**inputs) -> dict``, `variables` lists the variables. Calls work
-        with ``jax.jit``, ``jax.grad`` and ``jax.vmap``.
+        with ``jax.jit``, ``jax.grad`` and ``jax.vmap``; `RaggedTensor` and `SparseTensor` are
+        arguments and results. Signatures and concrete functions say what they take and give as
+        ``structured_input_signature`` and ``structured_outputs``. Each callable has
+        ``stateless_call(values, ...) -> (outputs, new_values)``, a pure function of the values of
+        its ``variables``.
 
     Raises:
         FormatError: the directory is no SavedModel, or is damaged.

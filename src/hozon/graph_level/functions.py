@@ -9,7 +9,7 @@ numbers and lists to tensors, as TensorFlow's loader does
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from hozon.errors import MismatchError
 from hozon.graph_level.matching import (
@@ -21,6 +21,7 @@ from hozon.graph_level.matching import (
     match_call,
 )
 from hozon.graph_level.signature import FunctionSpec
+from hozon.graph_level.specs import public_specs
 from hozon.graph_level.structures import flatten, pack_all
 from hozon.graphs.execute import call, call_pure
 from hozon.graphs.library import FunctionKey, Library
@@ -55,6 +56,17 @@ class ConcreteFunction:
     def variables(self) -> list[Variable]:
         """The variables that the function captures."""
         return [value for value in self._captures() if isinstance(value, Variable)]
+
+    @property
+    def structured_input_signature(self) -> tuple[Any, Any]:
+        """The positional and the keyword arguments, with a spec for each tensor."""
+        signature: tuple[Any, Any] = public_specs(self.arguments)
+        return signature
+
+    @property
+    def structured_outputs(self) -> Any:
+        """What a call gives, with a spec for each tensor."""
+        return public_specs(self.outputs)
 
     @property
     def inputs(self) -> list[Any]:
@@ -95,27 +107,34 @@ class ConcreteFunction:
     def stateless_call(self, values: Sequence[Value], *args: Any, **kwargs: Any) -> Any:
         """Call as a pure function of the values of `self.variables`.
 
-        Returns ``(outputs, new_values)``. Use it to differentiate with respect to variables and
-        to jit functions that assign to them:
+        Returns ``(outputs, new_values)``. Use it to differentiate by variables and to jit functions
+        that assign to them:
 
             jax.grad(lambda w: loss(f.stateless_call(w, x)[0]))([v.read() for v in f.variables])
         """
-        return self.stateless_flat(values, self.match(*self._completed(args, kwargs)))
+        return self.stateless_over(self.variables, values, *args, **kwargs)
 
-    def stateless_flat(self, values: Sequence[Value], tensors: Sequence[Value]) -> Any:
-        """`stateless_call` with the flat list of tensors."""
-        variables = self.variables
-        if len(values) != len(variables):
-            raise MismatchError(
-                f"{self.name!r} has {len(variables)} variables, {len(values)} values are given"
-            )
-        given: dict[int, tuple[Cell, Value]] = {
-            id(v): (v, value) for v, value in zip(variables, values, strict=True)
-        }
-        inputs = [*tensors, *self._captures()]
-        results, updates = call_pure(self._library, self._function, inputs, given)
-        latest = {id(cell): value for cell, value in updates}
-        new = [latest.get(id(v), given[id(v)][1]) for v in variables]
+    def stateless_over(
+        self, variables: Sequence[Variable], values: Sequence[Value], *args: Any, **kwargs: Any
+    ) -> Any:
+        """`stateless_call` as a function of the values of given variables."""
+        tensors = self.match(*self._completed(args, kwargs))
+        return self.stateless_flat(values, tensors, variables)
+
+    def stateless_flat(
+        self,
+        values: Sequence[Value],
+        tensors: Sequence[Value],
+        variables: Sequence[Variable] | None = None,
+    ) -> Any:
+        """`stateless_call` with the flat list of tensors; the values are those of `variables`."""
+        results, new = call_stateless(
+            self._library,
+            self._function,
+            [*tensors, *self._captures()],
+            self.variables if variables is None else variables,
+            values,
+        )
         return pack_all(self.outputs, results, self.name), new
 
     def match(
@@ -190,15 +209,37 @@ class Function:
         )
 
     def stateless_call(self, values: Sequence[Value], *args: Any, **kwargs: Any) -> Any:
-        """`ConcreteFunction.stateless_call` of the function that fits.
+        """Call as a pure function of the values of `self.variables`; see `ConcreteFunction`."""
+        return self.stateless_over(self.variables, values, *args, **kwargs)
 
-        `values` are those of that function's ``variables``.
-        """
+    def stateless_over(
+        self, variables: Sequence[Variable], values: Sequence[Value], *args: Any, **kwargs: Any
+    ) -> Any:
+        """`stateless_call` as a function of the values of given variables."""
         function, tensors = self.choose(*args, **kwargs)
-        return function.stateless_flat(values, tensors)
+        return function.stateless_flat(values, tensors, variables)
 
     def __repr__(self) -> str:
         return f"<hozon Function {self.name!r} with {len(self.concrete_functions)} signatures>"
+
+
+class Runner(Protocol):
+    """What runs a signature: the tensors of each input by name, a dictionary of arrays out."""
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The variables that it reads."""
+        ...
+
+    def run(self, inputs: Mapping[str, list[Value]]) -> dict[str, Any]:
+        """Run, and commit what is assigned."""
+        ...
+
+    def run_stateless(
+        self, values: Sequence[Value], inputs: Mapping[str, list[Value]]
+    ) -> tuple[dict[str, Any], list[Value]]:
+        """Run as a pure function of the values of `variables`."""
+        ...
 
 
 class SignatureFunction:
@@ -209,8 +250,7 @@ class SignatureFunction:
         name: str,
         inputs: Mapping[str, Any],
         outputs: Mapping[str, Any],
-        run: Callable[[Mapping[str, list[Value]]], dict[str, Any]],
-        variables: Callable[[], list[Variable]] = list,
+        runner: Runner,
         method: str = "",
         defaults: Mapping[str, Any] | None = None,
     ) -> None:
@@ -219,19 +259,39 @@ class SignatureFunction:
         self.inputs = dict(inputs)
         self.outputs = dict(outputs)
         self.method = method
-        self._run = run
-        self._variables = variables
+        self.runner = runner
 
     @property
     def variables(self) -> list[Variable]:
         """The variables that the signature reads."""
-        return self._variables()
+        return self.runner.variables
+
+    @property
+    def structured_input_signature(self) -> tuple[tuple[()], dict[str, Any]]:
+        """No positional arguments, and a spec for each input by name."""
+        return (), public_specs(self.inputs)
+
+    @property
+    def structured_outputs(self) -> dict[str, Any]:
+        """A spec for each output by name."""
+        specs: dict[str, Any] = public_specs(self.outputs)
+        return specs
 
     def __call__(self, **inputs: Any) -> dict[str, Any]:
         """Run the signature; names, dtypes and shapes of `inputs` are checked first.
 
         An input that has a saved default value may be left out.
         """
+        return self.runner.run(self._matched(inputs))
+
+    def stateless_call(
+        self, values: Sequence[Value], **inputs: Any
+    ) -> tuple[dict[str, Any], list[Value]]:
+        """Run as a pure function of the values of `self.variables`; see `ConcreteFunction`."""
+        return self.runner.run_stateless(values, self._matched(inputs))
+
+    def _matched(self, inputs: Mapping[str, Any]) -> dict[str, list[Value]]:
+        """The tensors of each input, or MismatchError saying what does not fit."""
         inputs = {**self.defaults, **inputs}
         missing = sorted(set(self.inputs) - set(inputs))
         unexpected = sorted(set(inputs) - set(self.inputs))
@@ -241,7 +301,7 @@ class SignatureFunction:
                 + (f"; missing: {', '.join(missing)}" if missing else "")
                 + (f"; unexpected: {', '.join(unexpected)}" if unexpected else "")
             )
-        values = {
+        return {
             key: match(
                 spec,
                 inputs[key],
@@ -250,7 +310,27 @@ class SignatureFunction:
             )
             for key, spec in self.inputs.items()
         }
-        return self._run(values)
 
     def __repr__(self) -> str:
         return f"<hozon signature {self.name!r} {describe(self.inputs)}>"
+
+
+def call_stateless(
+    library: Library,
+    function: FunctionKey,
+    arguments: Sequence[Value],
+    variables: Sequence[Variable],
+    values: Sequence[Value],
+) -> tuple[tuple[Value, ...], list[Value]]:
+    """A call as a pure function of the values of some variables: the results and new values."""
+    if len(values) != len(variables):
+        raise MismatchError(
+            f"{library.function(function).name!r} has {len(variables)} variables, "
+            f"{len(values)} values are given"
+        )
+    given: dict[int, tuple[Cell, Value]] = {
+        id(v): (v, value) for v, value in zip(variables, values, strict=True)
+    }
+    results, updates = call_pure(library, function, arguments, given)
+    latest = {id(cell): value for cell, value in updates}
+    return results, [latest.get(id(v), given[id(v)][1]) for v in variables]

@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
 
 from hozon.containers.savedmodel.read import SavedModel
 from hozon.errors import FormatError
+from hozon.formats.protos.graph import ArgDef
 from hozon.formats.protos.object_graph import (
     Asset,
     BareConcreteFunction,
@@ -30,8 +33,10 @@ from hozon.formats.protos.object_graph import (
     FunctionSpec as SavedFunctionSpec,
 )
 from hozon.formats.protos.object_graph import Variable as SavedVariable
+from hozon.formats.protos.struct import TensorSpec
+from hozon.formats.protos.tensor import TypeNumber
 from hozon.graph_level.functions import ConcreteFunction, Function, SignatureFunction
-from hozon.graph_level.matching import is_spec
+from hozon.graph_level.matching import ANY_SHAPE, is_spec
 from hozon.graph_level.session import Session
 from hozon.graph_level.signature import FunctionSpec
 from hozon.graphs.library import CustomGradient, Library
@@ -61,10 +66,21 @@ class LoadedObject:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the saved `__call__` function."""
-        function = self.__dict__.get("__call__")
+        return self._function(*args, **kwargs)
+
+    def stateless_call(self, values: Sequence[Value], *args: Any, **kwargs: Any) -> Any:
+        """The saved `__call__` as a pure function of the values of its own variables.
+
+        Returns ``(outputs, new_values)``; `LoadedModel` takes the values of all its variables.
+        """
+        return self._function.stateless_call(values, *args, **kwargs)
+
+    @property
+    def _function(self) -> ConcreteFunction | Function:
+        function: ConcreteFunction | Function | None = self.__dict__.get("__call__")
         if function is None:
             raise TypeError(f"the saved object {self._identifier!r} has no __call__ function")
-        return function(*args, **kwargs)
+        return function
 
     def __repr__(self) -> str:
         names = ", ".join(n for n in self.__dict__ if not n.startswith("_"))
@@ -100,6 +116,13 @@ class LoadedModel(LoadedObject):
     def variables(self) -> list[Variable]:
         """All variables; those of a TensorFlow 1 graph are restored when first asked for."""
         return self._variables()
+
+    def stateless_call(self, values: Sequence[Value], *args: Any, **kwargs: Any) -> Any:
+        """The saved `__call__` as a pure function of the values of `self.variables`.
+
+        Returns ``(outputs, new_values)``.
+        """
+        return self._function.stateless_over(self.variables, values, *args, **kwargs)
 
 
 class Table:
@@ -262,16 +285,41 @@ class ObjectGraphLoader:
                 raise FormatError(
                     f"concrete function {name!r} is not described", file=str(self.artifact.file)
                 )
-            _require_call(name, record.input_signature, self.artifact)
             self._functions[name] = ConcreteFunction(
                 name,
                 self.library,
                 name,
-                record.input_signature,
-                record.output_signature,
+                *self._structures(name, record),
                 self._captures(record.bound_inputs),
             )
         return self._functions[name]
+
+    def _structures(self, name: str, record: SavedConcreteFunction) -> tuple[Any, Any]:
+        """What a concrete function takes and gives.
+
+        A function that was cut out of another one (``prune``) has no structure but its tensors.
+        """
+        arguments, outputs = record.input_signature, record.output_signature
+        if arguments is None or outputs is None:
+            definition = self.library.records.get(name)
+            if definition is None:
+                raise FormatError(
+                    f"concrete function {name!r} is not defined", file=str(self.artifact.file)
+                )
+            if arguments is None:
+                count = len(definition.inputs) - len(record.bound_inputs)
+                keywords = self._keywords.get(name, ())
+                arguments = (tuple(_unshaped(definition.inputs[:count], keywords)), {})
+            if outputs is None and definition.outputs:
+                outputs = list(_unshaped(definition.outputs, ()))
+        _require_call(name, arguments, self.artifact)
+        return arguments, outputs
+
+    @cached_property
+    def _keywords(self) -> Mapping[str, Sequence[str]]:
+        """The names of the arguments of concrete functions that are objects of their own."""
+        payloads = [node.payload for node in self.nodes]
+        return {p.name: p.keywords for p in payloads if isinstance(p, BareConcreteFunction)}
 
     def _captures(self, node_ids: Sequence[int]) -> Callable[[], list[Value]]:
         return lambda: [self.captured(node_id) for node_id in node_ids]
@@ -329,6 +377,13 @@ class ObjectGraphLoader:
         return fill
 
 
+def _unshaped(tensors: Sequence[ArgDef], names: Sequence[str]) -> Iterator[TensorSpec]:
+    """Specs of tensors of any shape, under names of their own or those of the function."""
+    named = [*names, *(tensor.name for tensor in tensors[len(names) :])]
+    for tensor, name in zip(tensors, named, strict=False):
+        yield TensorSpec(ANY_SHAPE, tensor.type or TypeNumber(0), name)
+
+
 def _numbered(node: SavedNode) -> list[int]:
     """The children of a list or tuple in order; other edges of it are bookkeeping."""
     edges = [(int(edge.name), edge.node) for edge in node.children if edge.name.isdecimal()]
@@ -364,17 +419,25 @@ def load_artifact(artifact: SavedModel) -> LoadedModel:
     if artifact.meta_graph.object_graph is None:
         return LoadedModel("session graph", session.signatures(), lambda: session.variables, {})
     loader = ObjectGraphLoader(artifact)
-    root = loader.nodes[0] if loader.nodes else None
-    if root is None or not isinstance(root.payload, UserObject):
-        raise FormatError(
-            "the root of the object graph is no object", file=str(artifact.file), record="node 0"
-        )
-    attributes = loader.children(root)
+    identifier, attributes = _root(loader)
     saved = attributes.pop("signatures", {})
     signatures = _signatures(session, saved if isinstance(saved, dict) else {})
-    return LoadedModel(
-        root.payload.identifier, dict(signatures), lambda: loader.variables, attributes
-    )
+    return LoadedModel(identifier, dict(signatures), lambda: loader.variables, attributes)
+
+
+def _root(loader: ObjectGraphLoader) -> tuple[str, dict[str, Any]]:
+    """The kind of the root and its attributes; a root that is a function is called as one."""
+    root = loader.nodes[0] if loader.nodes else None
+    if root is not None and isinstance(root.payload, UserObject):
+        return root.payload.identifier, loader.children(root)
+    function = None if root is None else loader.object(0)
+    if root is None or not isinstance(function, (ConcreteFunction, Function)):
+        raise FormatError(
+            "the root of the object graph is neither an object nor a function",
+            file=str(loader.artifact.file),
+            record="node 0",
+        )
+    return function.name, {**loader.children(root), "__call__": function}
 
 
 def _signatures(
@@ -397,18 +460,41 @@ def _signature(
     if function.arguments[0] or set(specs) != set(declared.inputs):
         return declared
 
-    def run(values: Mapping[str, list[Value]]) -> dict[str, Any]:
-        outputs: dict[str, Any] = function.call_flat(
-            [part for key in sorted(specs) for part in values[key]]
-        )
-        return outputs
-
     return SignatureFunction(
         name,
         specs,
         declared.outputs,
-        run,
-        lambda: function.variables,
+        FunctionRunner(function, sorted(specs)),
         declared.method,
         declared.defaults,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRunner:
+    """Runs a signature by its concrete function; `keys`: its inputs in flat order."""
+
+    function: ConcreteFunction
+    keys: Sequence[str]
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The variables that the function captures."""
+        return self.function.variables
+
+    def run(self, inputs: Mapping[str, list[Value]]) -> dict[str, Any]:
+        """Run, and commit what is assigned."""
+        outputs: dict[str, Any] = self.function.call_flat(self._flat(inputs))
+        return outputs
+
+    def run_stateless(
+        self, values: Sequence[Value], inputs: Mapping[str, list[Value]]
+    ) -> tuple[dict[str, Any], list[Value]]:
+        """Run as a pure function of the values of `variables`."""
+        result: tuple[dict[str, Any], list[Value]] = self.function.stateless_flat(
+            values, self._flat(inputs)
+        )
+        return result
+
+    def _flat(self, inputs: Mapping[str, list[Value]]) -> list[Value]:
+        return [part for key in self.keys for part in inputs[key]]

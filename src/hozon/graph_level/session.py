@@ -8,6 +8,8 @@ they consist of ops that Hozon runs (no file outside the artifact is ever opened
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -15,10 +17,12 @@ import numpy as np
 
 from hozon.containers.savedmodel.read import SavedModel
 from hozon.errors import FormatError
+from hozon.formats.protos.graph import NodeDef
 from hozon.formats.protos.signatures import SignatureDef, TensorInfo
 from hozon.formats.protos.struct import TensorSpec, TypeSpec
+from hozon.formats.protos.tensor import UNKNOWN_SHAPE, Shape
 from hozon.formats.protos.tensorproto import to_numpy
-from hozon.graph_level.functions import SignatureFunction
+from hozon.graph_level.functions import SignatureFunction, call_stateless
 from hozon.graph_level.structures import pack_all
 from hozon.graphs.build import function_from_graph
 from hozon.graphs.execute import call
@@ -30,6 +34,10 @@ from hozon.graphs.values import Value
 #: Signatures that hold ops to run rather than to serve.
 INTERNAL = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
 INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
+LOCAL_VARIABLES, TABLE_INITIALIZERS = "local_variables", "table_initializer"
+#: Graphs older than this say ``[]`` where they mean any shape (common_runtime/shape_refiner.cc).
+SHAPED_PLACEHOLDERS = 24
+PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
 
 class Session:
@@ -82,10 +90,19 @@ class Session:
         if signature is not None:
             return [info.name for info in signature.outputs.values()]
         for name in INIT_COLLECTIONS:
-            collection = meta_graph.collections.get(name)
-            if collection is not None and collection.values:
-                return [_text(node) for node in collection.values]
-        return []
+            if items := self._collection(name):
+                return list(map(_text, items))
+        return self._default_targets()
+
+    def _default_targets(self) -> list[str]:
+        """What TensorFlow 2 runs where a graph names no initialisation op: local variables and
+        tables start (``Scaffold.default_local_init_op``)."""
+        local = [item.initializer for item in self._collection(LOCAL_VARIABLES)]
+        return [*filter(None, local), *map(_text, self._collection(TABLE_INITIALIZERS))]
+
+    def _collection(self, name: str) -> tuple[Any, ...]:
+        collection = self.artifact.meta_graph.collections.get(name)
+        return () if collection is None else collection.values
 
     def _run(self, name: str, feeds: Mapping[str, Value], targets: Sequence[str]) -> None:
         present = {node.name for node in self.graph.nodes}
@@ -103,27 +120,48 @@ class Session:
         call(self.library, function, list(feeds.values()))
 
     def _signature(self, name: str, signature: SignatureDef) -> SignatureFunction:
-        inputs = {key: input_spec(info) for key, info in signature.inputs.items()}
+        inputs = {key: self._input_spec(info) for key, info in signature.inputs.items()}
         outputs = {key: input_spec(info) for key, info in signature.outputs.items()}
-
-        def run(values: Mapping[str, list[Value]]) -> dict[str, Any]:
-            function = self._function(name, signature)
-            self.library.require_ops(function)
-            self.prepare()
-            arguments = [part for key in signature.inputs for part in values[key]]
-            results = call(self.library, function, arguments)
-            packed: dict[str, Any] = pack_all(outputs, results, name)
-            return packed
 
         return SignatureFunction(
             name,
             inputs,
             outputs,
-            run,
-            lambda: self.variables,
+            GraphRunner(self, name, signature, outputs),
             signature.method_name,
             defaults(signature),
         )
+
+    def _input_spec(self, info: TensorInfo) -> TensorSpec | TypeSpec:
+        """The spec of an input. The graph says which shapes it takes; what the signature says is
+        a note, and may be wrong: many tools leave it empty, which reads as a scalar."""
+        spec = input_spec(info)
+        if not isinstance(spec, TensorSpec):
+            return spec
+        return TensorSpec(self._fed_shape(info) or spec.shape, spec.dtype, spec.name)
+
+    def _fed_shape(self, info: TensorInfo) -> Shape | None:
+        """The shapes that a fed tensor may have; None where only the signature says so."""
+        node = self._nodes.get(info.name.split(":")[0])
+        shape = None if node is None or node.op not in PLACEHOLDERS else node.attrs.get("shape")
+        if isinstance(shape, Shape):
+            return (
+                UNKNOWN_SHAPE
+                if shape.dims == () and self.graph.producer < SHAPED_PLACEHOLDERS
+                else shape
+            )
+        return None if info.shape.dims else UNKNOWN_SHAPE
+
+    @cached_property
+    def _nodes(self) -> dict[str, NodeDef]:
+        return {node.name: node for node in self.graph.nodes}
+
+    def function(self, name: str, signature: SignatureDef) -> Function:
+        """The part of the graph that a signature runs, ready to be called."""
+        function = self._function(name, signature)
+        self.library.require_ops(function)
+        self.prepare()
+        return function
 
     def _function(self, name: str, signature: SignatureDef) -> Function:
         if name not in self._functions:
@@ -135,6 +173,43 @@ class Session:
                 name, self.graph.nodes, feeds, fetches, self.graph.library
             )
         return self._functions[name]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphRunner:
+    """Runs a signature as a part of the session's graph."""
+
+    session: Session
+    name: str
+    signature: SignatureDef
+    outputs: Mapping[str, Any]
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The variables of the whole graph."""
+        return self.session.variables
+
+    def run(self, inputs: Mapping[str, list[Value]]) -> dict[str, Any]:
+        """Run, and commit what is assigned."""
+        function = self.session.function(self.name, self.signature)
+        return self._packed(call(self.session.library, function, self._flat(inputs)))
+
+    def run_stateless(
+        self, values: Sequence[Value], inputs: Mapping[str, list[Value]]
+    ) -> tuple[dict[str, Any], list[Value]]:
+        """Run as a pure function of the values of `variables`."""
+        function = self.session.function(self.name, self.signature)
+        results, new = call_stateless(
+            self.session.library, function, self._flat(inputs), self.variables, values
+        )
+        return self._packed(results), new
+
+    def _flat(self, inputs: Mapping[str, list[Value]]) -> list[Value]:
+        return [part for key in self.signature.inputs for part in inputs[key]]
+
+    def _packed(self, results: Sequence[Value]) -> dict[str, Any]:
+        packed: dict[str, Any] = pack_all(self.outputs, results, self.name)
+        return packed
 
 
 def _text(value: Any) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from keyword import iskeyword
 from typing import Any
 
+import jax
 import numpy as np
 
 from hozon.errors import FormatError
@@ -19,16 +20,37 @@ from hozon.formats.protos.struct import BoundedTensorSpec, NamedTuple, TensorSpe
 from hozon.graphs.values import Value
 
 
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class RaggedTensor:
-    """A ragged tensor: `values` of shape (total, ...), one row-splits vector per ragged axis.
+    """Rows of different lengths, as an argument or a result of a saved function.
 
-    `row_splits` are ordered from the outermost axis to the innermost, int32 or int64 each, as in
-    ``tf.RaggedTensor.nested_row_splits``.
+    Args:
+        values: all innermost items in one array of shape (total, ...).
+        row_splits: one vector per ragged axis, from the outermost to the innermost, int32 or int64
+            each: row ``i`` of an axis goes from ``splits[i]`` to ``splits[i + 1]``, as in
+            ``tf.RaggedTensor.nested_row_splits``.
+
+    Example:
+        >>> rows = RaggedTensor.from_list([[1.0, 2.0], [3.0]], "float32")
+        >>> model.signatures["serving_default"](rows=rows)
     """
 
     values: Value
     row_splits: tuple[Value, ...]
+
+    @classmethod
+    def from_list(
+        cls, rows: Sequence[Any], dtype: Any = None, ragged_rank: int = 1
+    ) -> RaggedTensor:
+        """From nested lists, of which the outer `ragged_rank` levels may differ in length."""
+        splits = []
+        level: list[Any] = list(rows)
+        for _ in range(ragged_rank):
+            splits.append(np.cumsum([0, *map(len, level)], dtype=np.int64))
+            level = [item for row in level for item in row]
+        values = np.asarray(level, dtype)
+        return cls(values.astype(object) if values.dtype.kind in "US" else values, tuple(splits))
 
     def to_list(self) -> list[Any]:
         """Nested Python lists."""
@@ -39,13 +61,39 @@ class RaggedTensor:
         return rows
 
 
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class SparseTensor:
-    """A sparse tensor: `indices` int64 (n, rank), `values` (n,), `dense_shape` int64 (rank,)."""
+    """A tensor that is mostly zeros, as an argument or a result of a saved function.
+
+    Args:
+        indices: where the other values stand, int64 of shape (n, rank), in row-major order.
+        values: those values, of shape (n,).
+        dense_shape: the shape of the whole, int64 of shape (rank,).
+
+    Example:
+        >>> model.signatures["serving_default"](x=SparseTensor.from_dense(np.eye(3)))
+    """
 
     indices: Value
     values: Value
     dense_shape: Value
+
+    @classmethod
+    def from_dense(cls, array: Any) -> SparseTensor:
+        """The values of an array that are not zero (of text: not empty)."""
+        dense = np.asarray(array)
+        places = np.argwhere(dense.astype(bool))
+        values = dense[tuple(places.T)]
+        return cls(places.astype(np.int64), values, np.asarray(dense.shape, np.int64))
+
+    def to_dense(self) -> np.ndarray[Any, Any]:
+        """The whole array; zeros, or empty text, where no value stands."""
+        values, places = np.asarray(self.values), np.asarray(self.indices)
+        empty = b"" if values.dtype == object else 0
+        dense = np.full(tuple(np.asarray(self.dense_shape).tolist()), empty, values.dtype)
+        dense[tuple(places.T)] = values
+        return dense
 
 
 def flatten(structure: Any) -> Iterator[Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hozon.saved_model
-from hozon.errors import FormatError, MismatchError, UnsupportedError
+from hozon.errors import FormatError, MismatchError, UnsafeError, UnsupportedError
 from tests.oracle.client import Oracle
 
 SAVE = """
@@ -269,3 +269,172 @@ tf.saved_model.save(root, path)
     else:
         assert np.asarray(loaded(np.ones((1, 3), "float32"), False)).shape == (1, 2)
         assert len(loaded.variables) == 2
+
+
+FUNCTIONS = """
+spec = tf.TensorSpec([None, 2], tf.float32, "x")
+root = tf.function(lambda x, k: (2. * x, {"z": x + k})).get_concrete_function(
+    spec, tf.TensorSpec([], tf.float32, "k"))
+tf.saved_model.save(root, path + "/root")
+m = tf.Module()
+m.v = tf.Variable([1., 2.])
+m.whole = tf.compat.v1.wrap_function(lambda x: x * m.v, [spec])
+m.part = m.whole.prune(m.whole.inputs[:1], m.whole.outputs[0])
+m.named = m.whole.prune(m.whole.inputs[:1], {"a": m.whole.outputs[0]})
+tf.saved_model.save(m, path + "/pruned")
+x = tf.constant([[1., 2.], [3., 4.]])
+root, pruned = tf.saved_model.load(path + "/root"), tf.saved_model.load(path + "/pruned")
+out.update(root=root(x, tf.constant(3.)), part=pruned.part(x), whole=pruned.whole(x),
+           named=pruned.named(x))
+"""
+PAIR = np.array([[1, 2], [3, 4]], "float32")
+
+
+@pytest.fixture(scope="module")
+def bare(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    path = tmp_path_factory.mktemp("bare")
+    return path, oracle.python(FUNCTIONS, path=str(path))
+
+
+def test_a_root_that_is_a_function(bare: tuple[Path, dict[str, Any]]) -> None:
+    loaded: Any = hozon.saved_model.load(bare[0] / "root")
+    for outputs in (loaded(PAIR, np.float32(3)), loaded(x=PAIR, k=np.float32(3))):
+        np.testing.assert_array_equal(outputs[0], bare[1]["root"][0])
+        np.testing.assert_array_equal(outputs[1]["z"], bare[1]["root"][1]["z"])
+
+
+@pytest.mark.parametrize("name", ["part", "whole", "named"])
+def test_functions_without_a_structured_signature(
+    bare: tuple[Path, dict[str, Any]], name: str
+) -> None:
+    function = getattr(hozon.saved_model.load(bare[0] / "pruned"), name)
+    outputs, want = function(PAIR), bare[1][name]
+    assert jax.tree.structure(outputs) == jax.tree.structure(want)
+    np.testing.assert_array_equal(
+        *map(np.asarray, (*jax.tree.leaves(outputs), *jax.tree.leaves(want)))
+    )
+
+
+TABLES = """
+import os
+class Kept(tf.Module):
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+    @tf.function(autograph=False)
+    def __call__(self, x):
+        return self.table.lookup(x)
+def dense(default, **keys):
+    return tf.lookup.experimental.DenseHashTable(tf.int64, tf.float32, default, **keys)
+numbers = tf.constant([-5, 3, 8], tf.int64)
+made = {
+    "dense": dense(-7., empty_key=-1, deleted_key=-2),
+    "rows": dense([-7., 1.], empty_key=-1, deleted_key=-2),
+    "pairs": dense(-7., empty_key=[-1, -1], deleted_key=[-2, 0]),
+    "words": tf.lookup.experimental.DenseHashTable(
+        tf.string, tf.int64, -7, empty_key="", deleted_key="$"),
+    "mutable": tf.lookup.experimental.MutableHashTable(tf.int64, tf.string, "?"),
+    "static": tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(numbers, tf.constant([-1.5, 2., 0.])), -9.),
+}
+made["dense"].insert(numbers, [1., 2., 3.]); made["dense"].remove(numbers[1:2])
+made["rows"].insert(numbers, [[1., 2.], [3., 4.], [5., 6.]])
+made["pairs"].insert(tf.constant([[-5, 1], [3, -2]], tf.int64), [1., 2.])
+made["words"].insert(["a", "b"], tf.constant([-1, 2], tf.int64))
+made["mutable"].insert(numbers, ["m", "n", "o"])
+at = {name: numbers * [1, 1, 2] for name in made}
+at["words"] = tf.constant(["b", "q"])
+at["pairs"] = tf.constant([[3, -2], [-5, 1], [0, 0]], tf.int64)
+for name, table in made.items():
+    kept = Kept(table)
+    kept(at[name])
+    tf.saved_model.save(kept, os.path.join(path, name))
+    out[name] = (at[name], tf.saved_model.load(os.path.join(path, name))(at[name]))
+"""
+
+
+def test_tables_with_contents(oracle: Oracle, tmp_path: Path) -> None:
+    """What a dense table saves are its buckets, most of them empty."""
+    answers = oracle.python(TABLES, path=str(tmp_path))
+    assert len(answers) == 6
+    for name, (at, want) in answers.items():
+        loaded: Any = hozon.saved_model.load(tmp_path / name)
+        np.testing.assert_array_equal(loaded(at), want, err_msg=name)
+
+
+READS = """
+class Reads(tf.Module):
+    def __init__(self):
+        super().__init__()
+        open(path + ".txt", "w").write("1.5\\nred")
+        self.asset = tf.saved_model.Asset(path + ".txt")
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    def __call__(self, x):
+        return tf.strings.join([x, tf.io.read_file(self.asset)])
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    def any(self, x):
+        return tf.io.read_file(x)
+m = Reads()
+tf.saved_model.save(m, path)
+out["y"] = tf.saved_model.load(path)(tf.constant("a"))
+"""
+
+
+def test_assets_are_read_and_nothing_else(oracle: Oracle, tmp_path: Path) -> None:
+    want = oracle.python(READS, path=str(tmp_path / "m"))["y"]
+    loaded: Any = hozon.saved_model.load(tmp_path / "m")
+    assert np.asarray(loaded("a")).item() == want == b"a1.5\nred"
+    for outside in (str(tmp_path / "m.txt"), "../../m.txt", "asset:../../m.txt", "m.txt"):
+        with pytest.raises(UnsafeError, match="not one of its assets"):
+            loaded.any(outside)
+
+
+def test_stateless_calls_of_functions_objects_and_models(loaded: Any) -> None:
+    """Values are those of the variables of what is called, in that order."""
+    want = jax.grad(lambda w: loaded.loss.stateless_call([w, 3.0], X)[0])(np.ones(2, "float32"))
+    signature = loaded.signatures["loss"]
+    assert [v.name for v in signature.variables] == ["w", "frozen"]
+    have = jax.grad(lambda w: signature.stateless_call([w, 3.0], x=X)[0]["output_0"])(
+        np.ones(2, "float32")
+    )
+    np.testing.assert_allclose(have, want)
+    outputs, new = loaded.inner.stateless_call([np.float32([5, 6]), np.float32(1)], X)
+    np.testing.assert_allclose(outputs, X * [5, 6] + 1)
+    assert [np.asarray(v).tolist() for v in new] == [[5, 6], 1]
+
+
+def test_what_a_function_takes_and_gives(loaded: Any) -> None:
+    signature = loaded.signatures["loss"]
+    (_, inputs) = signature.structured_input_signature
+    assert [(n, s.shape, s.dtype) for n, s in inputs.items()] == [("x", (2,), "float32")]
+    assert signature.structured_outputs["output_0"].shape == ()
+    look = loaded.look.concrete_functions[0]
+    args, keywords = look.structured_input_signature
+    assert ([s.dtype for s in args], keywords) == (["string", "int32"], {})
+    assert [s.dtype for s in look.structured_outputs] == ["int64", "int64", "float32"]
+
+
+def test_a_model_called_as_a_function_of_all_its_variables(oracle: Oracle, tmp_path: Path) -> None:
+    source = """
+class Counts(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.other = tf.Variable(9.)
+        self.n = tf.Variable(1., trainable=False)
+        self.w = tf.Variable(2.)
+    @tf.function(input_signature=[tf.TensorSpec([], tf.float32)])
+    def __call__(self, x):
+        self.n.assign_add(x)
+        return self.n * self.w
+m = Counts()
+tf.saved_model.save(m, path)
+"""
+    oracle.python(source, path=str(tmp_path / "m"))
+    model: Any = hozon.saved_model.load(tmp_path / "m")
+    names = {id(model.other): "other", id(model.n): "n", id(model.w): "w"}
+    values = {"other": 9.0, "n": 1.0, "w": 2.0}
+    order = [names[id(v)] for v in model.variables]
+    outputs, new = jax.jit(model.stateless_call)([values[n] for n in order], 3.0)
+    assert float(outputs) == 8.0
+    assert {n: float(v) for n, v in zip(order, new, strict=True)} == {**values, "n": 4.0}
+    assert model.n.numpy() == 1.0

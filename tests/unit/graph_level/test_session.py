@@ -171,3 +171,122 @@ open(path + "/saved_model.pb", "wb").write(pb.SerializeToString())
     assert float(signature(x=2.0, k=3.0)["y"]) == 6.0
     with pytest.raises(MismatchError, match="missing: x"):
         signature(k=3.0)
+
+
+NO_INIT = """
+v1 = tf.compat.v1
+G = v1.GraphKeys
+WORDS = tf.lookup.TextFileIndex.WHOLE_LINE
+def words():
+    file = path + ".txt"
+    open(file, "w").write("red\\ngreen\\nblue\\n")
+    return tf.lookup.TextFileInitializer(
+        file, tf.string, WORDS, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER)
+def dense():
+    return tf.lookup.experimental.DenseHashTable(
+        tf.int64, tf.float32, default_value=-7., empty_key=-1, deleted_key=-2)
+def build(what):
+    if what in ("local", "reference"):
+        x = v1.placeholder(tf.float32, [None])
+        with v1.variable_scope("part", use_resource=what == "local"):
+            return x, x * v1.get_local_variable("v", initializer=tf.constant([2.]) * 3.)
+    if what == "vocabulary":
+        x = v1.placeholder(tf.string, [None])
+        return x, tf.lookup.StaticVocabularyTable(words(), 2).lookup(x)
+    if what == "table":
+        x = v1.placeholder(tf.string, [None])
+        pairs = tf.lookup.KeyValueTensorInitializer(["a", "b"], tf.constant([-1, 2], tf.int64))
+        return x, tf.lookup.StaticHashTable(pairs, -5).lookup(x)
+    if what == "dense":
+        x = v1.placeholder(tf.int64, [None])
+        table, keys = dense(), tf.constant([-5, 3], tf.int64)
+        v1.add_to_collection(G.TABLE_INITIALIZERS, table.insert(keys, tf.constant([1., 2.])))
+        return x, table.lookup(x)
+with tf.Graph().as_default(), v1.Session() as s:
+    x, y = build(WHAT)
+    y = tf.cast(y, tf.float32) + v1.get_variable("w", [1], initializer=v1.ones_initializer())
+    s.run([v1.global_variables_initializer(), v1.local_variables_initializer(),
+           v1.tables_initializer()])
+    if SAVED:
+        v1.get_default_graph().clear_collection(G.TABLE_INITIALIZERS)
+    builder = v1.saved_model.Builder(path)
+    builder.add_meta_graph_and_variables(
+        s, ["serve"], {"serving_default": v1.saved_model.predict_signature_def({"x": x}, {"y": y})},
+        assets_collection=v1.get_collection(G.ASSET_FILEPATHS))
+    builder.save()
+data = tf.constant(DATA)
+out["y"] = tf.saved_model.load(path).signatures["serving_default"](data)["y"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "data", "saved"),
+    [
+        ("local", np.float32([1, 3]), False),
+        ("reference", np.float32([1, 3]), False),
+        ("vocabulary", np.array([b"blue", b"pink", b"red", b""], object), False),
+        ("table", np.array([b"b", b"z", b"a"], object), False),
+        ("dense", np.int64([-5, 3, 9, -6]), False),
+        ("dense", np.int64([-5, 3, 9, -6]), True),
+    ],
+    ids=["local", "reference", "vocabulary", "table", "dense", "dense-saved"],
+)
+def test_what_starts_without_an_init_op(
+    oracle: Oracle, tmp_path: Path, what: str, data: Any, saved: bool
+) -> None:
+    """As TensorFlow 2's loader does: local variables and tables start by their initializers."""
+    loaded, answers = save(oracle, tmp_path / "m", NO_INIT, WHAT=what, DATA=data, SAVED=saved)
+    np.testing.assert_allclose(loaded.signatures["serving_default"](x=data)["y"], answers["y"])
+
+
+@pytest.mark.parametrize(
+    ("shape", "lie"), [(None, "shape.Clear()"), ([None, 2], "shape.dim[0].size = 1")]
+)
+def test_a_signature_that_declares_another_shape_than_its_graph(
+    oracle: Oracle, tmp_path: Path, shape: Any, lie: str
+) -> None:
+    source = """
+v1 = tf.compat.v1
+with tf.Graph().as_default(), v1.Session() as s:
+    x = v1.placeholder(tf.float32, SHAPE, name="x")
+    y = x * v1.get_variable("w", [], initializer=v1.constant_initializer(3.))
+    s.run(v1.global_variables_initializer())
+    x, y = map(v1.saved_model.build_tensor_info, (x, y))
+    for shape in (x.tensor_shape, y.tensor_shape):
+        LIE
+    builder = v1.saved_model.Builder(path)
+    builder.add_meta_graph_and_variables(s, ["serve"], {
+        "serving_default": v1.saved_model.build_signature_def({"x": x}, {"y": y}, "predict")})
+    builder.save()
+out["y"] = tf.saved_model.load(path).signatures["serving_default"](tf.ones([3, 2]))["y"]
+"""
+    loaded, answers = save(oracle, tmp_path / "m", source.replace("LIE", lie), SHAPE=shape)
+    signature = loaded.signatures["serving_default"]
+    np.testing.assert_array_equal(signature(x=np.ones((3, 2), "float32"))["y"], answers["y"])
+    if shape is not None:
+        with pytest.raises(MismatchError, match=r"has shape \[3\] where \[None, 2\]"):
+            signature(x=np.ones(3, "float32"))
+
+
+def test_gradients_to_the_variables_of_a_signature(oracle: Oracle, tmp_path: Path) -> None:
+    loaded, _ = save(oracle, tmp_path / "m", SIMPLE, RESOURCE=True)
+    signature = loaded.signatures["serving_default"]
+    values = [v.read() for v in signature.variables]
+    data = np.ones((2, 4), "float32")
+
+    def loss(values: Any) -> Any:
+        outputs, new = signature.stateless_call(values, x=data)
+        assert len(new) == len(values)
+        return outputs["y"].sum()
+
+    by_name = {v.name: g for v, g in zip(signature.variables, jax.grad(loss)(values), strict=True)}
+    np.testing.assert_array_equal(by_name["b"], np.full(5, 2.0))
+    np.testing.assert_array_equal(by_name["part/w/part_0"], np.full((2, 5), 2.0))
+    assert not by_name["h"].any()
+    (args, keywords), outputs = signature.structured_input_signature, signature.structured_outputs
+    assert (args, keywords["x"].shape, keywords["x"].dtype) == ((), (None, 4), "float32")
+    assert {name: spec.dtype for name, spec in outputs.items()} == {
+        "x": "float32",
+        "y": "float32",
+        "z": "float64",
+    }

@@ -1,4 +1,4 @@
-"""Lookup tables, on the host."""
+"""Lookup tables and the assets that fill them, on the host."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def _table_of(node: NodeView, mutable: bool, shaped: bool) -> Callable[..., Look
             node.attr(unused)
 
     def make(name: str, reserved: Sequence[Value]) -> LookupTable:
-        if any(np.ndim(k) for k in reserved):
-            raise node.refuse("keys that are no scalars")
-        keys = [np.asarray(k).item() for k in reserved]
+        keys = list(map(np.asarray, reserved))
         return LookupTable(name, key, value, shape, mutable=mutable, reserved=keys)
 
     return make
@@ -115,10 +113,7 @@ def initialize_from_text(node: NodeView) -> Kernel:
     count = int(node.attr("vocab_size"))
 
     def fill(context: Any, table: LookupTable, filename: Value) -> None:
-        read = context.library.resources.read_asset
-        if read is None:
-            raise node.refuse("there are no assets here to fill a table from")
-        data = read(np.asarray(filename).item())
+        data = read_asset(node, context, filename)
         lines = enumerate(text_lines(data, count), offset)
         rows = [(number, line, line.split(delimiter)) for number, line in lines]
         keys = [_column(row, columns[0]) for row in rows]
@@ -126,6 +121,29 @@ def initialize_from_text(node: NodeView) -> Kernel:
         table.initialize(_typed(keys, table.key_dtype), _typed(values, table.value_dtype))
 
     return _nothing(fill)
+
+
+@TABLE.op("ReadFile", host=True, context=True)
+def read_file(node: NodeView) -> Kernel:
+    """The content of an asset of the artifact; no other file is opened."""
+
+    def read(context: Any, *filenames: Value) -> Value:
+        if len(filenames) != 1:
+            raise node.refuse("it reads one file at a time")
+        return np.array(read_asset(node, context, filenames[0]), object)
+
+    return read
+
+
+def read_asset(node: NodeView, context: Any, filename: Value) -> bytes:
+    """The content of an asset by what the graph takes for its path."""
+    read: Callable[[bytes], bytes] | None = context.library.resources.read_asset
+    if read is None:
+        raise node.refuse("there are no assets here to read")
+    name = np.asarray(filename)
+    if name.ndim or not isinstance(name.item(), bytes):
+        raise node.refuse("a file's name is one string")
+    return read(name.item())
 
 
 def _column(row: tuple[int, bytes, list[bytes]], column: int) -> Any:

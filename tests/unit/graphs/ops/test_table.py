@@ -287,6 +287,15 @@ CASES |= {
         + find(np.concatenate([NUMBERED, MISSING["int64"]]), np.float32([7, 8]))
         + SIZE
     ),
+    "dense-keys-of-numbers": Steps(
+        "t = do('MutableDenseHashTableV2', empty_key=np.int64([-9, 0]),"
+        " deleted_key=np.int64([-8, 0]), value_dtype=tf.float32)\n"
+        + step("LookupTableInsertV2", keys=np.array([[1, 2], [-9, 1]]), values=np.float32([1, 2]))
+        + find(np.array([[[-9, 1]], [[2, 1]]]), np.float32(-2))
+        + step("LookupTableRemoveV2", keys=np.array([[1, 2]]))
+        + find(np.array([[1, 2]]), np.float32(-2))
+        + SIZE
+    ),
     "dense-empty-key": Steps(
         DENSE.format("")
         + step("LookupTableInsertV2", keys=np.array([1, -9]), values=np.float32([1, 2])),
@@ -366,6 +375,9 @@ CASES |= {
     "file-not-a-number": from_file(COLUMNS, "string", "int64", 0, 2, fails=True),
     "file-twice-the-same-key": from_file(b"a\na\n", fails=True),
     "file-reference": from_file(LINES, op="InitializeTableFromTextFile"),
+    "file-whole": Steps(
+        "do('ReadFile', filename=paths['whole.txt'])\n", files=(("whole.txt", COLUMNS),)
+    ),
 }
 
 
