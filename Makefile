@@ -22,13 +22,18 @@ test -n "$(PYTHON)" || { echo "Hozon's checks need Python 3.11, 3.12 or 3.13" >&
 $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(1)
 endef
 
-.PHONY: demo test lint bench docs protos opdefs clean
+.PHONY: demo test stress lint bench docs protos opdefs clean
 
 demo: $(STAMPS)/demo
 	@$(BIN)/python examples/demo.py
 
 test: $(STAMPS)/dev $(STAMPS)/oracle
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q $(ARGS)
+
+# Threads that load, save, inspect and predict beside one that builds and trains.
+SECONDS ?= 120
+stress: $(STAMPS)/dev
+	$(BIN)/python -W ignore -m tests.stress $(SECONDS) $(SEED)
 
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check .

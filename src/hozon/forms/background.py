@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import cache
 
 from hozon.reports import SaveReport
 
@@ -33,14 +32,20 @@ class Line:
             wait([self._last])
 
 
-@cache
+_lines = [Line()]
+
+
 def line() -> Line:
     """The line of this process."""
-    return Line()
+    return _lines[0]
+
+
+def _new_line() -> None:
+    _lines[0] = Line()
 
 
 if hasattr(os, "register_at_fork"):  # a child of the process has no such thread
-    os.register_at_fork(after_in_child=line.cache_clear)
+    os.register_at_fork(after_in_child=_new_line)
 
 
 def in_background(path: str, form: str, prepare: Callable[[], Write]) -> SaveReport:

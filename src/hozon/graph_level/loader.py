@@ -39,7 +39,7 @@ from hozon.graph_level.functions import ConcreteFunction, Function, SignatureFun
 from hozon.graph_level.matching import ANY_SHAPE, is_spec
 from hozon.graph_level.session import Session
 from hozon.graph_level.signature import FunctionSpec
-from hozon.graphs.library import CustomGradient, Library
+from hozon.graphs.library import PREPARING, CustomGradient, Library
 from hozon.graphs.resources import Variable
 from hozon.graphs.values import Value
 from hozon.tensors.dtypes import dtype_of_number
@@ -326,6 +326,13 @@ class ObjectGraphLoader:
 
     def captured(self, node_id: int) -> Value:
         """The value that a function captures from a node: variable, table, constant, path."""
+        value = self._objects.get(node_id)
+        if value is None or isinstance(value, LoadedObject):
+            with PREPARING:
+                return self._captured(node_id)
+        return value
+
+    def _captured(self, node_id: int) -> Value:
         value = self.object(node_id)
         payload = self.nodes[node_id].payload
         if isinstance(payload, CapturedTensor):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from threading import RLock
 from typing import Any
 
 from hozon.errors import FormatError, UnsupportedError
@@ -101,6 +102,11 @@ class CustomGradient:
         return [next(values) if isinstance(c, str) else c() for c in self.captures]
 
 
+#: Held by the thread that prepares what all threads share and do not change afterwards. One for the
+#: process, so that what holds functions can still be copied.
+PREPARING = RLock()
+
+
 class Library:
     """The functions of one artifact, prepared when first needed and kept.
 
@@ -131,9 +137,8 @@ class Library:
         if key not in self._functions:
             if key not in self.records:
                 raise FormatError(f"function {key!r} is called but not defined", record=key)
-            self._functions[key] = function_from_record(
-                self.records[key], self.records, self._captures
-            )
+            made = function_from_record(self.records[key], self.records, self._captures)
+            self._functions.setdefault(key, made)
         return self._functions[key]
 
     def _captures(self, attrs: Mapping[str, Any]) -> tuple[str, ...]:
@@ -149,16 +154,22 @@ class Library:
         """
         identity = key if isinstance(key, str) else id(key)
         if identity not in self._bound:
-            if identity in self._binding:
-                name = self.function(key).name
-                raise UnsupportedError(f"function {name!r} calls itself", record=name)
-            self._binding.add(identity)
-            try:
-                self.require_ops(key)
-                self._bound[identity] = self._bind(self.function(key))
-            finally:
-                self._binding.discard(identity)
+            with PREPARING:
+                self._prepare(identity, key)
         return self._bound[identity]
+
+    def _prepare(self, identity: Any, key: FunctionKey) -> None:
+        if identity in self._bound:  # by another thread, meanwhile
+            return
+        if identity in self._binding:
+            name = self.function(key).name
+            raise UnsupportedError(f"function {name!r} calls itself", record=name)
+        self._binding.add(identity)
+        try:
+            self.require_ops(key)
+            self._bound[identity] = self._bind(self.function(key))
+        finally:
+            self._binding.discard(identity)
 
     def require_ops(self, key: FunctionKey) -> None:
         """Raise UnsupportedError when any reachable node has no handler."""

@@ -196,7 +196,7 @@ class Resources:
         """The resource `name` of a kind ("variable", "table", ...), made if it is new."""
         key = (kind, name)
         if key not in self._named:
-            self._named[key] = make()
+            self._named.setdefault(key, make())  # another thread may have made it meanwhile
         return self._named[key]
 
     def of_kind(self, kind: str) -> dict[str, Any]:
