@@ -21,6 +21,7 @@ from hozon.errors import (
 if TYPE_CHECKING:
     from hozon import callbacks as callbacks
     from hozon import keras as keras
+    from hozon import layers as layers
     from hozon import saved_model as saved_model
     from hozon import tf as tf
     from hozon import train as train
@@ -49,6 +50,7 @@ _LAZY = {
     "deserialize": "hozon.config.serialization",
     "inspect": "hozon.inspection",
     "keras": "hozon.keras",
+    "layers": "hozon.layers",
     "load_model": "hozon.api",
     "load_weights": "hozon.api",
     "model_from_json": "hozon.config.serialization",
@@ -77,6 +79,7 @@ __all__ = [
     "deserialize",
     "inspect",
     "keras",
+    "layers",
     "load_model",
     "load_weights",
     "model_from_json",

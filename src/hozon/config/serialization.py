@@ -18,6 +18,8 @@ from hozon.config.objects import ObjectReader, from_custom, missing
 from hozon.config.optimizers import read_schedule
 from hozon.config.registry import KINDS, Registry, objects_by_name
 from hozon.config.tagged import is_serialized, is_tagged, plain
+from hozon.config.text_layers import TEXT_LAYERS
+from hozon.config.text_layers.public import in_keras_words
 from hozon.config.training import compile_arguments
 from hozon.config.upgrade import MODELS, policy, short_name
 from hozon.config.written_training import objective_to_keras2, optimizer_to_keras2
@@ -70,7 +72,7 @@ def serialize(obj: Any, *, dialect: str = "keras3") -> Any:
     made = keras.saving.serialize_keras_object(obj)
     if is_serialized(made) and isinstance(made.get("config"), dict):
         made["config"].update(forgotten_arguments(obj))
-    return made if dialect == "keras3" else _downgraded(obj, made)
+    return in_keras_words(made, TEXT_LAYERS) if dialect == "keras3" else _downgraded(obj, made)
 
 
 def _known_dialect(dialect: str) -> None:

@@ -20,6 +20,7 @@ import keras as _keras
 
 from hozon import api as _api
 from hozon import callbacks as _callbacks
+from hozon import layers as _text
 from hozon.config import serialization as _config
 from hozon.keras.hooks import install, restore
 from hozon.keras.namespace import Namespace
@@ -48,10 +49,14 @@ callbacks = Namespace(
     ModelCheckpoint=_callbacks.ModelCheckpoint,
     BackupAndRestore=_callbacks.BackupAndRestore,
 )
-layers, losses, metrics, optimizers, initializers, regularizers, constraints = (
+layers = Namespace(
+    _keras.layers,
+    **_deserializers,
+    **{name: getattr(_text, name) for name in _text.__all__},
+)
+losses, metrics, optimizers, initializers, regularizers, constraints = (
     Namespace(getattr(_keras, name), **_deserializers)
     for name in (
-        "layers",
         "losses",
         "metrics",
         "optimizers",

@@ -7,7 +7,8 @@ layers as they are. Integers may come from inside a compiled program too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import jax
@@ -75,6 +76,21 @@ class HostLayer(keras.layers.Layer):  # type: ignore[misc]
     def output_dtype(self) -> str:
         """The name of the dtype of the outputs."""
         return str(self.compute_dtype)
+
+
+def batches_of(data: Any, steps: int | None = None) -> Iterator[Any]:
+    """What `adapt` looks at: an array, a list, or the batches of an iterable, `steps` at most.
+
+    Raises TypeError for anything else.
+    """
+    if isinstance(data, (str, bytes, list, tuple)) or hasattr(data, "__array__"):
+        yield data
+    elif isinstance(data, Iterable):
+        yield from islice(data, steps)
+    else:
+        raise TypeError(
+            f"adapt() takes an array, a list or an iterable of batches, not {type(data).__name__}"
+        )
 
 
 def no_sparse(name: str, sparse: bool) -> bool:

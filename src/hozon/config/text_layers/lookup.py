@@ -27,6 +27,7 @@ from hozon.config.text_layers.encode import (
 from hozon.config.text_layers.host import (
     Array,
     HostLayer,
+    batches_of,
     decoded,
     encoded,
     no_sparse,
@@ -253,9 +254,15 @@ class IndexLookup(HostLayer):
         """The vocabulary's dtype where tokens are the outputs."""
         return self.key_dtype if self.invert else str(self.compute_dtype)
 
-    def adapt(self, data: Any) -> None:
-        """Make a vocabulary of data: its tokens, the most frequent first."""
-        self.adapt_documents(self._keys(data))
+    def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
+        """Make a vocabulary of data: its tokens, the most frequent first.
+
+        Args:
+            data: an array or list of tokens, or an iterable of such, as of a data set.
+            batch_size: as in Keras; it changes nothing.
+            steps: how many batches of an iterable count; None for all.
+        """
+        self.adapt_documents(row for batch in batches_of(data, steps) for row in self._keys(batch))
 
     def adapt_documents(self, documents: Any) -> None:
         """Make a vocabulary of documents, each a sequence of tokens.

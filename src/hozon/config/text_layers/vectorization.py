@@ -18,7 +18,7 @@ from hozon.config.text_layers.encode import (
     padded,
     padded_vectors,
 )
-from hozon.config.text_layers.host import Array, HostLayer, object_array, to_bytes
+from hozon.config.text_layers.host import Array, HostLayer, batches_of, object_array, to_bytes
 from hozon.config.text_layers.lookup import StringLookup
 from hozon.errors import MismatchError, MissingObjectError, UnsupportedError
 
@@ -124,9 +124,16 @@ class TextVectorization(HostLayer):
         """The tokens in order of their indices."""
         return self.lookup.get_vocabulary(include_special_tokens)
 
-    def adapt(self, data: Any) -> None:
-        """Make a vocabulary of texts, the most frequent token first."""
-        self.lookup.adapt_documents(self.words(to_bytes(data)))
+    def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
+        """Make a vocabulary of texts, the most frequent token first.
+
+        Args:
+            data: an array or list of texts, or an iterable of such, as of a data set.
+            batch_size: as in Keras; it changes nothing.
+            steps: how many batches of an iterable count; None for all.
+        """
+        batches = (to_bytes(batch) for batch in batches_of(data, steps))
+        self.lookup.adapt_documents(row for batch in batches for row in self.words(batch))
 
     def words(self, texts: Array) -> list[Words]:
         """The tokens of each text: standardized, split, combined."""

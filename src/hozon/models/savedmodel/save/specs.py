@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from hozon.config.text_layers import reads_text
 from hozon.errors import SaveError
 from hozon.graphs.emit.trace import ArgumentSpec
 from hozon.keras_private.graph import functional_of, layer_of, symbolic_arguments
@@ -49,7 +50,7 @@ def model_spec(model: keras.Model) -> CallSpec:
     if functional is not None and functional.built:
         inputs = keras.tree.map_structure(_of_symbol, functional._inputs_struct)
         return CallSpec(("inputs", "training", "mask"), (inputs,))
-    spec = layer_spec(model)
+    spec = _text_spec(model) or layer_spec(model)
     if spec is None:
         raise SaveError(
             f"model {model.name!r} has never been built, so the shapes of its inputs are not known",
@@ -63,6 +64,23 @@ def model_spec(model: keras.Model) -> CallSpec:
             instead="one input that is a list or dictionary, or a functional model",
         )
     return spec
+
+
+def begins_with_text(model: Any) -> bool:
+    """Whether a Sequential model declares no input and begins with a layer of strings."""
+    return (
+        isinstance(model, keras.Sequential)
+        and functional_of(model) is None
+        and bool(model.layers)
+        and reads_text(model.layers[0])
+    )
+
+
+def _text_spec(model: keras.Model) -> CallSpec | None:
+    """Of a model that begins with text: one string a row."""
+    if not begins_with_text(model):
+        return None
+    return CallSpec(call_names(model), (ArgumentSpec((None,), "string", "text"),))
 
 
 def _missing(layer: keras.Layer, spec: CallSpec) -> list[str]:
