@@ -28,6 +28,7 @@ from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
 from hozon.raw.commit import replacing_file
 from hozon.raw.places import exists, is_directory, join, open_source, place
+from hozon.raw.staging import publishing
 from hozon.record import ModelRecord, StateGroup
 from hozon.tensors.lazy import LazyTensor
 
@@ -119,12 +120,18 @@ def write(
             file=record.path or None,
         )
     parts = list(_parts(groups, shard_bytes, where)) or [[]]
+    with publishing(os.path.abspath(where)):
+        return _replace(where, parts)
+
+
+def _replace(where: str, parts: Sequence[Sequence[Item]]) -> int:
     old = _old_shards(where)
     names = _fresh_names(where, len(parts), old)
     files = [join(os.path.dirname(where), name) for name in names]
+    durable = True if old else None  # the old shards go once these are on the disk
     try:
         for file, part in zip(files, parts, strict=True):
-            write_weights(_record_of(part), file)
+            write_weights(_record_of(part), file, durable=durable)
         _write_index(where, names, parts)
     except BaseException:
         _remove(files)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import keras
@@ -15,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 import hozon
 from hozon.containers import shards
 from hozon.errors import FormatError, MismatchError, SaveError, UnsafeError, UnsupportedError
+from hozon.models.keras3 import describe_weights
 
 GIB = 1024**3
 SMALL = 600 / GIB  # two kernels of this model do not fit into one shard
@@ -180,3 +183,26 @@ def test_shards_of_safetensors_are_read(tmp_path: Path) -> None:
     path.write_text(json.dumps({"weight_map": {**shards_of, "layers/nope/vars/0": file}}))
     with pytest.raises(FormatError, match="nope"):
         hozon.load_weights(copy, path)
+
+
+def test_writers_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, first = tmp_path / "w.weights.json", model()
+    second = zeroed(first)
+    write_index = shards._write_index
+    others: list[Thread] = []
+
+    def while_another_begins(*arguments: Any) -> None:
+        if not others:
+            others.append(Thread(target=hozon.save_weights, args=(second, file)))
+            others[0].start()
+            others[0].join(0.5)
+            assert others[0].is_alive(), "the second writer did not wait"
+        write_index(*arguments)
+
+    monkeypatch.setattr(shards, "_write_index", while_another_begins)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(shards.write, describe_weights(first)[0], file).result()
+    others[0].join()
+    again = model()
+    hozon.load_weights(again, file)
+    same(again, second)

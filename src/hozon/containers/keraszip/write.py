@@ -36,11 +36,18 @@ def write(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = T
 
 
 def write_weights(
-    record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = True
+    record: ModelRecord,
+    path: str | os.PathLike[str],
+    overwrite: bool = True,
+    *,
+    durable: bool | None = None,
 ) -> None:
-    """Write weights as a ``.weights.h5`` file, whole or not at all; see `write`."""
+    """Write weights as a ``.weights.h5`` file, whole or not at all; see `write`.
+
+    `durable` says whether to wait for the disk; None, if something is replaced.
+    """
     _check(record, path, overwrite)
-    with replacing_file(path) as fresh:
+    with replacing_file(path, durable=durable) as fresh:
         _write_state(record, fresh)
 
 
