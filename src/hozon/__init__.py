@@ -9,11 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hozon.errors import (
+    ArgumentError,
+    ForeignFileError,
     FormatError,
     HozonError,
     MismatchError,
+    MissingFileError,
     MissingObjectError,
     SaveError,
+    UnknownFormatError,
     UnsafeError,
     UnsupportedError,
 )
@@ -65,11 +69,15 @@ _LAZY = {
 }
 
 __all__ = [
+    "ArgumentError",
+    "ForeignFileError",
     "FormatError",
     "HozonError",
     "MismatchError",
+    "MissingFileError",
     "MissingObjectError",
     "SaveError",
+    "UnknownFormatError",
     "UnsafeError",
     "UnsupportedError",
     "callbacks",

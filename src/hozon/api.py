@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hozon import arguments as check
 from hozon.raw.collection import here_to_stay
-from hozon.raw.places import size_on_disk
+from hozon.raw.places import place, size_on_disk
 from hozon.tensors.meter import Progress, metered
 
 if TYPE_CHECKING:
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 __all__ = ["load_model", "load_weights", "save_model", "save_weights"]
 
 
+@check.checked(
+    path=check.path_to_write,
+    format=check.text_or_none,
+    dialect=check.dialect,
+    overwrite=check.flag,
+    include_optimizer=check.flag,
+    signatures=check.mapping_or_none,
+    native_ops_only=check.flag,
+    blocking=check.flag,
+    progress=check.progress,
+)
 def save_model(
     model: keras.Model,
     path: str | os.PathLike[str],
@@ -69,15 +81,23 @@ def save_model(
         from hozon.models.built import require_model, settle
         from hozon.models.in_memory import size_of
 
-        require_model(model)
+        require_model("model", model)
+        form = chosen_form(place(path), format)
         settle(model)
         options = SaveOptions(
             overwrite, include_optimizer, dialect, signatures, native_ops_only, blocking
         )
-        with metered(progress, lambda: size_of(model), f"saving {os.fspath(path)}"):
-            return chosen_form(path, format).save(model, path, options)
+        with metered(progress, lambda: size_of(model), f"saving {path}"):
+            return form.save(model, path, options)
 
 
+@check.checked(
+    path=check.path_to_read,
+    custom_objects=check.objects_or_none,
+    compile=check.flag,
+    safe_mode=check.flag,
+    progress=check.progress,
+)
 def load_model(
     path: str | os.PathLike[str],
     *,
@@ -115,11 +135,18 @@ def load_model(
     with here_to_stay():
         from hozon.forms.whole import model_form
 
-        form = model_form(path)
-        with metered(progress, lambda: size_on_disk(path), f"loading {os.fspath(path)}"):
+        form = model_form(place(path))
+        with metered(progress, lambda: size_on_disk(path), f"loading {path}"):
             return form.load(path, custom_objects, compile)
 
 
+@check.checked(
+    path=check.path_to_write,
+    format=check.text_or_none,
+    overwrite=check.flag,
+    max_shard_size=check.count_or_none,
+    blocking=check.flag,
+)
 def save_weights(
     model_or_layer: keras.Layer,
     path: str | os.PathLike[str],
@@ -158,17 +185,17 @@ def save_weights(
         from hozon.forms.weights import SHARDED, SaveWeights, chosen_form
         from hozon.models.built import settle
 
+        form = chosen_form(place(path), format)
+        form.require("model_or_layer", model_or_layer)
+        if max_shard_size is not None and form.name != SHARDED:
+            accepted = "a number of GiB for paths that end in .weights.json alone"
+            raise check.wrong("max_shard_size", max_shard_size, accepted)
         settle(model_or_layer)
-        form = chosen_form(path, format)
-        if max_shard_size is not None and (form.name != SHARDED or max_shard_size <= 0):
-            raise ValueError(
-                f"max_shard_size={max_shard_size!r} is a number of GiB above 0, for paths that end "
-                "in .weights.json"
-            )
         options = SaveWeights(overwrite, max_shard_size, blocking)
         return form.save(model_or_layer, path, options)
 
 
+@check.checked(path=check.path_to_read, by_name=check.flag, skip_mismatch=check.flag)
 def load_weights(
     model_or_layer: keras.Layer,
     path: str | os.PathLike[str],
@@ -205,6 +232,7 @@ def load_weights(
         from hozon.forms.weights import weight_form
         from hozon.models.built import settle
 
+        form = weight_form(place(path))
+        form.require("model_or_layer", model_or_layer)
         settle(model_or_layer)
-        form = weight_form(path)
         return form.load(model_or_layer, path, by_name=by_name, skip_mismatch=skip_mismatch)

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from hozon import api
+from hozon import arguments as check
 from hozon.errors import HozonError
+from hozon.forms.weights import chosen_form as chosen_weights
+from hozon.forms.whole import chosen_form as chosen_model
+from hozon.raw.places import (
+    join,
+    make_folders,
+    names,
+    parent_and_name,
+    place,
+    remove_file,
+    remove_folders,
+)
 from hozon.reports import SaveReport
 
 __all__ = ["BackupAndRestore", "ModelCheckpoint"]
@@ -30,6 +41,9 @@ class ModelCheckpoint(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
         >>> model.fit(x, y, callbacks=[hozon.callbacks.ModelCheckpoint("ckpt/{epoch}")])
     """
 
+    @check.checked(
+        filepath=check.path_to_write, save_weights_only=check.flag, asynchronous=check.flag
+    )
     def __init__(
         self,
         filepath: str | os.PathLike[str],
@@ -41,7 +55,9 @@ class ModelCheckpoint(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
         # Keras takes only its own suffixes; the path is put in place afterwards.
         accepted = "x.weights.h5" if save_weights_only else "x.keras"
         super().__init__(accepted, *args, save_weights_only=save_weights_only, **kwargs)
-        self.filepath = os.fspath(filepath)
+        chosen = chosen_weights if save_weights_only else chosen_model
+        self.filepath = place(filepath)
+        chosen(self.filepath, None)  # what its end means is refused now, not after an epoch
         self.asynchronous = asynchronous
         self._pending: list[SaveReport] = []
 
@@ -53,9 +69,7 @@ class ModelCheckpoint(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
     def _save_model(self, epoch: int, batch: int | None, logs: dict[str, Any] | None) -> None:
         self._settle(everything=False)
         filepath = self._get_file_path(epoch, batch, logs)
-        folder = os.path.dirname(filepath)
-        if folder:
-            os.makedirs(folder, exist_ok=True)
+        make_folders(parent_and_name(filepath)[0])
         try:
             if not self._should_save_model(epoch, batch, logs, filepath):
                 return
@@ -98,6 +112,11 @@ class BackupAndRestore(keras.callbacks.Callback):  # type: ignore[misc]
 
     _NAME = re.compile(r"backup-(\d+)-(\d+)\.weights\.h5")
 
+    @check.checked(
+        backup_dir=check.path_to_write,
+        double_checkpoint=check.flag,
+        delete_checkpoint=check.flag,
+    )
     def __init__(
         self,
         backup_dir: str | os.PathLike[str],
@@ -106,11 +125,9 @@ class BackupAndRestore(keras.callbacks.Callback):  # type: ignore[misc]
         delete_checkpoint: bool = True,
     ) -> None:
         super().__init__()
-        if not os.fspath(backup_dir):
-            raise ValueError("backup_dir='': give a folder")
-        if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq < 1):
-            raise ValueError(f"save_freq={save_freq!r} is neither 'epoch' nor a number above 0")
-        self.backup_dir = Path(backup_dir)
+        if save_freq != "epoch" and (type(save_freq) is not int or save_freq < 1):
+            raise check.wrong("save_freq", save_freq, "'epoch' or a whole number above 0")
+        self.backup_dir = place(backup_dir)
         self.save_freq = save_freq
         self.double_checkpoint = double_checkpoint
         self.delete_checkpoint = delete_checkpoint
@@ -151,22 +168,21 @@ class BackupAndRestore(keras.callbacks.Callback):  # type: ignore[misc]
         self.model._initial_epoch = None  # noqa: SLF001
         if self.delete_checkpoint:
             self._keep(0)
-            if self.backup_dir.is_dir() and not any(self.backup_dir.iterdir()):
-                self.backup_dir.rmdir()
+            remove_folders([self.backup_dir])
 
     def _save(self, epoch: int, batch: int) -> None:
-        self.backup_dir.mkdir(parents=True, exist_ok=True)
-        file = self.backup_dir / f"backup-{epoch:06}-{batch:08}.weights.h5"
+        make_folders(self.backup_dir)
+        file = join(self.backup_dir, f"backup-{epoch:06}-{batch:08}.weights.h5")
         api.save_weights(self.model, file)
         self._keep(2 if self.double_checkpoint else 1)
 
     def _keep(self, count: int) -> None:
         for _, _, file in self._backups()[count:]:
-            file.unlink()
+            remove_file(file)
 
-    def _backups(self) -> list[tuple[int, int, Path]]:
+    def _backups(self) -> list[tuple[int, int, str]]:
         """Epoch, batch and file of each backup, the last one first."""
-        names = os.listdir(self.backup_dir) if self.backup_dir.is_dir() else []
-        matches = [match for name in names if (match := self._NAME.fullmatch(name))]
-        found = [(int(m[1]), int(m[2]), self.backup_dir / m[0]) for m in matches]
+        there = names(self.backup_dir)
+        matches = [match for name in there if (match := self._NAME.fullmatch(name))]
+        found = [(int(m[1]), int(m[2]), join(self.backup_dir, m[0])) for m in matches]
         return sorted(found, reverse=True)

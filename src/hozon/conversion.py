@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hozon import arguments as check
 from hozon.errors import UnsupportedError
 from hozon.forms import weights, whole
+from hozon.forms.choice import unknown_name
 from hozon.raw.commit import replacing_file
-from hozon.raw.places import size_on_disk
+from hozon.raw.places import place, size_on_disk
 from hozon.record import Dialect
 from hozon.reports import SaveReport
 from hozon.tensors.meter import Progress, metered
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["convert"]
 
-Location = str | os.PathLike[str]
 JSON = "json"
 #: Names of forms that hold weights, as `convert` takes them: a checkpoint is not a SavedModel.
 WEIGHTS = {
@@ -54,9 +55,17 @@ WHY_NOT = {
 }
 
 
+@check.checked(
+    source=check.path_to_read,
+    target=check.path_to_write,
+    format=check.text_or_none,
+    dialect=check.dialect,
+    custom_objects=check.objects_or_none,
+    progress=check.progress,
+)
 def convert(
-    source: Location,
-    target: Location,
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
     *,
     format: str | None = None,
     dialect: Dialect | None = None,
@@ -89,22 +98,24 @@ def convert(
         >>> hozon.convert("old_savedmodel", "model.keras")
         >>> hozon.convert("model.keras", "for_tf_keras.h5", dialect="keras2")
     """
-    with metered(progress, lambda: size_on_disk(source), f"converting {os.fspath(source)}"):
-        return _converted(source, target, format, dialect, custom_objects)
+    with metered(progress, lambda: size_on_disk(source), f"converting {source}"):
+        return _converted(place(source), place(target), format, dialect, custom_objects)
 
 
 def _converted(
-    source: Location,
-    target: Location,
+    source: str,
+    target: str,
     format: str | None,
     dialect: Dialect | None,
     custom_objects: Mapping[str, Any] | None,
 ) -> SaveReport:
     has_model = _holds_model(source)
+    if not has_model:
+        weights.weight_form(source)
     chosen = format or form_of(target, has_model)
-    if chosen not in {*WEIGHTS, JSON, *(f.name for f in whole.MODEL_FORMS), *whole.ALIASES}:
-        known = [*(f.name for f in whole.MODEL_FORMS), JSON, *WEIGHTS]
-        raise ValueError(f"format={chosen!r} is none of {', '.join(map(repr, known))}")
+    known = [*(f.name for f in whole.MODEL_FORMS), JSON, *WEIGHTS]
+    if chosen not in {*known, *whole.ALIASES}:
+        raise unknown_name("an artifact", [*known, *whole.ALIASES], chosen)
     if not has_model:
         return _only_weights(source, target, chosen)
     copied = _copied(source, target, chosen)
@@ -118,26 +129,23 @@ def _converted(
     return report
 
 
-def form_of(target: Location, has_model: bool = True) -> str:
+def form_of(target: str, has_model: bool = True) -> str:
     """The form that the end of a path means; where it means none, a SavedModel or a checkpoint."""
-    name = os.fspath(target).lower()
-    found = weights.chosen_form(target, None).name
-    if name.endswith((".weights.h5", ".weights.json", ".safetensors")):
-        return found
-    if not has_model and Path(name).suffix in (".h5", ".hdf5", ""):
+    name = target.lower()
+    of_weights = name.endswith((".weights.h5", ".weights.json", ".safetensors"))
+    if of_weights or not (has_model or name.endswith((".keras", JSON))):
+        found = weights.chosen_form(target, None).name
         return next(form for form, known in WEIGHTS.items() if known == found)
     if name.endswith(".json"):
         return JSON
     return whole.chosen_form(target, None).name
 
 
-def _holds_model(source: Location) -> bool:
-    return any(form.detect(source) for form in whole.MODEL_FORMS if os.path.lexists(source))
+def _holds_model(source: str) -> bool:
+    return any(form.detect(source) for form in whole.MODEL_FORMS)
 
 
-def _written(
-    model: keras.Model, target: Location, chosen: str, dialect: Dialect | None
-) -> SaveReport:
+def _written(model: keras.Model, target: str, chosen: str, dialect: Dialect | None) -> SaveReport:
     if chosen == JSON:
         return _json(model, target, dialect)
     if chosen in WEIGHTS:
@@ -148,7 +156,7 @@ def _written(
     return whole.chosen_form(target, chosen).save(model, target, options)
 
 
-def _json(model: keras.Model, target: Location, dialect: Dialect | None) -> SaveReport:
+def _json(model: keras.Model, target: str, dialect: Dialect | None) -> SaveReport:
     from hozon.config.serialization import model_to_json
 
     text = model_to_json(model, dialect=dialect or "keras3")
@@ -158,7 +166,7 @@ def _json(model: keras.Model, target: Location, dialect: Dialect | None) -> Save
     return SaveReport(os.fspath(target), JSON, os.path.getsize(target), lost=lost)
 
 
-def _copied(source: Location, target: Location, chosen: str) -> SaveReport | None:
+def _copied(source: str, target: str, chosen: str) -> SaveReport | None:
     """The weights of a whole model, from file to file; None where only the model can name them."""
     if chosen not in WEIGHTS:
         return None
@@ -175,7 +183,7 @@ def _copied(source: Location, target: Location, chosen: str) -> SaveReport | Non
     return report
 
 
-def _only_weights(source: Location, target: Location, chosen: str) -> SaveReport:
+def _only_weights(source: str, target: str, chosen: str) -> SaveReport:
     """Weights without a model: from file to file, where both forms name them alike."""
     found = weights.weight_form(source)
     wanted = weights.chosen_form(target, WEIGHTS[chosen]) if chosen in WEIGHTS else None
@@ -209,7 +217,7 @@ def _only_weights(source: Location, target: Location, chosen: str) -> SaveReport
     return report
 
 
-def _copied_checkpoint(source: Location, target: Location) -> SaveReport:
+def _copied_checkpoint(source: str, target: str) -> SaveReport:
     """All tensors of a checkpoint under another prefix."""
     from hozon.containers.checkpoint.read import read
     from hozon.formats.bundle import write_bundle

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from errno import ENOENT
 
 
 class HozonError(Exception):
@@ -30,6 +31,20 @@ class HozonError(Exception):
         facts = [(name, str(value)) for name, value in self.details() if value is not None]
         told = [f"{name}: {value}" for name, value in facts if value not in self.message]
         return self.message if not told else f"{self.message} ({', '.join(told)})"
+
+
+class ArgumentError(HozonError, ValueError, TypeError):
+    """A call is given what it does not take. Nothing was read or written.
+
+    Attributes:
+        argument: name of the argument.
+        accepted: what it takes, in words.
+    """
+
+    def __init__(self, message: str, *, argument: str = "", accepted: str = "") -> None:
+        super().__init__(message)
+        self.argument = argument
+        self.accepted = accepted
 
 
 class FormatError(HozonError, ValueError):
@@ -104,6 +119,69 @@ class UnsupportedError(HozonError, NotImplementedError):
             ("record", None if self.record is None else repr(self.record)),
             ("instead", self.instead),
         )
+
+
+class UnknownFormatError(ArgumentError, UnsupportedError):
+    """A `format`, a dialect, or what the end of a path means, is none that the call writes.
+
+    Attributes:
+        argument: ``"format"``, ``"dialect"`` or the name of the path's argument.
+        accepted: what may stand there, in words.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        argument: str = "",
+        accepted: str = "",
+        file: str | os.PathLike[str] | None = None,
+        instead: str | None = None,
+    ) -> None:
+        UnsupportedError.__init__(
+            self, message, feature=f"this {argument}", file=file, instead=instead
+        )
+        self.argument = argument
+        self.accepted = accepted
+
+    def details(self) -> tuple[tuple[str, object], ...]:
+        """The way around; the message says the rest."""
+        return (("instead", self.instead),)
+
+
+class MissingFileError(FormatError, FileNotFoundError):
+    """There is nothing at a path."""
+
+    def __init__(self, message: str, *, file: str | os.PathLike[str]) -> None:
+        super().__init__(message, file=file)
+        self.errno = ENOENT
+        self.strerror = os.strerror(ENOENT)
+        self.filename = self.file
+
+
+class ForeignFileError(FormatError, UnsupportedError):
+    """What is at a path is none of the forms that Hozon knows.
+
+    Attributes:
+        found: what it is instead.
+        instead: what to give.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | os.PathLike[str],
+        found: str | None = None,
+        instead: str | None = None,
+    ) -> None:
+        FormatError.__init__(self, message, file=file, found=found)
+        self.feature = None
+        self.instead = instead
+
+    def details(self) -> tuple[tuple[str, object], ...]:
+        """File, what was found, and what to give."""
+        return (("file", self.file), ("found", self.found), ("instead", self.instead))
 
 
 class UnsafeError(HozonError, PermissionError):

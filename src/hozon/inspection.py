@@ -7,17 +7,18 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
+from hozon.arguments import checked, path_to_read
 from hozon.containers import h5, keraszip, safetensors, shards
 from hozon.containers.checkpoint import read as checkpoint
 from hozon.containers.savedmodel import read as savedmodel
-from hozon.errors import FormatError
 from hozon.formats.bundle import Bundle
 from hozon.formats.protos.graph import NodeDef
 from hozon.formats.protos.saved_model import MetaGraph
 from hozon.formats.protos.signatures import TensorInfo
+from hozon.forms.choice import unknown_file
+from hozon.raw.places import is_file, place
 from hozon.record import ModelRecord
 from hozon.tensors.dtypes import dtype_of_number
 
@@ -99,6 +100,7 @@ class ArtifactInfo:
         return json.dumps(asdict(self), indent=2, sort_keys=True)
 
 
+@checked(path=path_to_read)
 def inspect(path: str | os.PathLike[str]) -> ArtifactInfo:
     """Look into an artifact without building or running anything of it.
 
@@ -107,21 +109,22 @@ def inspect(path: str | os.PathLike[str]) -> ArtifactInfo:
             checkpoint.
 
     Raises:
-        FormatError: it is none of these, or is damaged.
+        MissingFileError: there is nothing.
+        ForeignFileError: it is none of these.
+        FormatError: it is damaged.
 
     Example:
         >>> hozon.inspect("my_model").signatures
     """
-    if savedmodel.detect(path):
-        return _saved_model(savedmodel.SavedModel.read(path))
-    if checkpoint.detect(path):
-        return _checkpoint(checkpoint.read(path))
-    if not Path(path).exists():
-        raise FormatError(f"{path} does not exist", file=str(path))
+    where = place(path)
+    if savedmodel.detect(where):
+        return _saved_model(savedmodel.SavedModel.read(where))
+    if checkpoint.detect(where):
+        return _checkpoint(checkpoint.read(where))
     for form in RECORDED:
-        if Path(path).is_file() and form.detect(path) is not None:
-            return _record(form.read(path), str(path))
-    raise FormatError(f"{path} is of no form that is known", file=str(path))
+        if is_file(where) and form.detect(where) is not None:
+            return _record(form.read(where), where)
+    raise unknown_file(where)
 
 
 def _record(record: ModelRecord, path: str) -> ArtifactInfo:
@@ -179,7 +182,7 @@ def _saved_model(artifact: savedmodel.SavedModel) -> ArtifactInfo:
         ops.update(node.op for node in nodes)
     root = _metadata(artifact).get("root", {})
     return ArtifactInfo(
-        path=str(artifact.path),
+        path=artifact.path,
         format="SavedModel",
         producer=_producer(meta_graph, root),
         tags=tuple(tuple(sorted(g.tags)) for g in artifact.record.meta_graphs),

@@ -1,12 +1,14 @@
-"""What a save did: where it went, and what the form could not hold."""
+"""What a save did: where it went, and what the form could not hold; warnings to the caller."""
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-__all__ = ["SaveReport"]
+__all__ = ["SaveReport", "warn"]
 
 
 @dataclass(slots=True)
@@ -65,3 +67,11 @@ class SaveReport:
             for name, primitives in self.fallbacks.items()
         ]
         return "\n".join(lines)
+
+
+def warn(message: str) -> None:
+    """Warn at the line outside of Hozon that called it."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "hozon":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level + 1)

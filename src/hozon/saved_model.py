@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hozon import arguments as check
 from hozon.raw.collection import here_to_stay
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+@check.checked(path=check.path_to_read, tags=check.tags)
 def load(path: str | os.PathLike[str], tags: str | Iterable[str] | None = None) -> LoadedModel:
     """Load a SavedModel as its functions and variables, without Keras.
 
@@ -65,6 +67,12 @@ def load(path: str | os.PathLike[str], tags: str | Iterable[str] | None = None) 
         return load_objects(path, tags)
 
 
+@check.checked(
+    path=check.path_to_write,
+    signatures=check.mapping_or_none,
+    overwrite=check.flag,
+    native_ops_only=check.flag,
+)
 def save(
     obj: Any,
     path: str | os.PathLike[str],

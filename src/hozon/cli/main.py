@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from hozon.errors import HozonError, MismatchError
+from hozon.errors import ArgumentError, HozonError, MismatchError
 
 FINE, FAILED, BAD_USE = 0, 1, 2
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         code: int = options.run(options)
-    except MismatchError as error:
+    except (ArgumentError, MismatchError) as error:
         print(f"hozon: {error}", file=sys.stderr)
         return BAD_USE
     except (HozonError, OSError) as error:
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     convert.add_argument("source", metavar="SRC")
     convert.add_argument("target", metavar="DST")
     convert.add_argument("--format", metavar="NAME", help="default: by the suffix of DST")
-    convert.add_argument("--dialect", choices=["keras2", "keras3"], help="where both can be")
+    convert.add_argument("--dialect", metavar="KERAS", help="keras2 or keras3, where both can be")
     convert.set_defaults(run=run_convert)
     return top
 
@@ -82,19 +82,13 @@ def run_convert(options: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from hozon.conversion import convert
 
-    try:
-        report = convert(
-            options.source,
-            options.target,
-            format=options.format,
-            dialect=options.dialect,
-            progress=True,
-        )
-    except ValueError as error:
-        if isinstance(error, HozonError):
-            raise
-        print(f"hozon: {error}", file=sys.stderr)
-        return BAD_USE
+    report = convert(
+        options.source,
+        options.target,
+        format=options.format,
+        dialect=options.dialect,
+        progress=True,
+    )
     print(report)
     return FINE
 

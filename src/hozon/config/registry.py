@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 
+from hozon.arguments import objects_or_none
 from hozon.config.legacy import LEGACY_FUNCTIONS, LEGACY_LAYERS, LEGACY_OPTIMIZERS
 from hozon.config.safety import FOREIGN
 from hozon.config.text_layers import TEXT_LAYERS
@@ -45,14 +46,8 @@ NOT_FUNCTIONS = frozenset({"get", "deserialize", "serialize"})
 
 
 def objects_by_name(custom_objects: Any) -> dict[str, Any]:
-    """The argument `custom_objects`; a TypeError that says what it must be, if it is not."""
-    given = {} if custom_objects is None else custom_objects
-    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
-        raise TypeError(
-            f"custom_objects={custom_objects!r:.80}: give a dictionary of classes and functions by "
-            "name, {'MyLayer': MyLayer}"
-        )
-    return dict(given)
+    """The argument `custom_objects`; an ArgumentError that says what it must be, if it is not."""
+    return dict(objects_or_none("custom_objects", custom_objects) or {})
 
 
 class Registry:

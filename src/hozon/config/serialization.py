@@ -10,6 +10,8 @@ from typing import Any
 
 import keras
 
+from hozon.arguments import dialect as known_dialect
+from hozon.arguments import wrong
 from hozon.config import safety
 from hozon.config.added import added_to, without_added
 from hozon.config.build import build_layer, build_model
@@ -39,7 +41,6 @@ HOMES: Mapping[str, str] = {
     "keras.optimizers": "optimizer",
     "keras.optimizers.schedules": "schedule",
 }
-DIALECTS = frozenset({"keras2", "keras3"})
 
 
 def serialize(obj: Any, *, dialect: str = "keras3") -> Any:
@@ -76,8 +77,8 @@ def serialize(obj: Any, *, dialect: str = "keras3") -> Any:
 
 
 def _known_dialect(dialect: str) -> None:
-    if dialect not in DIALECTS:
-        raise ValueError(f"dialect {dialect!r} is none of {sorted(DIALECTS)}")
+    if known_dialect("dialect", dialect) is None:
+        raise wrong("dialect", None, "'keras2' or 'keras3'")
 
 
 def _downgraded(obj: Any, made: Any) -> Any:
@@ -234,6 +235,8 @@ def model_to_json(model: keras.Model, *, dialect: str = "keras3") -> str:
         >>> same = hozon.model_from_json(text)
     """
     _known_dialect(dialect)
+    if not isinstance(model, keras.Model):
+        raise wrong("model", model, "a keras.Model")
     try:
         with without_added(model):
             made = dict(keras.saving.serialize_keras_object(model))
@@ -280,7 +283,7 @@ def clone_model(model: keras.Model) -> keras.Model:
         >>> copy = hozon.clone_model(model)
     """
     if not isinstance(model, keras.Model):
-        raise TypeError(f"model={model!r:.80}: give a keras.Model")
+        raise wrong("model", model, "a keras.Model")
     compiled, model.compiled = model.compiled, False  # Keras would compile the copy
     try:
         with custom_object_scope(_own_objects(model)):

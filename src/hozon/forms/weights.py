@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hozon.errors import FormatError, UnsupportedError
+from hozon.errors import UnsupportedError
 from hozon.forms.background import Write, in_background, in_turn
+from hozon.forms.choice import choose, unknown_file
 from hozon.forms.whole import Location, check_file, writing
-from hozon.raw.places import is_remote, place
+from hozon.raw.places import is_file
 from hozon.record import ModelRecord, Naming
 from hozon.reports import SaveReport
 
@@ -55,6 +55,14 @@ class WeightForm:
     restate: Callable[[Location], ModelRecord] | None = None
     take: Callable[[ModelRecord, Location], SaveReport] | None = None
 
+    def require(self, name: str, model: Any) -> None:
+        """Raise ArgumentError for what this form cannot hold."""
+        if self.naming == "objects":
+            from hozon.train.weights import require_held as require
+        else:
+            from hozon.models.built import require_layer as require
+        require(name, model)
+
     def save(self, model: keras.Layer, path: Location, options: SaveWeights) -> SaveReport:
         """Write weights; in the background, unless `options` say to block."""
         prepare = partial(self.prepare, model, path, options)
@@ -67,8 +75,6 @@ def _is_checkpoint(path: Location) -> bool:
     from hozon.containers.checkpoint.read import detect as is_prefix
     from hozon.containers.savedmodel.read import detect as is_savedmodel
 
-    if is_remote(place(path)) or not os.path.lexists(path):
-        return True
     return is_prefix(path) or is_savedmodel(path)
 
 
@@ -104,7 +110,7 @@ def _read_by_layer(path: Location) -> ModelRecord:
 def _is_h5(path: Location) -> bool:
     from hozon.containers.h5 import detect
 
-    return Path(path).is_file() and detect(path) is not None
+    return is_file(os.fspath(path)) and detect(path) is not None
 
 
 def _load_h5(model: Any, path: Location, *, by_name: bool, skip_mismatch: bool) -> LoadReport:
@@ -140,7 +146,7 @@ def _take_h5(record: ModelRecord, path: Location) -> SaveReport:
 def _is_paths(path: Location) -> bool:
     from hozon.containers.keraszip import detect
 
-    return Path(path).is_file() and detect(path) is not None
+    return is_file(os.fspath(path)) and detect(path) is not None
 
 
 def _load_paths(model: Any, path: Location, *, by_name: bool, skip_mismatch: bool) -> LoadReport:
@@ -175,7 +181,7 @@ def _take_paths(record: ModelRecord, path: Location) -> SaveReport:
 def _is_safetensors(path: Location) -> bool:
     from hozon.containers.safetensors import detect
 
-    return Path(path).is_file() and detect(path) is not None
+    return is_file(os.fspath(path)) and detect(path) is not None
 
 
 def _load_safetensors(
@@ -215,7 +221,7 @@ def _take_safetensors(record: ModelRecord, path: Location) -> SaveReport:
 def _is_sharded(path: Location) -> bool:
     from hozon.containers.shards import detect
 
-    return Path(path).is_file() and detect(path) is not None
+    return is_file(os.fspath(path)) and detect(path) is not None
 
 
 def _load_sharded(model: Any, path: Location, *, by_name: bool, skip_mismatch: bool) -> LoadReport:
@@ -300,52 +306,22 @@ WEIGHT_FORMS = (
 )
 
 
-def weight_form(path: Location) -> WeightForm:
-    """The form of the weights at a path; a missing path may be a checkpoint's prefix.
+def weight_form(path: str) -> WeightForm:
+    """The form of the weights at a path.
 
     Raises:
-        FormatError: there is no such file, and its name is none of a checkpoint.
-        UnsupportedError: it is of no form that is known.
+        MissingFileError: there is nothing.
+        ForeignFileError: there is nothing that is known.
     """
-    text = os.fspath(path)
-    _require_file(text)
     for form in WEIGHT_FORMS:
         if form.detect(path):
             return form
-    names = ", ".join(form.name for form in WEIGHT_FORMS)
-    raise UnsupportedError(
-        f"{text} holds no weights in a known form: {names} (a TensorFlow checkpoint is named by "
-        "the prefix before .index, or by its folder)",
-        feature="the format of this file",
-        file=text,
-    )
+    raise unknown_file(path)
 
 
-def _require_file(text: str) -> None:
-    """A path whose end means a file is a checkpoint's prefix only if there is such a checkpoint."""
-    from hozon.containers.checkpoint.read import detect as is_prefix
-
-    missing = not is_remote(place(text)) and not os.path.lexists(place(text))
-    if missing and chosen_form(text, None).suffixes and not is_prefix(text):
-        raise FormatError(f"{text} does not exist", file=text)
-
-
-def chosen_form(path: Location, name: str | None) -> WeightForm:
+def chosen_form(path: str, name: str | None) -> WeightForm:
     """The form to write: by its name, or by the suffix of the path; a checkpoint for no suffix."""
-    if name is not None:
-        form = next((f for f in WEIGHT_FORMS if f.name == name), None)
-        if form is None:
-            known = ", ".join(repr(f.name) for f in WEIGHT_FORMS)
-            raise UnsupportedError(
-                f"weights cannot be saved as {name!r}; the formats are {known}",
-                feature=f"the format {name!r}",
-                file=os.fspath(path),
-                instead='format="tf"',
-            )
-        return form
-    text = os.fspath(path).lower()
-    ends = [(s, f) for f in WEIGHT_FORMS for s in f.suffixes if text.endswith(s)]
-    return max(ends, key=lambda end: len(end[0]))[1] if ends else WEIGHT_FORMS[0]
+    return choose("weights", WEIGHT_FORMS, path, name, {"keras": "weights.h5"})
 
 
 __all__ = ["SHARDED", "WEIGHT_FORMS", "SaveWeights", "WeightForm", "chosen_form", "weight_form"]

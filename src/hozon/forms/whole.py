@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hozon.errors import FormatError, SaveError, UnsupportedError
+from hozon.errors import SaveError, UnsupportedError
 from hozon.forms.background import Write, in_background, in_turn
-from hozon.raw.places import place
-from hozon.raw.sniff import looks_like
+from hozon.forms.choice import choose, unknown_file
+from hozon.raw.places import is_file
 from hozon.record import Dialect, ModelRecord
 from hozon.reports import SaveReport
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import keras
 
 Location = str | os.PathLike[str]
-SNIFFED_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ def _prepare_savedmodel(model: keras.Model, path: Location, options: SaveOptions
 def _is_h5(path: Location) -> bool:
     from hozon.containers.h5 import detect
 
-    return Path(path).is_file() and detect(path) == "h5"
+    return is_file(os.fspath(path)) and detect(path) == "h5"
 
 
 def _load_h5(
@@ -127,7 +126,7 @@ def _prepare_h5(model: keras.Model, path: Location, options: SaveOptions) -> Wri
 def _is_keras(path: Location) -> bool:
     from hozon.containers.keraszip import detect
 
-    return Path(path).is_file() and detect(path) == "keras"
+    return is_file(os.fspath(path)) and detect(path) == "keras"
 
 
 def _load_keras(
@@ -176,50 +175,38 @@ MODEL_FORMS = (
 ALIASES = {"tf": "savedmodel"}
 
 
-def model_form(path: Location) -> ModelForm:
+def model_form(path: str) -> ModelForm:
     """The form of what is at a path.
 
     Raises:
-        FormatError: there is nothing, or nothing that is known.
+        MissingFileError: there is nothing.
+        ForeignFileError: there is nothing that is known.
         UnsupportedError: there are weights without a model.
     """
-    text = os.fspath(path)
-    if not os.path.lexists(place(path)):
-        raise FormatError(f"{text} does not exist", file=text)
     for form in MODEL_FORMS:
         if form.detect(path):
             return form
     _refuse_weights(path)
-    known = ", ".join(form.name for form in MODEL_FORMS)
-    raise FormatError(
-        f"{text} holds no model: {_found(Path(path))}", file=text, expected=f"one of {known}"
-    )
+    raise unknown_file(path)
 
 
-def _refuse_weights(path: Location) -> None:
+def _refuse_weights(path: str) -> None:
     from hozon.containers import h5, keraszip, safetensors, shards
+    from hozon.containers.checkpoint.read import detect as is_checkpoint
 
     forms = (h5, keraszip, shards, safetensors)
-    if Path(path).is_file() and any(form.detect(path) is not None for form in forms):
+    if is_checkpoint(path) or (is_file(path) and any(form.detect(path) for form in forms)):
         raise UnsupportedError(
-            f"{os.fspath(path)} holds weights without a model",
+            f"{path} holds weights without a model",
             feature="weights as a model",
-            file=os.fspath(path),
+            file=path,
             instead="make the model by its own code, then hozon.load_weights(model, path)",
         )
 
 
-def chosen_form(path: Location, name: str | None) -> ModelForm:
+def chosen_form(path: str, name: str | None) -> ModelForm:
     """The form to write: by its name, or by the suffix of the path; a SavedModel for no suffix."""
-    if name is not None:
-        wanted = ALIASES.get(name, name)
-        form = next((f for f in MODEL_FORMS if f.name == wanted), None)
-        if form is None:
-            names = ", ".join(repr(f.name) for f in MODEL_FORMS)
-            raise ValueError(f"format={name!r}: a model is saved as {names} or 'tf'")
-        return form
-    suffix = Path(os.fspath(path)).suffix.lower()
-    return next((f for f in MODEL_FORMS if suffix in f.suffixes), MODEL_FORMS[0])
+    return choose("a model", MODEL_FORMS, path, name, ALIASES)
 
 
 def check_file(path: Location, *, overwrite: bool) -> None:
@@ -245,21 +232,6 @@ def _refuse_signatures(form: str, options: SaveOptions) -> None:
             feature=f"signatures in {form}",
             instead="format='savedmodel'",
         )
-
-
-def _found(path: Path) -> str:
-    """What is there, and what to give instead."""
-    from hozon.containers.savedmodel.foreign import describe_foreign
-    from hozon.containers.savedmodel.read import GRAPH_FILE
-
-    if path.is_dir() or path.name == GRAPH_FILE:
-        return describe_foreign(path, GRAPH_FILE)
-    with path.open("rb") as file:
-        head = file.read(SNIFFED_BYTES)
-    return (
-        f"it is {looks_like(head)}; give the directory that holds a {GRAPH_FILE} and its "
-        "variables, or an H5 or .keras file of Keras"
-    )
 
 
 __all__ = [

@@ -163,7 +163,7 @@ class ObjectGraphLoader:
     ) -> None:
         graph = artifact.meta_graph.object_graph
         if graph is None:
-            raise FormatError("the SavedModel has no object graph", file=str(artifact.file))
+            raise FormatError("the SavedModel has no object graph", file=artifact.file)
         self.artifact = artifact
         self.nodes: Sequence[SavedNode] = graph.nodes
         self.concrete: Mapping[str, SavedConcreteFunction] = graph.concrete_functions
@@ -184,7 +184,7 @@ class ObjectGraphLoader:
     def _within(self, step: object, what: str) -> Iterator[None]:
         """Refuse to come back to a step before it is done."""
         if step in self._open:
-            raise FormatError(f"{what} contains itself", file=str(self.artifact.file), record=what)
+            raise FormatError(f"{what} contains itself", file=self.artifact.file, record=what)
         self._open.add(step)
         try:
             yield
@@ -283,7 +283,7 @@ class ObjectGraphLoader:
             record = self.concrete.get(name)
             if record is None:
                 raise FormatError(
-                    f"concrete function {name!r} is not described", file=str(self.artifact.file)
+                    f"concrete function {name!r} is not described", file=self.artifact.file
                 )
             self._functions[name] = ConcreteFunction(
                 name,
@@ -304,7 +304,7 @@ class ObjectGraphLoader:
             definition = self.library.records.get(name)
             if definition is None:
                 raise FormatError(
-                    f"concrete function {name!r} is not defined", file=str(self.artifact.file)
+                    f"concrete function {name!r} is not defined", file=self.artifact.file
                 )
             if arguments is None:
                 count = len(definition.inputs) - len(record.bound_inputs)
@@ -353,7 +353,7 @@ class ObjectGraphLoader:
         raise FormatError(
             f"captured tensor {payload.name!r} is not one of function "
             f"{payload.concrete_function!r}",
-            file=str(self.artifact.file),
+            file=self.artifact.file,
             record=payload.name,
         )
 
@@ -364,7 +364,7 @@ class ObjectGraphLoader:
             if not callable(create):
                 raise FormatError(
                     f"node {node_id} is captured as a resource but has no function that makes it",
-                    file=str(self.artifact.file),
+                    file=self.artifact.file,
                     record=f"node {node_id}",
                 )
             self._tables[node_id] = Table(create, self._filler(node_id, functions))
@@ -403,7 +403,7 @@ def _require_call(name: str, signature: Any, artifact: SavedModel) -> None:
     if not (isinstance(parts[0], (list, tuple)) and isinstance(parts[1], Mapping)):
         raise FormatError(
             f"the signature of {name!r} is no pair of positional and keyword arguments",
-            file=str(artifact.file),
+            file=artifact.file,
             record=name,
         )
 

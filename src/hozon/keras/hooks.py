@@ -13,6 +13,7 @@ from hozon import api
 from hozon.config import added
 from hozon.config.followed import STEP, follow, following
 from hozon.config.serialization import model_to_json
+from hozon.errors import UnknownFormatError
 from hozon.keras_private.graph import Functional
 from hozon.models.in_memory import set_weights
 
@@ -23,8 +24,13 @@ WEIGHT_FORMATS = {"tf": "tf", "h5": "h5", "keras": "weights.h5", "safetensors": 
 def _chosen(save_format: str | None, known: dict[str, str]) -> str | None:
     if save_format is None:
         return None
-    if save_format not in known:
-        raise ValueError(f"save_format={save_format!r} is not one of {', '.join(map(repr, known))}")
+    if not isinstance(save_format, str) or save_format not in known:
+        names = ", ".join(map(repr, known))
+        raise UnknownFormatError(
+            f"save_format={save_format!r:.80} is not one of {names}",
+            argument="save_format",
+            accepted=names,
+        )
     return known[save_format]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from hozon.arguments import wrong
 from hozon.errors import UnsupportedError
 
 
@@ -25,7 +26,13 @@ def settle(model: Any) -> None:
         sync()
 
 
-def require_model(model: Any) -> None:
-    """Raise TypeError for anything but a Keras model."""
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"model={model!r:.80}: give a keras.Model")
+def require_model(name: str, value: Any) -> None:
+    """Raise ArgumentError for anything but a Keras model."""
+    if not isinstance(value, keras.Model):
+        raise wrong(name, value, "a keras.Model")
+
+
+def require_layer(name: str, value: Any) -> None:
+    """Raise ArgumentError for anything but a Keras model or layer."""
+    if not isinstance(value, keras.Layer):
+        raise wrong(name, value, "a Keras model or layer")

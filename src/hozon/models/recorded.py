@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,12 +16,11 @@ from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.training import NO_CONFIG
 from hozon.models.text.strings import with_strings
 from hozon.record import ModelRecord
+from hozon.reports import warn
 
 #: What gives a model its weights, and returns the report and what restores a compiled one's
 #: optimizer.
 Give = Callable[[keras.Model, ModelRecord], tuple[LoadReport, Callable[[keras.Model], None]]]
-#: Frames between a warning and who called `load_model`.
-CALLER = 6
 
 
 def revive(
@@ -81,7 +79,7 @@ def _compile(
     A part that needs an object nobody supplied leaves the model uncompiled and says so.
     """
     if record.training is None:
-        warnings.warn(NO_CONFIG, stacklevel=CALLER)
+        warn(NO_CONFIG)
         return False
     try:
         arguments = compile_arguments(
@@ -94,6 +92,6 @@ def _compile(
     except (HozonError, ValueError, TypeError) as error:
         report.lost.append(f"training configuration: {error}")
         message = f"The model was not compiled: {error}. Compile it manually."
-        warnings.warn(message, stacklevel=CALLER)
+        warn(message)
         return False
     return model.optimizer is not None

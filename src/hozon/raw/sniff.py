@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 UNKNOWN = "unknown binary data"
 """The answer for bytes that nothing is known about."""
 
@@ -20,6 +22,44 @@ _MAGICS: tuple[tuple[bytes, str], ...] = (
     (b"GGUF", "a GGUF file"),
     (b"version https://git-lfs", "a Git LFS pointer (fetch the file itself with `git lfs pull`)"),
 )
+#: What people expect of a file with such an end, where it is none that Hozon writes.
+SUFFIXES: Mapping[str, str] = {
+    ".bin": "a binary file",
+    ".csv": "a table",
+    ".gguf": "a GGUF file",
+    ".gz": "a gzip file",
+    ".hdf": "an HDF5 file",
+    ".html": "an HTML page",
+    ".index": "the index of a checkpoint, which is named without it",
+    ".ipynb": "a notebook",
+    ".joblib": "a Python pickle",
+    ".json": "JSON text",
+    ".md": "text",
+    ".mlmodel": "a Core ML model",
+    ".mlpackage": "a Core ML model",
+    ".msgpack": "a MessagePack file",
+    ".npy": "a NumPy array",
+    ".npz": "a NumPy archive",
+    ".onnx": "an ONNX model",
+    ".pb": "a TensorFlow graph",
+    ".pbtxt": "a TensorFlow graph as text",
+    ".pickle": "a Python pickle",
+    ".pkl": "a Python pickle",
+    ".pt": "a PyTorch file",
+    ".pt2": "a PyTorch file",
+    ".pth": "a PyTorch file",
+    ".py": "a Python program",
+    ".tar": "a tar archive",
+    ".tflite": "a LiteRT (TensorFlow Lite) model",
+    ".tgz": "a tar archive",
+    ".txt": "text",
+    ".xml": "XML text",
+    ".yaml": "YAML text",
+    ".yml": "YAML text",
+    ".zip": "a zip archive",
+}
+_PICKLED, _ARRAY = b"/data.pkl", b".npy"
+_TFLITE, _TAR = b"TFL3", b"ustar"
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
 
 
@@ -35,6 +75,21 @@ def looks_like(head: bytes) -> str:
     if len(head) > 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 27:
         return "a safetensors file"
     return _text(head) if _is_text(head) else UNKNOWN
+
+
+def describe_file(name: str, head: bytes) -> str:
+    """What a file seems to be by its first bytes, or, where they say nothing, by its name."""
+    if head[4:8] == _TFLITE:
+        return SUFFIXES[".tflite"]
+    if head[257:262] == _TAR:
+        return SUFFIXES[".tar"]
+    if head.startswith(b"PK\x03\x04") and _PICKLED in head:
+        return SUFFIXES[".pth"]
+    if head.startswith(b"PK\x03\x04") and _ARRAY in head[:128]:
+        return SUFFIXES[".npz"]
+    found = looks_like(head)
+    by_name = SUFFIXES.get("." + name.rpartition(".")[2].lower()) if "." in name else None
+    return by_name if found == UNKNOWN and by_name is not None else found
 
 
 def _is_text(head: bytes) -> bool:

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import ModuleType
 
-from hozon.errors import HozonError, SaveError, UnsupportedError
-from hozon.raw.places import is_remote, place
+from hozon.errors import HozonError, SaveError
+from hozon.raw.places import require_local
 
 fcntl: ModuleType | None
 try:
@@ -94,14 +94,7 @@ def publishing(target: str) -> Iterator[None]:
 
 def _resolve(path: str | os.PathLike[str], *, follow: bool) -> str:
     """The absolute path, links followed; those of the last name only with `follow`."""
-    text = place(path)
-    if is_remote(text):
-        raise UnsupportedError(
-            f"{text} is not on this machine",
-            feature="saving to a remote file system",
-            file=text,
-            instead="save to a local path and copy the result",
-        )
+    text = require_local(path)
     if follow:
         return os.path.realpath(text)
     folder, name = os.path.split(text)

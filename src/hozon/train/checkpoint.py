@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hozon.errors import FormatError, HozonError, MismatchError, SaveError
+from hozon.arguments import checked, flag_or_none, path_or_none, path_to_read, path_to_write
+from hozon.errors import ArgumentError, FormatError, HozonError, MismatchError, SaveError
 from hozon.formats.bundle import Bundle
 from hozon.formats.bundle.writer import write_bundle
 from hozon.formats.protos.trackable import (
@@ -27,7 +27,13 @@ from hozon.models.tracking.leaves import ComputedLeaf, is_array
 from hozon.objects.keys import OBJECT_GRAPH_KEY
 from hozon.objects.tracking import Leaf, Trackable, track
 from hozon.raw.collection import collection_paused
-from hozon.raw.places import is_remote, place
+from hozon.raw.places import (
+    make_folders,
+    parent_and_name,
+    place,
+    remove_folders,
+    require_local,
+)
 from hozon.tensors.dtypes import STRING
 from hozon.tensors.lazy import LazyTensor
 from hozon.train.outcome import (
@@ -42,6 +48,9 @@ from hozon.train.reader import open_checkpoint
 from hozon.train.restore import Restoration
 from hozon.train.state import CheckpointState, check_state_file, update_checkpoint_state
 from hozon.train.status import InitializationOnlyStatus, LoadStatus
+
+#: What a checkpoint can hold, in words.
+HELD = "models, layers, optimizers, metrics, variables, arrays and containers of them"
 
 
 class Counter:
@@ -136,6 +145,7 @@ class Checkpoint:
         counter: Counter = self._attributes.setdefault(SAVE_COUNTER, Counter())
         return counter
 
+    @checked(file_prefix=path_to_write, durable=flag_or_none)
     def save(self, file_prefix: str | os.PathLike[str], *, durable: bool | None = None) -> str:
         """Save as ``<file_prefix>-<number>`` and note it as the folder's latest.
 
@@ -151,18 +161,19 @@ class Checkpoint:
             SaveError: it cannot be written. Nothing has changed.
             MismatchError: two variables would have one name.
         """
-        check_state_file(Path(file_prefix).parent)
+        check_state_file(parent_and_name(place(file_prefix))[0])
         counter = self.save_counter
         before = int(counter)
         counter.assign_add(1)
         try:
-            path = self.write(f"{os.fspath(file_prefix)}-{int(counter)}", durable=durable)
+            path = self.write(f"{place(file_prefix)}-{int(counter)}", durable=durable)
         except BaseException:
             counter.assign(before)
             raise
         note_latest(path, durable=durable)
         return path
 
+    @checked(file_prefix=path_to_write, durable=flag_or_none)
     def write(self, file_prefix: str | os.PathLike[str], *, durable: bool | None = None) -> str:
         """Save under exactly this prefix, without counting and without a state file.
 
@@ -181,18 +192,19 @@ class Checkpoint:
 
         With `hold` the values are copied now, so that they may change before it is called.
         """
-        path = place(file_prefix)
+        path = require_local(file_prefix)
         tensors: Iterable[tuple[str, Any]] = ((key, leaf.read()) for key, leaf in self._leaves())
         if hold:
             tensors = [(key, np.array(value, copy=True)) for key, value in tensors]
 
         def written() -> str:
-            with nullcontext() if is_remote(path) else made_folder(Path(path).parent):
+            with made_folder(parent_and_name(path)[0]):
                 write_bundle(path, tensors, durable=durable)
             return path
 
         return written
 
+    @checked(save_path=path_or_none)
     def restore(self, save_path: str | os.PathLike[str] | None) -> LoadStatus:
         """Restore what a file of `save` holds, save counter included.
 
@@ -212,6 +224,7 @@ class Checkpoint:
         _ = self.save_counter
         return self._read(bundle)
 
+    @checked(save_path=path_to_read)
     def read(self, save_path: str | os.PathLike[str]) -> LoadStatus:
         """Restore what a file of `write` holds; as `restore`, without the save counter."""
         return self._read(open_checkpoint(save_path))
@@ -324,23 +337,21 @@ def _object_graph(stored: LazyTensor, file: str) -> Sequence[TrackableNode]:
 def note_latest(path: str, *, durable: bool | None = None) -> None:
     """Name a checkpoint as the latest of its folder, and as the only one known."""
     state = CheckpointState(path, (path,))
-    update_checkpoint_state(Path(path).parent, state, durable=bool(durable))
+    update_checkpoint_state(parent_and_name(path)[0], state, durable=bool(durable))
 
 
 @contextmanager
-def made_folder(folder: Path) -> Iterator[None]:
+def made_folder(folder: str) -> Iterator[None]:
     """Make a folder and those around it where they are missing; unmake them if the body fails.
 
     Raises SaveError where that is not possible.
     """
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    made: list[str] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        made = make_folders(folder)
         yield
     except BaseException as error:
-        for path in missing:
-            with suppress(OSError):
-                path.rmdir()
+        remove_folders(made)
         if isinstance(error, OSError) and not isinstance(error, HozonError):
             raise SaveError(
                 f"nothing can be saved in {folder}: {error.strerror or error}",
@@ -350,9 +361,10 @@ def made_folder(folder: Path) -> Iterator[None]:
         raise
 
 
-def _not_trackable(name: str, value: Any) -> ValueError:
-    return ValueError(
-        f"a Checkpoint holds models, layers, optimizers, metrics, variables, arrays and containers "
-        f"of them; {name!r} is {type(value).__name__}. Give a number as "
-        "hozon.train.Counter(value) or numpy.asarray(value)"
+def _not_trackable(name: str, value: Any) -> ArgumentError:
+    return ArgumentError(
+        f"a Checkpoint holds {HELD}; {name!r} is {type(value).__name__}. Give a number as "
+        "hozon.train.Counter(value) or numpy.asarray(value)",
+        argument=name,
+        accepted=HELD,
     )

@@ -6,18 +6,26 @@ import os
 import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hozon.arguments import checked, count_or_none, flag, path_to_write, text, wrong
 from hozon.formats.bundle import is_bundle
+from hozon.raw.places import (
+    is_inside,
+    join,
+    make_folders,
+    names,
+    parent_and_name,
+    place,
+    remove_file,
+)
 from hozon.train.checkpoint import Checkpoint
 from hozon.train.state import (
     CheckpointState,
     check_state_file,
     get_checkpoint_state,
-    is_inside,
     latest_checkpoint,
     update_checkpoint_state,
 )
@@ -45,6 +53,13 @@ class CheckpointManager:
         >>> manager.save()
     """
 
+    @checked(
+        directory=path_to_write,
+        max_to_keep=count_or_none,
+        keep_checkpoint_every_n_hours=count_or_none,
+        checkpoint_name=text,
+        checkpoint_interval=count_or_none,
+    )
     def __init__(
         self,
         checkpoint: Checkpoint,
@@ -56,12 +71,12 @@ class CheckpointManager:
         checkpoint_interval: int | None = None,
         init_fn: Callable[[], None] | None = None,
     ) -> None:
-        if max_to_keep is not None and max_to_keep <= 0:
-            raise ValueError(f"max_to_keep must be a positive number or None, not {max_to_keep}")
+        if not isinstance(checkpoint, Checkpoint):
+            raise wrong("checkpoint", checkpoint, "a hozon.train.Checkpoint")
         if checkpoint_interval is not None and step_counter is None:
-            raise ValueError("checkpoint_interval needs a step_counter")
+            raise wrong("step_counter", None, "a counter, which checkpoint_interval needs")
         self._checkpoint = checkpoint
-        self._folder = Path(directory)
+        self._folder = place(directory)
         self._max_to_keep = max_to_keep
         self._every = keep_checkpoint_every_n_hours
         self._name = checkpoint_name
@@ -69,7 +84,7 @@ class CheckpointManager:
         self._interval = checkpoint_interval
         self._init_fn = init_fn
         self._last_step: int | None = None
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folders(self._folder)
         self._kept: dict[str, float] = {}
         self._take_over(get_checkpoint_state(self._folder))
 
@@ -91,14 +106,14 @@ class CheckpointManager:
         self._kept = {
             path: known.get(path, now)
             for path in paths
-            if is_inside(self._folder, path) and is_bundle(path)
+            if is_inside(path, self._folder) and is_bundle(path)
         }
         self._latest = latest_checkpoint(self._folder)
 
     @property
     def directory(self) -> str:
         """The folder."""
-        return str(self._folder)
+        return self._folder
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -120,6 +135,7 @@ class CheckpointManager:
         """The prefixes of those kept, oldest first."""
         return list(self._kept)
 
+    @checked(check_interval=flag)
     def save(self, checkpoint_number: int | None = None, check_interval: bool = True) -> str | None:
         """Save, note it in the state file, then delete what need not be kept.
 
@@ -164,7 +180,7 @@ class CheckpointManager:
         return self._latest
 
     def _write(self, number: int | None, durable: bool | None) -> str:
-        prefix = str(self._folder / self._name)
+        prefix = join(self._folder, self._name)
         if number is None and self._step_counter is not None:
             number = self._step()
         counter = self._checkpoint.save_counter
@@ -212,9 +228,9 @@ class CheckpointManager:
 
 def delete_checkpoint(prefix: str) -> None:
     """Delete the files of a checkpoint, the index first, so that no half of one looks whole."""
-    folder, name = Path(prefix).parent, Path(prefix).name
-    pattern = re.compile(re.escape(name) + r"\.data-\d{5}-of-\d{5}")
-    (folder / f"{name}.index").unlink(missing_ok=True)
-    for file in folder.iterdir():
-        if pattern.fullmatch(file.name):
-            file.unlink(missing_ok=True)
+    folder, name = parent_and_name(prefix)
+    data = re.compile(re.escape(name) + r"\.data-\d{5}-of-\d{5}")
+    remove_file(f"{prefix}.index")
+    for file in names(folder):
+        if data.fullmatch(file):
+            remove_file(join(folder, file))

@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hozon.containers.checkpoint.read import find_prefix
-from hozon.errors import FormatError
+from hozon.arguments import checked, path_to_read
+from hozon.containers.checkpoint.read import read
+from hozon.containers.savedmodel.read import detect as is_savedmodel
 from hozon.formats.bundle import Bundle, open_bundle
-from hozon.raw.places import is_remote, place
+from hozon.raw.places import join, place
 from hozon.tensors.dtypes import DType
-
-SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 
 def open_checkpoint(path: str | os.PathLike[str]) -> Bundle:
     """Open the checkpoint that a prefix, a folder, or a SavedModel's folder means.
 
-    Raises FormatError when there is none.
+    Raises:
+        MissingFileError: there is nothing.
+        ForeignFileError: there is something else.
     """
-    text = place(path)
-    if is_remote(text):
-        return open_bundle(text)
-    prefix = _prefix(text)
-    if prefix is None:
-        raise FormatError(f"there is no checkpoint {text}: {text}.index does not exist", file=text)
-    return open_bundle(prefix)
-
-
-def _prefix(text: str) -> Path | None:
-    folder = Path(text)
-    if any((folder / name).is_file() for name in SAVED_MODEL_FILES):
-        return folder / "variables" / "variables"
-    return find_prefix(folder)
+    where = place(path)
+    if is_savedmodel(where):
+        return open_bundle(join(where, "variables", "variables"))
+    return read(where)
 
 
 class CheckpointReader:
@@ -65,6 +55,7 @@ class CheckpointReader:
         return {name: tensor.dtype for name, tensor in self._bundle.items()}
 
 
+@checked(ckpt_dir_or_file=path_to_read)
 def load_checkpoint(ckpt_dir_or_file: str | os.PathLike[str]) -> CheckpointReader:
     """A reader of a checkpoint's tensors.
 
@@ -78,12 +69,14 @@ def load_checkpoint(ckpt_dir_or_file: str | os.PathLike[str]) -> CheckpointReade
     return CheckpointReader(open_checkpoint(ckpt_dir_or_file))
 
 
+@checked(ckpt_dir_or_file=path_to_read)
 def list_variables(ckpt_dir_or_file: str | os.PathLike[str]) -> list[tuple[str, list[int]]]:
     """(name, shape) of each tensor of a checkpoint, sorted by name."""
     shapes = load_checkpoint(ckpt_dir_or_file).get_variable_to_shape_map()
     return sorted(shapes.items())
 
 
+@checked(ckpt_dir_or_file=path_to_read)
 def load_variable(ckpt_dir_or_file: str | os.PathLike[str], name: str) -> Any:
     """The value of one tensor of a checkpoint; a name may end in ``:0``."""
     return load_checkpoint(ckpt_dir_or_file).get_tensor(name.removesuffix(":0"))

@@ -10,11 +10,24 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from hozon.arguments import checked, path_to_read, text_or_none
 from hozon.containers.checkpoint.read import STATE_FILE
 from hozon.formats.bundle import is_bundle
 from hozon.raw.commit import replacing_file
+from hozon.raw.places import (
+    absolute,
+    exists,
+    is_absolute,
+    is_file,
+    is_inside,
+    join,
+    parent_and_name,
+    place,
+    read_bytes,
+    relative,
+    write_bytes,
+)
 from hozon.raw.staging import check_replaceable
 
 _FIELD = re.compile(r'^\s*(\w+)\s*:\s*("(?:[^"\\]|\\.)*"|[^\s#]+)', re.MULTILINE)
@@ -32,6 +45,7 @@ class CheckpointState:
     last_preserved_timestamp: float | None = None
 
 
+@checked(checkpoint_dir=path_to_read, latest_filename=text_or_none)
 def get_checkpoint_state(
     checkpoint_dir: str | os.PathLike[str], latest_filename: str | None = None
 ) -> CheckpointState | None:
@@ -39,12 +53,9 @@ def get_checkpoint_state(
 
     Returns None where there is no state file.
     """
-    folder = Path(checkpoint_dir)
-    try:
-        text = (folder / (latest_filename or STATE_FILE)).read_text(errors="replace")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    state = parse_state(text)
+    folder = place(checkpoint_dir)
+    file = join(folder, latest_filename or STATE_FILE)
+    state = parse_state(read_bytes(file).decode(errors="replace")) if is_file(file) else None
     if state is None:
         return None
     return CheckpointState(
@@ -55,6 +66,7 @@ def get_checkpoint_state(
     )
 
 
+@checked(checkpoint_dir=path_to_read, latest_filename=text_or_none)
 def latest_checkpoint(
     checkpoint_dir: str | os.PathLike[str], latest_filename: str | None = None
 ) -> str | None:
@@ -66,37 +78,33 @@ def latest_checkpoint(
     state = get_checkpoint_state(checkpoint_dir, latest_filename)
     if state is None:
         return None
-    folder, named = Path(checkpoint_dir), state.model_checkpoint_path
-    path = named if is_inside(folder, named) else str(folder / Path(named).name)
+    folder, named = place(checkpoint_dir), state.model_checkpoint_path
+    path = named if is_inside(named, folder) else join(folder, parent_and_name(named)[1])
     return path if is_bundle(path) else None
 
 
-def is_inside(folder: Path, path: str) -> bool:
-    """Whether a path named in a folder's state file lies in the folder, links followed."""
-    return Path(path).resolve().is_relative_to(folder.resolve())
-
-
-def check_state_file(folder: Path) -> None:
+def check_state_file(folder: str) -> None:
     """Raise SaveError if the state file of a folder cannot be replaced: before a save begins."""
-    if (folder / STATE_FILE).exists():
-        check_replaceable(os.path.abspath(folder / STATE_FILE))
+    file = join(folder, STATE_FILE)
+    if exists(file):
+        check_replaceable(absolute(file))
 
 
-def update_checkpoint_state(folder: Path, state: CheckpointState, *, durable: bool = False) -> None:
+def update_checkpoint_state(folder: str, state: CheckpointState, *, durable: bool = False) -> None:
     """Write the state file, replacing an older one in one step.
 
     `durable` waits for the disk, which only makes sense where the checkpoint is on it already.
 
     Raises SaveError when it cannot be written.
     """
-    relative = CheckpointState(
-        _relative(folder, state.model_checkpoint_path),
-        tuple(_relative(folder, path) for path in state.all_model_checkpoint_paths),
+    written = CheckpointState(
+        relative(folder, state.model_checkpoint_path),
+        tuple(relative(folder, path) for path in state.all_model_checkpoint_paths),
         state.all_model_checkpoint_timestamps,
         state.last_preserved_timestamp,
     )
-    with replacing_file(folder / STATE_FILE, durable=durable) as fresh:
-        Path(fresh).write_text(format_state(relative))
+    with replacing_file(join(folder, STATE_FILE), durable=durable) as fresh:
+        write_bytes(fresh, format_state(written).encode())
 
 
 def format_state(state: CheckpointState) -> str:
@@ -142,13 +150,8 @@ def _numbers(values: Sequence[str]) -> tuple[float, ...]:
     return tuple(found)
 
 
-def _joined(folder: Path, path: str) -> str:
-    return path if os.path.isabs(path) else str(folder / path)
-
-
-def _relative(folder: Path, path: str) -> str:
-    inside = os.path.relpath(path, folder)
-    return os.path.abspath(path) if inside.startswith("..") else inside
+def _joined(folder: str, path: str) -> str:
+    return path if is_absolute(path) else join(folder, path)
 
 
 def _quoted(text: str) -> str:

@@ -6,23 +6,26 @@ import errno
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
 
-from hozon.containers.checkpoint.read import INDEX_SUFFIX
+from hozon.arguments import checked, flag, flag_or_none, path_to_read, path_to_write, wrong
 from hozon.errors import SaveError
+from hozon.formats.bundle import is_bundle
 from hozon.models.tracking import Describer
 from hozon.models.tracking.adapted import unsaved_vocabularies
 from hozon.models.tracking.check import awaits_build
+from hozon.models.tracking.containers import contains
 from hozon.objects.tracking import track
-from hozon.train.checkpoint import Checkpoint, note_latest
+from hozon.raw.places import join, names, parent_and_name, require_local, size
+from hozon.train.checkpoint import HELD, Checkpoint, note_latest
 from hozon.train.reader import open_checkpoint
 from hozon.train.state import check_state_file
 from hozon.train.status import LoadStatus
 
 
+@checked(path=path_to_write, overwrite=flag, durable=flag_or_none)
 def save_weights(
     model: Any, path: str | os.PathLike[str], *, overwrite: bool = True, durable: bool | None = None
 ) -> str:
@@ -58,17 +61,19 @@ def prepare_weights(
 
     With `hold` the values are copied, so that the model may change before that.
     """
+    require_held("model", model)
+    where = require_local(path)
     checkpoint = Checkpoint(model)
-    _require_built(model, path)
-    if not overwrite and Path(f"{os.fspath(path)}{INDEX_SUFFIX}").exists():
+    _require_built(model, where)
+    if not overwrite and is_bundle(where):
         raise SaveError(
-            f"{os.fspath(path)} exists already",
-            file=path,
+            f"{where} exists already",
+            file=where,
             errno=errno.EEXIST,
             instead="overwrite=True, or another path",
         )
-    check_state_file(Path(path).parent)
-    write = checkpoint.prepare(path, durable=durable, hold=hold)
+    check_state_file(parent_and_name(where)[0])
+    write = checkpoint.prepare(where, durable=durable, hold=hold)
 
     def written() -> str:
         prefix = write()
@@ -78,6 +83,7 @@ def prepare_weights(
     return written
 
 
+@checked(path=path_to_read, by_name=flag, skip_mismatch=flag)
 def load_weights(
     model: Any, path: str | os.PathLike[str], *, by_name: bool = False, skip_mismatch: bool = False
 ) -> LoadStatus:
@@ -94,6 +100,7 @@ def load_weights(
         MismatchError: nothing matches, or shapes differ; nothing was assigned.
         FormatError: there is no checkpoint, or it is damaged; nothing was assigned.
     """
+    require_held("model", model)
     return Checkpoint(model)._read(  # noqa: SLF001 - one of this module's
         open_checkpoint(path), skip_mismatch=skip_mismatch, by_name=by_name
     )
@@ -101,11 +108,15 @@ def load_weights(
 
 def saved_bytes(prefix: str) -> int:
     """Bytes of a checkpoint's files together."""
-    folder, name = os.path.split(prefix)
-    pattern = re.compile(re.escape(name) + r"\.(index|data-\d{5}-of-\d{5})")
-    return sum(
-        entry.stat().st_size for entry in os.scandir(folder or ".") if pattern.fullmatch(entry.name)
-    )
+    folder, name = parent_and_name(prefix)
+    files = re.compile(re.escape(name) + r"\.(index|data-\d{5}-of-\d{5})")
+    return sum(size(join(folder, file)) for file in names(folder) if files.fullmatch(file))
+
+
+def require_held(name: str, value: Any) -> None:
+    """Raise ArgumentError for what a checkpoint cannot hold, and for what holds nothing at all."""
+    if not contains(value, arrays=True):
+        raise wrong(name, value, f"a Keras model or layer; a checkpoint holds {HELD}")
 
 
 def left_out(model: Any) -> list[str]:

@@ -8,13 +8,27 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
-from hozon.errors import FormatError, UnsafeError
-from hozon.formats.bundle import Bundle, open_bundle
+from hozon.containers.foreign import describe_foreign
+from hozon.errors import ForeignFileError, FormatError, MissingFileError, UnsafeError
+from hozon.formats.bundle import Bundle, is_bundle, open_bundle
+from hozon.raw.places import (
+    exists,
+    is_absolute,
+    is_directory,
+    is_file,
+    is_inside,
+    join,
+    names,
+    parent_and_name,
+    place,
+    read_bytes,
+)
 
 STATE_FILE = "checkpoint"
 INDEX_SUFFIX = ".index"
+#: The ends of a checkpoint's files.
+SUFFIX = re.compile(r"\.index$|\.data-\d{5}-of-\d{5}$")
 LATEST = re.compile(r'^model_checkpoint_path:\s*"((?:[^"\\]|\\.)*)"', re.MULTILINE)
 
 
@@ -23,48 +37,59 @@ def detect(path: str | os.PathLike[str]) -> bool:
     return find_prefix(path) is not None
 
 
-def find_prefix(path: str | os.PathLike[str]) -> Path | None:
+def find_prefix(path: str | os.PathLike[str]) -> str | None:
     """The prefix that a path means, None if it means none."""
-    given = Path(path)
-    if given.is_dir():
-        return latest_prefix(given)
-    if given.name.endswith(INDEX_SUFFIX) and given.is_file():
-        return given.with_name(given.name.removesuffix(INDEX_SUFFIX))
-    data = re.sub(r"\.data-\d{5}-of-\d{5}$", "", given.name)
-    prefix = given.with_name(data)
-    return prefix if prefix.with_name(prefix.name + INDEX_SUFFIX).is_file() else None
+    where = place(path)
+    if is_bundle(where):
+        return where
+    if is_directory(where):
+        return latest_prefix(where)
+    prefix = SUFFIX.sub("", where)
+    return prefix if prefix != where and is_bundle(prefix) else None
 
 
-def latest_prefix(folder: Path) -> Path | None:
+def latest_prefix(folder: str) -> str | None:
     """The prefix that a folder's state file names, else the only one in the folder."""
-    state = folder / STATE_FILE
-    if state.is_file():
-        found = LATEST.search(state.read_text(errors="replace"))
+    state = join(folder, STATE_FILE)
+    if is_file(state):
+        found = LATEST.search(read_bytes(state).decode(errors="replace"))
         if found is not None:
             return _inside(folder, found.group(1))
-    indexes = sorted(folder.glob(f"*{INDEX_SUFFIX}"))
-    if len(indexes) == 1:
-        return indexes[0].with_name(indexes[0].name.removesuffix(INDEX_SUFFIX))
-    return None
+    indexes = [name for name in names(folder) if name.endswith(INDEX_SUFFIX)]
+    return join(folder, indexes[0].removesuffix(INDEX_SUFFIX)) if len(indexes) == 1 else None
 
 
-def _inside(folder: Path, name: str) -> Path:
+def _inside(folder: str, name: str) -> str:
     """A prefix named in a state file: an absolute one is looked up beside the state file."""
-    prefix = folder / Path(name).name if Path(name).is_absolute() else folder / name
-    if not prefix.resolve().is_relative_to(folder.resolve()):
-        raise UnsafeError(f"{folder / STATE_FILE} names {name!r}, which lies outside its folder")
+    prefix = join(folder, parent_and_name(name)[1] if is_absolute(name) else name)
+    if not is_inside(prefix, folder):
+        raise UnsafeError(
+            f"{join(folder, STATE_FILE)} names {name!r}, which lies outside its folder"
+        )
     return prefix
 
 
 def read(path: str | os.PathLike[str]) -> Bundle:
     """Open the checkpoint that a path means; its tensors are read when used.
 
-    Raises FormatError when there is none.
+    Raises:
+        MissingFileError: there is nothing.
+        ForeignFileError: there is something else.
     """
     prefix = find_prefix(path)
     if prefix is None:
-        raise FormatError(
-            f"{path} is not a TensorFlow checkpoint: there is no {path}{INDEX_SUFFIX}",
-            file=str(path),
-        )
+        raise no_checkpoint(place(path))
     return open_bundle(prefix)
+
+
+def no_checkpoint(where: str) -> FormatError:
+    """The error to raise for a path that means no checkpoint."""
+    if not exists(where):
+        return MissingFileError(
+            f"there is no checkpoint {where}: {where}{INDEX_SUFFIX} does not exist", file=where
+        )
+    return ForeignFileError(
+        f"{where} is no checkpoint: {describe_foreign(where)}",
+        file=where,
+        instead="give a checkpoint by the prefix before .index, or by its folder",
+    )

@@ -12,14 +12,14 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hozon.containers.savedmodel.foreign import describe_foreign
-from hozon.errors import FormatError, UnsafeError
-from hozon.formats.bundle import Bundle, open_bundle
+from hozon.containers.foreign import GRAPH_FILE as GRAPH_FILE
+from hozon.containers.foreign import describe_foreign
+from hozon.errors import ForeignFileError, FormatError, UnsafeError
+from hozon.formats.bundle import Bundle, is_bundle, open_bundle
 from hozon.formats.protos.keras_metadata import KerasObject, decode_keras_metadata
 from hozon.formats.protos.object_graph import UserObject, Variable
 from hozon.formats.protos.saved_model import (
@@ -33,10 +33,10 @@ from hozon.formats.protos.tensorproto import to_numpy
 from hozon.formats.protos.trackable import SavedTensor, TrackableGraph, decode_trackable_graph
 from hozon.objects.graph import stored_tensors
 from hozon.objects.keys import VARIABLE_VALUE
+from hozon.raw.places import is_file, is_inside, join, parent_and_name, place, read_bytes
 from hozon.tensors.dtypes import dtype_of_number
 from hozon.tensors.lazy import LazyTensor
 
-GRAPH_FILE = "saved_model.pb"
 TEXT_GRAPH_FILE = "saved_model.pbtxt"
 KERAS_IDENTIFIER = "_tf_keras"
 METADATA_FILE = "keras_metadata.pb"
@@ -47,14 +47,15 @@ ASSET_PREFIX = b"asset:"
 
 def detect(path: str | os.PathLike[str]) -> bool:
     """Whether a path is a SavedModel directory."""
-    return any((Path(path) / name).is_file() for name in (GRAPH_FILE, TEXT_GRAPH_FILE))
+    where = place(path)
+    return any(is_file(join(where, name)) for name in (GRAPH_FILE, TEXT_GRAPH_FILE))
 
 
 @dataclass
 class SavedModel:
     """One meta graph of a SavedModel directory, with lazy access to everything beside it."""
 
-    path: Path
+    path: str
     record: SavedModelRecord
     meta_graph: MetaGraph
     _constants: dict[str, Any] = field(default_factory=dict)
@@ -66,20 +67,28 @@ class SavedModel:
         """Read ``saved_model.pb`` and choose the meta graph of `tags`.
 
         Without tags: the only one, else the one tagged ``serve`` alone, else the first with it.
-        Raises FormatError when the directory is no SavedModel or holds no such meta graph.
+        Raises:
+            MissingFileError: there is nothing.
+            ForeignFileError: it is no SavedModel directory.
+            FormatError: it holds no such meta graph, or is damaged.
         """
-        root = Path(path)
-        if not root.exists():
-            raise FormatError(f"{root} does not exist", file=str(root))
+        root = place(path)
         if not detect(root):
-            raise FormatError(
-                f"{root} is not a SavedModel: {describe_foreign(root, GRAPH_FILE)}", file=str(root)
+            raise ForeignFileError(
+                f"{root} is not a SavedModel: {describe_foreign(root)}",
+                file=root,
+                instead=f"give the directory that holds a {GRAPH_FILE} and its variables",
             )
         record = decode(root)
-        return cls(root, record, choose(record, tags, str(root)))
+        return cls(root, record, choose(record, tags, root))
 
     @property
-    def file(self) -> Path:
+    def name(self) -> str:
+        """The directory's own name."""
+        return parent_and_name(self.path.rstrip("/"))[1]
+
+    @property
+    def file(self) -> str:
         """The file that holds the graphs."""
         return graph_file(self.path)
 
@@ -87,14 +96,12 @@ class SavedModel:
     def bundle(self) -> Bundle | None:
         """The variables, opened when first asked for; None for a model without any."""
         prefix = self.variables_prefix
-        if not prefix.with_name("variables.index").is_file():
-            return None
-        return open_bundle(prefix)
+        return open_bundle(prefix) if is_bundle(prefix) else None
 
     @property
-    def variables_prefix(self) -> Path:
+    def variables_prefix(self) -> str:
         """The prefix of the checkpoint with the variables."""
-        return self.path / "variables" / "variables"
+        return join(self.path, "variables", "variables")
 
     @cached_property
     def keras_metadata(self) -> Mapping[int, KerasObject]:
@@ -102,9 +109,9 @@ class SavedModel:
 
         TensorFlow 2.0 to 2.4 kept it in the object graph; later ones in a file of its own.
         """
-        file = self.path / METADATA_FILE
-        if file.is_file():
-            objects = decode_keras_metadata(file.read_bytes(), file=str(file))
+        file = join(self.path, METADATA_FILE)
+        if is_file(file):
+            objects = decode_keras_metadata(read_bytes(file), file=file)
             return {item.node: item for item in objects}
         graph = self.meta_graph.object_graph
         return {
@@ -140,7 +147,7 @@ class SavedModel:
         if self.bundle is None:
             raise FormatError(
                 f"variable {node.name!r} has no value: the variables are missing",
-                file=str(self.variables_prefix) + ".index",
+                file=self.variables_prefix + ".index",
                 record=node.name,
             )
         keys = [t.key for t in self.stored.get(node_id, ()) if t.name == VARIABLE_VALUE]
@@ -164,7 +171,7 @@ class SavedModel:
         if not fits or tensor.dtype != dtype:
             raise FormatError(
                 f"variable {node.name!r} is stored in another form than it declares",
-                file=str(self.variables_prefix),
+                file=self.variables_prefix,
                 record=tensor.name,
                 expected=f"{dtype.name}{dims}",
                 found=f"{tensor.dtype.name}{tensor.shape}",
@@ -189,7 +196,7 @@ class SavedModel:
         if not isinstance(value, TensorRecord):
             raise FormatError(
                 f"constant {operation!r} is not in the graph",
-                file=str(self.file),
+                file=self.file,
                 record=operation,
             )
         return to_numpy(value)
@@ -199,7 +206,7 @@ class SavedModel:
         assets = self.meta_graph.assets
         if not 0 <= index < len(assets):
             raise FormatError(
-                f"asset {index} does not exist, there are {len(assets)}", file=str(self.file)
+                f"asset {index} does not exist, there are {len(assets)}", file=self.file
             )
         return np.array(ASSET_PREFIX + assets[index].filename.encode(), object)
 
@@ -219,34 +226,35 @@ class SavedModel:
                 f"the graph reads the file {filename!r}, which is not one of its assets; "
                 "Hozon opens no path that a file names",
                 refused=filename,
-                file=str(self.file),
+                file=self.file,
             )
-        folder = self.path.resolve() / "assets"
-        if "\0" in filename or not (folder / filename).resolve().is_relative_to(folder):
+        folder = join(self.path, "assets")
+        asset = join(folder, filename)
+        # The folder may be a link itself, which must not lead out of the model's.
+        inside = "\0" not in filename and all(is_inside(asset, f) for f in (folder, self.path))
+        if not inside:
             raise UnsafeError(
                 f"asset {filename!r} lies outside of {folder}",
                 refused=filename,
-                file=str(self.file),
+                file=self.file,
                 allow="copy the file itself into the assets folder",
             )
-        if not (folder / filename).is_file():
-            raise FormatError(
-                f"asset {filename!r} is missing", file=str(folder / filename), record=filename
-            )
-        return (folder / filename).read_bytes()
+        if not is_file(asset):
+            raise FormatError(f"asset {filename!r} is missing", file=asset, record=filename)
+        return read_bytes(asset)
 
     def gradients(self) -> dict[str, str]:
         """Gradient functions by registered gradient op type."""
         return dict(self.meta_graph.graph.library.registered_gradients)
 
 
-def parse_metadata(item: KerasObject, path: Path) -> Mapping[str, Any]:
+def parse_metadata(item: KerasObject, path: str) -> Mapping[str, Any]:
     """The JSON that Keras wrote about an object.
 
     Raises FormatError when it is not a JSON object.
     """
-    file = path / METADATA_FILE
-    where = str(file if file.is_file() else graph_file(path))
+    file = join(path, METADATA_FILE)
+    where = file if is_file(file) else graph_file(path)
     what = f"the Keras metadata of object {item.node}"
     try:
         metadata = json.loads(item.metadata)
@@ -257,17 +265,17 @@ def parse_metadata(item: KerasObject, path: Path) -> Mapping[str, Any]:
     return metadata
 
 
-def graph_file(root: Path) -> Path:
+def graph_file(root: str) -> str:
     """The file of a directory that holds the graphs: binary, else text."""
-    binary = root / GRAPH_FILE
-    return binary if binary.is_file() else root / TEXT_GRAPH_FILE
+    binary = join(root, GRAPH_FILE)
+    return binary if is_file(binary) else join(root, TEXT_GRAPH_FILE)
 
 
-def decode(root: Path) -> SavedModelRecord:
+def decode(root: str) -> SavedModelRecord:
     """The decoded ``saved_model.pb`` (or its text form) of a directory."""
     file = graph_file(root)
-    read = decode_saved_model if file.name == GRAPH_FILE else decode_saved_model_text
-    return read(file.read_bytes(), file=str(file))
+    read = decode_saved_model_text if file.endswith(TEXT_GRAPH_FILE) else decode_saved_model
+    return read(read_bytes(file), file=file)
 
 
 def choose(record: SavedModelRecord, tags: str | Iterable[str] | None, where: str) -> MetaGraph:

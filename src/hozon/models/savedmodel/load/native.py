@@ -6,7 +6,6 @@ tracking the new model gives again, so every variable finds its value by its key
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +22,7 @@ from hozon.models.savedmodel.load.training import NO_CONFIG
 from hozon.models.savedmodel.save.functions import variables_of
 from hozon.models.savedmodel.save.nodes import track_for_savedmodel
 from hozon.objects.tracking import TrackedGraph
+from hozon.reports import warn
 
 
 def revive_native(
@@ -53,7 +53,7 @@ def revive_native(
             _assign(tracked, values, report)
             deferred.finish()
         if compiled and training is None:
-            warnings.warn(NO_CONFIG, stacklevel=5)
+            warn(NO_CONFIG)
     except (HozonError, ValueError, TypeError) as error:
         report.converted.append(f"root: not built from Keras 3's config: {error}")
         return None

@@ -70,7 +70,7 @@ class KerasObjects:
         graph = artifact.meta_graph.object_graph
         if graph is None:
             raise FormatError(
-                f"{artifact.path} holds no object graph, so no Keras model", file=str(artifact.path)
+                f"{artifact.path} holds no object graph, so no Keras model", file=artifact.path
             )
         self.artifact = artifact
         self.graph = graph

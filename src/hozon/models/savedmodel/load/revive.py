@@ -373,7 +373,7 @@ def revive(
     root = None if revival is None else revival.objects.root
     report = LoadReport() if revival is None else revival.report
     if revival is None or root is None:
-        model = signature_model(artifact, artifact.path.name, report)
+        model = signature_model(artifact, artifact.name, report)
         model = with_strings(model) if text else model
     elif (
         native := revive_native(artifact, root, revival.custom_objects, report, compiled=compiled)

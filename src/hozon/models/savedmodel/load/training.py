@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from hozon.keras_private.values import deferred_initializers
 from hozon.models.savedmodel.load.objects import KerasObjects
 from hozon.models.savedmodel.load.optimizers import OptimizerState
 from hozon.models.savedmodel.load.weights import Assigner
+from hozon.reports import warn
 
 NO_CONFIG = (
     "No training configuration found in the save file, so the model was *not* compiled. "
@@ -34,7 +34,7 @@ def restore_training(
     root = objects.root
     config = root.metadata.get("training_config") if root is not None else None
     if config is None:
-        warnings.warn(NO_CONFIG, stacklevel=4)
+        warn(NO_CONFIG)
         return
     report = assigner.report
     try:
@@ -48,7 +48,7 @@ def restore_training(
         restore_optimizer(model, objects, assigner)
     except (HozonError, ValueError, TypeError) as error:
         report.lost.append(f"training configuration: {error}")
-        warnings.warn(f"The model was not compiled: {error}. Compile it manually.", stacklevel=4)
+        warn(f"The model was not compiled: {error}. Compile it manually.")
 
 
 def restore_optimizer(model: keras.Model, objects: KerasObjects, assigner: Assigner) -> None:

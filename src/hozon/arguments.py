@@ -1,0 +1,209 @@
+"""What every public call asks of its arguments: one check for each kind, with one wording.
+
+`checked` puts the checks around a call, so that a wrong argument is refused before anything is
+touched, at every door in the same words. A check gets the argument's name and value and gives back
+the value to go on with, or raises `ArgumentError`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from hozon.errors import ArgumentError
+from hozon.raw.places import place, require_local
+
+__all__ = [
+    "checked",
+    "count_or_none",
+    "dialect",
+    "flag",
+    "flag_or_none",
+    "mapping_or_none",
+    "objects_or_none",
+    "path_or_none",
+    "path_to_read",
+    "path_to_write",
+    "progress",
+    "tags",
+    "text",
+    "text_or_none",
+    "wrong",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Check = Callable[[str, Any], Any]
+
+DIALECTS = ("keras2", "keras3")
+#: What `pathlib` makes of a URL: one slash is gone.
+_SHORTENED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)")
+
+
+def wrong(name: str, value: object, accepted: str) -> ArgumentError:
+    """The error to raise for an argument: what it is, and what to give."""
+    return ArgumentError(f"{name}={value!r:.80}: give {accepted}", argument=name, accepted=accepted)
+
+
+def checked(**checks: Check) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator that checks arguments by name; unknown ones are refused with the nearest name.
+
+    Example:
+        >>> @checked(path=path_to_read, compile=flag)
+        ... def load(path, *, compile=True): ...
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise _not_bound(function, signature, kwargs, error) from None
+            for name, value in bound.arguments.items():
+                if name in checks:
+                    bound.arguments[name] = checks[name](name, value)
+            return function(*bound.args, **bound.kwargs)
+
+        return call
+
+    return decorate
+
+
+def _not_bound(
+    function: Callable[..., Any],
+    signature: inspect.Signature,
+    given: Mapping[str, Any],
+    error: TypeError,
+) -> ArgumentError:
+    call = function.__qualname__.removesuffix(".__init__")
+    names = [name for name in signature.parameters if name != "self"]
+    unknown = next((name for name in given if name not in names), None)
+    if unknown is None:
+        return ArgumentError(f"{call}(): {error}", accepted=", ".join(names))
+    near = get_close_matches(unknown, names, 1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    return ArgumentError(
+        f"{call}() takes no argument {unknown!r}{meant} It takes {', '.join(names)}",
+        argument=unknown,
+        accepted=", ".join(names),
+    )
+
+
+# Paths
+
+
+def path_to_read(name: str, value: Any) -> str:
+    """A path or URL as text; ``~`` is the user's home."""
+    accepted = "a path or URL, as str or os.PathLike"
+    text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else value
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise wrong(name, value, accepted)
+    if _SHORTENED.match(text) and not isinstance(value, str):
+        raise wrong(name, value, "a URL as str: pathlib takes one of its slashes")
+    return place(text)
+
+
+def path_to_write(name: str, value: Any) -> str:
+    """A path of this machine as text.
+
+    Raises:
+        UnsupportedError: it is a URL.
+    """
+    return require_local(path_to_read(name, value))
+
+
+def path_or_none(name: str, value: Any) -> str | None:
+    """A path or URL as text, or None."""
+    return None if value is None else path_to_read(name, value)
+
+
+# Values
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False."""
+    if _is_flag(value):
+        return bool(value)
+    raise wrong(name, value, "True or False")
+
+
+def flag_or_none(name: str, value: Any) -> bool | None:
+    """True, False, or None for what is usual."""
+    if value is None or _is_flag(value):
+        return None if value is None else bool(value)
+    raise wrong(name, value, "True, False or None")
+
+
+def _is_flag(value: Any) -> bool:
+    return type(value).__name__ in ("bool", "bool_") or (type(value) is int and value in (0, 1))
+
+
+def progress(name: str, value: Any) -> Any:
+    """What watches a long call; see `hozon.tensors.meter`."""
+    if value is None or callable(value):
+        return value
+    if _is_flag(value):
+        return bool(value)
+    raise wrong(name, value, "True, False, or a function of the bytes done and the bytes in all")
+
+
+def text(name: str, value: Any) -> str:
+    """A text."""
+    if isinstance(value, str) and value:
+        return value
+    raise wrong(name, value, "a text")
+
+
+def text_or_none(name: str, value: Any) -> str | None:
+    """A text, or None."""
+    if value is None or (isinstance(value, str) and value):
+        return value
+    raise wrong(name, value, "a text, or None")
+
+
+def dialect(name: str, value: Any) -> str | None:
+    """``"keras2"``, ``"keras3"`` or None."""
+    if value is None or (isinstance(value, str) and value in DIALECTS):
+        return value
+    raise wrong(name, value, "'keras2', 'keras3', or None for what the format has")
+
+
+def count_or_none(name: str, value: Any) -> Any:
+    """A number above 0, or None."""
+    number = not isinstance(value, bool) and isinstance(value, (int, float))
+    if value is None or (number and value > 0):
+        return value
+    raise wrong(name, value, "a number above 0, or None")
+
+
+def objects_or_none(name: str, value: Any) -> Any:
+    """Classes and functions by name, or None."""
+    if value is None or (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
+        return value
+    raise wrong(name, value, "a dictionary of classes and functions by name, {'MyLayer': MyLayer}")
+
+
+def mapping_or_none(name: str, value: Any) -> Any:
+    """Something by name, or None."""
+    if value is None or (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
+        return value
+    raise wrong(name, value, "a dictionary by name")
+
+
+def tags(name: str, value: Any) -> Any:
+    """The tags of a meta graph: a text or several."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, Iterable) and not isinstance(value, bytes):
+        found = list(value)
+        if all(isinstance(tag, str) for tag in found):
+            return found
+    raise wrong(name, value, "a tag, a list of tags, or None")

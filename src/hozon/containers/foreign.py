@@ -1,0 +1,60 @@
+"""What a path of no known form is instead: one diagnosis for all doors."""
+
+from __future__ import annotations
+
+from hozon.errors import FormatError, MissingFileError
+from hozon.raw.places import exists, is_directory, join, names, open_source, parent_and_name
+from hozon.raw.sniff import describe_file
+
+GRAPH_FILE = "saved_model.pb"
+SNIFFED_BYTES = 512
+#: Advice for what people meet most.
+ADVICE = (
+    ("HTML", "as of a page that was saved in place of the file; download the file itself"),
+    ("PyTorch", "which only PyTorch reads; export it from there"),
+    ("ONNX", "which Hozon does not read"),
+    ("LiteRT", "which has no trainable weights; give what it was made from"),
+    ("archive", "unpack it and give what is in it"),
+)
+
+
+def describe_foreign(where: str) -> str:
+    """A clause on what is at a place, and what to give instead.
+
+    Raises:
+        MissingFileError: there is nothing.
+    """
+    require_there(where)
+    if is_directory(where):
+        return _directory(where)
+    folder, name = parent_and_name(where)
+    if name == GRAPH_FILE:
+        return f"give the directory that holds it, {folder or '.'}"
+    try:
+        source = open_source(where)
+    except FormatError:  # a pipe, a device
+        return "it is no regular file"
+    found = describe_file(name, bytes(source.view(0, min(source.size, SNIFFED_BYTES))))
+    advice = next((text for word, text in ADVICE if word in found), None)
+    return f"it is {found}" if advice is None else f"it is {found}, {advice}"
+
+
+def require_there(where: str) -> None:
+    """Raise MissingFileError if there is nothing at a place."""
+    if not exists(where):
+        raise MissingFileError(f"{where} does not exist", file=where)
+
+
+def _directory(where: str) -> str:
+    inside = names(where)
+    models = [name for name in inside if exists(join(where, name, GRAPH_FILE))]
+    if models:
+        return f"there is a SavedModel in {join(where, models[-1])}"
+    if not inside:
+        return f"it is an empty folder, which holds no {GRAPH_FILE}"
+    if any(name.endswith(".index") for name in inside):
+        return (
+            f"it holds no {GRAPH_FILE}; it holds checkpoints, of which one is named by its prefix, "
+            "before .index"
+        )
+    return f"it is a folder that holds no {GRAPH_FILE}"
