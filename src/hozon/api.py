@@ -77,18 +77,23 @@ def save_model(
         >>> hozon.load_model("my_model").predict(x)
     """
     with here_to_stay():
-        from hozon.forms.whole import SaveOptions, chosen_form
+        from hozon.forms import SaveOptions, form_to_write, save
         from hozon.models.built import require_model, settle
         from hozon.models.in_memory import size_of
 
+        form = form_to_write("a model", place(path), format)
         require_model("model", model)
-        form = chosen_form(place(path), format)
         settle(model)
         options = SaveOptions(
-            overwrite, include_optimizer, dialect, signatures, native_ops_only, blocking
+            overwrite=overwrite,
+            include_optimizer=include_optimizer,
+            dialect=dialect,
+            signatures=signatures,
+            native_ops_only=native_ops_only,
+            blocking=blocking,
         )
         with metered(progress, lambda: size_of(model), f"saving {path}"):
-            return form.save(model, path, options)
+            return save(form, model, place(path), options)
 
 
 @check.checked(
@@ -133,11 +138,11 @@ def load_model(
         >>> model.predict(x)
     """
     with here_to_stay():
-        from hozon.forms.whole import model_form
+        from hozon.forms import BuildOptions, model_form
 
         form = model_form(place(path))
         with metered(progress, lambda: size_on_disk(path), f"loading {path}"):
-            return form.load(path, custom_objects, compile)
+            return form.build(place(path), BuildOptions(custom_objects, compile))
 
 
 @check.checked(
@@ -182,17 +187,17 @@ def save_weights(
         >>> hozon.load_weights(model, "ckpts/weights").assert_consumed()
     """
     with here_to_stay():
-        from hozon.forms.weights import SHARDED, SaveWeights, chosen_form
+        from hozon.forms import SaveOptions, form_to_write, save
         from hozon.models.built import settle
 
-        form = chosen_form(place(path), format)
-        form.require("model_or_layer", model_or_layer)
-        if max_shard_size is not None and form.name != SHARDED:
+        form = form_to_write("weights", place(path), format)
+        form.require_owner("model_or_layer", model_or_layer)
+        if max_shard_size is not None and not form.shards:
             accepted = "a number of GiB for paths that end in .weights.json alone"
             raise check.wrong("max_shard_size", max_shard_size, accepted)
         settle(model_or_layer)
-        options = SaveWeights(overwrite, max_shard_size, blocking)
-        return form.save(model_or_layer, path, options)
+        options = SaveOptions(overwrite=overwrite, max_shard_size=max_shard_size, blocking=blocking)
+        return save(form, model_or_layer, place(path), options)
 
 
 @check.checked(path=check.path_to_read, by_name=check.flag, skip_mismatch=check.flag)
@@ -229,10 +234,10 @@ def load_weights(
         >>> hozon.load_weights(model, "ckpts/weights").assert_consumed()
     """
     with here_to_stay():
-        from hozon.forms.weights import weight_form
+        from hozon.forms import LoadOptions, form_of
         from hozon.models.built import settle
 
-        form = weight_form(place(path))
-        form.require("model_or_layer", model_or_layer)
+        form = form_of(place(path))
+        form.require_owner("model_or_layer", model_or_layer)
         settle(model_or_layer)
-        return form.load(model_or_layer, path, by_name=by_name, skip_mismatch=skip_mismatch)
+        return form.load(model_or_layer, place(path), LoadOptions(by_name, skip_mismatch))

@@ -11,8 +11,7 @@ import keras
 from hozon import api
 from hozon import arguments as check
 from hozon.errors import HozonError
-from hozon.forms.weights import chosen_form as chosen_weights
-from hozon.forms.whole import chosen_form as chosen_model
+from hozon.forms import form_to_write
 from hozon.raw.places import (
     join,
     make_folders,
@@ -55,9 +54,9 @@ class ModelCheckpoint(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
         # Keras takes only its own suffixes; the path is put in place afterwards.
         accepted = "x.weights.h5" if save_weights_only else "x.keras"
         super().__init__(accepted, *args, save_weights_only=save_weights_only, **kwargs)
-        chosen = chosen_weights if save_weights_only else chosen_model
         self.filepath = place(filepath)
-        chosen(self.filepath, None)  # what its end means is refused now, not after an epoch
+        # What its end means is refused now, not after an epoch.
+        form_to_write("weights" if save_weights_only else "a model", self.filepath, None)
         self.asynchronous = asynchronous
         self._pending: list[SaveReport] = []
 

@@ -9,36 +9,32 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hozon import arguments as check
 from hozon.errors import UnsupportedError
-from hozon.forms import weights, whole
-from hozon.forms.choice import unknown_name
-from hozon.raw.commit import replacing_file
+from hozon.forms import (
+    FORMS,
+    BuildOptions,
+    Form,
+    SaveOptions,
+    by_suffix,
+    check_options,
+    form_named,
+    form_of,
+    form_to_write,
+    names,
+    other_kind,
+    save,
+    that_hold,
+)
 from hozon.raw.places import place, size_on_disk
-from hozon.record import Dialect
+from hozon.record import Dialect, ModelRecord
 from hozon.reports import SaveReport
 from hozon.tensors.meter import Progress, metered
 
-if TYPE_CHECKING:
-    import keras
-
 __all__ = ["convert"]
 
-JSON = "json"
-#: Names of forms that hold weights, as `convert` takes them: a checkpoint is not a SavedModel.
-WEIGHTS = {
-    "tf_checkpoint": "tf",
-    "h5_weights": "h5",
-    "weights.h5": "weights.h5",
-    "weights.json": "weights.json",
-    "safetensors": "safetensors",
-}
-
-#: Forms without a place for the optimizer's state.
-WITHOUT_OPTIMIZER = frozenset({JSON, "h5_weights", "safetensors"})
 #: Dialects of files whose weights can be copied as they are, by how they are named.
 COPIED = {"layers": ("keras2", "keras3"), "attributes": ("keras3",)}
 #: Why weights named in one way cannot be named in another without the model.
@@ -109,119 +105,87 @@ def _converted(
     dialect: Dialect | None,
     custom_objects: Mapping[str, Any] | None,
 ) -> SaveReport:
-    has_model = _holds_model(source)
-    if not has_model:
-        weights.weight_form(source)
-    chosen = format or form_of(target, has_model)
-    known = [*(f.name for f in whole.MODEL_FORMS), JSON, *WEIGHTS]
-    if chosen not in {*known, *whole.ALIASES}:
-        raise unknown_name("an artifact", [*known, *whole.ALIASES], chosen)
-    if not has_model:
-        return _only_weights(source, target, chosen)
-    copied = _copied(source, target, chosen)
+    found = form_of(source)
+    wanted = form_to_convert(found, target, format)
+    options = SaveOptions(dialect=dialect)
+    check_options(wanted, options)
+    if found.holds == "weights":
+        return _only_weights(found, source, wanted, target)
+    if found.holds == "an architecture" and wanted.holds != found.holds:
+        raise found.no_model(source)
+    copied = _copied(found, source, wanted, target)
     if copied is not None:
         return copied
-    compiled = chosen not in WITHOUT_OPTIMIZER
-    model = whole.model_form(source).load(source, custom_objects, compiled)
-    report = _written(model, target, chosen, dialect)
-    report.converted[:0] = model.load_report.converted
-    report.lost[:0] = model.load_report.lost
+    model = found.build(source, BuildOptions(custom_objects, compile=wanted.optimizer))
+    report = save(wanted, model, target, options)
+    loaded = getattr(model, "load_report", None)
+    if loaded is not None:
+        report.converted[:0] = loaded.converted
+        report.lost[:0] = loaded.lost
     return report
 
 
-def form_of(target: str, has_model: bool = True) -> str:
-    """The form that the end of a path means; where it means none, a SavedModel or a checkpoint."""
-    name = target.lower()
-    of_weights = name.endswith((".weights.h5", ".weights.json", ".safetensors"))
-    if of_weights or not (has_model or name.endswith((".keras", JSON))):
-        found = weights.chosen_form(target, None).name
-        return next(form for form, known in WEIGHTS.items() if known == found)
-    if name.endswith(".json"):
-        return JSON
-    return whole.chosen_form(target, None).name
+def form_to_convert(found: Form, target: str, format: str | None) -> Form:
+    """The form that a name or the end of a path means.
+
+    Without either it is the form without a suffix of what the source holds. An end that several
+    forms have, such as ``.h5``, means the one that holds the same.
+
+    Raises:
+        UnknownFormatError: the name is none, or the suffix means another kind of file.
+    """
+    if format is not None:
+        known = {**names("a model"), **{form.name: form for form in FORMS}}
+        return form_named(format, known, "what it converts")
+    meant, suffix = by_suffix(target, that_hold(found.holds))
+    if meant is None and suffix is not None:
+        meant, _ = by_suffix(target, FORMS)
+    if meant is None and suffix is not None:
+        raise other_kind(found.holds, target, suffix)
+    return meant or form_to_write(found.holds, target, None)
 
 
-def _holds_model(source: str) -> bool:
-    return any(form.detect(source) for form in whole.MODEL_FORMS)
-
-
-def _written(model: keras.Model, target: str, chosen: str, dialect: Dialect | None) -> SaveReport:
-    if chosen == JSON:
-        return _json(model, target, dialect)
-    if chosen in WEIGHTS:
-        return weights.chosen_form(target, WEIGHTS[chosen]).save(
-            model, target, weights.SaveWeights()
-        )
-    options = whole.SaveOptions(dialect=dialect)
-    return whole.chosen_form(target, chosen).save(model, target, options)
-
-
-def _json(model: keras.Model, target: str, dialect: Dialect | None) -> SaveReport:
-    from hozon.config.serialization import model_to_json
-
-    text = model_to_json(model, dialect=dialect or "keras3")
-    with replacing_file(target) as fresh:
-        Path(fresh).write_text(text)
-    lost = ["weights, compile information and optimizer: JSON holds the architecture alone"]
-    return SaveReport(os.fspath(target), JSON, os.path.getsize(target), lost=lost)
-
-
-def _copied(source: str, target: str, chosen: str) -> SaveReport | None:
+def _copied(found: Form, source: str, wanted: Form, target: str) -> SaveReport | None:
     """The weights of a whole model, from file to file; None where only the model can name them."""
-    if chosen not in WEIGHTS:
+    if wanted.holds != "weights" or found.naming != wanted.naming or found.naming not in COPIED:
         return None
-    wanted = weights.chosen_form(target, WEIGHTS[chosen])
-    found = weights.weight_form(source)
-    if found.restate is None or wanted.take is None or found.naming != wanted.naming:
-        return None
-    record = found.restate(source)
+    record = found.read(source)
     if record.dialect not in COPIED[found.naming]:
         return None
-    report = wanted.take(record, target)
-    if record.optimizer is not None and chosen in WITHOUT_OPTIMIZER:
-        report.lost.append(f"the optimizer's state: {chosen} has no place for it")
-    return report
+    return _written(record, wanted, target)
 
 
-def _only_weights(source: str, target: str, chosen: str) -> SaveReport:
+def _only_weights(found: Form, source: str, wanted: Form, target: str) -> SaveReport:
     """Weights without a model: from file to file, where both forms name them alike."""
-    found = weights.weight_form(source)
-    wanted = weights.chosen_form(target, WEIGHTS[chosen]) if chosen in WEIGHTS else None
-    if wanted is None:
+    if wanted.holds != "weights":
         raise UnsupportedError(
-            f"{os.fspath(source)} holds weights without a model, so no {chosen} can be made of it",
-            feature=f"{found.name} weights as {chosen}",
-            file=os.fspath(source),
+            f"{source} holds weights without a model, so no {wanted.label} can be made of it",
+            feature=f"{found.label} as {wanted.label}",
+            file=source,
             instead="make the model by its own code, hozon.load_weights(model, source), and "
             "hozon.save_model(model, target)",
         )
-    if found.name == wanted.name == "tf":
-        return _copied_checkpoint(source, target)
     why = WHY_NOT.get((found.naming, wanted.naming))
-    if found.restate is None or wanted.take is None or why is not None:
+    record = None if why is not None else found.read_named(source, wanted.naming)
+    if record is None:
         raise UnsupportedError(
-            f"{found.name} weights cannot become {wanted.name} weights without the model: {why}",
-            feature=f"{found.name} weights as {wanted.name}",
-            file=os.fspath(source),
+            f"{found.label} cannot become {wanted.label} without the model: "
+            f"{why or 'they name their tensors in other ways'}",
+            feature=f"{found.label} as {wanted.label}",
+            file=source,
             instead="make the model by its own code, hozon.load_weights(model, source), and "
             "hozon.save_weights(model, target)",
         )
-    record = found.restate(source)
-    report = wanted.take(record, target)
+    return _written(record, wanted, target)
+
+
+def _written(record: ModelRecord, wanted: Form, target: str) -> SaveReport:
+    report = wanted.write(record, target, SaveOptions())
     left = Counter(key.partition("/")[0] for key in record.metadata.get("left_out", ()))
     report.lost += [
-        f"{name}: H5 weights have no place for its {count} tensors" for name, count in left.items()
+        f"{name}: {wanted.label} has no place for its {count} tensors"
+        for name, count in left.items()
     ]
-    if record.optimizer is not None and chosen in WITHOUT_OPTIMIZER:
-        report.lost.append(f"the optimizer's state: {chosen} has no place for it")
+    if record.optimizer is not None and not wanted.optimizer:
+        report.lost.append(f"the optimizer's state: {wanted.label} has no place for it")
     return report
-
-
-def _copied_checkpoint(source: str, target: str) -> SaveReport:
-    """All tensors of a checkpoint under another prefix."""
-    from hozon.containers.checkpoint.read import read
-    from hozon.formats.bundle import write_bundle
-
-    write_bundle(target, read(source).items())
-    nbytes = sum(path.stat().st_size for path in Path(target).parent.glob(f"{Path(target).name}.*"))
-    return SaveReport(os.fspath(target), "tf", nbytes)

@@ -4,71 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hozon.arguments import checked, path_to_read
-from hozon.containers import h5, keraszip, safetensors, shards
-from hozon.containers.checkpoint import read as checkpoint
-from hozon.containers.savedmodel import read as savedmodel
-from hozon.formats.bundle import Bundle
-from hozon.formats.protos.graph import NodeDef
-from hozon.formats.protos.saved_model import MetaGraph
-from hozon.formats.protos.signatures import TensorInfo
-from hozon.forms.choice import unknown_file
-from hozon.raw.places import is_file, place
-from hozon.record import ModelRecord
-from hozon.tensors.dtypes import dtype_of_number
+from hozon.forms import form_of
+from hozon.raw.places import place
+from hozon.record import Graph, LayerInfo, ModelRecord, SignatureInfo, TensorSummary
 
 __all__ = ["ArtifactInfo", "LayerInfo", "SignatureInfo", "TensorSummary", "inspect"]
-
-#: Forms that are read as a record, in the order in which they are asked.
-RECORDED = (h5, keraszip, shards, safetensors)
-RECORD_NAMES = {
-    "h5": "Keras H5",
-    "h5_weights": "Keras H5 weights",
-    "keras": ".keras",
-    "weights.h5": "Keras 3 weights (.weights.h5)",
-    "weights.json": "sharded weights (.weights.json)",
-    "safetensors": "safetensors",
-}
-#: Signatures that hold ops to run while loading.
-INTERNAL_PREFIX = "__saved_model"
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSummary:
-    """A stored tensor, or an input or output; None in `shape` is a free size.
-
-    `shape` is None for an unknown rank; `nbytes` is 0 where nothing is stored.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int | None, ...] | None
-    nbytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class SignatureInfo:
-    """A serving signature."""
-
-    name: str
-    inputs: tuple[TensorSummary, ...]
-    outputs: tuple[TensorSummary, ...]
-    method: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LayerInfo:
-    """A Keras object: where it hangs, its class, its name, and whether it has a config."""
-
-    path: str
-    class_name: str
-    name: str
-    has_config: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +50,8 @@ def inspect(path: str | os.PathLike[str]) -> ArtifactInfo:
     """Look into an artifact without building or running anything of it.
 
     Args:
-        path: a SavedModel directory, an H5 file, or the prefix, index file or folder of a
-            checkpoint.
+        path: any artifact: a SavedModel directory, a file of Keras or of safetensors, or the
+            prefix, index file or folder of a checkpoint.
 
     Raises:
         MissingFileError: there is nothing.
@@ -117,31 +62,29 @@ def inspect(path: str | os.PathLike[str]) -> ArtifactInfo:
         >>> hozon.inspect("my_model").signatures
     """
     where = place(path)
-    if savedmodel.detect(where):
-        return _saved_model(savedmodel.SavedModel.read(where))
-    if checkpoint.detect(where):
-        return _checkpoint(checkpoint.read(where))
-    for form in RECORDED:
-        if is_file(where) and form.detect(where) is not None:
-            return _record(form.read(where), where)
-    raise unknown_file(where)
-
-
-def _record(record: ModelRecord, path: str) -> ArtifactInfo:
-    """What a record holds of a model, or of weights."""
+    form = form_of(where)
+    record = form.read(where)
+    graph = record.graph or Graph(layers=tuple(_layers_of(record.config or {}, "root")))
+    kind = record.metadata.get("kind")
     return ArtifactInfo(
-        path=path,
-        format=RECORD_NAMES.get(record.form, record.form),
+        path=record.path or where,
+        format=f"{form.label} ({kind})" if kind else form.label,
         producer=record.producer or "unknown",
-        layers=tuple(_layers_of(record.config, "root")) if record.config else (),
+        tags=graph.tags,
+        signatures=graph.signatures,
+        layers=graph.layers,
         variables=tuple(_state(record)),
         training_config=record.training,
+        functions=graph.functions,
+        ops=graph.ops,
         assets=tuple(record.assets),
     )
 
 
 def _layers_of(entry: Mapping[str, Any], path: str) -> Iterable[LayerInfo]:
     """A model's layers as its config lists them, those of nested models too."""
+    if not entry:
+        return
     config = entry.get("config")
     named = config.get("name") if isinstance(config, Mapping) else None
     name = str(named or entry.get("name") or "")
@@ -157,87 +100,6 @@ def _state(record: ModelRecord) -> Iterable[TensorSummary]:
     optimizer = () if record.optimizer is None else (record.optimizer,)
     for group in (*record.state, *optimizer):
         for name, tensor in group.tensors.items():
-            full = name if name.startswith(group.name) else f"{group.name}/{name}"
+            whole = not group.name or name.startswith(group.name)
+            full = name if whole else f"{group.name}/{name}"
             yield TensorSummary(full, tensor.dtype.name, tensor.shape, tensor.nbytes)
-
-
-def _checkpoint(bundle: Bundle) -> ArtifactInfo:
-    kind = "object-based" if savedmodel.OBJECT_GRAPH_KEY in bundle else "name-based"
-    return ArtifactInfo(
-        path=str(bundle.prefix),
-        format=f"TensorFlow checkpoint ({kind})",
-        producer="TensorFlow",
-        variables=_variables(bundle),
-    )
-
-
-def _saved_model(artifact: savedmodel.SavedModel) -> ArtifactInfo:
-    meta_graph = artifact.meta_graph
-    library = meta_graph.graph.library
-    ops = Counter(node.op for node in meta_graph.graph.nodes)
-    functions: dict[str, int] = {}
-    for name in library:
-        nodes: Sequence[NodeDef] = library[name].nodes
-        functions[name] = len(nodes)
-        ops.update(node.op for node in nodes)
-    root = _metadata(artifact).get("root", {})
-    return ArtifactInfo(
-        path=artifact.path,
-        format="SavedModel",
-        producer=_producer(meta_graph, root),
-        tags=tuple(tuple(sorted(g.tags)) for g in artifact.record.meta_graphs),
-        signatures=tuple(_signatures(meta_graph)),
-        layers=tuple(_layers(artifact)),
-        variables=_variables(artifact.bundle) if artifact.bundle is not None else (),
-        training_config=root.get("training_config"),
-        functions=functions,
-        ops=dict(sorted(ops.items())),
-        assets=tuple(asset.filename for asset in meta_graph.assets),
-    )
-
-
-def _producer(meta_graph: MetaGraph, root: Mapping[str, Any]) -> str:
-    producer = f"TensorFlow {meta_graph.tensorflow_version or 'of unknown version'}"
-    keras = root.get("keras_version")
-    return f"{producer}, Keras {keras}" if keras else producer
-
-
-def _metadata(artifact: savedmodel.SavedModel) -> Mapping[str, Mapping[str, Any]]:
-    """Keras metadata by path; the root's under ``root``."""
-    parsed: dict[str, Mapping[str, Any]] = {}
-    for node, item in artifact.keras_metadata.items():
-        path = item.path or ("root" if node == 0 else f"object {node}")
-        parsed[path] = savedmodel.parse_metadata(item, artifact.path)
-    return parsed
-
-
-def _layers(artifact: savedmodel.SavedModel) -> Iterable[LayerInfo]:
-    for path, metadata in _metadata(artifact).items():
-        class_name = str(metadata.get("class_name", ""))
-        if class_name:
-            yield LayerInfo(
-                path, class_name, str(metadata.get("name", "")), bool(metadata.get("config"))
-            )
-
-
-def _signatures(meta_graph: MetaGraph) -> Iterable[SignatureInfo]:
-    for name, signature in meta_graph.signatures.items():
-        if not name.startswith(INTERNAL_PREFIX):
-            yield SignatureInfo(
-                name,
-                tuple(_summary(key, info) for key, info in signature.inputs.items()),
-                tuple(_summary(key, info) for key, info in signature.outputs.items()),
-                signature.method_name,
-            )
-
-
-def _summary(name: str, info: TensorInfo) -> TensorSummary:
-    return TensorSummary(name, dtype_of_number(int(info.dtype)).name, info.shape.dims)
-
-
-def _variables(bundle: Bundle) -> tuple[TensorSummary, ...]:
-    return tuple(
-        TensorSummary(name, tensor.dtype.name, tensor.shape, tensor.nbytes)
-        for name, tensor in bundle.items()
-        if name != savedmodel.OBJECT_GRAPH_KEY
-    )

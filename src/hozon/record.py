@@ -13,20 +13,18 @@ from typing import Any, Literal
 
 from hozon.tensors.lazy import LazyTensor, copied
 
-__all__ = ["Dialect", "Form", "Groups", "ModelRecord", "Naming", "StateGroup"]
-
-#: The saved forms.
-Form = Literal[
-    "savedmodel",
-    "h5",
-    "keras",
-    "tf_checkpoint",
-    "h5_weights",
-    "weights.h5",
-    "weights.json",
-    "safetensors",
-    "json",
+__all__ = [
+    "Dialect",
+    "Graph",
+    "Groups",
+    "LayerInfo",
+    "ModelRecord",
+    "Naming",
+    "SignatureInfo",
+    "StateGroup",
+    "TensorSummary",
 ]
+
 #: Which Keras the configs speak for.
 Dialect = Literal["keras1", "keras2", "keras3"]
 #: How groups of tensors find their objects: by the layer's name and the tensors' order (H5 of
@@ -53,11 +51,58 @@ Groups = Sequence[StateGroup]
 
 
 @dataclass(frozen=True, slots=True)
+class TensorSummary:
+    """A stored tensor, or an input or output; None in `shape` is a free size.
+
+    `shape` is None for an unknown rank; `nbytes` is 0 where nothing is stored.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...] | None
+    nbytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureInfo:
+    """A serving signature."""
+
+    name: str
+    inputs: tuple[TensorSummary, ...]
+    outputs: tuple[TensorSummary, ...]
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerInfo:
+    """A Keras object: where it hangs, its class, its name, and whether it has a config."""
+
+    path: str
+    class_name: str
+    name: str
+    has_config: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """What a form says of a model besides its config: functions, and objects by their place.
+
+    `functions` counts the nodes of each function; `ops` counts op types over the whole graph.
+    """
+
+    tags: tuple[tuple[str, ...], ...] = ()
+    signatures: tuple[SignatureInfo, ...] = ()
+    layers: tuple[LayerInfo, ...] = ()
+    functions: Mapping[str, int] = field(default_factory=dict)
+    ops: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRecord:
     """A saved model, or what one form holds of it.
 
     Attributes:
-        form: the saved form that it came from or is meant for.
+        form: name of the saved form that it came from or is meant for.
         path: where it was read, for messages; empty for one that was made from a live model.
         producer: library and version that wrote it, such as ``"keras 2.12.0"``, else "".
         backend: the backend of the writer, such as ``"theano"``, else "".
@@ -69,10 +114,11 @@ class ModelRecord:
         state: the weights.
         optimizer: the optimizer's variables, under their names; None where none were saved.
         assets: further files (vocabularies), by their path within the form, each read on demand.
+        graph: functions and objects, where the form has them.
         metadata: what else the form says of itself, plain values.
     """
 
-    form: Form
+    form: str
     path: str
     dialect: Dialect
     naming: Naming
@@ -83,6 +129,7 @@ class ModelRecord:
     state: Groups = ()
     optimizer: StateGroup | None = None
     assets: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
+    graph: Graph | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -15,11 +15,11 @@ from keras import layers
 import hozon
 from hozon import UnsupportedError
 from hozon.cli import main
-from hozon.forms.whole import MODEL_FORMS
+from hozon.forms import that_hold
 from tests.oracle.client import Oracle
 
 NAMES = {"savedmodel": "model", "h5": "model.h5", "keras": "model.keras"}
-FORMS = [form.name for form in MODEL_FORMS]
+FORMS = [form.name for form in that_hold("a model")]
 X = np.random.default_rng(3).normal(size=(6, 4)).astype(np.float32)
 Y = X[:, :1] * 2
 

@@ -13,25 +13,20 @@ from hozon import api
 from hozon.config import added
 from hozon.config.followed import STEP, follow, following
 from hozon.config.serialization import model_to_json
-from hozon.errors import UnknownFormatError
+from hozon.forms import names, unknown_format
+from hozon.forms.form import Holds
 from hozon.keras_private.graph import Functional
 from hozon.models.in_memory import set_weights
 
-FORMATS = {"tf": "savedmodel", "savedmodel": "savedmodel", "h5": "h5", "keras": "keras"}
-WEIGHT_FORMATS = {"tf": "tf", "h5": "h5", "keras": "weights.h5", "safetensors": "safetensors"}
 
-
-def _chosen(save_format: str | None, known: dict[str, str]) -> str | None:
+def _chosen(save_format: str | None, what: Holds) -> str | None:
+    """`save_format` as the argument `format`; its names are those of the forms."""
     if save_format is None:
         return None
+    known = names(what)
     if not isinstance(save_format, str) or save_format not in known:
-        names = ", ".join(map(repr, known))
-        raise UnknownFormatError(
-            f"save_format={save_format!r:.80} is not one of {names}",
-            argument="save_format",
-            accepted=names,
-        )
-    return known[save_format]
+        raise unknown_format("save_format", save_format, list(known), what)
+    return known[save_format].format
 
 
 def save(
@@ -47,7 +42,7 @@ def save(
     return api.save_model(
         self,
         filepath,
-        format=_chosen(save_format, FORMATS),
+        format=_chosen(save_format, "a model"),
         overwrite=overwrite,
         include_optimizer=include_optimizer,
         signatures=signatures,
@@ -66,7 +61,7 @@ def save_weights(
     return api.save_weights(
         self,
         filepath,
-        format=_chosen(save_format, WEIGHT_FORMATS),
+        format=_chosen(save_format, "weights"),
         overwrite=overwrite,
         max_shard_size=max_shard_size,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +17,7 @@ from hozon.models.tracking.adapted import unsaved_vocabularies
 from hozon.models.tracking.check import awaits_build
 from hozon.models.tracking.containers import contains
 from hozon.objects.tracking import track
-from hozon.raw.places import join, names, parent_and_name, require_local, size
+from hozon.raw.places import parent_and_name, require_local
 from hozon.train.checkpoint import HELD, Checkpoint, note_latest
 from hozon.train.reader import open_checkpoint
 from hozon.train.state import check_state_file
@@ -104,13 +103,6 @@ def load_weights(
     return Checkpoint(model)._read(  # noqa: SLF001 - one of this module's
         open_checkpoint(path), skip_mismatch=skip_mismatch, by_name=by_name
     )
-
-
-def saved_bytes(prefix: str) -> int:
-    """Bytes of a checkpoint's files together."""
-    folder, name = parent_and_name(prefix)
-    files = re.compile(re.escape(name) + r"\.(index|data-\d{5}-of-\d{5})")
-    return sum(size(join(folder, file)) for file in names(folder) if files.fullmatch(file))
 
 
 def require_held(name: str, value: Any) -> None:

@@ -12,6 +12,7 @@ import re
 from hozon.containers.foreign import describe_foreign
 from hozon.errors import ForeignFileError, FormatError, MissingFileError, UnsafeError
 from hozon.formats.bundle import Bundle, is_bundle, open_bundle
+from hozon.objects.keys import OBJECT_GRAPH_KEY
 from hozon.raw.places import (
     exists,
     is_absolute,
@@ -24,6 +25,7 @@ from hozon.raw.places import (
     place,
     read_bytes,
 )
+from hozon.record import ModelRecord, StateGroup
 
 STATE_FILE = "checkpoint"
 INDEX_SUFFIX = ".index"
@@ -80,6 +82,23 @@ def read(path: str | os.PathLike[str]) -> Bundle:
     if prefix is None:
         raise no_checkpoint(place(path))
     return open_bundle(prefix)
+
+
+def read_record(path: str | os.PathLike[str]) -> ModelRecord:
+    """The tensors of a checkpoint by their keys; the object graph is among the metadata."""
+    bundle = read(path)
+    tensors = dict(bundle)
+    graph = tensors.pop(OBJECT_GRAPH_KEY, None)
+    kind = "name-based" if graph is None else "object-based"
+    return ModelRecord(
+        form="tf_checkpoint",
+        path=bundle.prefix,
+        dialect="keras2",
+        naming="objects",
+        producer="TensorFlow",
+        state=(StateGroup("", tensors),),
+        metadata={"kind": kind, OBJECT_GRAPH_KEY: graph},
+    )
 
 
 def no_checkpoint(where: str) -> FormatError:

@@ -1,0 +1,65 @@
+"""JSON files of a model's architecture alone <-> `ModelRecord`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from hozon.errors import FormatError
+from hozon.formats.jsondoc import parse_object
+from hozon.limits import LIMITS
+from hozon.raw.commit import replacing_file
+from hozon.raw.places import open_source, place, write_bytes
+from hozon.record import ModelRecord
+
+CLASS, CONFIG, VERSION, MODULE = "class_name", "config", "keras_version", "module"
+
+
+def detect(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is JSON text that names the class and the config of a model."""
+    source = open_source(place(path))
+    if not 2 <= source.size <= LIMITS.header_bytes:
+        return False
+    if not bytes(source.view(0, min(source.size, 64))).lstrip().startswith(b"{"):
+        return False
+    try:
+        return {CLASS, CONFIG} <= set(_config(place(path)))
+    except FormatError:
+        return False
+
+
+def read(path: str | os.PathLike[str]) -> ModelRecord:
+    """The architecture of a file.
+
+    Raises:
+        FormatError: it is no JSON.
+    """
+    where = place(path)
+    config = _config(where)
+    version = str(config.get(VERSION) or "")
+    return ModelRecord(
+        form="json",
+        path=where,
+        dialect="keras3" if MODULE in config else "keras1" if version[:1] == "1" else "keras2",
+        naming="attributes",
+        producer=f"keras {version}" if version else "",
+        config=config,
+    )
+
+
+def write(text: str, path: str | os.PathLike[str]) -> int:
+    """Write an architecture, whole or not at all; its bytes.
+
+    Raises:
+        SaveError: it cannot be written. Nothing has changed.
+    """
+    data = text.encode()
+    with replacing_file(path) as fresh:
+        write_bytes(fresh, data)
+    return len(data)
+
+
+def _config(where: str) -> Mapping[str, Any]:
+    source = open_source(where)
+    return parse_object(bytes(source.view(0, source.size)), file=where, record="config")

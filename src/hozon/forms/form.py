@@ -1,0 +1,198 @@
+"""What a saved form is: one home for all that the rest of Hozon asks of it.
+
+A form says its names and what it holds, tells its files by what is in them, reads them as a record
+and writes a record or a live model. One that cannot do a step inherits the refusal of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from hozon.errors import SaveError, UnsupportedError
+from hozon.forms.background import Write
+from hozon.raw.places import exists, is_directory, size
+from hozon.record import Dialect, ModelRecord, Naming
+from hozon.reports import SaveReport
+
+if TYPE_CHECKING:
+    import keras
+
+    from hozon.models.report import LoadReport
+
+__all__ = ["BuildOptions", "Form", "Holds", "LoadOptions", "SaveOptions"]
+
+#: A whole model, the weights of one, or how one is built.
+Holds = Literal["a model", "weights", "an architecture"]
+
+
+#: What a form lacks to be a model, and how to get one all the same.
+WITHOUT: Mapping[Holds, tuple[str, str]] = {
+    "weights": (
+        "a model",
+        "make the model by its own code, then hozon.load_weights(model, path)",
+    ),
+    "an architecture": (
+        "weights",
+        "hozon.model_from_json(text), then hozon.load_weights(model, path)",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SaveOptions:
+    """How something is to be saved; see `hozon.save_model` and `hozon.save_weights`."""
+
+    overwrite: bool = True
+    include_optimizer: bool = True
+    dialect: Dialect | None = None
+    signatures: Mapping[str, Any] | None = None
+    native_ops_only: bool = False
+    max_shard_size: float | None = None
+    blocking: bool = True
+
+    def held(self, record: ModelRecord) -> ModelRecord:
+        """What is to be written of a record: itself, or copies if the caller goes on."""
+        return record if self.blocking else record.held()
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """How a model is to be built; see `hozon.load_model`."""
+
+    custom_objects: Mapping[str, Any] | None = None
+    compile: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How weights are to be found; see `hozon.load_weights`."""
+
+    by_name: bool = False
+    skip_mismatch: bool = False
+
+
+class Form(Protocol):
+    """A saved form.
+
+    Attributes:
+        name: its own name, which no other form has.
+        label: what people call it.
+        format: what the argument `format` calls it among forms that hold the same.
+        aliases: other values of `format`.
+        suffixes: ends of paths that mean it; none where it is what a path without an end means.
+        holds: what is in it.
+        naming: how its tensors find their objects.
+        optimizer: whether it has a place for the optimizer's state.
+        functions: whether it has a place for signatures.
+        dialects: which Kerases it can speak to; none where it has no configs.
+        shards: whether it is several files, whose size can be chosen.
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    format: ClassVar[str]
+    holds: ClassVar[Holds]
+    naming: ClassVar[Naming]
+    optimizer: ClassVar[bool]
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    aliases: ClassVar[tuple[str, ...]] = ()
+    dialects: ClassVar[tuple[Dialect, ...]] = ()
+    functions: ClassVar[bool] = False
+    shards: ClassVar[bool] = False
+
+    def detect(self, path: str) -> bool:
+        """Whether a path is of this form, by what is there.
+
+        Raises:
+            FormatError: it is, and so damaged that more cannot be said.
+        """
+
+    def read(self, path: str) -> ModelRecord:
+        """What is there as a record; its tensors are read when used. Neither Keras nor JAX."""
+
+    def read_named(self, path: str, naming: Naming) -> ModelRecord | None:
+        """The weights as a record of this naming; None where only the model could name them so."""
+        return self.read(path) if naming == self.naming else None
+
+    def build(self, path: str, options: BuildOptions) -> keras.Model:
+        """The live model; it carries ``load_report`` where it has weights."""
+        raise self.no_model(path)
+
+    def no_model(self, path: str) -> UnsupportedError:
+        """The error to raise where a model with its weights is wanted."""
+        without, instead = WITHOUT[self.holds]
+        return UnsupportedError(
+            f"{path} holds {self.holds} without {without}",
+            feature=f"{self.holds} as a model",
+            file=path,
+            instead=instead,
+        )
+
+    def require_owner(self, name: str, model: Any) -> None:
+        """Raise ArgumentError for an argument that such weights cannot be of, or go into."""
+        from hozon.models.built import require_layer
+
+        require_layer(name, model)
+
+    def load(self, model: keras.Layer, path: str, options: LoadOptions) -> LoadReport:
+        """Give a live model or layer the weights that are there."""
+        raise UnsupportedError(
+            f"{path} holds {self.holds} without weights",
+            feature=f"weights of {self.label}",
+            file=path,
+            instead="give a file that holds weights",
+        )
+
+    def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
+        """Refuse what can be refused, and give back what writes the rest."""
+        raise self.not_written(path)
+
+    def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
+        """Write a record, whole or not at all."""
+        raise self.not_written(path)
+
+    def not_written(self, path: str) -> UnsupportedError:
+        """The error to raise where there is no writer."""
+        return UnsupportedError(
+            f"{self.label} is read, not written", feature=f"writing {self.label}", file=path
+        )
+
+
+def write_later(
+    form: Form,
+    record: ModelRecord,
+    lost: list[str],
+    path: str,
+    put: Callable[[ModelRecord, str], object],
+) -> Write:
+    """What writes a record into one file."""
+    return partial(write_now, form, record, path, put, lost)
+
+
+def write_now(
+    form: Form,
+    record: ModelRecord,
+    path: str,
+    put: Callable[[ModelRecord, str], object],
+    lost: list[str] | None = None,
+) -> SaveReport:
+    """Write a record into one file."""
+    put(record, path)
+    return SaveReport(path, form.format, size(path), lost=list(lost or ()))
+
+
+def check_file(form: Form, path: str, options: SaveOptions) -> None:
+    """Raise SaveError if a file cannot be put here: before anything costs time."""
+    if is_directory(path):
+        raise SaveError(
+            f"{path} is a directory; {form.label} is a file",
+            file=path,
+            instead="another path, or format='savedmodel'",
+        )
+    if exists(path) and not options.overwrite:
+        raise SaveError(
+            f"{path} exists already", file=path, instead="overwrite=True, or another path"
+        )

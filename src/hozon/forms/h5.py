@@ -1,0 +1,46 @@
+"""Whole models in Keras' H5 files."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hozon.forms.background import Write
+from hozon.forms.form import BuildOptions, SaveOptions, check_file, write_later
+from hozon.forms.h5_weights import LayersForm
+from hozon.raw.places import is_file
+
+if TYPE_CHECKING:
+    import keras
+
+
+class H5Form(LayersForm):
+    """The H5 file of a model, of Keras 1, 2 or 3."""
+
+    name = format = "h5"
+    label = "Keras H5"
+    holds = "a model"
+    optimizer = True
+    dialects = ("keras2", "keras3")
+
+    def detect(self, path: str) -> bool:
+        """Whether there is a model's config in an HDF5 file."""
+        from hozon.containers.h5 import detect
+
+        return is_file(path) and detect(path) == "h5"
+
+    def build(self, path: str, options: BuildOptions) -> keras.Model:
+        """The model by its config."""
+        from hozon.models.h5 import revive_record
+
+        return revive_record(self.read(path), options.custom_objects, options.compile)
+
+    def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
+        """The model's config, and what writes it and its values."""
+        from hozon.containers.h5 import write
+        from hozon.models.h5 import describe_h5
+
+        check_file(self, path, options)
+        record, lost = describe_h5(model, options.dialect, options.include_optimizer)
+        put = partial(write, overwrite=options.overwrite)
+        return write_later(self, options.held(record), lost, path, put)

@@ -1,0 +1,70 @@
+"""Weights by layer: Keras 2's H5 files of weights, and what they share with those of models."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hozon.forms.background import Write
+from hozon.forms.form import Form, LoadOptions, SaveOptions, check_file, write_later, write_now
+from hozon.raw.places import is_file
+from hozon.record import ModelRecord
+from hozon.reports import SaveReport
+
+if TYPE_CHECKING:
+    import keras
+
+    from hozon.models.report import LoadReport
+
+
+class LayersForm(Form):
+    """What H5 files of models and of weights have in common."""
+
+    suffixes = (".h5", ".hdf5")
+    naming = "layers"
+
+    def read(self, path: str) -> ModelRecord:
+        """The weights by layer, and the model if there is one."""
+        from hozon.containers.h5 import read
+
+        return read(path)
+
+    def load(self, model: keras.Layer, path: str, options: LoadOptions) -> LoadReport:
+        """The weights, by layer and order or by name."""
+        from hozon.models.h5 import load_h5_weights
+
+        return load_h5_weights(
+            model, self.read(path), by_name=options.by_name, skip_mismatch=options.skip_mismatch
+        )
+
+    def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
+        """A record of weights by layer."""
+        from hozon.containers.h5 import write
+
+        return write_now(self, record, path, partial(write, overwrite=options.overwrite))
+
+
+class H5WeightsForm(LayersForm):
+    """Weights without a model around them."""
+
+    name = "h5_weights"
+    format = "h5"
+    label = "Keras H5 weights"
+    holds = "weights"
+    optimizer = False
+
+    def detect(self, path: str) -> bool:
+        """Whether there are layers' weights, and no config, in an HDF5 file."""
+        from hozon.containers.h5 import detect
+
+        return is_file(path) and detect(path) == "h5_weights"
+
+    def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
+        """What writes the weights of a model or layer."""
+        from hozon.containers.h5 import write
+        from hozon.models.h5 import describe_h5_weights
+
+        check_file(self, path, options)
+        record, lost = describe_h5_weights(model)
+        put = partial(write, overwrite=options.overwrite)
+        return write_later(self, options.held(record), lost, path, put)

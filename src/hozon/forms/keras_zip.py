@@ -1,0 +1,60 @@
+"""``.keras`` archives."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hozon.forms.background import Write
+from hozon.forms.form import BuildOptions, SaveOptions, check_file, write_later, write_now
+from hozon.forms.weights_h5 import PathsForm
+from hozon.raw.places import is_file
+from hozon.record import ModelRecord
+from hozon.reports import SaveReport
+
+if TYPE_CHECKING:
+    import keras
+
+
+class KerasZipForm(PathsForm):
+    """The ``.keras`` file of tf_keras 2.12 on and Keras 3."""
+
+    name = format = "keras"
+    label = ".keras"
+    suffixes = (".keras",)
+    holds = "a model"
+    dialects = ("keras2", "keras3")
+
+    def detect(self, path: str) -> bool:
+        """Whether there is a config in a zip archive."""
+        from hozon.containers.keraszip import detect
+
+        return is_file(path) and detect(path) == "keras"
+
+    def read(self, path: str) -> ModelRecord:
+        """The model, its weights by paths of attributes."""
+        from hozon.containers.keraszip import read
+
+        return read(path)
+
+    def build(self, path: str, options: BuildOptions) -> keras.Model:
+        """The model by its config."""
+        from hozon.models.keras3 import revive_record
+
+        return revive_record(self.read(path), options.custom_objects, options.compile)
+
+    def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
+        """The model's config, and what writes it and its values."""
+        from hozon.containers.keraszip import write
+        from hozon.models.keras3 import describe
+
+        check_file(self, path, options)
+        record, lost = describe(model, options.dialect, options.include_optimizer)
+        put = partial(write, overwrite=options.overwrite)
+        return write_later(self, options.held(record), lost, path, put)
+
+    def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
+        """A record with a config."""
+        from hozon.containers.keraszip import write
+
+        return write_now(self, record, path, partial(write, overwrite=options.overwrite))

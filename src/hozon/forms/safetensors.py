@@ -1,0 +1,57 @@
+"""Weights as safetensors."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hozon.errors import UnsupportedError
+from hozon.forms.background import Write
+from hozon.forms.form import SaveOptions, check_file, write_later, write_now
+from hozon.forms.weights_h5 import PathsForm
+from hozon.raw.places import is_file
+from hozon.record import ModelRecord
+from hozon.reports import SaveReport
+
+if TYPE_CHECKING:
+    import keras
+
+
+class SafetensorsForm(PathsForm):
+    """One file of named tensors; a model's config stands in its metadata."""
+
+    name = format = label = "safetensors"
+    suffixes = (".safetensors",)
+    holds = "weights"
+    optimizer = False
+
+    def detect(self, path: str) -> bool:
+        """Whether the file begins with a table of tensors."""
+        from hozon.containers.safetensors import detect
+
+        return is_file(path) and detect(path) is not None
+
+    def read(self, path: str) -> ModelRecord:
+        """The tensors."""
+        from hozon.containers.safetensors import read
+
+        return read(path)
+
+    def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
+        """What writes the weights of a model or layer, its config beside them if it has one."""
+        from hozon.containers.safetensors import write
+        from hozon.models.keras3 import describe, describe_weights
+
+        check_file(self, path, options)
+        try:
+            record, lost = describe(model)
+        except (UnsupportedError, TypeError, ValueError):  # a layer, or a model without a config
+            record, lost = describe_weights(model)
+        put = partial(write, overwrite=options.overwrite)
+        return write_later(self, options.held(record), lost, path, put)
+
+    def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
+        """A record of weights by path."""
+        from hozon.containers.safetensors import write
+
+        return write_now(self, record, path, partial(write, overwrite=options.overwrite))

@@ -1,0 +1,80 @@
+"""SavedModel directories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hozon.forms.background import Write
+from hozon.forms.checkpoint import CheckpointForm
+from hozon.forms.form import BuildOptions, Form, LoadOptions, SaveOptions
+from hozon.record import ModelRecord
+from hozon.reports import SaveReport
+
+if TYPE_CHECKING:
+    import keras
+
+    from hozon.models.report import LoadReport
+
+
+class SavedModelForm(Form):
+    """TensorFlow's SavedModel; its weights are a checkpoint."""
+
+    name = format = "savedmodel"
+    label = "SavedModel"
+    aliases = ("tf",)
+    holds = "a model"
+    naming = "objects"
+    optimizer = True
+    functions = True
+    dialects = ("keras2",)  # to TensorFlow; Keras 3's own config is always beside it
+
+    def detect(self, path: str) -> bool:
+        """Whether there is a graph file in a folder."""
+        from hozon.containers.savedmodel.read import detect
+
+        return detect(path)
+
+    def read(self, path: str) -> ModelRecord:
+        """Its variables, signatures, functions and Keras' metadata."""
+        from hozon.containers.savedmodel.describe import describe
+
+        return describe(path)
+
+    def build(self, path: str, options: BuildOptions) -> keras.Model:
+        """The model, each object by the best rung of the ladder."""
+        from hozon.containers.savedmodel.read import SavedModel
+        from hozon.models.savedmodel.load.revive import revive
+
+        return revive(SavedModel.read(path), options.custom_objects, compiled=options.compile)
+
+    def require_owner(self, name: str, model: Any) -> None:
+        """Weights go into whatever a checkpoint can hold."""
+        CHECKPOINT.require_owner(name, model)
+
+    def load(self, model: keras.Layer, path: str, options: LoadOptions) -> LoadReport:
+        """The weights, by the object graph."""
+        return CHECKPOINT.load(model, path, options)
+
+    def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
+        """Trace the model's functions; what writes them and its values."""
+        from hozon.containers.savedmodel.content import ready
+        from hozon.containers.savedmodel.write import check_target, write
+        from hozon.models.savedmodel.save.content import Description
+
+        check_target(path, overwrite=options.overwrite)
+        made = Description(
+            model,
+            include_optimizer=options.include_optimizer,
+            signatures=options.signatures,
+            native_only=options.native_ops_only,
+        )
+        draft = made if options.blocking else ready(made)
+
+        def written() -> SaveReport:
+            nbytes = write(draft, path, overwrite=options.overwrite)
+            return SaveReport(path, self.format, nbytes, made.converted, made.lost, made.fallbacks)
+
+        return written
+
+
+CHECKPOINT = CheckpointForm()

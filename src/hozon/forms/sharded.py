@@ -1,0 +1,60 @@
+"""Weights in several files with an index: Keras 3's ``.weights.json``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hozon.forms.background import Write
+from hozon.forms.form import SaveOptions, check_file
+from hozon.forms.weights_h5 import PathsForm
+from hozon.raw.places import is_file
+from hozon.record import ModelRecord
+from hozon.reports import SaveReport
+
+if TYPE_CHECKING:
+    import keras
+
+
+class ShardedForm(PathsForm):
+    """A set of ``.weights.h5`` files; the index of safetensors files is read too."""
+
+    name = format = "weights.json"
+    label = "sharded weights (.weights.json)"
+    suffixes = (".weights.json",)
+    holds = "weights"
+    shards = True
+
+    def detect(self, path: str) -> bool:
+        """Whether there is a map from variables to files in a JSON file."""
+        from hozon.containers.shards import detect
+
+        return is_file(path) and detect(path) is not None
+
+    def read(self, path: str) -> ModelRecord:
+        """The weights of all files."""
+        from hozon.containers.shards import read
+
+        return read(path)
+
+    def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
+        """What writes the weights of a model or layer."""
+        from hozon.models.keras3 import describe_weights
+
+        check_file(self, path, options)
+        record, lost = describe_weights(model)
+        record = options.held(record)
+
+        def written() -> SaveReport:
+            report = self.write(record, path, options)
+            report.lost += lost
+            return report
+
+        return written
+
+    def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
+        """A record of weights by path."""
+        from hozon.containers.shards import DEFAULT_SHARD, GIB, write
+
+        size = options.max_shard_size
+        limit = DEFAULT_SHARD if size is None else int(size * GIB)
+        return SaveReport(path, self.format, write(record, path, options.overwrite, limit))

@@ -1,0 +1,71 @@
+"""Weights by paths of attributes: Keras 3's ``.weights.h5``, and what it shares with others."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hozon.forms.background import Write
+from hozon.forms.form import Form, LoadOptions, SaveOptions, check_file, write_later, write_now
+from hozon.raw.places import is_file
+from hozon.record import ModelRecord
+from hozon.reports import SaveReport
+
+if TYPE_CHECKING:
+    import keras
+
+    from hozon.models.report import LoadReport
+
+
+class PathsForm(Form):
+    """What all forms whose tensors are named by paths have in common."""
+
+    naming = "attributes"
+    optimizer = True
+
+    def load(self, model: keras.Layer, path: str, options: LoadOptions) -> LoadReport:
+        """The weights, by the paths of attributes."""
+        from hozon.models.keras3 import load_weights
+
+        return load_weights(
+            model, self.read(path), by_name=options.by_name, skip_mismatch=options.skip_mismatch
+        )
+
+
+class WeightsH5Form(PathsForm):
+    """One HDF5 file, a group for each object."""
+
+    name = format = "weights.h5"
+    label = "Keras 3 weights (.weights.h5)"
+    suffixes = (".weights.h5",)
+    aliases = ("keras",)
+    holds = "weights"
+
+    def detect(self, path: str) -> bool:
+        """Whether there are variables by path in an HDF5 file."""
+        from hozon.containers.keraszip import detect
+
+        return is_file(path) and detect(path) == "weights.h5"
+
+    def read(self, path: str) -> ModelRecord:
+        """The weights and the optimizer's variables."""
+        from hozon.containers.keraszip import read
+
+        return read(path)
+
+    def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
+        """What writes the weights of a model or layer."""
+        from hozon.containers.keraszip import write_weights
+        from hozon.models.keras3 import describe_weights
+
+        check_file(self, path, options)
+        record, lost = describe_weights(model)
+        put = partial(write_weights, overwrite=options.overwrite)
+        return write_later(self, options.held(record), lost, path, put)
+
+    def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
+        """A record of weights by path."""
+        from hozon.containers.keraszip import write_weights
+
+        put = partial(write_weights, overwrite=options.overwrite)
+        return write_now(self, record, path, put)
