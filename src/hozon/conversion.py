@@ -7,6 +7,7 @@ alone go straight from file to file where both forms name them alike, without Ke
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -35,6 +36,8 @@ from hozon.tensors.meter import Progress, metered
 
 __all__ = ["convert"]
 
+#: What the keys of an optimizer's state hold, where variables are named by objects.
+OPTIMIZER = re.compile(r"^optimizer/|/\.OPTIMIZER_SLOT/")
 #: Dialects of files whose weights can be copied as they are, by how they are named.
 COPIED = {"layers": ("keras2", "keras3"), "attributes": ("keras3",)}
 #: Why weights named in one way cannot be named in another without the model.
@@ -118,6 +121,8 @@ def _converted(
         return copied
     model = found.build(source, BuildOptions(custom_objects, compile=wanted.optimizer))
     report = save(wanted, model, target, options)
+    if wanted.holds == "weights":
+        report.lost += _optimizer_lost(found.read(source), wanted)
     loaded = getattr(model, "load_report", None)
     if loaded is not None:
         report.converted[:0] = loaded.converted
@@ -186,6 +191,13 @@ def _written(record: ModelRecord, wanted: Form, target: str) -> SaveReport:
         f"{name}: {wanted.label} has no place for its {count} tensors"
         for name, count in left.items()
     ]
-    if record.optimizer is not None and not wanted.optimizer:
-        report.lost.append(f"the optimizer's state: {wanted.label} has no place for it")
+    report.lost += _optimizer_lost(record, wanted)
     return report
+
+
+def _optimizer_lost(record: ModelRecord, wanted: Form) -> list[str]:
+    """The line of a report for an optimizer's state that has no place."""
+    slots = (name for group in record.state for name in group.tensors if OPTIMIZER.search(name))
+    held = record.optimizer is not None or (record.naming == "objects" and any(slots))
+    lost = held and not wanted.optimizer
+    return [f"the optimizer's state: {wanted.label} has no place for it"] if lost else []

@@ -24,6 +24,8 @@ def describe_foreign(where: str) -> str:
     Raises:
         MissingFileError: there is nothing.
     """
+    if not exists(where) and exists(f"{where}.index"):
+        return "it is a checkpoint, which has weights but no model"
     require_there(where)
     if is_directory(where):
         return _directory(where)

@@ -27,7 +27,7 @@ from hozon.formats.hdf5.reader import open_hdf5
 from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
 from hozon.raw.commit import replacing_file
-from hozon.raw.places import exists, is_directory, join, open_source, place
+from hozon.raw.places import exists, is_directory, join, open_source, place, size
 from hozon.raw.staging import publishing
 from hozon.record import ModelRecord, StateGroup
 from hozon.tensors.lazy import LazyTensor
@@ -136,8 +136,8 @@ def _replace(where: str, parts: Sequence[Sequence[Item]]) -> int:
     except BaseException:
         _remove(files)
         raise
-    _settle(where, names, old)
-    return sum(map(os.path.getsize, [where, *files]))
+    first = _settle(where, names, old)
+    return sum(map(size, {where, first, *files}))
 
 
 # Reading
@@ -223,7 +223,7 @@ def _check_all_there(
 def _parts(groups: Sequence[StateGroup], limit: int, where: str) -> Iterator[list[Item]]:
     """Variables in order, as many as fit into one shard at a time."""
     part: list[Item] = []
-    size = 0
+    filled = 0
     for group in groups:
         for name, tensor in group.tensors.items():
             if tensor.nbytes > limit:
@@ -233,11 +233,11 @@ def _parts(groups: Sequence[StateGroup], limit: int, where: str) -> Iterator[lis
                     file=where,
                     instead="a larger max_shard_size",
                 )
-            if part and size + tensor.nbytes > limit:
+            if part and filled + tensor.nbytes > limit:
                 yield part
-                part, size = [], 0
+                part, filled = [], 0
             part.append((group.name, name, tensor))
-            size += tensor.nbytes
+            filled += tensor.nbytes
     if part:
         yield part
 
@@ -295,13 +295,14 @@ def _old_shards(where: str) -> set[str]:
     return set()
 
 
-def _settle(where: str, names: Sequence[str], old: set[str]) -> None:
-    """Remove what the old index needed; keep the file that Keras opens first, even if empty."""
+def _settle(where: str, names: Sequence[str], old: set[str]) -> str:
+    """Remove what the old index needed; the file that Keras opens first, empty where it is new."""
     folder, first = os.path.dirname(where), _named(_base(where), 0)
     own = (f"{_base(where)}_", f"{_base(where)}-1_")
     _remove([join(folder, name) for name in old - set(names) if name.startswith(own)])
     if first not in names:
         write_weights(_record_of([]), join(folder, first))
+    return join(folder, first)
 
 
 def _remove(files: Sequence[str]) -> None:

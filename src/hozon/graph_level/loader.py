@@ -441,7 +441,7 @@ def _root(loader: ObjectGraphLoader) -> tuple[str, dict[str, Any]]:
     if root is None or not isinstance(function, (ConcreteFunction, Function)):
         raise FormatError(
             "the root of the object graph is neither an object nor a function",
-            file=str(loader.artifact.file),
+            file=loader.artifact.file,
             record="node 0",
         )
     return function.name, {**loader.children(root), "__call__": function}
