@@ -17,6 +17,8 @@ from hozon.graphs.emit.values import Dim, Tensor, all_static
 
 #: Constants of at most so many elements are computed here rather than by nodes.
 SMALL = 256
+#: Dimensions that LiteRT's StridedSlice takes at most.
+SLICED_RANK = 5
 
 
 def op(
@@ -126,11 +128,35 @@ def _ones(old: Sequence[Dim], new: Sequence[Dim]) -> tuple[list[int], list[int]]
 def _with_ones(body: Body, x: Tensor, gone: Sequence[int], come: Sequence[int]) -> Tensor:
     """`x` without its sizes 1 at `gone`, and with new ones at `come`; no other size is computed."""
     if gone:
-        dims = [dim for i, dim in enumerate(x.shape) if i not in gone]
-        x = op(body, "Squeeze", [x], x, dims, squeeze_dims=tuple(gone))
+        x = _without(body, x, gone)
     for axis in come:
         x = expand(body, x, axis)
     return x
+
+
+def _without(body: Body, x: Tensor, axes: Sequence[int]) -> Tensor:
+    """`x` without its sizes 1 at `axes`.
+
+    By StridedSlice: LiteRT refuses Squeeze of what an Einsum made, and slices five dimensions.
+    """
+    rank, kept = len(x.shape), [i for i in range(len(x.shape)) if i not in axes]
+    dims = [x.shape[i] for i in kept]
+    if rank > SLICED_RANK:
+        return op(body, "Reshape", [x, body.shape(dims)], x, dims)
+    begin, end = integers(body, [0] * rank), integers(body, [1] * rank)
+    whole = sum(1 << i for i in kept)
+    return op(
+        body,
+        "StridedSlice",
+        [x, begin, end, end],
+        x,
+        dims,
+        begin_mask=whole,
+        end_mask=whole,
+        ellipsis_mask=0,
+        new_axis_mask=0,
+        shrink_axis_mask=sum(1 << i for i in axes),
+    )
 
 
 def expand(body: Body, x: Tensor, axis: int) -> Tensor:
