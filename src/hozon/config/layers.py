@@ -79,7 +79,7 @@ class LayerReader:
         self, custom: Any, class_name: str, config: dict[str, Any], entry: Mapping[str, Any]
     ) -> Any:
         if "dtype" in config:
-            config["dtype"] = self.objects.dtype(config["dtype"])
+            config["dtype"] = named(self.objects.dtype(config["dtype"]))
         return self._built(from_custom(custom, config, class_name), entry)
 
     def _built(self, layer: Any, entry: Mapping[str, Any]) -> Any:
@@ -155,6 +155,17 @@ class LayerReader:
             record=name,
             allow=f"custom_objects={{{name!r}: ...}}",
         )
+
+
+def named(policy: Any) -> Any:
+    """A dtype policy as `from_config` of Keras gives it to a class: by name where that says all.
+
+    Keras writes the config of a class without `get_config` by the arguments that it was made
+    with, as long as they are plain.
+    """
+    if not isinstance(policy, keras.DTypePolicy) or policy.quantization_mode is not None:
+        return policy
+    return policy if isinstance(policy, keras.dtype_policies.DTypePolicyMap) else policy.name
 
 
 def is_made_of_tensors(found: Any) -> bool:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import jax
 import keras
 import numpy as np
 from keras.src.backend import Variable as BackendVariable
@@ -22,13 +23,15 @@ _ALIGNMENT = 64
 
 
 class Deferred:
-    """Variables whose initializers have not run yet."""
+    """Variables whose initializers have not run yet; `run` is Keras' own way to run one."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: Callable[[Any, Initializer], None]) -> None:
+        self._run = run
         self._waiting: dict[int, tuple[Any, Initializer]] = {}
 
     def add(self, variable: Any, initializer: Initializer) -> None:
-        """Give `variable` zeros that take no memory, a broadcast view of one element."""
+        """Give `variable` its layout, and zeros that take no memory: a view of one element."""
+        variable._initialize_layout()
         self._waiting[id(variable)] = (variable, initializer)
         zero = np.zeros((), dtype_of_name(variable._dtype).numpy)
         variable._value = np.broadcast_to(zero, variable._shape)
@@ -37,10 +40,10 @@ class Deferred:
         """Run the initializers of variables that were not assigned; return those variables."""
         rest = [(v, i) for v, i in self._waiting.values() if isinstance(v._value, np.ndarray)]
         for variable, initializer in rest:
-            if isinstance(initializer, keras.initializers.Zeros):
+            if isinstance(initializer, keras.initializers.Zeros) and variable._layout is None:
                 variable.assign(_zeros(variable._value.shape, variable._value.dtype))
             else:
-                variable.assign(initializer(variable.shape, dtype=variable.dtype))
+                self._run(variable, initializer)
         self._waiting.clear()
         return [variable for variable, _ in rest]
 
@@ -60,10 +63,13 @@ def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]
 _DEFERRED: ContextVar[Deferred | None] = ContextVar("deferred initializers", default=None)
 
 
+_INITIALIZE = "_initialize_with_initializer"
+
+
 def _deferring(original: Callable[..., None]) -> Callable[..., None]:
     def initialize(variable: Any, initializer: Initializer) -> None:
         deferred = _DEFERRED.get()
-        if deferred is None or variable._layout is not None or variable._dtype == "string":
+        if deferred is None or variable._dtype == "string":
             original(variable, initializer)
         else:
             deferred.add(variable, initializer)
@@ -71,7 +77,8 @@ def _deferring(original: Callable[..., None]) -> Callable[..., None]:
     return initialize
 
 
-bend(BackendVariable, "_initialize_with_initializer", _deferring)
+_run = getattr(BackendVariable, _INITIALIZE)
+bend(BackendVariable, _INITIALIZE, _deferring)
 
 
 @contextmanager
@@ -81,16 +88,39 @@ def deferred_initializers() -> Iterator[Deferred]:
     For models whose weights are about to be overwritten: building ResNet50 spends nearly all of
     its time drawing random numbers that nobody sees. On other backends than JAX they run at once.
     """
-    deferred = Deferred()
+    deferred = Deferred(_run)
     with asked(_DEFERRED, deferred if keras.config.backend() == "jax" else None):
         yield deferred
 
 
-def give_value(variable: Any, value: np.ndarray[Any, Any]) -> None:
-    """Assign a variable; one that Keras made while tracing shapes starts with the value later."""
+def give_value(variable: Any, value: Any) -> None:
+    """Assign a variable; each device takes its part where the variable is laid out over several.
+
+    A variable that Keras made while tracing shapes starts with the value later.
+
+    Args:
+        variable: of Keras.
+        value: of the variable's shape; sliced once for each part, and converted to the variable's
+            dtype.
+    """
     if variable._value is None:
         variable._initializer = lambda shape, dtype: np.asarray(value).astype(
             dtype_of_name(dtype).numpy
         )
-    else:
-        variable.assign(value)
+        return
+    sharding = sharding_of(variable)
+    if sharding is None or tuple(value.shape) != tuple(variable.shape):
+        variable.assign(value)  # which says what is wrong with the shape
+        return
+    dtype = jax.dtypes.canonicalize_dtype(dtype_of_name(variable._dtype).numpy)
+    placed = jax.make_array_from_callback(
+        tuple(variable.shape), sharding, lambda index: np.asarray(value[index]).astype(dtype)
+    )
+    variable._direct_assign(placed)
+
+
+def sharding_of(variable: Any) -> jax.sharding.Sharding | None:
+    """How a variable is laid out over devices, where that was said when it was made."""
+    layout = getattr(variable, "_layout", None)
+    layout = getattr(layout, "backend_layout", layout)
+    return layout if isinstance(layout, jax.sharding.Sharding) else None

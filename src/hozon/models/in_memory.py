@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from hozon.errors import MismatchError
+from hozon.keras_private.values import give_value
 from hozon.models.built import require_built
 
 
@@ -44,7 +45,7 @@ def set_weights(layer: keras.Layer, weights: Sequence[Any]) -> None:
         for variable, value in zip(layer.weights, values, strict=True)
     ]
     for variable, array in zip(layer.weights, arrays, strict=True):
-        variable.assign(array)
+        give_value(variable, array)
 
 
 def _disagreement(variable: Any, value: Any) -> str | None:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from hozon.errors import MismatchError
+from hozon.keras_private.values import give_value
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.objects import KerasObjects
 
@@ -89,13 +89,8 @@ class Assigner:
                 f"{name} has shape {tuple(variable.shape)}, the file holds {tuple(stored.shape)} "
                 f"({saved.name})"
             )
-        put(variable, stored.read())
+        give_value(variable, stored.read())
         self.report.matched.append(name)
-
-
-def put(variable: keras.Variable, value: np.ndarray[Any, Any]) -> None:
-    """Give a variable a value, converted to the variable's dtype on the way to the device."""
-    variable.assign(value)
 
 
 def _is_seed(variable: keras.Variable) -> bool:
