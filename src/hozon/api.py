@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hozon import arguments as check
+from hozon.errors import UnsupportedError
 from hozon.raw.collection import here_to_stay
 from hozon.raw.places import place, size_on_disk
 from hozon.tensors.meter import Progress, metered
@@ -101,6 +102,7 @@ def save_model(
     custom_objects=check.objects_or_none,
     compile=check.flag,
     safe_mode=check.flag,
+    signature=check.text_or_none,
     progress=check.progress,
 )
 def load_model(
@@ -109,6 +111,7 @@ def load_model(
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
     safe_mode: bool = True,  # noqa: ARG001 - nothing of a file is ever run
+    signature: str | None = None,
     progress: Progress = None,
 ) -> keras.Model:
     """Load a whole model as a live Keras model.
@@ -120,6 +123,9 @@ def load_model(
         compile: whether to compile the model as it was when saved, optimizer state included.
         safe_mode: Keras' argument. False allows nothing more: code in a file is never run; what it
             stands for is given by `custom_objects`.
+        signature: of a SavedModel that Keras did not write, which signature the model calls, or
+            ``"__call__"``, its root's own function; needed where there are several and none is
+            ``serving_default``.
         progress: True for a bar on a terminal, or a function of the bytes done and in all.
 
     Returns:
@@ -129,8 +135,9 @@ def load_model(
     Raises:
         FormatError: the path holds no model, or a damaged one.
         UnsafeError: it asks for code to be run or files to be opened.
-        MismatchError: its weights are those of another model.
-        UnsupportedError: the model needs something that this version cannot do.
+        MismatchError: its weights are those of another model, or it has no such `signature`.
+        UnsupportedError: the model needs something that this version cannot do, or nothing says
+            which of its signatures is meant.
         MissingObjectError: a class or function must be supplied.
 
     Example:
@@ -141,8 +148,15 @@ def load_model(
         from hozon.forms import BuildOptions, model_form
 
         form = model_form(place(path))
+        if signature is not None and not form.functions:
+            raise UnsupportedError(
+                f"{path} holds a Keras model, which has no signatures",
+                feature=f"signature={signature!r}",
+                instead="leave signature out",
+            )
+        options = BuildOptions(custom_objects, compile, signature)
         with metered(progress, lambda: size_on_disk(path), f"loading {path}"):
-            return form.build(place(path), BuildOptions(custom_objects, compile))
+            return form.build(place(path), options)
 
 
 @check.checked(

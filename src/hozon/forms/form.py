@@ -64,6 +64,7 @@ class BuildOptions:
 
     custom_objects: Mapping[str, Any] | None = None
     compile: bool = True
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,12 @@ class SavedModelForm(Form):
         from hozon.containers.savedmodel.read import SavedModel
         from hozon.models.savedmodel.load.revive import revive
 
-        return revive(SavedModel.read(path), options.custom_objects, compiled=options.compile)
+        return revive(
+            SavedModel.read(path),
+            options.custom_objects,
+            compiled=options.compile,
+            signature=options.signature,
+        )
 
     def require_owner(self, name: str, model: Any) -> None:
         """Weights go into whatever a checkpoint can hold."""

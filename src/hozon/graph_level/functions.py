@@ -26,6 +26,7 @@ from hozon.graph_level.structures import flatten, pack_all
 from hozon.graphs.execute import call, call_pure
 from hozon.graphs.library import FunctionKey, Library
 from hozon.graphs.resources import Variable
+from hozon.graphs.state import changes_state
 from hozon.graphs.values import Cell, Value
 
 
@@ -48,7 +49,7 @@ class ConcreteFunction:
         self.name = name
         self.arguments = arguments
         self.outputs = outputs
-        self._library = library
+        self.library = library
         self._function = function
         self._captures = captures
 
@@ -67,6 +68,11 @@ class ConcreteFunction:
     def structured_outputs(self) -> Any:
         """What a call gives, with a spec for each tensor."""
         return public_specs(self.outputs)
+
+    @property
+    def changes_state(self) -> bool:
+        """Whether a call may change variables or tables."""
+        return changes_state(self.library, self._function)
 
     @property
     def inputs(self) -> list[Any]:
@@ -101,7 +107,7 @@ class ConcreteFunction:
     def call_flat(self, tensors: Sequence[Value]) -> Any:
         """Call with the flat list of tensors."""
         inputs = [*tensors, *self._captures()]
-        results = call(self._library, self._function, inputs)
+        results = call(self.library, self._function, inputs)
         return pack_all(self.outputs, results, self.name)
 
     def stateless_call(self, values: Sequence[Value], *args: Any, **kwargs: Any) -> Any:
@@ -129,7 +135,7 @@ class ConcreteFunction:
     ) -> Any:
         """`stateless_call` with the flat list of tensors; the values are those of `variables`."""
         results, new = call_stateless(
-            self._library,
+            self.library,
             self._function,
             [*tensors, *self._captures()],
             self.variables if variables is None else variables,
@@ -231,6 +237,11 @@ class Runner(Protocol):
         """The variables that it reads."""
         ...
 
+    @property
+    def changes_state(self) -> bool:
+        """Whether it may change variables or tables."""
+        ...
+
     def run(self, inputs: Mapping[str, list[Value]]) -> dict[str, Any]:
         """Run, and commit what is assigned."""
         ...
@@ -265,6 +276,11 @@ class SignatureFunction:
     def variables(self) -> list[Variable]:
         """The variables that the signature reads."""
         return self.runner.variables
+
+    @property
+    def changes_state(self) -> bool:
+        """Whether a call may change variables or tables."""
+        return self.runner.changes_state
 
     @property
     def structured_input_signature(self) -> tuple[tuple[()], dict[str, Any]]:

@@ -227,7 +227,8 @@ class ObjectGraphLoader:
         if isinstance(payload, SavedFunction):
             spec = function_spec(payload.spec)
             functions = [self.concrete_function(name) for name in payload.concrete_functions]
-            return Function(self._name_of(functions), spec, functions)
+            name = trace_name(functions[0].name) if functions else "function"
+            return Function(name, spec, functions)
         if isinstance(payload, BareConcreteFunction):
             return self.concrete_function(payload.name)
         if isinstance(payload, Constant):
@@ -237,11 +238,6 @@ class ObjectGraphLoader:
         if isinstance(payload, UserObject):
             return self._user_object(node_id, node, payload)
         return LoadedObject(node_id, type(payload).__name__)
-
-    @staticmethod
-    def _name_of(functions: Sequence[ConcreteFunction]) -> str:
-        """The name of the Python function, which names of traces hold."""
-        return TRACE_NAME.sub(r"\1", functions[0].name) if functions else "function"
 
     def _user_object(self, node_id: int, node: SavedNode, payload: UserObject) -> Any:
         if payload.identifier == LIST:
@@ -260,8 +256,9 @@ class ObjectGraphLoader:
             dtype=dtype_of_number(payload.dtype).numpy,
             trainable=payload.trainable,
         )
-        self.variables.append(variable)
-        return variable if self._cell is None else self._cell(node_id, variable)
+        made = variable if self._cell is None else self._cell(node_id, variable)
+        self.variables.append(made)
+        return made
 
     def _connect(self) -> None:
         for node_id, node in enumerate(self.nodes):
@@ -391,6 +388,11 @@ def _unshaped(tensors: Sequence[ArgDef], names: Sequence[str]) -> Iterator[Tenso
         yield TensorSpec(ANY_SHAPE, tensor.type or TypeNumber(0), name)
 
 
+def trace_name(name: str) -> str:
+    """The name of the Python function that a trace was made of."""
+    return TRACE_NAME.sub(r"\1", name)
+
+
 def _numbered(node: SavedNode) -> list[int]:
     """The children of a list or tuple in order; other edges of it are bookkeeping."""
     edges = [(int(edge.name), edge.node) for edge in node.children if edge.name.isdecimal()]
@@ -424,8 +426,17 @@ def load_artifact(artifact: SavedModel) -> LoadedModel:
     """The live graph-level objects of a SavedModel that has been read."""
     session = Session(artifact)
     if artifact.meta_graph.object_graph is None:
-        return LoadedModel("session graph", session.signatures(), lambda: session.variables, {})
-    loader = ObjectGraphLoader(artifact)
+        return session_model(session)
+    return object_model(ObjectGraphLoader(artifact), session)
+
+
+def session_model(session: Session) -> LoadedModel:
+    """The root that stands for a graph without objects."""
+    return LoadedModel("session graph", session.signatures(), lambda: session.variables, {})
+
+
+def object_model(loader: ObjectGraphLoader, session: Session) -> LoadedModel:
+    """The root of an object graph, with the signatures that the meta graph declares."""
     identifier, attributes = _root(loader)
     saved = attributes.pop("signatures", {})
     signatures = _signatures(session, saved if isinstance(saved, dict) else {})
@@ -488,6 +499,11 @@ class FunctionRunner:
     def variables(self) -> list[Variable]:
         """The variables that the function captures."""
         return self.function.variables
+
+    @property
+    def changes_state(self) -> bool:
+        """Whether the function changes what it captures."""
+        return self.function.changes_state
 
     def run(self, inputs: Mapping[str, list[Value]]) -> dict[str, Any]:
         """Run, and commit what is assigned."""

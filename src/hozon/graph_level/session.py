@@ -7,7 +7,7 @@ they consist of ops that Hozon runs (no file outside the artifact is ever opened
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -29,7 +29,8 @@ from hozon.graphs.execute import call
 from hozon.graphs.ir import Function
 from hozon.graphs.library import Library
 from hozon.graphs.resources import Variable
-from hozon.graphs.values import Value
+from hozon.graphs.state import changes_state
+from hozon.graphs.values import Cell, Value
 
 #: Signatures that hold ops to run rather than to serve.
 INTERNAL = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
@@ -41,14 +42,20 @@ PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefaul
 
 
 class Session:
-    """One meta graph with its variables and tables."""
+    """One meta graph with its variables and tables.
 
-    def __init__(self, artifact: SavedModel) -> None:
+    `cell` may put something else in the place of a variable.
+    """
+
+    def __init__(
+        self, artifact: SavedModel, cell: Callable[[Variable], Cell] | None = None
+    ) -> None:
         self.artifact = artifact
         self.graph = artifact.meta_graph.graph
         self.library = Library(self.graph.library, gradients=artifact.gradients())
         self.library.resources.checkpoint = artifact.bundle
         self.library.resources.read_asset = artifact.read_asset
+        self.library.resources.cell = cell or self.library.resources.cell
         self._ready = False
         self._functions: dict[str, Function] = {}
 
@@ -90,17 +97,18 @@ class Session:
         if signature is not None:
             return [info.name for info in signature.outputs.values()]
         for name in INIT_COLLECTIONS:
-            if items := self._collection(name):
+            if items := self.collection(name):
                 return list(map(_text, items))
         return self._default_targets()
 
     def _default_targets(self) -> list[str]:
         """What TensorFlow 2 runs where a graph names no initialisation op: local variables and
         tables start (``Scaffold.default_local_init_op``)."""
-        local = [item.initializer for item in self._collection(LOCAL_VARIABLES)]
-        return [*filter(None, local), *map(_text, self._collection(TABLE_INITIALIZERS))]
+        local = [item.initializer for item in self.collection(LOCAL_VARIABLES)]
+        return [*filter(None, local), *map(_text, self.collection(TABLE_INITIALIZERS))]
 
-    def _collection(self, name: str) -> tuple[Any, ...]:
+    def collection(self, name: str) -> tuple[Any, ...]:
+        """The items of a collection of the meta graph."""
         collection = self.artifact.meta_graph.collections.get(name)
         return () if collection is None else collection.values
 
@@ -157,13 +165,14 @@ class Session:
         return {node.name: node for node in self.graph.nodes}
 
     def function(self, name: str, signature: SignatureDef) -> Function:
-        """The part of the graph that a signature runs, ready to be called."""
-        function = self._function(name, signature)
+        """The part of the graph that a signature runs, its variables and tables prepared."""
+        function = self.part(name, signature)
         self.library.require_ops(function)
         self.prepare()
         return function
 
-    def _function(self, name: str, signature: SignatureDef) -> Function:
+    def part(self, name: str, signature: SignatureDef) -> Function:
+        """The part of the graph that a signature runs."""
         if name not in self._functions:
             feeds = _tensors(signature.inputs)
             fetches = _tensors(signature.outputs)
@@ -188,6 +197,11 @@ class GraphRunner:
     def variables(self) -> list[Variable]:
         """The variables of the whole graph."""
         return self.session.variables
+
+    @property
+    def changes_state(self) -> bool:
+        """Whether this part of the graph changes variables or tables."""
+        return changes_state(self.session.library, self.session.part(self.name, self.signature))
 
     def run(self, inputs: Mapping[str, list[Value]]) -> dict[str, Any]:
         """Run, and commit what is assigned."""

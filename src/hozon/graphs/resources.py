@@ -190,6 +190,8 @@ class Resources:
         self.checkpoint: Checkpoint | None = None
         #: Reads an asset of the artifact by the name that the graph holds.
         self.read_asset: Callable[[bytes], bytes] | None = None
+        #: May put something else in the place of a new variable.
+        self.cell: Callable[[Variable], Cell] = lambda variable: variable
         self._named: dict[tuple[str, str], Any] = {}
 
     def get(self, kind: str, name: str, make: Callable[[], Any]) -> Any:

@@ -17,3 +17,10 @@ def layers_of(model: keras.Model) -> list[Any]:
     """A model and all layers inside of it."""
     found: list[Any] = model._flatten_layers()
     return found
+
+
+def take_anything(layer: Any) -> None:
+    """Let a layer get its arguments as they were given: not cast to floats of one size, and
+    arguments that are no tensors too."""
+    layer._convert_input_args = False
+    layer._allow_non_tensor_positional_args = True

@@ -89,8 +89,9 @@ def variable_handle(node: NodeView) -> Kernel:
 def _variable(node: NodeView, name: str) -> Cell:
     dtype = node.dtype("dtype").numpy
     shape = node.attr("shape").dims
-    make = lambda: Variable(None, name=name, shape=shape, dtype=dtype)
-    variable: Cell = node.resources.get("variable", name, make)
+    resources = node.resources
+    make = lambda: resources.cell(Variable(None, name=name, shape=shape, dtype=dtype))
+    variable: Cell = resources.get("variable", name, make)
     return variable
 
 

@@ -16,6 +16,9 @@ from hozon.models.tracking.names import BOOKKEEPING, RENAMES, STORED_TYPES
 from hozon.objects.tracking import Trackable, Virtual
 from hozon.tensors.dtypes import dtype_of_name
 
+#: Attribute of a layer that stands for an object that was none, a ``tf.Module``: the types in files
+#: of variables by name, where they are not their own.
+OWN_TYPES = "stored_types"
 #: Names that Keras 3 makes up for variables that were given none.
 AUTOMATIC = re.compile(r"variable(_\d+)?")
 
@@ -23,7 +26,7 @@ AUTOMATIC = re.compile(r"variable(_\d+)?")
 def describe_layer(layer: Any) -> Trackable:
     """A layer, model or metric: layers of a model by position, weights by name, attributes."""
     renames = _entries(RENAMES, layer)
-    types = _entries(STORED_TYPES, layer)
+    types = {**_entries(STORED_TYPES, layer), **getattr(layer, OWN_TYPES, {})}
     children: dict[str, Any] = {}
     if isinstance(layer, (keras.Sequential, Functional)):
         children.update(numbered_layers(layer))
@@ -36,7 +39,8 @@ def describe_layer(layer: Any) -> Trackable:
     for name, value in attributes(layer):
         edge = renames.get(name, name)
         if edge and not _is_kept(name, value, renames, children):
-            children.setdefault(edge, value)
+            stored = types.get(value.name) if isinstance(value, keras.Variable) else None
+            children.setdefault(edge, value if stored is None else retyped(layer, value, stored))
     return Trackable(children | learned(layer), aliases=older_names(layer) | aliases)
 
 
@@ -110,9 +114,10 @@ def _by_name(layer: Any, variable: Any) -> bool:
     """Whether the variable came from `add_weight`, which files name it after.
 
     One made by the class itself, ``self.v = keras.Variable(...)``, goes by its attribute; those of
-    `add_weight` are in the name scope of their layer.
+    `add_weight` are in the name scope of their layer. So do those of an object that was no layer
+    when it was saved.
     """
-    if AUTOMATIC.fullmatch(variable.name):
+    if AUTOMATIC.fullmatch(variable.name) or hasattr(layer, OWN_TYPES):
         return False
     if isinstance(layer, keras.Metric):
         return True

@@ -364,17 +364,29 @@ class LateCell(Cell):
 
 
 def revive(
-    artifact: SavedModel, custom_objects: Mapping[str, Any] | None, *, compiled: bool = True
+    artifact: SavedModel,
+    custom_objects: Mapping[str, Any] | None,
+    *,
+    compiled: bool = True,
+    signature: str | None = None,
 ) -> keras.Model:
-    """The live model of a SavedModel, with its load report."""
+    """The live model of a SavedModel, with its load report.
+
+    `signature`: what a model calls that Keras did not write; see `hozon.load_model`.
+    """
     require_jax("running a SavedModel")
     text = takes_strings(artifact)
     revival = _revival(artifact, custom_objects)
     root = None if revival is None else revival.objects.root
     report = LoadReport() if revival is None else revival.report
+    if signature is not None and root is not None:
+        raise UnsupportedError(
+            f"{artifact.path} holds a Keras model, which is called as itself",
+            feature=f"signature={signature!r} of a Keras model",
+            instead="leave signature out, or use hozon.saved_model.load for its signatures",
+        )
     if revival is None or root is None:
-        model = signature_model(artifact, artifact.name, report)
-        model = with_strings(model) if text else model
+        model = signature_model(artifact, artifact.name, report, signature)
     elif (
         native := revive_native(artifact, root, revival.custom_objects, report, compiled=compiled)
     ) is not None:

@@ -16,6 +16,8 @@ from hozon.keras_private.graph import functional_of, layer_of, symbolic_argument
 
 #: Arguments of `call` that say how to run, not what to run on.
 CONTEXT = ("training", "mask")
+#: Attribute of a model around saved functions: what it takes, as a structure of `ArgumentSpec`.
+SAVED_INPUTS = "saved_inputs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,13 @@ def _missing(layer: keras.Layer, spec: CallSpec) -> list[str]:
 def layer_spec(layer: keras.Layer) -> CallSpec | None:
     """The arguments of a layer's call, None where they are not known.
 
-    They are those of its first place in a functional model, else what it was built for. The first
-    size of each is taken to be the batch's.
+    They are those of the functions it was saved with, of its first place in a functional model,
+    else what it was built for. The first size of each is taken to be the batch's.
     """
     names = call_names(layer)
+    saved = getattr(layer, SAVED_INPUTS, None)
+    if saved is not None:
+        return CallSpec(("inputs", "training"), (saved,))
     symbolic = symbolic_arguments(layer)
     if symbolic is not None:
         args, kwargs = symbolic
