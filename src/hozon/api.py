@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hozon import arguments as check
 from hozon.errors import UnsupportedError
 from hozon.raw.collection import here_to_stay
-from hozon.raw.places import place, size_on_disk
+from hozon.raw.stores import place, size_on_disk
 from hozon.tensors.meter import Progress, metered
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from hozon.errors import ArgumentError
-from hozon.raw.places import place, require_local
+from hozon.raw.stores import place, require_local
 
 __all__ = [
     "checked",

@@ -12,7 +12,7 @@ from hozon import api
 from hozon import arguments as check
 from hozon.errors import HozonError
 from hozon.forms import form_to_write
-from hozon.raw.places import (
+from hozon.raw.stores import (
     join,
     make_folders,
     names,

@@ -29,7 +29,7 @@ from hozon.forms import (
     save,
     that_hold,
 )
-from hozon.raw.places import place, size_on_disk
+from hozon.raw.stores import place, size_on_disk
 from hozon.record import Dialect, ModelRecord
 from hozon.reports import SaveReport
 from hozon.tensors.meter import Progress, metered

@@ -10,7 +10,7 @@ from typing import Any
 
 from hozon.arguments import checked, path_to_read
 from hozon.forms import form_of
-from hozon.raw.places import place
+from hozon.raw.stores import place
 from hozon.record import Graph, LayerInfo, ModelRecord, SignatureInfo, TensorSummary
 
 __all__ = ["ArtifactInfo", "LayerInfo", "SignatureInfo", "TensorSummary", "inspect"]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hozon.errors import FormatError, MismatchError
+from hozon.raw.stores import create, is_file, join, make_folders, place, read_bytes, require_local
 
 #: Characters of an output's name that are not used in the name of its file.
 UNUSABLE = re.compile(r"[^\w.#-]|^\.+")
@@ -53,32 +54,31 @@ def read_input(argument: str) -> tuple[str, Any]:
     name, _, file = argument.partition("=")
     if not name or not file:
         raise MismatchError(f"--input takes NAME=FILE, not {argument!r}")
-    path = Path(file)
-    if not path.is_file():
+    path = place(file)
+    if not is_file(path):
         raise MismatchError(f"{file} does not exist", file=file)
-    return name, read_lines(path) if path.suffix == ".txt" else read_array(path)
+    return name, read_lines(path) if path.endswith(".txt") else read_array(path)
 
 
-def read_lines(path: Path) -> np.ndarray[Any, Any]:
+def read_lines(path: str) -> np.ndarray[Any, Any]:
     """The lines of a text file as a vector of bytes objects."""
-    texts = path.read_bytes().splitlines()
+    texts = read_bytes(path).splitlines()
     lines = np.empty(len(texts), object)
     lines[:] = texts
     return lines
 
 
-def read_array(path: Path) -> np.ndarray[Any, Any]:
+def read_array(path: str) -> np.ndarray[Any, Any]:
     """The array of an ``.npy`` file; pickled objects are refused."""
     try:
-        with path.open("rb") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
+        return np.lib.format.read_array(io.BytesIO(read_bytes(path)), allow_pickle=False)
     except (ValueError, EOFError, SyntaxError) as error:
         raise FormatError(
-            f"{path} is no NumPy file of numbers or text: {error}", file=str(path)
+            f"{path} is no NumPy file of numbers or text: {error}", file=path
         ) from None
 
 
-def write_outputs(outputs: Mapping[str, Any], folder: str | os.PathLike[str]) -> list[Path]:
+def write_outputs(outputs: Mapping[str, Any], folder: str | os.PathLike[str]) -> list[str]:
     """Write each output to ``NAME.npy`` in `folder`.
 
     Strings become fixed-width bytes, floats that NumPy has not (bfloat16) float32; what a name
@@ -86,13 +86,14 @@ def write_outputs(outputs: Mapping[str, Any], folder: str | os.PathLike[str]) ->
 
     Raises MismatchError when two outputs would be written to the same file.
     """
-    target = Path(folder)
-    files = {name: target / f"{UNUSABLE.sub('_', name)}.npy" for name in outputs}
+    target = require_local(folder)
+    files = {name: join(target, f"{UNUSABLE.sub('_', name)}.npy") for name in outputs}
     if len(set(files.values())) != len(files):
         raise MismatchError(f"outputs share a file name: {', '.join(outputs)}")
-    target.mkdir(parents=True, exist_ok=True)
+    make_folders(target)
     for name, array in outputs.items():
-        np.save(files[name], storable(array), allow_pickle=False)
+        with create(files[name]) as file:
+            np.save(file, storable(array), allow_pickle=False)
     return list(files.values())
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hozon import arguments as check
 from hozon.raw.collection import here_to_stay
+from hozon.raw.stores import place
 
 if TYPE_CHECKING:
     from hozon.graph_level.loader import LoadedModel
@@ -121,4 +122,4 @@ def save(
     check_target(path, overwrite=overwrite)
     draft = TreeDraft(obj, signatures or {}, native_only=native_ops_only)
     nbytes = write(draft, path, overwrite=overwrite)
-    return SaveReport(os.fspath(path), "savedmodel", nbytes, fallbacks=draft.fallbacks)
+    return SaveReport(place(path), "savedmodel", nbytes, fallbacks=draft.fallbacks)

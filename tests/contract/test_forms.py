@@ -369,7 +369,7 @@ def test_weights_of_a_whole_model_become_it(
 
 def test_a_form_is_added_by_one_entry(saved: dict[str, Path], tmp_path: Path) -> None:
     """What the toy form got for nothing: names, suffixes, messages, conversion, the opt-in."""
-    from hozon import keras as opted
+    from hozon.keras import hooks
 
     with pytest.raises(hozon.UnknownFormatError, match="'toy'"):
         hozon.save_weights(fresh(), tmp_path / "w", format="tyo")
@@ -384,7 +384,8 @@ def test_a_form_is_added_by_one_entry(saved: dict[str, Path], tmp_path: Path) ->
         assert hozon.inspect(tmp_path / "back.toy").format == "toy weights"
     with pytest.raises(UnsupportedError, match="load_weights"):
         hozon.convert(saved["toy"], tmp_path / "w.h5")
+    hooks.install()
     try:
         assert fresh().save_weights(tmp_path / "w", save_format="toy").format == "toy"
     finally:
-        opted.restore()
+        hooks.restore()

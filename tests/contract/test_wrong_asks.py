@@ -152,6 +152,10 @@ ARGUMENTS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: manager(max_to_kep=3),
         "CheckpointManager.*'max_to_kep'; did you mean 'max_to_keep'",
     ),
+    "an architecture that is no text": (
+        lambda: hozon.model_from_json(None),
+        "text=None: give JSON",
+    ),
     "too few": (lambda: hozon.save_model(model()), "missing a required argument: 'path'"),
     "too many": (lambda: hozon.load_model("a", "b"), "too many positional"),
 }
@@ -200,6 +204,28 @@ MODELS: dict[str, Callable[[Any], Any]] = {
 def test_what_is_no_model(door: str, thing: Any) -> None:
     with pytest.raises(ArgumentError, match=r"=.*: give a (keras.Model|Keras model or layer)"):
         MODELS[door](thing)
+
+
+def test_the_methods_of_the_opt_in() -> None:
+    from hozon import keras as opted
+    from hozon.keras import hooks
+
+    hooks.install()
+    try:
+        for call, text in (
+            (lambda: model().save("m", formt="h5"), "did you mean 'format'"),
+            (lambda: model().save("m", save_format="h6"), "save_format='h6' is not one of 'tf'"),
+            (lambda: model().save("m.pth"), "pth means a PyTorch file"),
+            (lambda: model().save_weights("w", formt="h5"), "'formt'; did you mean 'save_format'"),
+            (lambda: model().save_weights("w", save_format=3), "save_format=3"),
+            (lambda: model().save_weights(b"w"), "give a path or URL"),
+            (lambda: model().load_weights(source(), by_nam=True), "did you mean 'by_name'"),
+            (lambda: opted.models.load_model(None), "path=None: give a path or URL"),
+        ):
+            with pytest.raises(ArgumentError, match=text):
+                call()
+    finally:
+        hooks.restore()
 
 
 def test_a_layer_is_no_model() -> None:

@@ -11,14 +11,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from pathlib import Path
+
+from hozon.raw.stores import join, place, read_bytes
 
 
 def _configured_backend() -> str | None:
     """The backend that the user's Keras configuration names."""
-    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    home = place(os.environ.get("KERAS_HOME", "~/.keras"))
     try:
-        configured = json.loads((home / "keras.json").read_text())
+        configured = json.loads(read_bytes(join(home, "keras.json")))
     except (OSError, ValueError):
         return None
     return configured.get("backend") if isinstance(configured, dict) else None

@@ -260,6 +260,8 @@ def model_from_json(
         MissingObjectError: names every class and function that must be supplied.
         UnsafeError: the config asks for code to be run or files to be opened.
     """
+    if not isinstance(text, (str, bytes)):
+        raise wrong("text", text, "JSON, as str or bytes")
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -10,7 +10,7 @@ from hozon.errors import FormatError
 from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
 from hozon.raw.commit import replacing_file
-from hozon.raw.places import open_source, place, write_bytes
+from hozon.raw.stores import open_source, place, write_bytes
 from hozon.record import ModelRecord
 
 CLASS, CONFIG, VERSION, MODULE = "class_name", "config", "keras_version", "module"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hozon.errors import FormatError, MissingFileError
-from hozon.raw.places import exists, is_directory, join, names, open_source, parent_and_name
 from hozon.raw.sniff import describe_file
+from hozon.raw.stores import exists, is_directory, join, names, open_source, parent_and_name
 
 GRAPH_FILE = "saved_model.pb"
 SNIFFED_BYTES = 512

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
 from hozon.containers.keraszip.layout import VARS
 from hozon.errors import SaveError, UnsupportedError
 from hozon.formats.jsondoc import parse_object
 from hozon.formats.safetensors import is_safetensors, read_header, write_safetensors
 from hozon.raw.commit import replacing_file
-from hozon.raw.places import is_directory, open_source, place
+from hozon.raw.stores import exists, is_directory, open_source, place
 from hozon.record import ModelRecord, StateGroup
 from hozon.tensors.lazy import LazyTensor
 
@@ -76,7 +75,7 @@ def write(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = T
             feature=f"naming {record.naming!r}",
             file=record.path or None,
         )
-    if not overwrite and Path(path).exists():
+    if not overwrite and exists(place(path)):
         raise SaveError(
             f"{os.fspath(path)} exists already",
             file=path,

@@ -15,7 +15,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from hozon.containers import safetensors
@@ -27,8 +26,20 @@ from hozon.formats.hdf5.reader import open_hdf5
 from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
 from hozon.raw.commit import replacing_file
-from hozon.raw.places import exists, is_directory, join, open_source, place, size
 from hozon.raw.staging import publishing
+from hozon.raw.stores import (
+    absolute,
+    exists,
+    is_directory,
+    is_link,
+    join,
+    open_source,
+    parent_and_name,
+    place,
+    remove_file,
+    size,
+    write_bytes,
+)
 from hozon.record import ModelRecord, StateGroup
 from hozon.tensors.lazy import LazyTensor
 
@@ -120,14 +131,14 @@ def write(
             file=record.path or None,
         )
     parts = list(_parts(groups, shard_bytes, where)) or [[]]
-    with publishing(os.path.abspath(where)):
+    with publishing(absolute(where)):
         return _replace(where, parts)
 
 
 def _replace(where: str, parts: Sequence[Sequence[Item]]) -> int:
     old = _old_shards(where)
     names = _fresh_names(where, len(parts), old)
-    files = [join(os.path.dirname(where), name) for name in names]
+    files = [join(parent_and_name(where)[0], name) for name in names]
     durable = True if old else None  # the old shards go once these are on the disk
     try:
         for file, part in zip(files, parts, strict=True):
@@ -166,7 +177,7 @@ def _names(value: Any, where: str, path: str) -> list[str]:
                 expected=" or ".join(SHARDS),
                 found=f"{name!r:.80}",
             )
-        if name != os.path.basename(name) or "\\" in name or name.startswith("."):
+        if name != parent_and_name(name)[1] or "\\" in name or name.startswith("."):
             raise UnsafeError(
                 f"{where} names a file that is not beside it: {name!r}",
                 file=where,
@@ -178,8 +189,8 @@ def _names(value: Any, where: str, path: str) -> list[str]:
 
 
 def _shard(where: str, name: str) -> Iterator[StateGroup]:
-    place_of = join(os.path.dirname(where), name)
-    if os.path.islink(place_of):
+    place_of = join(parent_and_name(where)[0], name)
+    if is_link(place_of):
         raise UnsafeError(
             f"the shard {name!r} is a link",
             file=where,
@@ -268,11 +279,11 @@ def _write_index(where: str, names: Sequence[str], parts: Sequence[Sequence[Item
         WEIGHT_MAP: {path: at[0] if len(at) == 1 else at for path, at in shards.items()},
     }
     with replacing_file(where) as fresh:
-        Path(fresh).write_text(json.dumps(index, indent=4))
+        write_bytes(fresh, json.dumps(index, indent=4).encode())
 
 
 def _base(where: str) -> str:
-    return os.path.basename(where).removesuffix(SUFFIX)
+    return parent_and_name(where)[1].removesuffix(SUFFIX)
 
 
 def _named(base: str, number: int) -> str:
@@ -297,7 +308,7 @@ def _old_shards(where: str) -> set[str]:
 
 def _settle(where: str, names: Sequence[str], old: set[str]) -> str:
     """Remove what the old index needed; the file that Keras opens first, empty where it is new."""
-    folder, first = os.path.dirname(where), _named(_base(where), 0)
+    folder, first = parent_and_name(where)[0], _named(_base(where), 0)
     own = (f"{_base(where)}_", f"{_base(where)}-1_")
     _remove([join(folder, name) for name in old - set(names) if name.startswith(own)])
     if first not in names:
@@ -307,5 +318,4 @@ def _settle(where: str, names: Sequence[str], old: set[str]) -> str:
 
 def _remove(files: Sequence[str]) -> None:
     for file in files:
-        with suppress(FileNotFoundError):
-            os.remove(file)
+        remove_file(file)

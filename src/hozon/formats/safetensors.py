@@ -16,6 +16,7 @@ import numpy as np
 from hozon.errors import FormatError, SaveError, UnsupportedError
 from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
+from hozon.raw.stores import create
 from hozon.tensors.dtypes import dtype_of_safetensors
 from hozon.tensors.extents import Extents, index_of
 from hozon.tensors.lazy import LazyTensor
@@ -152,7 +153,7 @@ def write_safetensors(
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % ALIGNMENT)
     try:
-        with open(path, "wb") as file:
+        with create(path) as file:
             file.write(len(text).to_bytes(LENGTH, "little") + text)
             for tensor in tensors.values():
                 array = np.ascontiguousarray(tensor.read())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hozon.forms.background import Write
 from hozon.forms.form import BuildOptions, Form, SaveOptions, check_file
-from hozon.raw.places import is_file
+from hozon.raw.stores import is_file
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from hozon.errors import SaveError, UnsupportedError
 from hozon.forms.background import Write
-from hozon.raw.places import exists, is_directory, size
+from hozon.raw.stores import exists, is_directory, size
 from hozon.record import Dialect, ModelRecord, Naming
 from hozon.reports import SaveReport
 

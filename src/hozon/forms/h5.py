@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hozon.forms.background import Write
 from hozon.forms.form import BuildOptions, SaveOptions, check_file, write_later
 from hozon.forms.h5_weights import LayersForm
-from hozon.raw.places import is_file
+from hozon.raw.stores import is_file
 
 if TYPE_CHECKING:
     import keras

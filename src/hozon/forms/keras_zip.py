@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hozon.forms.background import Write
 from hozon.forms.form import BuildOptions, SaveOptions, check_file, write_later, write_now
 from hozon.forms.weights_h5 import PathsForm
-from hozon.raw.places import is_file
+from hozon.raw.stores import is_file
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
 

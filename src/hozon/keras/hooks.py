@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from hozon import api
+from hozon.arguments import checked
 from hozon.config import added
 from hozon.config.followed import STEP, follow, following
 from hozon.config.serialization import model_to_json
@@ -50,6 +51,7 @@ def save(
     )
 
 
+@checked()
 def save_weights(
     self: keras.Layer,
     filepath: str | os.PathLike[str],
@@ -67,6 +69,7 @@ def save_weights(
     )
 
 
+@checked()
 def load_weights(
     self: keras.Layer,
     filepath: str | os.PathLike[str],
@@ -77,6 +80,7 @@ def load_weights(
     return api.load_weights(self, filepath, by_name=by_name, skip_mismatch=skip_mismatch)
 
 
+@checked()
 def to_json(self: keras.Model) -> str:
     """``model.to_json``."""
     return model_to_json(self)
@@ -94,6 +98,7 @@ def _name_first(original: Callable[..., Any]) -> Callable[..., Any]:
     return add
 
 
+@checked()
 def add_loss(self: keras.Model, loss: Any) -> None:
     """``model.add_loss`` of a functional model: scalars of its graph, or of values in ``call``."""
     for one in keras.tree.flatten(loss):
@@ -103,6 +108,7 @@ def add_loss(self: keras.Model, loss: Any) -> None:
             keras.Layer.add_loss(self, one)
 
 
+@checked()
 def add_metric(
     self: keras.Layer, value: Any, name: str | None = None, aggregation: str = "mean"
 ) -> None:

@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hozon.raw.kernel import exchange
-from hozon.raw.places import place
 from hozon.raw.staging import ASIDE, Staging, mode_of, refused, staging
+from hozon.raw.stores import place
 
 _FRESH = "new"
 _GONE = "gone"

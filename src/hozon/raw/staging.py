@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from hozon.errors import HozonError, SaveError
-from hozon.raw.places import require_local
+from hozon.raw.stores import require_local
 
 fcntl: ModuleType | None
 try:

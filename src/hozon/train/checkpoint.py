@@ -27,7 +27,7 @@ from hozon.models.tracking.leaves import ComputedLeaf, is_array
 from hozon.objects.keys import OBJECT_GRAPH_KEY
 from hozon.objects.tracking import Leaf, Trackable, track
 from hozon.raw.collection import collection_paused
-from hozon.raw.places import (
+from hozon.raw.stores import (
     make_folders,
     parent_and_name,
     place,

@@ -12,7 +12,7 @@ import numpy as np
 
 from hozon.arguments import checked, count_or_none, flag, path_to_write, text, wrong
 from hozon.formats.bundle import is_bundle
-from hozon.raw.places import (
+from hozon.raw.stores import (
     is_inside,
     join,
     make_folders,

@@ -11,7 +11,7 @@ from hozon.arguments import checked, path_to_read
 from hozon.containers.checkpoint.read import read
 from hozon.containers.savedmodel.read import detect as is_savedmodel
 from hozon.formats.bundle import Bundle, open_bundle
-from hozon.raw.places import join, place
+from hozon.raw.stores import join, place
 from hozon.tensors.dtypes import DType
 
 

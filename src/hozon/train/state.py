@@ -15,7 +15,8 @@ from hozon.arguments import checked, path_to_read, text_or_none
 from hozon.containers.checkpoint.read import STATE_FILE
 from hozon.formats.bundle import is_bundle
 from hozon.raw.commit import replacing_file
-from hozon.raw.places import (
+from hozon.raw.staging import check_replaceable
+from hozon.raw.stores import (
     absolute,
     exists,
     is_absolute,
@@ -28,7 +29,6 @@ from hozon.raw.places import (
     relative,
     write_bytes,
 )
-from hozon.raw.staging import check_replaceable
 
 _FIELD = re.compile(r'^\s*(\w+)\s*:\s*("(?:[^"\\]|\\.)*"|[^\s#]+)', re.MULTILINE)
 _ESCAPE = re.compile(r"\\([0-7]{1,3}|x[0-9a-fA-F]{1,2}|.)", re.DOTALL)

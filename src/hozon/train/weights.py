@@ -17,7 +17,7 @@ from hozon.models.tracking.adapted import unsaved_vocabularies
 from hozon.models.tracking.check import awaits_build
 from hozon.models.tracking.containers import contains
 from hozon.objects.tracking import track
-from hozon.raw.places import parent_and_name, require_local
+from hozon.raw.stores import parent_and_name, require_local
 from hozon.train.checkpoint import HELD, Checkpoint, note_latest
 from hozon.train.reader import open_checkpoint
 from hozon.train.state import check_state_file

@@ -12,8 +12,8 @@ import pytest
 from hozon.errors import FormatError, MismatchError, UnsupportedError
 from hozon.formats.bundle import is_bundle, open_bundle
 from hozon.formats.bundle.slices import slice_key
-from hozon.raw.places import open_source
 from hozon.raw.sources import Source
+from hozon.raw.stores import open_source
 from hozon.tensors.dtypes import STRING
 from tests.oracle.client import Oracle
 from tests.unit.formats import bundle_files as files

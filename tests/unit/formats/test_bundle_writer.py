@@ -24,7 +24,7 @@ from hozon.formats.bundle.layout import Entry, Header, read_entry, write_entry, 
 from hozon.limits import LIMITS
 from hozon.raw import kernel
 from hozon.raw.location import Location
-from hozon.raw.places import open_source
+from hozon.raw.stores import open_source
 from hozon.tensors.dtypes import BY_NUMPY, QINT8, VALUE_TYPES, dtype_of_name
 from hozon.tensors.lazy import ArraySource, LazyTensor
 from hozon.tensors.streams import Blocks, Parts, fetched_ahead

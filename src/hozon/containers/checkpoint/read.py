@@ -13,7 +13,7 @@ from hozon.containers.foreign import describe_foreign
 from hozon.errors import ForeignFileError, FormatError, MissingFileError, UnsafeError
 from hozon.formats.bundle import Bundle, is_bundle, open_bundle
 from hozon.objects.keys import OBJECT_GRAPH_KEY
-from hozon.raw.places import (
+from hozon.raw.stores import (
     exists,
     is_absolute,
     is_directory,

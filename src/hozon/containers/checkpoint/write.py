@@ -8,7 +8,7 @@ import re
 from hozon.errors import SaveError, UnsupportedError
 from hozon.formats.bundle import is_bundle, write_bundle
 from hozon.objects.keys import OBJECT_GRAPH_KEY
-from hozon.raw.places import join, names, parent_and_name, require_local, size
+from hozon.raw.stores import join, names, parent_and_name, require_local, size
 from hozon.record import ModelRecord
 
 

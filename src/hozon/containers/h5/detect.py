@@ -7,7 +7,7 @@ from typing import Literal
 
 from hozon.containers.h5.layout import CONFIG, LAYER_NAMES, OLD_LAYERS, WEIGHTS
 from hozon.formats.hdf5.reader import Group, is_hdf5, open_hdf5
-from hozon.raw.places import is_directory, open_source, place
+from hozon.raw.stores import is_directory, open_source, place
 
 Found = Literal["h5", "h5_weights"]
 

@@ -21,6 +21,7 @@ from hozon.containers.h5.layout import (
 from hozon.errors import UnsupportedError
 from hozon.formats.hdf5.writer import GroupWriter, write_hdf5
 from hozon.raw.commit import replacing_file
+from hozon.raw.stores import exists, place
 from hozon.record import ModelRecord, StateGroup
 
 #: The version that a file names where the record does not say which Keras it speaks for.
@@ -46,7 +47,7 @@ def write(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = T
             feature=f"naming {record.naming!r}",
             file=record.path or None,
         )
-    if not overwrite and os.path.exists(path):
+    if not overwrite and exists(place(path)):
         raise FileExistsError(f"{os.fspath(path)} exists")
     with replacing_file(path) as fresh, write_hdf5(fresh) as root:
         _write(record, root)

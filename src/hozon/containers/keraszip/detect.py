@@ -8,7 +8,7 @@ from typing import Literal
 from hozon.containers.keraszip.layout import CONFIG, OLD_LAYERS, OPTIMIZER, VARS
 from hozon.formats.archive import Archive, is_zip
 from hozon.formats.hdf5.reader import Group, is_hdf5, open_hdf5
-from hozon.raw.places import is_directory, open_source, place
+from hozon.raw.stores import is_directory, open_source, place
 
 Found = Literal["keras", "weights.h5"]
 #: Groups of a model's weights, of which one at least is there.

@@ -22,7 +22,7 @@ from hozon.formats.archive import Archive, is_zip
 from hozon.formats.hdf5.reader import Group, open_hdf5
 from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
-from hozon.raw.places import open_source, place
+from hozon.raw.stores import open_source, place
 from hozon.record import Dialect, ModelRecord, StateGroup
 
 

@@ -12,6 +12,7 @@ from hozon.errors import SaveError, UnsupportedError
 from hozon.formats.archive import write_archive
 from hozon.formats.hdf5.writer import write_hdf5
 from hozon.raw.commit import replacing_file
+from hozon.raw.stores import exists, place
 from hozon.record import ModelRecord, StateGroup
 
 #: The version that a file names: of the Keras whose dialect its config speaks.
@@ -58,7 +59,7 @@ def _check(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool) -
             feature=f"naming {record.naming!r}",
             file=record.path or None,
         )
-    if not overwrite and os.path.exists(path):
+    if not overwrite and exists(place(path)):
         raise SaveError(
             f"{os.fspath(path)} exists already",
             file=path,

@@ -33,7 +33,7 @@ from hozon.formats.protos.tensorproto import to_numpy
 from hozon.formats.protos.trackable import SavedTensor, TrackableGraph, decode_trackable_graph
 from hozon.objects.graph import stored_tensors
 from hozon.objects.keys import VARIABLE_VALUE
-from hozon.raw.places import is_file, is_inside, join, parent_and_name, place, read_bytes
+from hozon.raw.stores import is_file, is_inside, join, parent_and_name, place, read_bytes
 from hozon.tensors.dtypes import dtype_of_number
 from hozon.tensors.lazy import LazyTensor
 

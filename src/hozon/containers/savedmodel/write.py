@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from itertools import chain
-from pathlib import Path
 
 from hozon.containers.savedmodel.content import Content, Draft, Ready
 from hozon.containers.savedmodel.main_graph import MainGraph, main_graph
@@ -31,6 +30,16 @@ from hozon.formats.protos.saved_model import (
 )
 from hozon.raw.commit import replacing_directory
 from hozon.raw.hashing import fingerprint64
+from hozon.raw.stores import (
+    exists,
+    is_directory,
+    join,
+    make_folders,
+    names,
+    require_local,
+    size,
+    write_bytes,
+)
 
 GRAPH_FILE = "saved_model.pb"
 FINGERPRINT_FILE = "fingerprint.pb"
@@ -67,27 +76,27 @@ def write(
     """
     check_target(path, overwrite=overwrite)
     with replacing_directory(path, durable=durable, recognize=detect) as folder:
-        return sum(map(os.path.getsize, _fill(Path(folder), draft)))
+        return sum(map(size, _fill(folder, draft)))
 
 
 def check_target(path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
     """Raise SaveError if a SavedModel cannot be put here: before anything costs time."""
-    target = Path(path)
-    if target.exists() and not target.is_dir():
+    target = require_local(path)
+    if exists(target) and not is_directory(target):
         raise SaveError(
             f"{target} is a file; a SavedModel is a directory",
             file=target,
             instead="another path, or format='h5' or 'keras'",
         )
-    if target.exists() and not overwrite:
+    if exists(target) and not overwrite:
         raise SaveError(
             f"{target} exists already", file=target, instead="overwrite=True, or another path"
         )
 
 
-def _fill(folder: Path, draft: Draft) -> Iterator[Path]:
-    variables = folder / "variables"
-    variables.mkdir()
+def _fill(folder: str, draft: Draft) -> Iterator[str]:
+    variables = join(folder, "variables")
+    make_folders(variables)
     if isinstance(draft, Ready):  # and at the end of a process, when no more threads begin
         yield from _write_values(variables, draft)
         yield from _fill_rest(folder, draft.content())
@@ -99,29 +108,29 @@ def _fill(folder: Path, draft: Draft) -> Iterator[Path]:
         yield from writing.result()
 
 
-def _write_values(folder: Path, draft: Draft) -> list[Path]:
+def _write_values(folder: str, draft: Draft) -> list[str]:
     """The checkpoint; none where there is nothing to restore, for which loaders do not look."""
     tensors = iter(draft.tensors())
     first = next(tensors, None)
     if first is None:
         return []
-    write_bundle(folder / "variables", chain([first], tensors), durable=False)
-    return list(folder.iterdir())
+    write_bundle(join(folder, "variables"), chain([first], tensors), durable=False)
+    return [join(folder, name) for name in names(folder)]
 
 
-def _fill_rest(folder: Path, content: Content) -> Iterator[Path]:
-    (folder / "assets").mkdir()
+def _fill_rest(folder: str, content: Content) -> Iterator[str]:
+    make_folders(join(folder, "assets"))
     for name, data in content.assets.items():
-        yield _put(folder / "assets" / name, data)
+        yield _put(join(folder, "assets", name), data)
     data = encode_saved_model(_record(content))
-    yield _put(folder / GRAPH_FILE, data)
-    yield _put(folder / FINGERPRINT_FILE, encode_fingerprint(_fingerprint(content, data)))
+    yield _put(join(folder, GRAPH_FILE), data)
+    yield _put(join(folder, FINGERPRINT_FILE), encode_fingerprint(_fingerprint(content, data)))
     if content.metadata:
-        yield _put(folder / METADATA_FILE, encode_keras_metadata(content.metadata))
+        yield _put(join(folder, METADATA_FILE), encode_keras_metadata(content.metadata))
 
 
-def _put(file: Path, data: bytes) -> Path:
-    file.write_bytes(data)
+def _put(file: str, data: bytes) -> str:
+    write_bytes(file, data)
     return file
 
 

@@ -10,15 +10,14 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from hozon.errors import FormatError, UnsafeError, UnsupportedError
 from hozon.formats.hdf5.stream import SourceStream
 from hozon.limits import LIMITS
-from hozon.raw.places import open_source, place
 from hozon.raw.sniff import looks_like
 from hozon.raw.sources import MemorySource, Source
+from hozon.raw.stores import open_source, place
 
 if TYPE_CHECKING:
     from hozon.raw.sources import Bytes
@@ -173,8 +172,9 @@ def _checked(infos: list[zipfile.ZipInfo], source: Source) -> Mapping[str, zipfi
 
 def _check(info: zipfile.ZipInfo, source: Source) -> None:
     name, file = info.filename, source.name
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not parts or ".." in parts or parts[0].startswith("/") or ":" in parts[0]:
+    plain = name.replace("\\", "/")
+    parts = [part for part in plain.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts or plain.startswith("/") or ":" in parts[0]:
         raise UnsafeError(
             f"member {name!r} leads out of the archive",
             refused="paths out of an archive",

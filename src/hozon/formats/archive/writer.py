@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
 
 from hozon.errors import SaveError
+from hozon.raw.stores import create
 
 #: The earliest time that a zip archive can state.
 NO_TIME = (1980, 1, 1, 0, 0, 0)
@@ -29,7 +30,7 @@ def write_archive(path: str, members: Iterable[tuple[str, Content]]) -> None:
         SaveError: the system refuses to write.
     """
     try:
-        with open(path, "wb+") as file, zipfile.ZipFile(file, "w", allowZip64=True) as archive:
+        with create(path) as file, zipfile.ZipFile(file, "w", allowZip64=True) as archive:
             for name, content in members:
                 info = zipfile.ZipInfo(name, NO_TIME)
                 info.external_attr = 0o644 << 16

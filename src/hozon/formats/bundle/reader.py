@@ -15,8 +15,8 @@ from hozon.formats.bundle.layout import INDEX_SUFFIX, Header
 from hozon.formats.sstable import is_table
 from hozon.limits import LIMITS, Limits
 from hozon.raw.location import Location
-from hozon.raw.places import exists, is_remote, open_source, place
 from hozon.raw.sources import Source, is_same_file
+from hozon.raw.stores import exists, is_remote, open_source, place
 from hozon.tensors.dtypes import dtype_of_number
 from hozon.tensors.lazy import LazyTensor
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from hozon.raw.kernel import preallocate
+from hozon.raw.stores import create_descriptor, join
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,9 +43,8 @@ class Shards:
     def start(self) -> None:
         """Go on in another file."""
         self.close()
-        path = os.path.join(self._folder, str(len(self.paths)))
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        self._descriptor = os.open(path, flags, 0o666)
+        path = join(self._folder, str(len(self.paths)))
+        self._descriptor = create_descriptor(path)
         self.paths.append(path)
         self.offset = self._reserved = 0
 

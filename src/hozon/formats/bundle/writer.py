@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -44,6 +43,18 @@ from hozon.raw.commit import sync
 from hozon.raw.location import Location
 from hozon.raw.sources import map_file
 from hozon.raw.staging import Staging, check_replaceable, publishing, staging
+from hozon.raw.stores import (
+    copy_mode,
+    exists,
+    join,
+    link_all,
+    make_folders,
+    move,
+    names,
+    parent_and_name,
+    remove_file,
+    write_bytes,
+)
 from hozon.tensors.dtypes import STRING, DType
 from hozon.tensors.extents import Extents, shape_of
 from hozon.tensors.streams import (
@@ -96,7 +107,7 @@ def write_bundle(
     pairs = tensors.items() if isinstance(tensors, Mapping) else tensors
     with staging(prefix) as stage, collection_paused():
         check_replaceable(stage.target + INDEX_SUFFIX)
-        os.mkdir(stage.path("data"))
+        make_folders(stage.path("data"))
         with Shards(stage.path("data")) as shards:
             writer = _Writer(shards, shard_bytes, alignment)
             for name, value in fetched_ahead(pairs):
@@ -246,7 +257,7 @@ def _records(entries: Mapping[bytes, Entry]) -> Records:
 def _publish(stage: Staging, paths: Sequence[str], records: Records, durable: bool | None) -> None:
     """Give the files their names."""
     index = stage.target + INDEX_SUFFIX
-    force = os.path.exists(index) if durable is None else durable
+    force = exists(index) if durable is None else durable
     if force:
         for path in paths:
             sync(path)
@@ -254,7 +265,7 @@ def _publish(stage: Staging, paths: Sequence[str], records: Records, durable: bo
         count = len(paths)
         if _shards_in_use(index) == count:
             links = [f"{path}-link" for path in paths]
-            if _link_all(paths, links):
+            if link_all(paths, links):
                 _place(stage, links, count + 1, records, force)
             else:
                 # Without hard links the data stays under these names, which are valid too.
@@ -265,42 +276,20 @@ def _publish(stage: Staging, paths: Sequence[str], records: Records, durable: bo
 
 def _place(stage: Staging, paths: Sequence[str], count: int, records: Records, force: bool) -> None:
     """Move data files that no index uses to their names, then the index that names them."""
-    parent = os.path.dirname(stage.target)
+    parent = parent_and_name(stage.target)[0]
     header = write_header(Header(count, False, VERSION, 0, ()))
     fresh, index = stage.path("index"), stage.target + INDEX_SUFFIX
-    _write_file(fresh, encode_table([(HEADER_KEY, header), *records]))
-    _keep_mode(index, [fresh, *paths])
+    write_bytes(fresh, encode_table([(HEADER_KEY, header), *records]))
+    copy_mode(index, [fresh, *paths])
     if force:
         sync(fresh)
     for shard, path in enumerate(paths):
-        os.replace(path, data_file(stage.target, shard, count))
+        move(path, data_file(stage.target, shard, count))
     if force:
         sync(parent)
-    os.replace(fresh, index)
+    move(fresh, index)
     if force:
         sync(parent)
-
-
-def _write_file(path: str, data: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(data)
-
-
-def _keep_mode(index: str, paths: Sequence[str]) -> None:
-    """Give new files the permissions of the checkpoint that they replace."""
-    with suppress(FileNotFoundError):
-        mode = stat.S_IMODE(os.stat(index).st_mode)
-        for path in paths:
-            os.chmod(path, mode)
-
-
-def _link_all(paths: Sequence[str], links: Sequence[str]) -> bool:
-    try:
-        for path, link in zip(paths, links, strict=True):
-            os.link(path, link)
-    except OSError:
-        return False
-    return True
 
 
 def _shards_in_use(index: str) -> int | None:
@@ -314,10 +303,10 @@ def _shards_in_use(index: str) -> int | None:
 
 def _remove_others(prefix: str, count: int, shards: int) -> None:
     """Remove the data files that the index does not use."""
-    parent, name = os.path.split(prefix)
+    parent, name = parent_and_name(prefix)
     pattern = re.compile(re.escape(name) + r"\.data-\d{5}-of-\d{5}")
-    keep = {os.path.basename(data_file(prefix, shard, count)) for shard in range(shards)}
-    for other in os.listdir(parent):
+    keep = {parent_and_name(data_file(prefix, shard, count))[1] for shard in range(shards)}
+    for other in names(parent):
         if pattern.fullmatch(other) and other not in keep:
             with suppress(OSError):
-                os.unlink(os.path.join(parent, other))
+                remove_file(join(parent, other))

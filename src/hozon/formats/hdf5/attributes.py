@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import h5py
+import h5py  # noqa: TID251
 import numpy as np
 
 from hozon.errors import FormatError, UnsafeError, UnsupportedError

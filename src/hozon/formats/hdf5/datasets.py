@@ -6,7 +6,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import h5py
+import h5py  # noqa: TID251
 import numpy as np
 
 from hozon.errors import FormatError, UnsafeError, UnsupportedError

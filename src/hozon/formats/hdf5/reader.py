@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import h5py
+import h5py  # noqa: TID251
 
 from hozon.errors import FormatError, HozonError, UnsafeError
 from hozon.formats.hdf5.attributes import attribute_names, has_attribute, read_attribute
@@ -15,9 +15,9 @@ from hozon.formats.hdf5.datasets import DatasetSource
 from hozon.formats.hdf5.layout import SIGNATURE
 from hozon.formats.hdf5.stream import SourceStream
 from hozon.limits import LIMITS
-from hozon.raw.places import open_source, place
 from hozon.raw.sniff import looks_like
 from hozon.raw.sources import Source
+from hozon.raw.stores import open_source, place
 from hozon.tensors.lazy import LazyTensor
 
 __all__ = ["Group", "is_hdf5", "open_file", "open_hdf5"]

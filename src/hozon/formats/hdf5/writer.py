@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
 
-import h5py
+import h5py  # noqa: TID251
 import numpy as np
 
 from hozon.errors import SaveError
 from hozon.formats.hdf5.layout import ATTRIBUTE_BYTES, DTYPE_ATTRIBUTE
 from hozon.formats.hdf5.stream import WriteStream
+from hozon.raw.stores import create
 from hozon.tensors.dtypes import dtype_of_numpy
 from hozon.tensors.streams import array_of, is_string, string_items
 
@@ -35,7 +36,7 @@ def write_hdf5(path: str, into: BinaryIO | None = None) -> Iterator[GroupWriter]
     """
     try:
         with ExitStack() as stack:
-            stream = WriteStream(into or stack.enter_context(open(path, "wb+")))
+            stream = WriteStream(into or stack.enter_context(create(path)))
             with _errors_of(stream), h5py.File(stream, "w", track_order=False) as file:
                 yield GroupWriter(file, path)
     except OSError as error:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import text_format
-from google.protobuf.message import DecodeError
+from google.protobuf import text_format  # noqa: TID251
+from google.protobuf.message import DecodeError  # noqa: TID251
 
 from hozon.errors import FormatError
 from hozon.limits import LIMITS

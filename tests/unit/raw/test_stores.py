@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hozon.errors import FormatError
-from hozon.raw import places
+from hozon.raw import stores
 from hozon.raw.sources import MemorySource, map_file
 
 
@@ -26,35 +26,35 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def test_what_is_there(folder: str) -> None:
-    path = places.join(folder, "a.bin")
-    assert (places.exists(path), places.is_directory(path), places.size(path)) == (True, False, 100)
-    assert places.is_directory(folder)
-    assert places.names(folder) == ["a.bin", "empty"]
-    assert places.names(path) == []
-    assert not places.exists(places.join(folder, "b.bin"))
+    path = stores.join(folder, "a.bin")
+    assert (stores.exists(path), stores.is_directory(path), stores.size(path)) == (True, False, 100)
+    assert stores.is_directory(folder)
+    assert stores.names(folder) == ["a.bin", "empty"]
+    assert stores.names(path) == []
+    assert not stores.exists(stores.join(folder, "b.bin"))
 
 
 def test_parts_of_a_file(folder: str) -> None:
-    source = places.open_source(places.join(folder, "a.bin"))
+    source = stores.open_source(stores.join(folder, "a.bin"))
     assert source.size == 100
     part = source.view(90, 10)
     assert (part.dtype, part.tolist()) == (np.uint8, list(range(90, 100)))
     assert not part.flags.writeable
     assert source.view(50, 0).tolist() == []
-    assert places.open_source(places.join(folder, "empty")).size == 0
+    assert stores.open_source(stores.join(folder, "empty")).size == 0
 
 
 def test_a_missing_file(folder: str) -> None:
     with pytest.raises(FileNotFoundError):
-        places.open_source(places.join(folder, "b.bin"))
+        stores.open_source(stores.join(folder, "b.bin"))
     with pytest.raises(FileNotFoundError):
-        places.size(places.join(folder, "b.bin"))
+        stores.size(stores.join(folder, "b.bin"))
 
 
 def test_paths_and_urls(tmp_path: Path) -> None:
-    assert places.place(tmp_path) == str(tmp_path)
-    assert places.place(f"file://{tmp_path}") == str(tmp_path)
-    assert [places.is_remote(p) for p in ("gs://a/b", "a/b", "C://a", "/a", "memory://x")] == [
+    assert stores.place(tmp_path) == str(tmp_path)
+    assert stores.place(f"file://{tmp_path}") == str(tmp_path)
+    assert [stores.is_remote(p) for p in ("gs://a/b", "a/b", "C://a", "/a", "memory://x")] == [
         True,
         False,
         False,

@@ -1,0 +1,92 @@
+"""Changes on this machine. What others may see half done goes through `hozon.raw.commit`."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+
+def create(path: str) -> BinaryIO:
+    """A new file of this machine, open for writing and reading back; its folder exists."""
+    return open(path, "wb+")
+
+
+def create_descriptor(path: str) -> int:
+    """As `create`, for writing alone, as a descriptor of the system; the file must not exist."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    return os.open(path, flags, 0o666)
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Write a file of this machine, whose folder exists."""
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def make_folders(path: str) -> list[str]:
+    """Make a folder of this machine and those around it; the ones that were missing, inner first.
+
+    Raises:
+        OSError: it cannot be made. What was made of it is removed.
+    """
+    made: list[str] = []
+    try:
+        _make(path or ".", made)
+    except BaseException:
+        remove_folders(made)
+        raise
+    return made
+
+
+def _make(path: str, made: list[str]) -> None:
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path.rstrip(os.sep)) or "."
+    if parent != path:
+        _make(parent, made)
+    try:
+        os.mkdir(path)
+    except FileExistsError:  # meanwhile, by somebody else; or a file
+        if not os.path.isdir(path):
+            raise
+    else:
+        made.insert(0, path)
+
+
+def move(path: str, to: str) -> None:
+    """Give a file of this machine another name, in one step; what has the name is replaced."""
+    os.replace(path, to)
+
+
+def link_all(paths: Sequence[str], links: Sequence[str]) -> bool:
+    """Give files a second name each; whether the file system can."""
+    try:
+        for path, link in zip(paths, links, strict=True):
+            os.link(path, link)
+    except OSError:
+        return False
+    return True
+
+
+def copy_mode(like: str, paths: Sequence[str]) -> None:
+    """Give files the permissions of another one, if that is there."""
+    with suppress(FileNotFoundError):
+        mode = stat.S_IMODE(os.stat(like).st_mode)
+        for path in paths:
+            os.chmod(path, mode)
+
+
+def remove_file(path: str) -> None:
+    """Remove a file of this machine, if it is there."""
+    Path(path).unlink(missing_ok=True)
+
+
+def remove_folders(paths: Sequence[str]) -> None:
+    """Remove those of some folders that are empty."""
+    for path in paths:
+        with suppress(OSError):
+            os.rmdir(path)

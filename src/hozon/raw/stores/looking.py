@@ -1,0 +1,120 @@
+"""What is at a place, and its bytes."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from hozon.errors import UnsupportedError
+from hozon.raw.sources import RemoteSource, Source, map_file
+from hozon.raw.stores.paths import is_remote, join, parent_and_name, place
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file or folder at a place."""
+    if is_remote(path):
+        files, inner = _file_system(path)
+        return bool(files.exists(inner))
+    return os.path.exists(path or ".")
+
+
+def is_file(path: str) -> bool:
+    """Whether there is a file at a place."""
+    if is_remote(path):
+        files, inner = _file_system(path)
+        return bool(files.isfile(inner))
+    return os.path.isfile(path)
+
+
+def is_directory(path: str) -> bool:
+    """Whether there is a folder at a place."""
+    if is_remote(path):
+        files, inner = _file_system(path)
+        return bool(files.isdir(inner))
+    return os.path.isdir(path or ".")
+
+
+def is_link(path: str) -> bool:
+    """Whether a place of this machine is a link to another one."""
+    return not is_remote(path) and os.path.islink(path)
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether a place lies in a folder, links followed."""
+    if is_remote(path):
+        return path.startswith(folder.rstrip("/") + "/") and ".." not in path.split("/")
+    real, around = os.path.realpath(path), os.path.realpath(folder or ".")
+    return real == around or real.startswith(os.path.join(around, ""))
+
+
+def size(path: str) -> int:
+    """Length in bytes of the file at a place.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if is_remote(path):
+        files, inner = _file_system(path)
+        return int(files.size(inner))
+    return os.stat(path).st_size
+
+
+def size_on_disk(path: str | os.PathLike[str]) -> int:
+    """Bytes of the file at a place, of all files below a folder, or of those of a prefix."""
+    where = place(path)
+    if is_file(where):
+        return size(where)
+    if is_directory(where):
+        return sum(size_on_disk(join(where, name)) for name in names(where))
+    folder, prefix = parent_and_name(where)
+    return sum(size(join(folder, n)) for n in names(folder) if n.startswith(f"{prefix}."))
+
+
+def names(path: str) -> list[str]:
+    """Names of what a folder holds, sorted; empty where there is no such folder."""
+    if is_remote(path):
+        files, inner = _file_system(path)
+        found = files.ls(inner, detail=False) if files.isdir(inner) else []
+        return sorted(str(name).rstrip("/").rpartition("/")[2] for name in found)
+    return sorted(os.listdir(path or ".")) if is_directory(path) else []
+
+
+def open_source(path: str) -> Source:
+    """The file at a place, for reading at any offset: mapped if local, by ranges if remote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FormatError: it is not a regular file.
+    """
+    if not is_remote(path):
+        return map_file(path)
+    files, inner = _file_system(path)
+    return RemoteSource(path, files, inner, int(files.size(inner)))
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole of the file at a place.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FormatError: it is not a regular file.
+    """
+    source = open_source(path)
+    return source.view(0, source.size).tobytes()
+
+
+def _file_system(path: str) -> tuple[Any, str]:
+    # fsspec takes a while to import, and local use never needs it.
+    import fsspec
+
+    try:
+        files, inner = fsspec.core.url_to_fs(path)
+    except (ImportError, ValueError) as error:  # no package for it; no such file system
+        raise UnsupportedError(
+            f"{path} cannot be opened: {error}",
+            feature=f"the file system {path.partition('://')[0]}",
+            file=path,
+            instead="install the package that fsspec needs for it, or copy the file to this "
+            "machine",
+        ) from error
+    return files, inner
