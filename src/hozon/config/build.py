@@ -13,7 +13,16 @@ from hozon.config.added import Added, attach, has_metrics
 from hozon.config.entries import ends_from_zero
 from hozon.config.followed import let_follow
 from hozon.config.lambdas import with_functions
-from hozon.config.layers import Factory, LayerReader, input_layer, is_made_of_tensors
+from hozon.config.layers import (
+    Factory,
+    LayerReader,
+    has_own_constructor,
+    input_layer,
+    is_made_of_layers,
+    is_made_of_tensors,
+    own_arguments,
+)
+from hozon.config.objects import call_with
 from hozon.config.registry import Registry
 from hozon.config.replay import Replay
 from hozon.config.survey import missing_names
@@ -139,28 +148,45 @@ class Builder:
         if not is_serialized(config):
             raise FormatError("the config is no object: it has no class name")
         with _errors_of_ours():
-            return Upgraded(ends_from_zero(config)) if dialect == "keras3" else upgrade(config)
+            if dialect == "keras3":
+                return Upgraded(ends_from_zero(config))
+            return upgrade(config, frozenset(self._sequential_classes()))
+
+    def _sequential_classes(self) -> Iterator[str]:
+        """The names of the caller's classes that are Sequential models."""
+        for name, found in self.registry.custom.items():
+            if isinstance(found, type) and issubclass(found, keras.Sequential):
+                yield short_name(name)
 
     def _model(self, entry: Mapping[str, Any]) -> keras.Model:
         config = entry["config"]
-        if short_name(str(entry["class_name"])) == "Sequential":
-            model = self._sequential(entry)
+        custom = self.registry.custom_class(entry["class_name"], entry.get("registered_name"))
+        if short_name(str(entry["class_name"])) == "Sequential" or is_made_of_layers(custom):
+            model = self._sequential(entry, custom)
         elif config.get("input_layers") is None:
             raise UnsupportedError(f"{entry['class_name']} has a config without inputs")
         else:
             replay = Replay(self.reader, config, self.changes)
             inputs, outputs = replay.tensors_of_ends()
-            model = self._class(entry)(inputs, outputs, name=config.get("name"))
+            model = self._functional(custom, inputs, outputs, config)
             attach(model, _added(replay, model))
             self._tell_dropped(replay, model)
         if config.get("trainable") is False:
             model.trainable = False
         return model
 
-    def _class(self, entry: Mapping[str, Any]) -> Any:
-        """Keras' model class, or the user's."""
-        found = self.registry.custom_class(entry["class_name"], entry.get("registered_name"))
-        return found if is_made_of_tensors(found) else keras.Model
+    def _functional(
+        self, custom: Any, inputs: Any, outputs: Any, config: Mapping[str, Any]
+    ) -> keras.Model:
+        """A model of tensors, of the user's class or Keras'."""
+        if not is_made_of_tensors(custom):
+            return keras.Model(inputs, outputs, name=config.get("name"))
+        if not has_own_constructor(custom):
+            return custom(inputs, outputs, name=config.get("name"))
+        arguments = self.reader.arguments(own_arguments(custom, config))
+        return call_with(
+            custom, {"inputs": inputs, "outputs": outputs, **arguments}, custom.__name__
+        )
 
     def _tell_dropped(self, replay: Replay, model: keras.Model) -> None:
         """Layers that nothing leads from to an output are no part of a Keras 3 model."""
@@ -171,9 +197,9 @@ class Builder:
                     f"layer {name!r} ({type(layer).__name__}) leads to no output and is dropped"
                 )
 
-    def _sequential(self, entry: Mapping[str, Any]) -> keras.Model:
+    def _sequential(self, entry: Mapping[str, Any], custom: Any) -> keras.Model:
         config = entry["config"]
-        model = keras.Sequential(name=config.get("name"))
+        model = self._empty_sequential(custom, config)
         for item in config["layers"]:
             if item["class_name"] == "InputLayer":
                 model.add(input_layer(item, self.reader.objects))
@@ -187,6 +213,14 @@ class Builder:
         if not model.built and isinstance(shape, (list, tuple)):
             model.build(tuple(shape))
         return model
+
+    def _empty_sequential(self, custom: Any, config: Mapping[str, Any]) -> keras.Sequential:
+        if not is_made_of_layers(custom):
+            return keras.Sequential(name=config.get("name"))
+        if not has_own_constructor(custom):
+            return custom(name=config.get("name"))
+        arguments = self.reader.arguments(own_arguments(custom, config))
+        return call_with(custom, arguments, custom.__name__)
 
 
 def _added(replay: Replay, model: keras.Model) -> list[Added]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 
 from hozon.config.dialects.values import kind_of_key
-from hozon.config.entries import is_functional
+from hozon.config.entries import is_functional, is_model
 from hozon.config.lambdas import known_function
 from hozon.config.legacy.tf_ops import one_tensor_function
 from hozon.config.objects import ObjectReader, call_with, from_custom, missing
 from hozon.config.registry import Registry, kind_of_entry
 from hozon.config.tagged import is_serialized, is_tagged, plain
-from hozon.config.upgrade import LAYER_KEYS, MODELS, short_name
+from hozon.config.upgrade import LAYER_KEYS, MODEL_KEYS, MODELS, short_name
 from hozon.errors import FormatError, UnsafeError, UnsupportedError
 
 Factory = Callable[[dict[str, Any]], Any]
@@ -52,7 +53,9 @@ class LayerReader:
         if name in self.factories:
             return self.factories[name](config)
         custom = self.registry.custom_class(class_name, entry.get("registered_name"))
-        if is_made_of_tensors(custom) and is_functional(entry):
+        if is_functional(entry) and is_made_of_tensors(custom):
+            return self._models(entry)
+        if is_model(entry) and is_made_of_layers(custom):
             return self._models(entry)
         if custom is not None:
             return self._custom(custom, class_name, config, entry)
@@ -169,15 +172,48 @@ def named(policy: Any) -> Any:
 
 
 def is_made_of_tensors(found: Any) -> bool:
-    """Whether a class is a user's model that is made and restored as Keras' Functional models."""
+    """Whether a class is a user's model that is made of inputs and outputs, as Functional ones."""
     if not isinstance(found, type) or not issubclass(found, keras.Model):
         return False
-    own = [
-        base
-        for base in found.__mro__
-        if issubclass(base, keras.Model) and not base.__module__.startswith("keras.")
-    ]
-    return not any({"__init__", "from_config", "get_config"} & vars(base).keys() for base in own)
+    if issubclass(found, keras.Sequential) or _has_own(found, "from_config"):
+        return False
+    return not _has_own(found, "__init__") or _takes(found, "inputs", "outputs")
+
+
+def is_made_of_layers(found: Any) -> bool:
+    """Whether a class is a user's model that is made by adding layers, as Sequential ones."""
+    if not isinstance(found, type) or not issubclass(found, keras.Sequential):
+        return False
+    return not _has_own(found, "from_config") and _takes(found)
+
+
+def own_arguments(found: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the constructor of a class of the user takes of a model's config, besides its graph."""
+    known = inspect.signature(found).parameters
+    rest = {key: value for key, value in config.items() if key not in MODEL_KEYS}
+    wild = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
+    named = {"name": config["name"]} if config.get("name") and ("name" in known or wild) else {}
+    return {**named, **{key: value for key, value in rest.items() if key in known}}
+
+
+def has_own_constructor(found: type) -> bool:
+    """Whether a class of the user has a constructor of its own."""
+    return _has_own(found, "__init__")
+
+
+def _has_own(found: type, method: str) -> bool:
+    """Whether a method of a class is the user's and not Keras'."""
+    defining = next(base for base in found.__mro__ if method in vars(base))
+    return not defining.__module__.startswith("keras.")
+
+
+def _takes(found: type, *names: str) -> bool:
+    """Whether a class can be called with these keywords and none besides."""
+    try:
+        inspect.signature(found).bind(**dict.fromkeys(names))
+    except TypeError:
+        return False
+    return True
 
 
 def _output_shape(config: Mapping[str, Any]) -> Any:

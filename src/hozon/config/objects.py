@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,18 @@ from hozon.config.registry import Registry
 from hozon.config.tagged import is_serialized, is_tagged, plain
 from hozon.errors import HozonError, MissingObjectError, UnsafeError, UnsupportedError
 
+#: What stands in configs under keys that do not tell its kind.
+KINDS_OF_VALUES = (
+    "policy",
+    "initializer",
+    "regularizer",
+    "constraint",
+    "schedule",
+    "quantization",
+    "quantizer",
+)
+#: What Keras saves of every layer beside the arguments of its class.
+OF_EVERY_LAYER = frozenset({"name", "trainable", "dtype", "batch_input_shape", "dynamic"})
 FUNCTIONS = frozenset({"function", "Function"})
 
 
@@ -79,7 +92,7 @@ class ObjectReader:
         if is_serialized(value) and value["class_name"] == "SeedGenerator":
             return call_with(keras.random.SeedGenerator, _seed(value), "SeedGenerator")
         if is_serialized(value) and not is_tagged(value):
-            for kind in ("policy", "initializer", "regularizer", "constraint", "schedule"):
+            for kind in KINDS_OF_VALUES:
                 if self.registry.find(kind, value["class_name"]) is not None:
                     return self.build(kind, value)
         return plain(value)
@@ -113,12 +126,39 @@ def from_custom(found: Any, config: dict[str, Any], name: str) -> Any:
     """An object of the caller's class, made as the class says; or the caller's function."""
     if not hasattr(found, "from_config"):
         return found if not isinstance(found, type) else call_with(found, config, name)
+    taken, rest = _split(found, config)
     try:
-        return found.from_config(config)
+        made = found.from_config(taken)
     except TypeError as error:
         raise UnsupportedError(
             f"{name}.from_config does not take the saved config: {error}", feature=name
         ) from error
+    for key, value in rest.items():
+        setattr(made, key, value)
+    return made
+
+
+def _split(found: Any, config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a layer class takes of a saved config, and what is said of the layer afterwards.
+
+    Keras saves what it knows of every layer, and a constructor without ``**kwargs`` takes none of
+    it.
+    """
+    layer = isinstance(found, type) and issubclass(found, keras.Layer)
+    if not layer or not _is_of_keras(found, "from_config"):
+        return dict(config), {}
+    parameters = inspect.signature(found).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return dict(config), {}
+    taken = {k: v for k, v in config.items() if k not in OF_EVERY_LAYER or k in parameters}
+    rest = {"trainable": False} if config.get("trainable") is False else {}
+    return taken, {key: value for key, value in rest.items() if key not in taken}
+
+
+def _is_of_keras(found: type, method: str) -> bool:
+    """Whether a method of a class is Keras' own."""
+    defining = next(base for base in found.__mro__ if method in vars(base))
+    return defining.__module__.startswith("keras.")
 
 
 def call_with(function: Callable[..., Any], config: Mapping[str, Any], name: str) -> Any:

@@ -35,6 +35,8 @@ KINDS: Mapping[str, tuple[ModuleType, type]] = {
         keras.optimizers.schedules.LearningRateSchedule,
     ),
     "policy": (keras.dtype_policies, keras.dtype_policies.DTypePolicy),
+    "quantization": (keras.quantizers, keras.quantizers.QuantizationConfig),
+    "quantizer": (keras.quantizers, keras.quantizers.Quantizer),
 }
 FUNCTION_MODULES: Mapping[str, tuple[ModuleType, ...]] = {
     "activation": (keras.activations,),

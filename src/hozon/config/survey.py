@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from hozon.config.dialects.values import SHORT_NAMES, kind_of_key
+from hozon.config.entries import is_functional
 from hozon.config.registry import Registry, kind_of_entry
 from hozon.config.tagged import TAGS, is_serialized
 from hozon.config.upgrade import LAYER_KEYS, MODELS, short_name
@@ -33,7 +34,7 @@ def missing_names(
     """Names in a Keras 3 config that the registry does not know, each once, in order.
 
     Layers named in `made` are made elsewhere and not looked into; neither are custom classes,
-    which read their own configs.
+    which read their own configs, unless they are models that are made of layers.
     """
     return list(dict.fromkeys(_missing(config, registry, made)))
 
@@ -44,6 +45,9 @@ def _missing(entry: Any, registry: Registry, made: Collection[str]) -> Iterator[
         return
     class_name, config = entry["class_name"], entry.get("config")
     if registry.custom_class(class_name, entry.get("registered_name")) is not None:
+        inside = config["layers"] if is_functional(entry) else ()
+        for layer in inside:
+            yield from _missing(layer, registry, made)
         return
     kind = kind_of_entry(entry)
     registered = entry.get("registered_name")

@@ -6,7 +6,7 @@ Keras 3 has, or Hozon's own ("hozon>...") where Keras 3 dropped a layer or chang
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,18 @@ from hozon.errors import FormatError, UnsupportedError
 from hozon.limits import LIMITS
 
 MODELS = frozenset({"Sequential", "Functional", "Model", "Network", "Graph"})
+#: Keys of a model's own config; a class of the user may have more.
+MODEL_KEYS = frozenset(
+    {
+        "name",
+        "trainable",
+        "dtype",
+        "layers",
+        "input_layers",
+        "output_layers",
+        "build_input_shape",
+    }
+)
 #: Keys whose value is a layer or a list of layers.
 LAYER_KEYS = frozenset({"layer", "backward_layer", "forward_layer", "cell", "cells"})
 
@@ -59,21 +71,24 @@ def short_name(class_name: str) -> str:
     return class_name.rsplit(">", 1)[-1].rsplit(".", 1)[-1]
 
 
-def upgrade(entry: Mapping[str, Any]) -> Upgraded:
+def upgrade(entry: Mapping[str, Any], sequential: Collection[str] = ()) -> Upgraded:
     """A Keras 1 or 2 model or layer, ``{"class_name": ..., "config": ...}``, in Keras 3's dialect.
+
+    `sequential` names the caller's classes that are Sequential models.
 
     Raises:
         FormatError: the config contradicts itself.
         UnsupportedError: it holds something that neither Keras 3 nor Hozon has.
     """
-    upgrader = Upgrader()
+    upgrader = Upgrader(sequential)
     return Upgraded(upgrader.layer(entry), upgrader.changes, upgrader.renamed)
 
 
 class Upgrader:
     """One upgrade: collects changes over nested layers and models."""
 
-    def __init__(self) -> None:
+    def __init__(self, sequential: Collection[str] = ()) -> None:
+        self.sequential = frozenset(sequential)
         self.changes: list[str] = []
         self.renamed: dict[str, str] = {}
         self._depth = 0
@@ -92,9 +107,10 @@ class Upgrader:
 
     def _layer(self, source: Mapping[str, Any]) -> dict[str, Any]:
         class_name = str(source["class_name"])
-        if short_name(class_name) in MODELS and _has_layers(source.get("config")):
-            return self._model(class_name, source)
         config = source.get("config")
+        own = short_name(class_name) in MODELS | self.sequential or is_model_config(config)
+        if own and _has_layers(config):
+            return self._model(class_name, source)
         entry = Entry(class_name, dict(config or {}), _name(source), self.changes)
         short = short_name(class_name)
         for rule in (*COMMON, *rules_of(short)):
@@ -180,7 +196,10 @@ class Upgrader:
 
     def _model(self, class_name: str, source: Mapping[str, Any]) -> dict[str, Any]:
         config = source["config"]
-        if short_name(class_name) == "Sequential" or isinstance(config, list):
+        short = short_name(class_name)
+        if isinstance(config, list) or short == "Sequential":
+            return self._sequential(class_name, source)
+        if short not in MODELS and "input_layers" not in config:
             return self._sequential(class_name, source)
         return self._functional(class_name, source)
 
@@ -199,7 +218,8 @@ class Upgrader:
             made["trainable"] = False
         return {
             "class_name": class_name,
-            "config": made,
+            "registered_name": source.get("registered_name"),
+            "config": {**_rest(given), **made},
             **({"build_config": source["build_config"]} if source.get("build_config") else {}),
         }
 
@@ -246,7 +266,11 @@ class Upgrader:
         }
         if config.get("trainable") is False:
             made["trainable"] = False
-        return {"class_name": class_name, "config": made}
+        return {
+            "class_name": class_name,
+            "registered_name": source.get("registered_name"),
+            "config": {**_rest(config), **made},
+        }
 
     def _functional_layer(
         self,
@@ -290,6 +314,24 @@ def _name(entry: Mapping[str, Any]) -> str:
     config = entry.get("config")
     inner = config.get("name") if isinstance(config, Mapping) else None
     return str(entry.get("name") or inner or "")
+
+
+def is_model_config(config: Any) -> bool:
+    """Whether a config, of whatever class, says of which layers a model is made, and its ends.
+
+    A class that subclasses a Functional or Sequential model saves such a config under its name.
+    """
+    if not isinstance(config, Mapping) or not isinstance(config.get("layers"), list):
+        return False
+    entries = config["layers"]
+    if {"input_layers", "output_layers"} <= config.keys():
+        return True
+    return bool(entries) and is_serialized(entries[0]) and entries[0]["class_name"] == "InputLayer"
+
+
+def _rest(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the class of a model saved beside its layers."""
+    return {key: value for key, value in config.items() if key not in MODEL_KEYS}
 
 
 def _has_layers(config: Any) -> bool:

@@ -20,6 +20,7 @@ from hozon.models.h5.names import stored_names
 from hozon.models.h5.owners import own_weights, top_layers, weights_of
 from hozon.models.h5.portable import portable
 from hozon.models.h5.written import optimizer_group, shared_training
+from hozon.models.savedmodel.load.graph_layers import require_classes
 from hozon.record import Dialect, ModelRecord, StateGroup
 from hozon.tensors.dtypes import dtype_of_name
 from hozon.tensors.lazy import LazyTensor, lazy_array
@@ -44,6 +45,7 @@ def describe_h5(
     Raises:
         UnsupportedError: the model has no config, or `dialect` cannot say it.
     """
+    require_classes(model, "an H5 file")
     with without_added(model) as lost:
         record, lines = _whole(model, dialect, include_optimizer)
     return record, [*lost, *lines]

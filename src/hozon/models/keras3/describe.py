@@ -14,12 +14,14 @@ from hozon.config.downgrade import to_keras2
 from hozon.config.serialization import serialize
 from hozon.config.written_training import compile_to_keras2
 from hozon.errors import UnsupportedError
+from hozon.keras_private.layers import layers_of
 from hozon.keras_private.training import compile_config
 from hozon.models.built import require_built
 from hozon.models.h5.describe import lazy_variable
 from hozon.models.keras3.assets import assets_of
 from hozon.models.keras3.optimizer import keras2_group
 from hozon.models.keras3.owners import Owner, keras2_paths, owners
+from hozon.models.savedmodel.load.graph_layers import require_classes
 from hozon.record import Dialect, ModelRecord, StateGroup
 from hozon.tensors.lazy import lazy_array
 
@@ -40,13 +42,24 @@ def describe(
     Raises:
         UnsupportedError: the model has no config, or `dialect` cannot say it.
     """
+    require_classes(model, "a .keras file")
     trained = len(model.trainable_variables)
     with without_added(model) as lost:
         record, lines = _whole(model, dialect or "keras3", include_optimizer)
         if record.optimizer is not None and len(model.trainable_variables) < trained:
             lines.append("the optimizer's state, as weights that only an added loss uses are lost")
             record = replace(record, optimizer=None)
-    return record, [*lost, *lines]
+    return record, [*lost, *lines, *_merged(model)]
+
+
+def _merged(model: keras.Model) -> Lines:
+    """Quantized layers under LoRA: Keras' format holds one kernel for both, rounded anew."""
+    return [
+        f"{layer.name}: its LoRA is merged into the quantized kernel, as in Keras' own files, "
+        "which rounds the kernel anew (a SavedModel holds both)"
+        for layer in layers_of(model)
+        if getattr(layer, "lora_enabled", False) and getattr(layer, "quantization_mode", None)
+    ]
 
 
 def _whole(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hozon.config.text_layers import TEXT_LAYERS
+from hozon.config.upgrade import MODELS, is_model_config, short_name
 from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
 
 
@@ -13,6 +14,30 @@ def config_of(objects: KerasObjects, node: KerasNode) -> dict[str, Any]:
     """``{"class_name": ..., "config": ...}`` of an object that was saved with a config."""
     named = _with_names(objects, node, node.config or {})
     return {"class_name": node.class_name, "config": _without_files(named)}
+
+
+def without_classes(
+    config: Mapping[str, Any], is_known: Callable[[str], bool]
+) -> tuple[dict[str, Any], list[str]]:
+    """A model's config in which classes of models that nobody has are Keras' own; their names.
+
+    Such a class was made of inputs and outputs, or by adding layers, as its config says.
+    """
+    inner = config.get("config")
+    if not is_model_config(inner):
+        return dict(config), []
+    assert isinstance(inner, Mapping)
+    parts = [
+        without_classes(entry, is_known) if isinstance(entry, Mapping) else (entry, [])
+        for entry in inner["layers"]
+    ]
+    absent = [name for _, names in parts for name in names]
+    made = {**config, "config": {**inner, "layers": [entry for entry, _ in parts]}}
+    name = str(config["class_name"])
+    if short_name(name) not in MODELS and not is_known(name):
+        absent.append(name)
+        made["class_name"] = "Functional" if "input_layers" in inner else "Sequential"
+    return made, absent
 
 
 def _with_names(

@@ -8,6 +8,7 @@ results are (outputs, losses), and ``__call__`` without the losses. Each was tra
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import keras
@@ -16,7 +17,9 @@ from hozon.errors import MismatchError, UnsupportedError
 from hozon.formats.protos.struct import TensorSpec
 from hozon.graph_level.functions import ConcreteFunction, Function
 from hozon.graph_level.structures import flatten, map_structure, pack
+from hozon.keras_private.layers import layers_of
 from hozon.models.savedmodel.load.call_metrics import CallMetrics
+from hozon.models.savedmodel.save.specs import CONTEXT, CallSpec, spec_of_symbols
 from hozon.tensors.dtypes import BOOL, STRING, dtype_of_number
 
 WITH_LOSSES = ("call_and_return_all_conditional_losses", "call_and_return_conditional_losses")
@@ -107,6 +110,42 @@ class SavedCall:
             return [{}]
         return [{"training": training}, {}, {"training": None}]
 
+    def symbolic_call(self) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """The arguments that the call was traced with, as symbolic tensors; None without any.
+
+        Positional ones up to the last that holds a tensor; masks are left out.
+        """
+        traces = self.traces(self.with_losses) or self.traces(self.plain)
+        if not traces:
+            return None
+        args, kwargs = map_structure(_symbolic_leaf, traces[0].arguments)
+        last = max((i for i, value in enumerate(args) if _has_symbols(value)), default=-1)
+        names = self.argument_names
+        positional = [
+            value
+            for name, value in zip_longest(names, args[: last + 1])
+            if name != "mask" and value is not None
+        ]
+        return tuple(positional), {
+            key: value for key, value in kwargs.items() if _has_symbols(value) and key != "mask"
+        }
+
+    @property
+    def argument_names(self) -> tuple[str, ...]:
+        """The names of the arguments of the saved call, without ``self``."""
+        function = self.with_losses if self.traces(self.with_losses) else self.plain
+        return () if function is None else _arguments(function)
+
+
+def _symbolic_leaf(leaf: Any) -> Any:
+    if not isinstance(leaf, TensorSpec) or leaf.shape.dims is None:
+        return leaf
+    return _symbolic(leaf)
+
+
+def _has_symbols(value: Any) -> bool:
+    return any(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(value))
+
 
 def _symbolic(spec: TensorSpec) -> keras.KerasTensor:
     return keras.KerasTensor(spec.shape.dims, dtype_of_number(int(spec.dtype)).name)
@@ -133,6 +172,7 @@ class GraphCallMixin:
 
     saved_call: SavedCall
     call_metrics: CallMetrics
+    passes_mask: bool = False
 
     def call(
         self, inputs: Any, *args: Any, training: bool = False, mask: Any = None, **kwargs: Any
@@ -150,6 +190,10 @@ class GraphCallMixin:
         self.call_metrics.update()
         return outputs
 
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:  # noqa: ARG002
+        """The mask that comes in, for layers behind which the saved model had one."""
+        return previous_mask if self.passes_mask else None
+
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Shapes and dtypes of the outputs: those saved with the function, where it knew them."""
         specs = self.saved_call.output_specs()
@@ -159,6 +203,15 @@ class GraphCallMixin:
         if not all(known):
             return super().compute_output_spec(*args, **kwargs)  # type: ignore[misc]
         return map_structure(_symbolic, specs)
+
+    def call_spec(self) -> CallSpec | None:
+        """What the saved call takes, so that the object can be saved again."""
+        symbols = self.saved_call.symbolic_call()
+        if symbols is None:
+            return None
+        names = [name for name in self.saved_call.argument_names if name not in CONTEXT]
+        context = ["training"] if self.saved_call.takes_training else []
+        return spec_of_symbols([*names, *context], *symbols)
 
     def get_config(self) -> dict[str, Any]:
         """The saved config, if the object had one."""
@@ -177,6 +230,25 @@ class GraphLayer(GraphCallMixin, keras.layers.Layer):  # type: ignore[misc]
 
 class GraphModel(GraphCallMixin, keras.Model):  # type: ignore[misc]
     """A model of an unknown class, running its saved functions."""
+
+
+def require_classes(model: keras.Model, form: str) -> None:
+    """Refuse to write a model by its config where layers have no class, only saved functions.
+
+    Raises UnsupportedError, which names them.
+    """
+    found: list[Any] = [x for x in layers_of(model) if isinstance(x, GraphCallMixin)]
+    if not found:
+        return
+    names = list(dict.fromkeys(type(layer).__name__ for layer in found))
+    given = ", ".join(f"{name!r}: {name}" for name in names)
+    raise UnsupportedError(
+        f"{', '.join(repr(layer.name) for layer in found)} came back without a class and runs the "
+        f"functions of its SavedModel, which {form} cannot hold",
+        feature=f"saved functions in {form}",
+        instead=f"load it with custom_objects={{{given}}}, save it as a SavedModel again, or keep "
+        "its weights (hozon.save_weights)",
+    )
 
 
 def graph_class(base: type, name: str) -> type:

@@ -10,7 +10,7 @@ around its signature.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -18,29 +18,50 @@ import keras
 from hozon.config.added import has_metrics
 from hozon.config.build import build_layer, build_model, unbuildable_layers
 from hozon.config.followed import let_follow
-from hozon.config.registry import objects_by_name
+from hozon.config.registry import Registry, objects_by_name
+from hozon.config.upgrade import is_model_config, short_name
 from hozon.containers.savedmodel.read import SavedModel
-from hozon.errors import HozonError, MissingObjectError, UnsupportedError
+from hozon.errors import HozonError, MismatchError, MissingObjectError, UnsupportedError
 from hozon.graph_level.loader import LoadedObject, ObjectGraphLoader
 from hozon.graphs.resources import Variable as GraphVariable
 from hozon.graphs.values import Cell, is_traced
 from hozon.keras_private.backend import require_jax
 from hozon.keras_private.graph import functional_of
+from hozon.keras_private.layers import layers_of
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.adapted import AdaptedState, finish
+from hozon.models.savedmodel.load.agreement import agrees
 from hozon.models.savedmodel.load.call_metrics import CallCell, CallMetrics
 from hozon.models.savedmodel.load.cells import KerasCell
-from hozon.models.savedmodel.load.configs import config_of
+from hozon.models.savedmodel.load.configs import config_of, without_classes
 from hozon.models.savedmodel.load.graph_layers import GraphLayer, GraphModel, SavedCall, graph_class
 from hozon.models.savedmodel.load.masks import passes_mask
 from hozon.models.savedmodel.load.native import revive_native
 from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
+from hozon.models.savedmodel.load.own_class import (
+    REFUSALS,
+    NoConfigError,
+    build,
+    is_own,
+    layers_of_model,
+    make_without_config,
+    pair,
+)
 from hozon.models.savedmodel.load.signature_model import signature_model
 from hozon.models.savedmodel.load.training import restore_training
 from hozon.models.savedmodel.load.weights import Assigner
 from hozon.models.text.strings import with_strings
 from hozon.tensors.dtypes import STRING
+
+
+class GivenClassError(Exception):
+    """A class that the caller passed does not take what the file says of it."""
+
+    def __init__(self, reason: HozonError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
 
 CONFIG_MODELS = ("Sequential", "Functional", "Model")
 
@@ -52,6 +73,7 @@ class Revival:
         self.artifact = artifact
         self.objects = KerasObjects(artifact)
         self.custom_objects = objects_by_name(custom_objects)
+        self.registry = Registry(custom_objects)
         self.report = LoadReport()
         self.assigner = Assigner(self.objects, self.report)
         self.adapted = AdaptedState(self.objects, lambda: self.loader)
@@ -59,7 +81,8 @@ class Revival:
         self._needed: MissingObjectError | None = None
         self._loader: ObjectGraphLoader | None = None
         self._cells: dict[int, Any] = {}
-        self._owners: dict[int, keras.layers.Layer] = {}
+        self._adapted: set[int] = set()
+        self._adapted_nodes: set[int] = set()
         self.metrics = CallMetrics(self.objects)
 
     @property
@@ -71,12 +94,122 @@ class Revival:
 
     def model(self, root: KerasNode) -> keras.Model:
         """The live model of the root object."""
-        model = self._by_config(root)
-        if model is None:
-            model = self._by_functions(root)
+        try:
+            model = self._by_class(root)
+            if model is None:
+                model = self._by_config(root)
+            if model is None:
+                model = self._by_functions(root)
+        except GivenClassError as error:
+            raise error.reason from error
         if self.metrics.cells or has_metrics(model):
             let_follow(model)
         return model
+
+    # Made by a class of the caller's
+
+    def _class_of(self, node: KerasNode) -> Any:
+        """The caller's or a registered layer class for an object, None without one."""
+        found = self.registry.custom_class(node.class_name)
+        layer = isinstance(found, type) and issubclass(found, keras.Layer)
+        return found if layer else None
+
+    def _by_class(self, node: KerasNode) -> Any:
+        """An object of a class whose code, not its config, says what is in it.
+
+        None without such a class.
+
+        Raises:
+            MismatchError: the class has other variables, or another call, than the file.
+            UnsupportedError: the class does not take the saved config.
+        """
+        found = self._class_of(node)
+        if found is None or is_model_config(node.config):
+            return None
+        before = self._state()
+        try:
+            with deferred_initializers() as deferred:
+                made = self._made(found, node)
+                self._assign_own(node, made)
+                deferred.finish()
+        except NoConfigError as error:
+            self._fall(node, before, error)
+            return None
+        except HozonError as error:
+            if self._is_given(node.class_name):
+                raise GivenClassError(error) from error
+            self._fall(node, before, error)
+            return None
+        return made
+
+    def _made(self, found: type, node: KerasNode) -> Any:
+        if node.config is None:
+            return make_without_config(found, node)
+        return build_layer(
+            config_of(self.objects, node),
+            custom_objects=self.custom_objects,
+            report=self.report.converted,
+            dialect="keras2",
+        )
+
+    def _is_given(self, class_name: str) -> bool:
+        """Whether the caller passed a class for a saved one, and did not only register it."""
+        return short_name(class_name) in self.registry.given or class_name in self.registry.given
+
+    def _assign_own(self, node: KerasNode, layer: Any) -> None:
+        """The variables of an object of the caller's class, by the object graph."""
+        if not layer.built:
+            build(layer, node, self._saved_call(node))
+        found = pair(self.objects, node, layer)
+        for saved, live in found.layers:
+            self._set_trainable(saved, live)
+        for saved, live in found.layers:
+            if not is_own(live):
+                self._assign_object(saved, live)
+            elif saved.node not in self.layers:
+                self._add_object(saved, live)
+        for at, variable in found.variables:
+            if at not in self.assigner.variables:
+                self.assigner.assign(at, variable, node.path)
+        self._require_own(node, layer)
+
+    def _require_own(self, node: KerasNode, layer: Any) -> None:
+        """Every variable of a class of the caller's has its value, every stored one its place."""
+        left = [
+            f"stored {saved.name} {saved.shape.dims} has no place in it"
+            for at in self.objects.weights(node.node)
+            if at not in self.assigner.variables
+            and at not in self._adapted_nodes
+            and (saved := self.objects.variable(at))
+        ]
+        left += self._without_value(layer)
+        if left:
+            reason = MismatchError(
+                f"{node.path}: the class {type(layer).__name__} does not fit what is stored of "
+                f"{node.class_name}",
+                file=str(self.artifact.path),
+                mismatches=left,
+            )
+            raise GivenClassError(reason) if self._is_given(node.class_name) else reason
+
+    def _without_value(self, layer: Any) -> list[str]:
+        """The weights of a layer or model that were given none."""
+        given = {id(v) for v in self.assigner.variables.values()} | self._adapted
+        return [
+            f"nothing is stored for its {v.path} {tuple(v.shape)}"
+            for v in layer.weights
+            if id(v) not in given
+        ]
+
+    def _state(self) -> tuple[LoadReport, dict[int, Any], dict[int, Any]]:
+        """What a rung that fails must leave as it was."""
+        return self.report.copy(), dict(self.assigner.variables), dict(self.layers)
+
+    def _fall(self, node: KerasNode, before: tuple[Any, Any, Any], error: Exception) -> None:
+        """Go down a rung: as if it had not been tried, but said."""
+        report, self.assigner.variables, self.layers = before
+        self.report.restore(report)
+        self.report.converted.append(f"{node.path}: not built by its class or config: {error}")
 
     # Built from config
 
@@ -84,20 +217,20 @@ class Revival:
         config = self._config_of(root)
         if config is None:
             return None
-        before = self.report.copy(), dict(self.assigner.variables), dict(self.layers)
+        config, absent = without_classes(config, self._is_known)
+        before = self._state()
         try:
             with deferred_initializers() as deferred:
                 model = self._build(config)
                 if root.node == 0:
                     self._require_text_inputs(model)
                 self._assign_model(root, model)
-                self._require_all()
+                self._require_all(model)
                 deferred.finish()
-        except Exception as error:  # noqa: BLE001 - whatever it was, the saved functions remain
-            report, variables, self.layers = before
-            self.report.restore(report)
-            self.assigner.variables = variables
-            self.report.converted.append(f"{root.path}: not built from its config: {error}")
+            if absent or self._passes_masks():
+                self._require_agreement(root, model, absent)
+        except (HozonError, *REFUSALS) as error:
+            self._fall(root, before, error)
             return None
         return model
 
@@ -112,12 +245,36 @@ class Revival:
             missing = unbuildable_layers(config, **arguments)
             if isinstance(error, MissingObjectError):
                 self._needed = error
+            if any(self._is_given(name) for name in missing.values()):
+                raise GivenClassError(error) from error
             factories = self._factories(missing)
             if not factories:
                 raise
             model = build_model(config, report=changes, factories=factories, **arguments)
         self.report.converted.extend(changes)
         return model
+
+    def _is_known(self, class_name: str) -> bool:
+        return self.registry.custom_class(class_name) is not None
+
+    def _require_agreement(
+        self, root: KerasNode, model: keras.Model, absent: Sequence[str]
+    ) -> None:
+        """Classes that nobody has may compute more, or other masks, than the config says."""
+        names = ", ".join(map(repr, absent))
+        if not agrees(model, self._saved_call(root)):
+            what = f"{names}, a class that nobody gave, has" if absent else "layers have"
+            raise UnsupportedError(f"{what} a call or mask of its own that no config tells of")
+        if absent:
+            self.report.lost.append(
+                f"{root.path}: {names} was not given, so training is that of keras.Model: a "
+                "train_step, test_step or compute_loss of its own is lost "
+                f"(custom_objects={{{absent[0]!r}: ...}} has it)"
+            )
+
+    def _passes_masks(self) -> bool:
+        """Whether a layer without its class hands masks on, which is guessed from those behind."""
+        return any(getattr(layer, "passes_mask", False) for layer in self.layers.values())
 
     def _require_text_inputs(self, model: keras.Model) -> None:
         """Strings enter a model built from its config by inputs that are declared as strings."""
@@ -126,17 +283,19 @@ class Revival:
         if takes_strings(self.artifact) and not any(t.dtype == "string" for t in inputs):
             raise UnsupportedError("it takes strings, but its config declares no input for them")
 
-    def _require_all(self) -> None:
+    def _require_all(self, model: keras.Model) -> None:
         """A model of which a variable found no place would be silently wrong."""
         report = self.report
         left = [*report.mismatched, *(f"{name} found no place" for name in report.unexpected)]
+        left += self._without_value(model)
         if left:
             raise UnsupportedError(f"its variables do not fit: {'; '.join(left[:3])}")
 
     def _config_of(self, root: KerasNode) -> dict[str, Any] | None:
-        if root.config is None or root.class_name not in (*CONFIG_MODELS, *self.custom_objects):
+        """The config of a model that says all of it."""
+        if not root.is_model or not isinstance((root.config or {}).get("layers"), list):
             return None
-        if "layers" not in root.config and root.class_name in CONFIG_MODELS:
+        if root.class_name not in CONFIG_MODELS and not is_model_config(root.config):
             return None
         return config_of(self.objects, root)
 
@@ -157,12 +316,11 @@ class Revival:
         return lambda config: self._graph_object(node, GraphLayer)
 
     def _assign_model(self, root: KerasNode, model: keras.Model) -> None:
-        self.layers[root.node] = model
-        self.report.add_object(root.path, root.class_name, "built-in class")
-        for node in self.objects.layers(root.node):
-            layer = _find(model, node)
-            if layer is None and node.identifier == "_tf_keras_input_layer":
-                continue
+        if is_own(model):
+            self._assign_own(root, model)
+            return
+        self._add_object(root, model)
+        for node, layer in layers_of_model(self.objects, root.node, model):
             if layer is None:
                 self.report.lost.append(f"{node.path}: no layer {node.name!r} in the model")
                 continue
@@ -175,13 +333,29 @@ class Revival:
         if isinstance(layer, keras.Model) and node.is_model and any(self.objects.layers(node.node)):
             self._assign_model(node, layer)
             return
+        if is_own(layer):
+            self._assign_own(node, layer)
+            return
         self._build_for(node, layer)
-        self.layers[node.node] = layer
-        rung = "custom class" if node.class_name in self.custom_objects else "built-in class"
-        self.report.add_object(node.path, node.class_name, rung)
-        if not self.adapted.restore(node.node, layer):
+        self._add_object(node, layer)
+        if self.adapted.restore(node.node, layer):
+            self._adapted |= {id(v) for v in layer.weights}
+            self._adapted_nodes.update(self.objects.weights(node.node))
+        else:
             self.assigner.assign_layer(node.node, layer, node.path)
             finish(layer)
+
+    def _add_object(self, node: KerasNode, layer: keras.layers.Layer) -> None:
+        self.layers[node.node] = layer
+        rung = "custom class" if is_own(layer) else "built-in class"
+        self.report.add_object(node.path, node.class_name, rung)
+
+    @staticmethod
+    def _set_trainable(node: KerasNode, layer: keras.layers.Layer) -> None:
+        """Freeze or thaw a layer as it was; one that holds others hands it on to them."""
+        trainable = node.metadata.get("trainable")
+        if isinstance(trainable, bool) and layer.trainable is not trainable:
+            layer.trainable = trainable
 
     @staticmethod
     def _build_for(node: KerasNode, layer: keras.layers.Layer) -> None:
@@ -231,7 +405,8 @@ class Revival:
         made.saved_call = self._saved_call(node)
         made.call_metrics = self.metrics
         made.saved_config = node.config
-        made.supports_masking = passes_mask(
+        made.supports_masking = True
+        made.passes_mask = passes_mask(
             self.objects, node, lambda other: self._saved_call(other).takes_mask
         )
         if made.saved_call.takes_strings:
@@ -242,9 +417,17 @@ class Revival:
         self._add_sublayers(node, made)
         self._add_variables(node, made)
         self._add_metrics(node, made)
-        made.trainable = bool(node.metadata.get("trainable", True))
+        self._freeze(made)
         made.built = True
         return made
+
+    def _freeze(self, made: Any) -> None:
+        """Freeze a layer and those in it as they were, outer ones first."""
+        below = {id(layer): node for node, layer in self.layers.items()}
+        for layer in layers_of(made):
+            node = self.objects.nodes.get(below.get(id(layer), -1))
+            if node is not None:
+                self._set_trainable(node, layer)
 
     def _add_sublayers(self, node: KerasNode, made: Any) -> None:
         for name, child in self.objects.attributes(node.node).items():
@@ -263,7 +446,9 @@ class Revival:
         return None
 
     def _sublayer(self, node: KerasNode) -> Any:
-        built = self._built_sublayer(node)
+        built = self._by_class(node)
+        if built is None:
+            built = self._built_sublayer(node)
         if built is not None:
             return built
         if not self._saved_call(node).exists and not self.objects.weights(node.node):
@@ -274,11 +459,11 @@ class Revival:
         """A sublayer by config, built for the input shape that was saved with it."""
         if node.config is None:
             return None
+        if self._config_of(node) is not None:
+            return self._by_config(node)
         config = config_of(self.objects, node)
         try:
             with deferred_initializers() as deferred:
-                if self._config_of(node) is not None and node.is_model:
-                    return self._by_config(node)
                 layer = build_layer(config, custom_objects=self.custom_objects, dialect="keras2")
                 self._build_for(node, layer)
                 if len(layer.weights) != len(self.objects.weights(node.node)):
@@ -415,10 +600,6 @@ def takes_strings(artifact: SavedModel) -> bool:
         for signature in signatures
         for info in signature.inputs.values()
     )
-
-
-def _find(model: keras.Model, node: KerasNode) -> keras.layers.Layer | None:
-    return next((layer for layer in model.layers if layer.name == node.name), None)
 
 
 def _set_attribute(target: Any, name: str, value: Any) -> None:

@@ -31,7 +31,7 @@ from hozon.models.savedmodel.save.nodes import (
     track_for_savedmodel,
 )
 from hozon.models.savedmodel.save.signatures import serving
-from hozon.models.savedmodel.save.specs import layer_spec, model_spec
+from hozon.models.savedmodel.save.specs import KnowsItsCall, layer_spec, model_spec
 from hozon.models.savedmodel.save.tables import Tables
 from hozon.models.savedmodel.save.untouched import untouched
 from hozon.objects.keys import OBJECT_GRAPH_KEY
@@ -159,6 +159,8 @@ class Description:
 
     def _add_saved_calls(self, number: int, layer: keras.Layer) -> None:
         spec = layer_spec(layer)
+        if spec is None and isinstance(layer, KnowsItsCall):
+            return  # the file it came from has no call of its own for it either
         if spec is None:
             self.lost.append(
                 f"{layer.name}: the shapes of its inputs are unknown, so it has no call of its own"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import keras
 
@@ -41,6 +41,23 @@ class CallSpec:
     def takes_mask(self) -> bool:
         """Whether the call takes a mask."""
         return "mask" in self.names
+
+
+@runtime_checkable
+class KnowsItsCall(Protocol):
+    """A layer that can say what its call takes."""
+
+    def call_spec(self) -> CallSpec | None:
+        """The arguments of its call; None where it does not know them either."""
+        ...
+
+
+def spec_of_symbols(
+    names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> CallSpec:
+    """The arguments of a call on symbolic tensors."""
+    keywords = {k: v for k, v in kwargs.items() if k not in CONTEXT and v is not None}
+    return CallSpec(tuple(names), _named(args, names), _named_keywords(keywords))
 
 
 def model_spec(model: keras.Model) -> CallSpec:
@@ -96,8 +113,9 @@ def _missing(layer: keras.Layer, spec: CallSpec) -> list[str]:
 def layer_spec(layer: keras.Layer) -> CallSpec | None:
     """The arguments of a layer's call, None where they are not known.
 
-    They are those of the functions it was saved with, of its first place in a functional model,
-    else what it was built for. The first size of each is taken to be the batch's.
+    They are those of the function that a model runs, of its first place in a functional model, of
+    the calls that a layer was saved with, else what it was built for. The first size of each is
+    taken to be the batch's.
     """
     names = call_names(layer)
     saved = getattr(layer, SAVED_INPUTS, None)
@@ -105,9 +123,9 @@ def layer_spec(layer: keras.Layer) -> CallSpec | None:
         return CallSpec(("inputs", "training"), (saved,))
     symbolic = symbolic_arguments(layer)
     if symbolic is not None:
-        args, kwargs = symbolic
-        keywords = {k: v for k, v in kwargs.items() if k not in CONTEXT and v is not None}
-        return CallSpec(names, _named(args, names), _named_keywords(keywords))
+        return spec_of_symbols(names, *symbolic)
+    if isinstance(layer, KnowsItsCall):
+        return layer.call_spec()
     shapes = layer._build_shapes_dict if layer.built else None
     return _from_shapes(layer, names, shapes) if shapes else None
 
