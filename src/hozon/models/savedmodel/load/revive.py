@@ -10,7 +10,7 @@ around its signature.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -223,7 +223,7 @@ class Revival:
             with deferred_initializers() as deferred:
                 model = self._build(config)
                 if root.node == 0:
-                    self._require_text_inputs(model)
+                    self._require_text_inputs(root, model)
                 self._assign_model(root, model)
                 self._require_all(model)
                 deferred.finish()
@@ -276,11 +276,11 @@ class Revival:
         """Whether a layer without its class hands masks on, which is guessed from those behind."""
         return any(getattr(layer, "passes_mask", False) for layer in self.layers.values())
 
-    def _require_text_inputs(self, model: keras.Model) -> None:
+    def _require_text_inputs(self, root: KerasNode, model: keras.Model) -> None:
         """Strings enter a model built from its config by inputs that are declared as strings."""
         functional = functional_of(model)
         inputs = () if functional is None else functional.inputs
-        if takes_strings(self.artifact) and not any(t.dtype == "string" for t in inputs):
+        if takes_strings(self.artifact, root) and not any(t.dtype == "string" for t in inputs):
             raise UnsupportedError("it takes strings, but its config declares no input for them")
 
     def _require_all(self, model: keras.Model) -> None:
@@ -560,9 +560,9 @@ def revive(
     `signature`: what a model calls that Keras did not write; see `hozon.load_model`.
     """
     require_jax("running a SavedModel")
-    text = takes_strings(artifact)
     revival = _revival(artifact, custom_objects)
     root = None if revival is None else revival.objects.root
+    text = root is not None and takes_strings(artifact, root)
     report = LoadReport() if revival is None else revival.report
     if signature is not None and root is not None:
         raise UnsupportedError(
@@ -592,14 +592,36 @@ def _revival(artifact: SavedModel, custom_objects: Mapping[str, Any] | None) -> 
     return Revival(artifact, custom_objects)
 
 
-def takes_strings(artifact: SavedModel) -> bool:
-    """Whether any input of a signature is a string."""
+def takes_strings(artifact: SavedModel, root: KerasNode) -> bool:
+    """Whether a model is called on strings; a signature beside it may take some all the same."""
     signatures = artifact.meta_graph.signatures.values()
-    return any(
+    served = any(
         int(info.dtype) == STRING.number
         for signature in signatures
         for info in signature.inputs.values()
     )
+    spec = root.metadata.get("full_save_spec") or root.metadata.get("save_spec")
+    if not served or spec is None:
+        return served and not _has_numeric_inputs(root)
+    return STRING.name in set(_dtypes(spec))
+
+
+def _has_numeric_inputs(root: KerasNode) -> bool:
+    """Whether the config of a model declares its inputs, none of them as strings."""
+    layers = (root.config or {}).get("layers")
+    entries = [e for e in layers if isinstance(e, dict)] if isinstance(layers, list) else []
+    inputs = [e["config"] for e in entries if e.get("class_name") == "InputLayer"]
+    return bool(inputs) and not any(config.get("dtype") == STRING.name for config in inputs)
+
+
+def _dtypes(spec: Any) -> Iterator[str]:
+    """The dtypes of a saved structure of type specs: ``[shape, dtype, ...]`` each."""
+    if isinstance(spec, Mapping) and spec.get("class_name") == "TypeSpec":
+        yield str(spec["serialized"][1])
+    elif isinstance(spec, Mapping):
+        yield from (dtype for item in spec.values() for dtype in _dtypes(item))
+    elif isinstance(spec, (list, tuple)):
+        yield from (dtype for item in spec for dtype in _dtypes(item))
 
 
 def _set_attribute(target: Any, name: str, value: Any) -> None:
