@@ -22,7 +22,7 @@ test -n "$(PYTHON)" || { echo "Hozon's checks need Python 3.11, 3.12 or 3.13" >&
 $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(1)
 endef
 
-.PHONY: demo test stress lint bench docs protos opdefs clean
+.PHONY: demo test stress lint bench differential docs protos opdefs clean
 
 demo: $(STAMPS)/demo
 	@$(BIN)/python examples/demo.py
@@ -43,6 +43,11 @@ lint: $(STAMPS)/dev
 
 bench: $(STAMPS)/dev $(STAMPS)/oracle
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+# Models that a seed draws, written and read by everyone; N of them.
+N ?= 500
+differential: $(STAMPS)/dev $(STAMPS)/oracle
+	$(BIN)/python -m tests.differential.campaign $(N) $(ARGS)
 
 # English and Japanese, into site/; its code blocks are among the tests.
 docs: $(STAMPS)/docs

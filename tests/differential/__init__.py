@@ -1,0 +1,1 @@
+"""Models drawn at random, written and read by everyone, and compared; see ``campaign.py``."""

@@ -1,0 +1,223 @@
+"""Custom classes and functions of specs, written once for tf_keras and for Keras 3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class TensorFlowOps:
+    """The few functions that the classes below need, in TensorFlow."""
+
+    def __init__(self) -> None:
+        import tensorflow as tf
+
+        self.mean, self.sum, self.cast = tf.reduce_mean, tf.reduce_sum, tf.cast
+        self.tanh, self.expand, self.square = tf.tanh, tf.expand_dims, tf.square
+        self.matmul, self.maximum = tf.matmul, tf.maximum
+
+
+class KerasOps:
+    """The same in Keras 3."""
+
+    def __init__(self) -> None:
+        from keras import ops
+
+        self.mean, self.sum, self.cast = ops.mean, ops.sum, ops.cast
+        self.tanh, self.expand, self.square = ops.tanh, ops.expand_dims, ops.square
+        self.matmul, self.maximum = ops.matmul, ops.maximum
+
+
+def custom_layers(keras: Any) -> dict[str, Any]:
+    """Custom layers by name."""
+    ops: Any = TensorFlowOps() if keras.__name__.startswith("tf_keras") else KerasOps()
+    layers = keras.layers
+
+    class Scale(layers.Layer):  # type: ignore[misc, name-defined]
+        """A weight of its own."""
+
+        def __init__(self, start: float = 0.5, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.start = start
+
+        def build(self, shape: Any) -> None:
+            self.factor = self.add_weight(
+                name="factor",
+                shape=(shape[-1],),
+                initializer=keras.initializers.Constant(self.start),
+                regularizer=keras.regularizers.L2(0.01),
+            )
+            super().build(shape)
+
+        def call(self, inputs: Any) -> Any:
+            return inputs * self.factor
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "start": self.start}
+
+    class Block(layers.Layer):  # type: ignore[misc, name-defined]
+        """Holds layers as attributes, and passes `training` on."""
+
+        def __init__(self, units: int = 3, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.units = units
+            self.first = layers.Dense(units, activation="tanh", kernel_regularizer="l2")
+            self.norm = layers.BatchNormalization(momentum=0.5)
+
+        def build(self, shape: Any) -> None:
+            self.first.build(shape)
+            self.norm.build((*shape[:-1], self.units))
+            super().build(shape)
+
+        def call(self, inputs: Any, training: Any = None) -> Any:
+            return self.norm(self.first(inputs), training=training)
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "units": self.units}
+
+    class Stack(layers.Layer):  # type: ignore[misc, name-defined]
+        """Holds layers in a list, built when first called."""
+
+        def __init__(self, depth: int = 2, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.depth = depth
+            self.parts = [layers.Dense(3, activation="softsign") for _ in range(depth)]
+
+        def call(self, inputs: Any) -> Any:
+            for part in self.parts:
+                inputs = part(inputs)
+            return inputs
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "depth": self.depth}
+
+    class Counter(layers.Layer):  # type: ignore[misc, name-defined]
+        """Keeps state of its own in the training call."""
+
+        def build(self, shape: Any) -> None:
+            self.steps = self.add_weight(
+                name="steps", shape=(), initializer="zeros", trainable=False
+            )
+            super().build(shape)
+
+        def call(self, inputs: Any, training: Any = None) -> Any:
+            if training:
+                self.steps.assign(self.steps + 1.0)
+            return inputs * (1.0 + 0.1 * self.steps)
+
+    class Penalty(layers.Layer):  # type: ignore[misc, name-defined]
+        """A loss of its own."""
+
+        def __init__(self, rate: float = 0.1, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.rate = rate
+
+        def call(self, inputs: Any) -> Any:
+            self.add_loss(self.rate * ops.mean(ops.square(inputs)))
+            return inputs
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "rate": self.rate}
+
+    class MaskedMean(layers.Layer):  # type: ignore[misc, name-defined]
+        """Takes a mask, and ends it."""
+
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.supports_masking = True
+
+        def call(self, inputs: Any, mask: Any = None) -> Any:
+            if mask is None:
+                return ops.mean(inputs, 1)
+            kept = ops.expand(ops.cast(mask, "float32"), -1)
+            return ops.sum(inputs * kept, 1) / ops.maximum(ops.sum(kept, 1), 1.0)
+
+        def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+            return None
+
+    class Residual(layers.Wrapper):  # type: ignore[misc, name-defined]
+        """Wraps a layer."""
+
+        def call(self, inputs: Any) -> Any:
+            return inputs + self.layer(inputs)
+
+    class Cell(layers.Layer):  # type: ignore[misc, name-defined]
+        """A cell for RNN."""
+
+        def __init__(self, units: int = 3, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.units = units
+            self.state_size = units
+            self.output_size = units
+
+        def build(self, shape: Any) -> None:
+            self.kernel = self.add_weight(
+                name="kernel", shape=(shape[-1], self.units), initializer="glorot_uniform"
+            )
+            self.turn = self.add_weight(
+                name="turn", shape=(self.units, self.units), initializer="orthogonal"
+            )
+            super().build(shape)
+
+        def call(self, inputs: Any, states: Any, training: Any = None) -> Any:
+            new = ops.tanh(ops.matmul(inputs, self.kernel) + ops.matmul(states[0], self.turn))
+            return new, [new]
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "units": self.units}
+
+    class Holder(layers.Layer):  # type: ignore[misc, name-defined]
+        """Takes a layer, and holds it in its config."""
+
+        def __init__(self, inner: Any, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.inner = inner
+
+        def call(self, inputs: Any) -> Any:
+            return self.inner(inputs) * 0.5
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "inner": layers.serialize(self.inner)}
+
+        @classmethod
+        def from_config(cls, config: dict[str, Any]) -> Any:
+            config = dict(config)
+            inner = layers.deserialize(config.pop("inner"))
+            return cls(inner, **config)
+
+    def halved(x: Any) -> Any:
+        return 0.5 * x
+
+    def own_loss(y_true: Any, y_pred: Any) -> Any:
+        return ops.mean(ops.square(y_true - y_pred) * 2.0, -1)
+
+    def own_metric(y_true: Any, y_pred: Any) -> Any:
+        return ops.mean(ops.square(y_true - 0.5 * y_pred), -1)
+
+    class OwnLoss(keras.losses.Loss):  # type: ignore[misc, name-defined]
+        """A loss class with an argument."""
+
+        def __init__(self, rate: float = 2.0, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.rate = rate
+
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            return self.rate * ops.mean(ops.square(y_true - y_pred), -1)
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "rate": self.rate}
+
+    return {
+        "Scale": Scale,
+        "Block": Block,
+        "Stack": Stack,
+        "Counter": Counter,
+        "Penalty": Penalty,
+        "MaskedMean": MaskedMean,
+        "Residual": Residual,
+        "Cell": Cell,
+        "Holder": Holder,
+        "halved": halved,
+        "own_loss": own_loss,
+        "own_metric": own_metric,
+        "OwnLoss": OwnLoss,
+    }

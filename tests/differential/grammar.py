@@ -1,0 +1,275 @@
+"""What is drawn: a model, how it is compiled and trained, the way that its file goes.
+
+`draw_spec` gives plain data. `build.py` makes the model of it in any Keras.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.differential import training
+from tests.differential.draw import Draw
+from tests.differential.layers import EVERYONE, KINDS, MERGES, Kind, Shape
+
+Spec = dict[str, Any]
+MAX_NODES = 5
+BATCH = 4
+#: Layers whose call takes `training`: a graph may fix it.
+TRAINED = ("BatchNormalization", "Dropout", "Block", "Counter")
+STATES = {"LSTM": 2, "GRU": 1, "SimpleRNN": 1}
+
+WAYS = {
+    "sequential": 3.0,
+    "sequential_bare": 1.0,
+    "functional": 4.0,
+    "functional_subclass": 0.7,
+    "subclass": 0.7,
+    "subclass_config": 0.7,
+}
+WRITERS = {"tf_keras": 5.0, "keras": 1.0, "hozon": 2.0}
+FORMS = {
+    "tf_keras": {"savedmodel": 3.0, "h5": 2.0, "keras": 2.0},
+    "keras": {"keras": 2.0, "h5": 1.0},
+    "hozon": {"savedmodel": 2.0, "h5": 1.5, "h5:keras3": 0.5, "keras": 1.0, "keras:keras2": 1.0},
+}
+#: Who opens a file that Hozon wrote in each form, beside Hozon.
+FOREIGN = {
+    "savedmodel": "tf_keras",
+    "h5": "tf_keras",
+    "h5:keras3": "keras",
+    "keras": "keras",
+    "keras:keras2": "tf_keras",
+}
+
+
+def draw_spec(seed: int, number: int) -> Spec:
+    """The draw with this number."""
+    draw = Draw(seed, number)
+    writer = draw.often(WRITERS)
+    graph = Graph(draw, writer).model(draw.often(WAYS), depth=0)
+    spec: Spec = {"writer": writer, "model": graph, "hops": hops(draw, writer, graph["way"])}
+    if draw.chance(0.06):
+        spec["policy"] = draw.one(["mixed_bfloat16", "mixed_float16", "float64"])
+    if draw.chance(0.04):
+        spec["jit"] = True
+    if draw.chance(0.85):
+        spec["compile"] = training.compiled(draw, writer, graph["outputs"])
+        spec["steps"] = draw.number(0, 3)
+    return spec
+
+
+def hops(draw: Draw, writer: str, way_to_build: str) -> list[dict[str, str]]:
+    """The way of the file: in which form it is written, who reads it, who writes it again."""
+    forms = FORMS[writer]
+    if writer != "hozon" and way_to_build.startswith("subclass"):
+        forms = {form: weight for form, weight in forms.items() if form != "h5"}
+    form = draw.often(forms)
+    way = [{"form": form, "reader": reader(draw, writer, form)}]
+    while way[-1]["reader"] in ("hozon", "bare", "dropin") and len(way) < 3 and draw.chance(0.5):
+        again = draw.often(FORMS["hozon"])
+        way.append({"form": again, "reader": reader(draw, "hozon", again)})
+        if draw.chance(0.2):
+            way[-1]["after"] = draw.one(["predict", "call"])
+    return way
+
+
+def reader(draw: Draw, writer: str, form: str) -> str:
+    """Who reads a file of this form."""
+    foreign = {FOREIGN[form]: 3.0} if writer == "hozon" else {}
+    return str(draw.often({"hozon": 4.0, "bare": 1.0, "dropin": 0.5, **foreign}))
+
+
+class Graph:
+    """Draws models: nodes that take earlier values, each value with its shape."""
+
+    def __init__(self, draw: Draw, writer: str) -> None:
+        self.draw = draw
+        self.writer = writer
+
+    def model(self, way: str, depth: int, shape: Shape | None = None) -> Spec:
+        """A model of this way to build; `shape`: of its only input, else drawn."""
+        draw = self.draw
+        chain = way.startswith("sequential")
+        inputs = [self.input()] if shape is None else [{"shape": list(shape), "takes": "float"}]
+        if not chain and shape is None and draw.chance(0.25):
+            inputs.append(self.input())
+        values: list[tuple[Shape, str]] = [(tuple(i["shape"]), i["takes"]) for i in inputs]
+        if depth == 0 and not way.startswith("subclass") and draw.chance(0.06):
+            for given in inputs:
+                given["batch"] = BATCH
+        spec: Spec = {"way": way, "inputs": inputs, "nodes": []}
+        if draw.chance(0.2):
+            spec["name"] = draw.one(["net", "my_model", "Model-1", "encoder"])
+        loose = set(range(len(values)))  # what nothing has taken yet
+        for _ in range(draw.number(1, MAX_NODES - 2 * depth)):
+            before = len(values) - 1
+            source = before if chain or draw.chance(0.6) else draw.number(0, before)
+            self.node(spec, values, loose, source, chain, depth)
+        while not chain and len(loose) > 1 and not draw.chance(0.3):
+            self.join(spec, values, loose)
+        if depth == 0:
+            self.heads(spec, values, loose, chain)
+        outputs = sorted(loose - set(range(len(inputs)))) or [len(values) - 1]
+        spec["outputs"] = outputs[:1] if depth else outputs
+        spec["shape"] = list(values[outputs[0]][0])
+        if len(outputs) > 1 and not depth and draw.chance(0.25):
+            spec["outputs"] = dict(zip(["left", "right", "other"], outputs, strict=False))
+        if any(i in loose for i in range(len(inputs))) and not depth:
+            return self.model(way, depth, shape)  # an input that nothing takes: drawn again
+        return spec
+
+    def input(self) -> Spec:
+        """One input."""
+        shape, takes = self.draw.often(
+            {
+                ((4,), "float"): 4.0,
+                ((5, 3), "float"): 3.0,
+                ((6, 5, 2), "float"): 2.0,
+                ((5,), "ids"): 1.0,
+            }
+        )
+        return {"shape": list(shape), "takes": takes}
+
+    def add(self, spec: Spec, values: list[Any], loose: set[int], node: Spec, shape: Shape) -> None:
+        """A node at the end."""
+        takes, kind = values[node["on"][0]]
+        if kind == "float":
+            node["takes"] = list(takes)
+        spec["nodes"].append(node)
+        loose.difference_update(node["on"])
+        for refs in node.get("call", {}).values():
+            loose.difference_update(refs["refs"] if isinstance(refs, dict) else [])
+        loose.add(len(values))
+        values.append((shape, "float"))
+
+    def node(
+        self, spec: Spec, values: list[Any], loose: set[int], source: int, chain: bool, depth: int
+    ) -> None:
+        """A layer, a layer again, or a model within, on a value."""
+        draw = self.draw
+        shape, takes = values[source]
+        again = [
+            i
+            for i, n in enumerate(spec["nodes"])
+            if "takes" in n and n["takes"] == list(shape) and takes == "float"
+        ]
+        if again and not chain and draw.chance(0.25):
+            first = draw.one(again)
+            gives = values[len(spec["inputs"]) + first][0]
+            self.add(spec, values, loose, {"again": first, "on": [source]}, gives)
+            return
+        if takes == "float" and depth < 2 and draw.chance(0.08):
+            nested = self.model(draw.one(["sequential", "functional"]), depth + 1, shape)
+            node: Spec = {"model": nested, "on": [source]}
+            self.add(spec, values, loose, node, tuple(nested["shape"]))
+            return
+        kind = self.kind(shape, takes)
+        if kind is None:
+            return
+        layer = kind.draw(draw, self.writer)
+        gives = kind.gives(shape, layer["args"])
+        if min(gives, default=1) < 1:
+            return
+        if draw.chance(0.1):
+            slashes = ["tower/fc", "a.b"] if self.writer == "tf_keras" else []
+            stem = draw.one(["fc", "block_1", "Layer", "a-b", *slashes])
+            layer["name"] = f"{stem}{len(values)}"
+        if draw.chance(0.04):
+            layer["args"]["trainable"] = False
+        if kind.name in STATES and all("batch" in i for i in spec["inputs"]) and draw.chance(0.6):
+            layer["args"]["stateful"] = True
+        node = {"layer": layer, "on": [source]}
+        if not chain and kind.name in TRAINED and not kind.random and draw.chance(0.25):
+            node["call"] = {"training": draw.one([True, False])}
+        if not chain and kind.name in STATES and draw.chance(0.3):
+            refs = self.states(spec, values, loose, source, STATES[kind.name])
+            node["call"] = {"initial_state": {"refs": refs}}
+        if kind.random:
+            node["random"] = True
+        self.add(spec, values, loose, node, gives)
+
+    def states(
+        self, spec: Spec, values: list[Any], loose: set[int], source: int, count: int
+    ) -> list[int]:
+        """Values that a recurrent layer of three units can begin with."""
+        flat = {"layer": {"class": "Flatten", "args": {}}, "on": [source]}
+        self.add(spec, values, loose, flat, (_size(values[source][0]),))
+        at, found = len(values) - 1, []
+        for _ in range(count):
+            layer = {"class": "Dense", "args": {"units": 3, "activation": "tanh"}}
+            self.add(spec, values, loose, {"layer": layer, "on": [at]}, (3,))
+            found.append(len(values) - 1)
+        return found
+
+    def kind(self, shape: Shape, takes: str) -> Kind | None:
+        """A layer that takes this shape."""
+        fitting = [
+            kind
+            for kind in KINDS
+            if len(shape) in kind.ranks
+            and self.writer in kind.writers
+            and kind.takes == takes
+            and kind.fits(shape)
+        ]
+        weights = {
+            (kind.name, kind.custom): 0.3 if kind.random or kind.custom else 1.0 for kind in fitting
+        }
+        name = self.draw.often(weights) if weights else None
+        same = [kind for kind in fitting if (kind.name, kind.custom) == name]
+        return self.draw.one(same) if same else None
+
+    def join(self, spec: Spec, values: list[Any], loose: set[int]) -> None:
+        """Two loose values become one, by a merge where their shapes allow it."""
+        first, second = self.draw.some(sorted(loose), 2)
+        for at in (first, second):
+            if values[at][1] == "ids":
+                loose.discard(at)
+                self.node(spec, values, loose, at, True, 1)
+                return
+        one, two = values[first][0], values[second][0]
+        if one == two:
+            name = self.draw.one(MERGES)
+            shape = (*one[:-1], one[-1] * 2) if name == "Concatenate" else one
+            layer = {"class": name, "args": {}}
+            self.add(spec, values, loose, {"layer": layer, "on": [first, second]}, shape)
+            return
+        for at in (first, second):
+            size = 4 if len(values[at][0]) == 1 else 0
+            layer = (
+                {"class": "Dense", "args": {"units": size}}
+                if size
+                else {"class": "Flatten", "args": {}}
+            )
+            if values[at][0] != (4,):
+                self.add(
+                    spec,
+                    values,
+                    loose,
+                    {"layer": layer, "on": [at]},
+                    (size,) if size else (_size(values[at][0]),),
+                )
+
+    def heads(self, spec: Spec, values: list[Any], loose: set[int], chain: bool) -> None:
+        """A few units at each end, so that each model has something to learn."""
+        ends = [len(values) - 1] if chain else sorted(loose)
+        for at in ends[:2]:
+            while values[at][1] != "float":
+                self.node(spec, values, loose, at, True, 1)
+                at = len(values) - 1
+            if self.draw.chance(0.7):
+                layer = {"class": "Dense", "args": {"units": 2}}
+                self.add(
+                    spec, values, loose, {"layer": layer, "on": [at]}, (*values[at][0][:-1], 2)
+                )
+        for at in ends[2:]:
+            loose.discard(at)
+
+
+def _size(shape: Shape) -> int:
+    size = 1
+    for n in shape:
+        size *= n
+    return size
+
+
+__all__ = ["EVERYONE", "draw_spec"]

@@ -1,0 +1,155 @@
+"""What a draw showed: right, refused by name, told, crashed, or wrong; and what is alike."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tests.differential.processes import Run
+
+#: Worst first.
+VERDICTS = ("WRONG", "crashed", "told", "refused", "right", "invalid")
+#: What a loss that the report tells may excuse.
+EXCUSABLE = ("logs", "trained", "trained predict")
+RELATIVE, ABSOLUTE = 1e-3, 2e-4
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a draw showed."""
+
+    verdict: str
+    way: str
+    check: str
+    text: str
+
+    @property
+    def signature(self) -> str:
+        """The same for failures that are alike."""
+        if self.verdict == "WRONG":
+            return f"{self.verdict} {self.check} | {self.way}"
+        plain = re.sub(r"'[^']*'|\"[^\"]*\"|<[^>]*>|\[[^\]]*\]|\([^)]*\)", "_", self.text)
+        plain = re.sub(r"[\w/.-]*\d[\w/.-]*", "#", plain)
+        return f"{self.verdict} {self.check} | {plain[:160]}"
+
+
+def judge(run: Run) -> list[Finding]:
+    """What is not right about a run; empty if all is. Stages after a failed one are not judged."""
+    first = run.answers[0]
+    spec = run.spec
+    if not isinstance(first, dict):
+        return [Finding("invalid", spec["writer"], "write", str(first))]
+    if "invalid" in first:
+        return [Finding("invalid", spec["writer"], "write", str(first["invalid"]))]
+    way = f"{spec['writer']} {spec['hops'][0]['form']}"
+    if "save" in first:
+        if spec["writer"] in ("tf_keras", "keras"):
+            return [Finding("invalid", way, "save", str(first["save"]))]
+        return [_failed(first["save"], way, "save")]
+    told = list(first.get("told", ()))
+    loose = 100.0 if spec.get("policy", "float64") != "float64" else 1.0
+    for answer, hop in zip(run.answers[1:], spec["hops"], strict=False):
+        way = f"{hop['form']} {hop['reader']}"
+        if not isinstance(answer, dict):
+            return [_failed(answer, way, "stage")]
+        if "load" in answer:
+            return [_failed(answer["load"], way, "load")]
+        told += answer["told"]
+        found = compare(first["measured"], answer["measured"], way, told, loose)
+        if "save" in answer:
+            found.append(_failed(answer["save"], f"{hop['reader']} saves", "save"))
+        told += answer.get("told save", ())
+        if found:
+            return found
+    return []
+
+
+def verdict(findings: list[Finding]) -> str:
+    """The worst."""
+    return min((f.verdict for f in findings), key=VERDICTS.index, default="right")
+
+
+def _failed(error: Any, way: str, check: str) -> Finding:
+    refused = getattr(error, "refused", False)
+    return Finding("refused" if refused else "crashed", way, check, str(error))
+
+
+def compare(
+    truth: dict[str, Any], got: dict[str, Any], way: str, told: list[str], loose: float = 1.0
+) -> list[Finding]:
+    """Each check that differs."""
+    found = []
+    for check, want in truth.items():
+        value = got[check]
+        if not isinstance(value, (list, dict)):
+            failed = _failed(value, way, check)
+            excused = told and check in EXCUSABLE
+            found.append(replace(failed, verdict="told") if excused else failed)
+            continue
+        said = differs(check, want, value, loose)
+        if said:
+            excused = told and check in EXCUSABLE
+            found.append(Finding("told" if excused else "WRONG", way, check, said))
+    return found
+
+
+def differs(check: str, want: Any, got: Any, loose: float = 1.0) -> str:
+    """How a check differs, or nothing; `loose` widens what counts as the same."""
+    if check == "logs":
+        return _logs(want, got, loose)
+    if check in ("weights", "trained", "gradients"):
+        return _sets(want, got, loose)
+    if len(want) != len(got):
+        return f"{len(got)} outputs for {len(want)}"
+    return next((s for w, g in zip(want, got, strict=True) if (s := _arrays(w, g, loose))), "")
+
+
+def _arrays(want: Any, got: Any, loose: float) -> str:
+    want, got = np.asarray(want), np.asarray(got)
+    if want.shape != got.shape:
+        return f"shape {got.shape} for {want.shape}"
+    if want.dtype.kind in "OSU" or got.dtype.kind in "OSU":
+        return "" if (want.astype(str) == got.astype(str)).all() else "other strings"
+    if want.size == 0:
+        return ""
+    a, b = want.astype("float64"), got.astype("float64")
+    scale = max(float(np.nanmax(np.abs(a), initial=0.0)), 1.0)
+    if np.allclose(b, a, rtol=RELATIVE * loose, atol=ABSOLUTE * loose * scale, equal_nan=True):
+        return ""
+    return f"off by {np.nanmax(np.abs(a - b)):.3g} of {np.nanmax(np.abs(a)):.3g}"
+
+
+def _sets(want: list[Any], got: list[Any], loose: float) -> str:
+    """Arrays in any order: each must have its like."""
+    if len(want) != len(got):
+        shapes = sorted(g.shape for g in got), sorted(w.shape for w in want)
+        return f"{len(got)} arrays for {len(want)}: {shapes[0]} for {shapes[1]}"
+    left = list(got)
+    for array in want:
+        alike = [i for i, g in enumerate(left) if g.shape == array.shape]
+        if not alike:
+            return f"none of shape {array.shape}"
+        nearest = min(alike, key=lambda i: _distance(array, left[i]))
+        said = _arrays(array, left[nearest], loose)
+        if said:
+            return f"{array.shape} {said}"
+        del left[nearest]
+    return ""
+
+
+def _distance(a: Any, b: Any) -> float:
+    apart = np.abs(a.astype("float64") - b.astype("float64"))
+    return float(np.nan_to_num(apart, nan=0.0).max(initial=0.0))
+
+
+def _logs(want: dict[str, Any], got: dict[str, Any], loose: float) -> str:
+    if set(want) != set(got):
+        return f"names {sorted(got)} for {sorted(want)}"
+    for name, values in want.items():
+        said = _arrays(values, got[name], loose)
+        if said:
+            return f"{name} {got[name]} for {values}"
+    return ""

@@ -1,0 +1,160 @@
+"""What is compared of a model, taken in TensorFlow or in Keras 3 on JAX."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Measured = dict[str, Any]
+
+
+class Failed:
+    """A check that raised instead of giving numbers."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.kind = type(error).__name__
+        self.refused = any(c.__name__ == "HozonError" for c in type(error).__mro__)
+        self.text = " ".join(str(error).split())[:600]
+        frames = traceback.extract_tb(error.__traceback__)
+        ours = [f for f in frames if "/src/hozon/" in f.filename] or frames[-1:]
+        self.where = [f"{f.filename.rpartition('/hozon/')[2]}:{f.name}" for f in ours][-2:]
+        self.trace = "".join(traceback.format_exception(error))[-6000:]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text} @ {' < '.join(reversed(self.where))}"
+
+
+def guarded(check: Callable[[], Any]) -> Any:
+    """The answer of a check, or how it failed."""
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001 - it is told to the judge
+        return Failed(error)
+
+
+def weighted(value: Any, cos: Callable[[Any], Any]) -> Any:
+    """Weights of an output, so that no sum hides an error."""
+    return cos(np.arange(value.size, dtype="float32").reshape(value.shape))
+
+
+def measure(side: Any, model: Any, inputs: list[Any], targets: Any, random: bool) -> Measured:
+    """All checks, in one order everywhere: some change the model's state."""
+    found: Measured = {
+        "weights": guarded(lambda: side.weights(model)),
+        "predict": guarded(lambda: side.call(model, inputs, False)),
+        "gradients": guarded(lambda: side.gradients(model, inputs)),
+    }
+    if random:
+        return found
+    found["training call"] = guarded(lambda: side.call(model, inputs, True))
+    if targets is not None:
+        found["logs"] = guarded(lambda: side.fit(model, inputs, targets))
+        found["trained"] = guarded(lambda: side.weights(model))
+        found["trained predict"] = guarded(lambda: side.call(model, inputs, False))
+    return found
+
+
+def history(model: Any, inputs: list[Any], targets: Any) -> dict[str, list[float]]:
+    """What `fit` shows in two steps."""
+    x = inputs[0] if len(inputs) == 1 else inputs
+    y = targets[0] if len(targets) == 1 and isinstance(targets, list) else targets
+    shown = model.fit(x, y, batch_size=len(inputs[0]), epochs=2, shuffle=False, verbose=0)
+    return {name: [float(v) for v in values] for name, values in shown.history.items()}
+
+
+class TensorFlowSide:
+    """Measures tf_keras' models."""
+
+    def __init__(self) -> None:
+        import tensorflow as tf
+
+        self.tf = tf
+
+    def flat(self, outputs: Any) -> list[Any]:
+        return [np.asarray(v) for v in self.tf.nest.flatten(outputs)]
+
+    def call(self, model: Any, inputs: list[Any], training: bool) -> list[Any]:
+        return self.flat(model(self._given(inputs), training=training))
+
+    def _given(self, inputs: list[Any]) -> Any:
+        tensors = [self.tf.constant(x) for x in inputs]
+        return tensors[0] if len(tensors) == 1 else tensors
+
+    def gradients(self, model: Any, inputs: list[Any]) -> list[Any]:
+        tf = self.tf
+        tensors = [tf.constant(x) for x in inputs]
+        floats = [t for t in tensors if t.dtype.is_floating]
+        variables = list(model.trainable_variables)
+        with tf.GradientTape() as tape:
+            for t in floats:
+                tape.watch(t)
+            outputs = tf.nest.flatten(
+                model(tensors[0] if len(tensors) == 1 else tensors, training=False)
+            )
+            total = sum(
+                tf.reduce_sum(tf.cast(o, tf.float32) * weighted(np.asarray(o), np.cos))
+                for o in outputs
+            )
+        found = tape.gradient(total, [*floats, *variables])
+        return [
+            np.zeros(v.shape, "float32") if g is None else np.asarray(tf.convert_to_tensor(g))
+            for v, g in zip([*floats, *variables], found, strict=True)
+        ]
+
+    def weights(self, model: Any) -> list[Any]:
+        return [v.numpy() for v in model.weights if v.dtype.is_floating]
+
+    def fit(self, model: Any, inputs: list[Any], targets: Any) -> dict[str, list[float]]:
+        return history(model, inputs, targets)
+
+
+class KerasSide:
+    """Measures Keras 3's models on JAX."""
+
+    def __init__(self) -> None:
+        import jax
+        import keras
+
+        self.jax = jax
+        self.jit = False
+        self.keras = keras
+
+    def call(self, model: Any, inputs: list[Any], training: bool) -> list[Any]:
+        given = inputs[0] if len(inputs) == 1 else inputs
+        return [np.asarray(v) for v in self.keras.tree.flatten(model(given, training=training))]
+
+    def gradients(self, model: Any, inputs: list[Any]) -> list[Any]:
+        jax = self.jax
+        fixed = [v.value for v in model.non_trainable_variables]
+        variables = [v.value for v in model.trainable_variables]
+        at = [i for i, x in enumerate(inputs) if x.dtype.kind == "f"]
+
+        def total(floats: list[Any], values: list[Any]) -> Any:
+            given: list[Any] = list(inputs)
+            for i, value in zip(at, floats, strict=True):
+                given[i] = value
+            outputs, _ = model.stateless_call(
+                values, fixed, given[0] if len(given) == 1 else given, training=False
+            )
+            return sum(
+                (o.astype("float32") * weighted(o, jax.numpy.cos)).sum()
+                for o in self.keras.tree.flatten(outputs)
+            )
+
+        found = jax.grad(total, (0, 1))([jax.numpy.asarray(inputs[i]) for i in at], variables)
+        return [np.asarray(g) for group in found for g in group]
+
+    def weights(self, model: Any) -> list[Any]:
+        return [
+            np.asarray(v.value)
+            for v in model.weights
+            if np.issubdtype(np.dtype(v.dtype), np.floating) or v.dtype == "bfloat16"
+        ]
+
+    def fit(self, model: Any, inputs: list[Any], targets: Any) -> dict[str, list[float]]:
+        if not self.jit:
+            model.run_eagerly = True  # compiling each small model would take most of the time
+        return history(model, inputs, targets)
