@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -52,6 +53,17 @@ def tracing_for_file(text: np.dtype[Any]) -> Iterator[None]:
     finally:
         if filtering:
             keras.config.enable_traceback_filtering()
+
+
+class _AttentionAttempts(logging.Filter):
+    """Drops what Keras logs of a way to attend that does not take symbols, before the next one."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is logged: all are, unless this thread traces for a file."""
+        return _TEXT.get() is None or "dot_product_attention" not in record.getMessage()
+
+
+logging.getLogger("absl").addFilter(_AttentionAttempts())
 
 
 @contextmanager
