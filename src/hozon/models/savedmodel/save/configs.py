@@ -26,11 +26,13 @@ class Configs:
     Attributes:
         native: the model as Keras 3 serializes it; None where it has no config.
         changes: what Keras 2 says in another way, or cannot say.
+        inner: layers, by identity, that others make as parts of themselves.
     """
 
     def __init__(self, model: keras.Model) -> None:
         self.native = _serialized(model)
         self.changes: list[str] = []
+        self.inner: set[int] = set()
         self._entries: dict[int, Entry | None] = {}
         self._by_functions: set[int] = set()
         self._operations: dict[tuple[int, str], Entry] = {}
@@ -123,8 +125,9 @@ class Configs:
         try:
             return to_keras2(native, report=self.changes)
         except (UnsupportedError, FormatError) as error:
-            self._by_functions.add(id(layer))
-            self.changes.append(f"{layer.name}: runs its saved function in tf_keras: {error}")
+            if id(layer) not in self.inner:
+                self._by_functions.add(id(layer))
+                self.changes.append(f"{layer.name}: runs its saved function in tf_keras: {error}")
             return None
 
 

@@ -18,6 +18,7 @@ from hozon.formats.protos.object_graph import SavedObjectGraph, Version
 from hozon.formats.protos.trackable import encode_trackable_graph
 from hozon.graph_level.written import DICT, PLAIN, Traces
 from hozon.keras_private.backend import require_jax
+from hozon.keras_private.layers import layers_of
 from hozon.keras_private.tracing import symbolic_sizes
 from hozon.keras_private.training import compile_config
 from hozon.models.savedmodel.load.objects import NATIVE
@@ -34,6 +35,7 @@ from hozon.models.savedmodel.save.signatures import serving
 from hozon.models.savedmodel.save.specs import KnowsItsCall, layer_spec, model_spec
 from hozon.models.savedmodel.save.tables import Tables
 from hozon.models.savedmodel.save.untouched import untouched
+from hozon.models.tracking.layers import is_builtin
 from hozon.objects.keys import OBJECT_GRAPH_KEY
 from hozon.raw.collection import collection_paused
 
@@ -144,6 +146,7 @@ class Description:
 
     def _layers(self) -> None:
         """Lists of variables for every layer; calls for those that tf_keras cannot build."""
+        self._note_inner_layers()
         for number, node in enumerate(self.tracked.nodes):
             layer = node.target
             if number == 0 or not isinstance(layer, keras.Layer):
@@ -157,6 +160,14 @@ class Description:
             elif isinstance(layer, keras.Model):
                 self._add_keras_api(number, layer, [])
 
+    def _note_inner_layers(self) -> None:
+        """Built-in layers inside of built-in ones that tf_keras makes with them: cells."""
+        layers = [n.target for n in self.tracked.nodes if isinstance(n.target, keras.Layer)]
+        for layer in layers:  # outer ones come first
+            whole = isinstance(layer, keras.Model) or id(layer) in self.configs.inner
+            if not whole and is_builtin(layer) and not self.configs.needs_functions(layer):
+                self.configs.inner.update(id(x) for x in layers_of(layer)[1:] if is_builtin(x))
+
     def _add_saved_calls(self, number: int, layer: keras.Layer) -> None:
         spec = layer_spec(layer)
         if spec is None and isinstance(layer, KnowsItsCall):
@@ -166,7 +177,14 @@ class Description:
                 f"{layer.name}: the shapes of its inputs are unknown, so it has no call of its own"
             )
             return
-        self._add_calls(number, self.functions.calls(layer, spec))
+        try:
+            calls = self.functions.calls(layer, spec)
+        except UnsupportedError as error:  # its model's function holds what it computes
+            if self.functions.native_only:
+                raise
+            self.lost.append(f"the call of {layer.name!r} by itself, for tf_keras: {error.message}")
+            return
+        self._add_calls(number, calls)
 
     def _add_variables(self, number: int, layer: keras.Layer) -> None:
         edges = self.nodes.edges[number]

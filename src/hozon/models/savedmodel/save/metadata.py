@@ -165,7 +165,8 @@ def _build_shape(layer: keras.Layer) -> Any:
     shapes = getattr(layer, "_build_shapes_dict", None)
     if layer.built and shapes:
         (first, *more) = shapes.values()
-        return None if more or first is None else _tagged(first)
+        alone = not more or isinstance(layer, keras.layers.RNN)  # whose states Keras 2 leaves out
+        return _tagged(first) if alone and first is not None else None
     symbolic = symbolic_arguments(layer)
     if symbolic is not None and symbolic[0]:
         return keras.tree.map_structure(lambda t: _tagged(t.shape), symbolic[0][0])
