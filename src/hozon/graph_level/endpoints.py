@@ -19,7 +19,7 @@ from hozon.graph_level.functions import ConcreteFunction, Function, SignatureFun
 from hozon.graph_level.loader import FunctionRunner, LoadedModel, LoadedObject, trace_name
 from hozon.graph_level.matching import describe, holds_spec
 from hozon.graph_level.signature import FunctionSpec
-from hozon.graph_level.structures import flatten, pack
+from hozon.graph_level.structures import component_count, flatten, pack
 from hozon.graphs.library import CALL_OPS
 
 DEFAULT = "serving_default"
@@ -296,8 +296,7 @@ def _of_signature(name: str, signature: SignatureFunction, loaded: LoadedModel) 
     taken = [(signature.inputs[key].shape, signature.inputs[key].dtype) for key in order]
     for function in _functions(loaded):
         for trace in function.concrete_functions:
-            specs = [(s.shape, s.dtype) for s in trace.inputs if isinstance(s, TensorSpec)]
-            if specs == taken and _same_body(records, inner, trace.name):
+            if _takes(trace, taken) and _same_body(records, inner, trace.name):
                 return Endpoint(name, signature, function, trace, order)
     return Endpoint(name, signature, order=order)
 
@@ -334,6 +333,13 @@ def _functions(loaded: LoadedObject) -> Iterator[Function]:
             waiting.extend(item.values())
         elif isinstance(item, (list, tuple)):
             waiting.extend(item)
+
+
+def _takes(trace: ConcreteFunction, tensors: Sequence[tuple[Any, Any]]) -> bool:
+    """Whether a trace takes tensors of these shapes and types; a ragged one counts by its parts."""
+    if not all(isinstance(spec, TensorSpec) for spec in trace.inputs):
+        return sum(map(component_count, trace.inputs)) == len(tensors)
+    return [(spec.shape, spec.dtype) for spec in trace.inputs] == list(tensors)
 
 
 def _same_body(records: Mapping[str, FunctionDef], first: str, second: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 
 from hozon.errors import MismatchError, UnsupportedError
-from hozon.formats.protos.struct import TensorSpec
+from hozon.formats.protos.struct import TensorSpec, TypeSpec
 from hozon.graph_level.functions import ConcreteFunction, Function
 from hozon.graph_level.structures import flatten, map_structure, pack
 from hozon.keras_private.layers import layers_of
@@ -64,7 +64,14 @@ class SavedCall:
 
     def _input_dtypes(self) -> set[int]:
         traces = [*self.traces(self.plain), *self.traces(self.with_losses)]
-        return {int(spec.dtype) for trace in traces for spec in trace.inputs}
+        specs = [spec for trace in traces for spec in trace.inputs]
+        return {int(spec.dtype) for spec in specs if not isinstance(spec, TypeSpec)}
+
+    def input_specs(self) -> Any:
+        """The structure of specs of a call's first argument, as it was saved."""
+        traces = self.traces(self.plain) or self.traces(self.with_losses)
+        positional, _ = traces[0].arguments
+        return positional[0] if positional else None
 
     def output_specs(self) -> Any:
         """The structure of specs that a call returns, as it was saved."""

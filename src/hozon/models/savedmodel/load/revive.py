@@ -34,6 +34,7 @@ from hozon.models.savedmodel.load.adapted import AdaptedState, finish
 from hozon.models.savedmodel.load.agreement import agrees
 from hozon.models.savedmodel.load.call_metrics import CallCell, CallMetrics
 from hozon.models.savedmodel.load.cells import KerasCell
+from hozon.models.savedmodel.load.composites import with_composites
 from hozon.models.savedmodel.load.configs import config_of, without_classes
 from hozon.models.savedmodel.load.graph_layers import GraphLayer, GraphModel, SavedCall, graph_class
 from hozon.models.savedmodel.load.masks import passes_mask
@@ -380,7 +381,7 @@ class Revival:
             self._require_signature(root)
             return signature_model(self.artifact, root.name, self.report)
         base = GraphModel if root.is_model else GraphLayer
-        return self._graph_object(root, base)
+        return with_composites(self._graph_object(root, base), call.input_specs())
 
     def _require_signature(self, root: KerasNode) -> None:
         """A model without functions and classes is only its signatures, where it has some."""

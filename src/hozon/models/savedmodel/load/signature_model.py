@@ -19,6 +19,7 @@ from hozon.graph_level.structures import flatten, map_structure
 from hozon.graphs.emit.trace import ArgumentSpec
 from hozon.keras_private.layers import take_anything
 from hozon.models.report import LoadReport
+from hozon.models.savedmodel.load.composites import with_composites
 from hozon.models.savedmodel.load.module import read_module
 from hozon.models.savedmodel.load.module_variables import Planting
 from hozon.models.text.strings import with_strings
@@ -109,6 +110,7 @@ def signature_model(
         report.converted.append(
             f"root: {endpoint.name!r} was never traced for training: it trains as it predicts"
         )
+    model = with_composites(model, endpoint.structure)
     return with_strings(model) if _takes_strings(endpoint) else model
 
 
