@@ -250,7 +250,9 @@ def load_weights(
     with here_to_stay():
         from hozon.forms import LoadOptions, form_of
         from hozon.models.built import settle
+        from hozon.train.weights import require_held
 
+        require_held("model_or_layer", model_or_layer)
         form = form_of(place(path))
         form.require_owner("model_or_layer", model_or_layer)
         settle(model_or_layer)

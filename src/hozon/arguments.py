@@ -16,7 +16,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from hozon.errors import ArgumentError
-from hozon.raw.stores import place, require_local
+from hozon.raw.stores import file_system, is_remote, place, require_local
 
 __all__ = [
     "checked",
@@ -30,9 +30,11 @@ __all__ = [
     "path_to_read",
     "path_to_write",
     "progress",
+    "require_known",
     "tags",
     "text",
     "text_or_none",
+    "whole_or_none",
     "wrong",
 ]
 
@@ -41,8 +43,8 @@ R = TypeVar("R")
 Check = Callable[[str, Any], Any]
 
 DIALECTS = ("keras2", "keras3")
-#: What `pathlib` makes of a URL: one slash is gone.
-_SHORTENED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)")
+#: What is nearly a URL: `pathlib` takes one of its slashes.
+_ALMOST = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def wrong(name: str, value: object, accepted: str) -> ArgumentError:
@@ -63,10 +65,7 @@ def checked(**checks: Check) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            try:
-                bound = signature.bind(*args, **kwargs)
-            except TypeError as error:
-                raise _not_bound(function, signature, kwargs, error) from None
+            bound = _bound(function, signature, args, kwargs)
             for name, value in bound.arguments.items():
                 if name in checks:
                     bound.arguments[name] = checks[name](name, value)
@@ -75,6 +74,23 @@ def checked(**checks: Check) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return call
 
     return decorate
+
+
+def require_known(function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Raise ArgumentError for arguments that a function of another library does not take."""
+    _bound(function, inspect.signature(function), args, kwargs)
+
+
+def _bound(
+    function: Callable[..., Any],
+    signature: inspect.Signature,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> inspect.BoundArguments:
+    try:
+        return signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise _not_bound(function, signature, kwargs, error) from None
 
 
 def _not_bound(
@@ -106,9 +122,12 @@ def path_to_read(name: str, value: Any) -> str:
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else value
     if not isinstance(text, str) or not text or "\0" in text:
         raise wrong(name, value, accepted)
-    if _SHORTENED.match(text) and not isinstance(value, str):
-        raise wrong(name, value, "a URL as str: pathlib takes one of its slashes")
-    return place(text)
+    where = place(text)
+    if is_remote(where):
+        file_system(where)
+    elif _ALMOST.match(where):
+        raise wrong(name, value, "a URL as str with two slashes, scheme://; or ./ before a name")
+    return where
 
 
 def path_to_write(name: str, value: Any) -> str:
@@ -117,7 +136,8 @@ def path_to_write(name: str, value: Any) -> str:
     Raises:
         UnsupportedError: it is a URL.
     """
-    return require_local(path_to_read(name, value))
+    text = require_local(value) if isinstance(value, str) else value
+    return path_to_read(name, text)
 
 
 def path_or_none(name: str, value: Any) -> str | None:
@@ -182,6 +202,13 @@ def count_or_none(name: str, value: Any) -> Any:
     if value is None or (number and value > 0):
         return value
     raise wrong(name, value, "a number above 0, or None")
+
+
+def whole_or_none(name: str, value: Any) -> int | None:
+    """A whole number above 0, or None."""
+    if value is None or (not isinstance(value, bool) and isinstance(value, int) and value > 0):
+        return value
+    raise wrong(name, value, "a whole number above 0, or None")
 
 
 def objects_or_none(name: str, value: Any) -> Any:

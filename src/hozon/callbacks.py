@@ -53,6 +53,8 @@ class ModelCheckpoint(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
     ) -> None:
         # Keras takes only its own suffixes; the path is put in place afterwards.
         accepted = "x.weights.h5" if save_weights_only else "x.keras"
+        given = {"save_weights_only": save_weights_only, **kwargs}
+        check.require_known(keras.callbacks.ModelCheckpoint, accepted, *args, **given)
         super().__init__(accepted, *args, save_weights_only=save_weights_only, **kwargs)
         self.filepath = place(filepath)
         # What its end means is refused now, not after an epoch.

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hozon import arguments as check
-from hozon.errors import UnsupportedError
+from hozon.containers.foreign import describe_foreign
+from hozon.errors import ForeignFileError, FormatError, SaveError, UnsupportedError
 from hozon.forms import (
     FORMS,
     BuildOptions,
@@ -29,7 +30,8 @@ from hozon.forms import (
     save,
     that_hold,
 )
-from hozon.raw.stores import place, size_on_disk
+from hozon.forms.form import check_file
+from hozon.raw.stores import is_file, place, size, size_on_disk
 from hozon.record import Dialect, ModelRecord
 from hozon.reports import SaveReport
 from hozon.tensors.meter import Progress, metered
@@ -60,6 +62,7 @@ WHY_NOT = {
     format=check.text_or_none,
     dialect=check.dialect,
     custom_objects=check.objects_or_none,
+    overwrite=check.flag,
     progress=check.progress,
 )
 def convert(
@@ -69,19 +72,21 @@ def convert(
     format: str | None = None,
     dialect: Dialect | None = None,
     custom_objects: Mapping[str, Any] | None = None,
+    overwrite: bool = True,
     progress: Progress = None,
 ) -> SaveReport:
     """Convert a saved model, or saved weights, into another form.
 
     Args:
         source: any artifact, told by what is in it.
-        target: where to; what is there is replaced.
+        target: where to; an artifact that is there is replaced, anything else is kept.
         format: ``"savedmodel"``, ``"h5"``, ``"keras"`` for a whole model, ``"json"`` for its
             architecture, ``"tf_checkpoint"``, ``"h5_weights"``, ``"weights.h5"``,
             ``"weights.json"`` or ``"safetensors"`` for its weights; None goes by the suffix of
             `target`.
         dialect: ``"keras2"`` or ``"keras3"``, where the form has both.
         custom_objects: classes and functions of the model by name.
+        overwrite: False refuses to replace what is there.
         progress: True for a bar on a terminal, or a function of the bytes read and in all.
 
     Returns:
@@ -91,37 +96,39 @@ def convert(
         UnsupportedError: the new form cannot hold it, and why.
         FormatError: the source is damaged or of no known form.
         MissingObjectError: classes and functions that must be supplied.
-        SaveError: the target cannot be written. Nothing has changed.
+        SaveError: the target cannot be written, or holds something that is no model or weights.
+            Nothing has changed.
 
     Example:
         >>> hozon.convert("old_savedmodel", "model.keras")
         >>> hozon.convert("model.keras", "for_tf_keras.h5", dialect="keras2")
     """
     with metered(progress, lambda: size_on_disk(source), f"converting {source}"):
-        return _converted(place(source), place(target), format, dialect, custom_objects)
+        options = SaveOptions(overwrite=overwrite, dialect=dialect)
+        return _converted(place(source), place(target), format, options, custom_objects)
 
 
 def _converted(
     source: str,
     target: str,
     format: str | None,
-    dialect: Dialect | None,
+    options: SaveOptions,
     custom_objects: Mapping[str, Any] | None,
 ) -> SaveReport:
     found = form_of(source)
     wanted = form_to_convert(found, target, format)
-    options = SaveOptions(dialect=dialect)
     check_options(wanted, options)
+    _check_target(wanted, target, options)
     if found.holds == "weights":
-        return _only_weights(found, source, wanted, target)
+        return _only_weights(found, source, wanted, target, options)
     if found.holds == "an architecture" and wanted.holds != found.holds:
         raise found.no_model(source)
-    copied = _copied(found, source, wanted, target)
+    copied = _copied(found, source, wanted, target, options)
     if copied is not None:
         return copied
     model = found.build(source, BuildOptions(custom_objects, compile=wanted.optimizer))
     report = save(wanted, model, target, options)
-    if wanted.holds == "weights":
+    if wanted.holds == "weights" and not wanted.optimizer:
         report.lost += _optimizer_lost(found.read(source), wanted)
     loaded = getattr(model, "load_report", None)
     if loaded is not None:
@@ -150,17 +157,39 @@ def form_to_convert(found: Form, target: str, format: str | None) -> Form:
     return meant or form_to_write(found.holds, target, None)
 
 
-def _copied(found: Form, source: str, wanted: Form, target: str) -> SaveReport | None:
+def _check_target(wanted: Form, target: str, options: SaveOptions) -> None:
+    """Raise SaveError where what is there may not be replaced, or is no artifact at all."""
+    if wanted.suffixes:
+        check_file(wanted, target, options)
+    if not is_file(target) or size(target) == 0:
+        return
+    try:
+        form_of(target)
+    except ForeignFileError as error:
+        raise SaveError(
+            f"{target} is no model and no weights, so it is kept: {describe_foreign(target)}",
+            file=target,
+            instead="another path, or remove what is there",
+        ) from error
+    except FormatError:  # a damaged one
+        return
+
+
+def _copied(
+    found: Form, source: str, wanted: Form, target: str, options: SaveOptions
+) -> SaveReport | None:
     """The weights of a whole model, from file to file; None where only the model can name them."""
     if wanted.holds != "weights" or found.naming != wanted.naming or found.naming not in COPIED:
         return None
     record = found.read(source)
     if record.dialect not in COPIED[found.naming]:
         return None
-    return _written(record, wanted, target)
+    return _written(record, wanted, target, options)
 
 
-def _only_weights(found: Form, source: str, wanted: Form, target: str) -> SaveReport:
+def _only_weights(
+    found: Form, source: str, wanted: Form, target: str, options: SaveOptions
+) -> SaveReport:
     """Weights without a model: from file to file, where both forms name them alike."""
     if wanted.holds != "weights":
         raise UnsupportedError(
@@ -181,11 +210,11 @@ def _only_weights(found: Form, source: str, wanted: Form, target: str) -> SaveRe
             instead="make the model by its own code, hozon.load_weights(model, source), and "
             "hozon.save_weights(model, target)",
         )
-    return _written(record, wanted, target)
+    return _written(record, wanted, target, options)
 
 
-def _written(record: ModelRecord, wanted: Form, target: str) -> SaveReport:
-    report = wanted.write(record, target, SaveOptions())
+def _written(record: ModelRecord, wanted: Form, target: str, options: SaveOptions) -> SaveReport:
+    report = wanted.write(record, target, options)
     left = Counter(key.partition("/")[0] for key in record.metadata.get("left_out", ()))
     report.lost += [
         f"{name}: {wanted.label} has no place for its {count} tensors"

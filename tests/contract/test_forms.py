@@ -367,6 +367,54 @@ def test_weights_of_a_whole_model_become_it(
     same(state(one, form.optimizer), state(model, form.optimizer))
 
 
+@pytest.mark.parametrize("form", ALL, ids=lambda form: form.name)
+def test_a_conversion_keeps_what_is_none_of_its_business(
+    form: Form, saved: dict[str, Path], tmp_path: Path
+) -> None:
+    path = path_of(form, tmp_path)
+    if form.suffixes:
+        path.write_text("my notes")
+        with pytest.raises(SaveError, match="no model and no weights, so it is kept: it is text"):
+            hozon.convert(saved["keras"], path, format=form.name)
+        assert path.read_text() == "my notes"
+        path.unlink()
+    hozon.convert(saved["keras"], path, format=form.name)
+    first = files_of(path)
+    with pytest.raises(SaveError, match="exists already"):
+        hozon.convert(saved["h5"], path, format=form.name, overwrite=False)
+    assert files_of(path) == first
+    hozon.convert(saved["h5"], path, format=form.name)
+
+
+#: Forms with a checksum over every tensor. HDF5 files of Keras and safetensors have none.
+CHECKED = ("savedmodel", "tf_checkpoint", "keras")
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_a_flipped_bit_is_found(
+    name: str, saved: dict[str, Path], model: keras.Model, tmp_path: Path
+) -> None:
+    kernel = np.asarray(model.get_layer("square").kernel).tobytes()
+    path, found = tmp_path / saved[name].name, 0
+    for file, content in files_of(saved[name]).items():
+        at = content.find(kernel)
+        found += at >= 0
+        changed = bytearray(content)
+        if at >= 0:
+            changed[at + len(kernel) // 2] ^= 1
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(changed)
+    assert found == 1
+    one = fresh()
+    before = state(one, True)
+    with pytest.raises(FormatError, match="checksum"):
+        hozon.load_weights(one, path)
+    same(state(one, True), before)
+    if name != "tf_checkpoint":
+        with pytest.raises(FormatError, match="checksum"):
+            hozon.load_model(path)
+
+
 def test_a_form_is_added_by_one_entry(saved: dict[str, Path], tmp_path: Path) -> None:
     """What the toy form got for nothing: names, suffixes, messages, conversion, the opt-in."""
     from hozon.keras import hooks

@@ -43,6 +43,8 @@ def test_what_is_no_path(door: str, path: Any) -> None:
 def test_a_url_that_pathlib_has_shortened(door: str) -> None:
     with pytest.raises(ArgumentError, match="a URL as str"):
         ALL[door](Path("s3://bucket/m"))
+    with pytest.raises(ArgumentError, match="a URL as str"):
+        ALL[door](" s3://bucket/m")
 
 
 @pytest.mark.parametrize("door", WRITE)
@@ -111,6 +113,10 @@ ARGUMENTS: dict[str, tuple[Callable[[], Any], str]] = {
     "format of weights": (lambda: hozon.save_weights(model(), "m", format="zip"), "format='zip'"),
     "format to convert": (lambda: hozon.convert(source(), "m", format="zip"), "format='zip'"),
     "format that is no text": (lambda: hozon.save_model(model(), "m", format=3), "format=3"),
+    "overwrite of a conversion": (
+        lambda: hozon.convert(source(), "m", overwrite="no"),
+        "overwrite='no'",
+    ),
     "near format": (
         lambda: hozon.save_weights(model(), "m", format="safetensor"),
         "did you mean 'safetensors'",
@@ -140,6 +146,15 @@ ARGUMENTS: dict[str, tuple[Callable[[], Any], str]] = {
     "signatures": (lambda: hozon.saved_model.save({}, "m", signatures=[1]), "signatures="),
     "double checkpoint": (lambda: callback(double_checkpoint="x"), "double_checkpoint='x'"),
     "max_to_keep": (lambda: manager(max_to_keep="3"), "max_to_keep='3'"),
+    "max_to_keep is whole": (lambda: manager(max_to_keep=1.5), "max_to_keep=1.5"),
+    "a keyword of Keras": (
+        lambda: hozon.callbacks.ModelCheckpoint("m", save_best=True),
+        "'save_best'; did you mean 'save_best_only'",
+    ),
+    "a format in capitals": (
+        lambda: hozon.save_model(model(), "m", format="H5"),
+        "did you mean 'h5'",
+    ),
     "an unknown keyword": (
         lambda: hozon.save_model(model(), "m", formt="h5"),
         "no argument 'formt'; did you mean 'format'",
@@ -193,6 +208,7 @@ MODELS: dict[str, Callable[[Any], Any]] = {
     "save_weights as H5": lambda m: hozon.save_weights(m, "w.h5"),
     "save_weights as safetensors": lambda m: hozon.save_weights(m, "w.safetensors"),
     "load_weights": lambda m: hozon.load_weights(m, source()),
+    "load_weights from nowhere": lambda m: hozon.load_weights(m, "nowhere"),
     "train.save_weights": lambda m: hozon.train.save_weights(m, "w"),
     "model_to_json": hozon.model_to_json,
     "clone_model": hozon.clone_model,
@@ -202,6 +218,7 @@ MODELS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("door", MODELS)
 @pytest.mark.parametrize("thing", [None, "model", keras.Model, {}, [None], 3], ids=repr)
 def test_what_is_no_model(door: str, thing: Any) -> None:
+    """Before it is asked whether the path is there."""
     with pytest.raises(ArgumentError, match=r"=.*: give a (keras.Model|Keras model or layer)"):
         MODELS[door](thing)
 
@@ -221,6 +238,9 @@ def test_the_methods_of_the_opt_in() -> None:
             (lambda: model().save_weights(b"w"), "give a path or URL"),
             (lambda: model().load_weights(source(), by_nam=True), "did you mean 'by_name'"),
             (lambda: opted.models.load_model(None), "path=None: give a path or URL"),
+            (lambda: opted.models.load_model("m", compil=1), "did you mean 'compile'"),
+            (lambda: opted.models.save_model(model(), "m", save_format="x"), "save_format='x'"),
+            (lambda: opted.saving.save_model(None, "m"), "model=None: give a keras.Model"),
         ):
             with pytest.raises(ArgumentError, match=text):
                 call()

@@ -59,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     convert.add_argument("target", metavar="DST")
     convert.add_argument("--format", metavar="NAME", help="default: by the suffix of DST")
     convert.add_argument("--dialect", metavar="KERAS", help="keras2 or keras3, where both can be")
+    convert.add_argument(
+        "--no-overwrite", action="store_true", help="refuse to replace what is at DST"
+    )
     convert.set_defaults(run=run_convert)
     return top
 
@@ -87,6 +90,7 @@ def run_convert(options: argparse.Namespace) -> int:
         options.target,
         format=options.format,
         dialect=options.dialect,
+        overwrite=not options.no_overwrite,
         progress=True,
     )
     print(report)

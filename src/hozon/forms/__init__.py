@@ -158,7 +158,7 @@ def unknown_format(
 ) -> UnknownFormatError:
     """The error to raise for a format that is none of the known ones."""
     listed = ", ".join(map(repr, known))
-    near = get_close_matches(str(value), known, 1)
+    near = get_close_matches(str(value).lower(), known, 1)
     meant = f"; did you mean {near[0]!r}?" if near else ""
     return UnknownFormatError(
         f"{argument}={value!r:.80} is not one of {listed}, as which Hozon writes {what}{meant}",

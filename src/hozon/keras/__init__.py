@@ -18,16 +18,16 @@ from typing import Any
 
 import keras as _keras
 
-from hozon import api as _api
 from hozon import callbacks as _callbacks
 from hozon import layers as _text
 from hozon.config import serialization as _config
 from hozon.keras.hooks import install, restore
+from hozon.keras.hooks import load_model as _load
+from hozon.keras.hooks import save as _save
 from hozon.keras.namespace import Namespace
 
 __all__ = ["restore"]
 
-_load = _api.load_model
 _deserializers = {"serialize": _config.serialize, "deserialize": _config.deserialize}
 _registry = {
     "custom_object_scope": _config.custom_object_scope,
@@ -38,11 +38,11 @@ _registry = {
 models = Namespace(
     _keras.models,
     load_model=_load,
-    save_model=_api.save_model,
+    save_model=_save,
     model_from_json=_config.model_from_json,
     clone_model=_config.clone_model,
 )
-saving = Namespace(_keras.saving, load_model=_load, save_model=_api.save_model, **_registry)
+saving = Namespace(_keras.saving, load_model=_load, save_model=_save, **_registry)
 utils = Namespace(_keras.utils, **_registry)
 callbacks = Namespace(
     _keras.callbacks,

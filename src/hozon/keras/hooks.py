@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -31,7 +31,7 @@ def _chosen(save_format: str | None, what: Holds) -> str | None:
 
 
 def save(
-    self: keras.Model,
+    model: keras.Model,
     filepath: str | os.PathLike[str],
     overwrite: bool = True,
     save_format: str | None = None,
@@ -39,15 +39,36 @@ def save(
     signatures: Any = None,
     **options: Any,
 ) -> Any:
-    """``model.save``: a SavedModel, or what the suffix or `save_format` says."""
+    """``model.save``: a SavedModel, or what the suffix or `save_format` says.
+
+    ``keras.models.save_model`` and ``keras.saving.save_model`` are the same function.
+    """
     return api.save_model(
-        self,
+        model,
         filepath,
         format=_chosen(save_format, "a model"),
         overwrite=overwrite,
         include_optimizer=include_optimizer,
         signatures=signatures,
         **options,
+    )
+
+
+@checked()
+def load_model(
+    filepath: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+    signature: str | None = None,
+) -> Any:
+    """``keras.models.load_model``, of every form."""
+    return api.load_model(
+        filepath,
+        custom_objects=custom_objects,
+        compile=compile,
+        safe_mode=safe_mode,
+        signature=signature,
     )
 
 

@@ -9,16 +9,35 @@ from __future__ import annotations
 import mmap
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from hozon.errors import FormatError
+from hozon.errors import FormatError, UnsupportedError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Bytes = NDArray[np.uint8]
+
+
+@contextmanager
+def reached(path: str) -> Iterator[None]:
+    """What a file system says that cannot be reached becomes an UnsupportedError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UnsupportedError(
+            f"{path} cannot be reached: {error}",
+            feature=f"the file system {path.partition('://')[0]}",
+            file=path,
+            instead="look at the address and at what it takes to sign in, or copy the file to "
+            "this machine",
+        ) from error
 
 
 class Source(Protocol):
@@ -77,7 +96,8 @@ class RemoteSource:
         """
         if length == 0:
             return np.empty(0, np.uint8)
-        data = self._files.cat_file(self._path, start=offset, end=offset + length)
+        with reached(self.name):
+            data = self._files.cat_file(self._path, start=offset, end=offset + length)
         if len(data) != length:
             raise FormatError(
                 f"{self.name} returned too few bytes",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hozon.arguments import checked, count_or_none, flag, path_to_write, text, wrong
+from hozon.arguments import checked, count_or_none, flag, path_to_write, text, whole_or_none, wrong
 from hozon.formats.bundle import is_bundle
 from hozon.raw.stores import (
     is_inside,
@@ -55,10 +55,10 @@ class CheckpointManager:
 
     @checked(
         directory=path_to_write,
-        max_to_keep=count_or_none,
+        max_to_keep=whole_or_none,
         keep_checkpoint_every_n_hours=count_or_none,
         checkpoint_name=text,
-        checkpoint_interval=count_or_none,
+        checkpoint_interval=whole_or_none,
     )
     def __init__(
         self,

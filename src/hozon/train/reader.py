@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hozon.arguments import checked, path_to_read
+from hozon.arguments import checked, path_to_read, text
 from hozon.containers.checkpoint.read import read
 from hozon.containers.savedmodel.read import detect as is_savedmodel
 from hozon.formats.bundle import Bundle, open_bundle
@@ -34,6 +34,7 @@ class CheckpointReader:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
 
+    @checked(tensor_str=text)
     def get_tensor(self, tensor_str: str) -> Any:
         """A tensor as a NumPy array, read-only; a scalar string as `bytes`.
 
@@ -42,6 +43,7 @@ class CheckpointReader:
         value: np.ndarray[Any, Any] = self._bundle[tensor_str].read()
         return value.item() if value.dtype == object and not value.shape else value
 
+    @checked(tensor_str=text)
     def has_tensor(self, tensor_str: str) -> bool:
         """Whether there is a tensor of that name."""
         return tensor_str in self._bundle
@@ -76,7 +78,7 @@ def list_variables(ckpt_dir_or_file: str | os.PathLike[str]) -> list[tuple[str, 
     return sorted(shapes.items())
 
 
-@checked(ckpt_dir_or_file=path_to_read)
+@checked(ckpt_dir_or_file=path_to_read, name=text)
 def load_variable(ckpt_dir_or_file: str | os.PathLike[str], name: str) -> Any:
     """The value of one tensor of a checkpoint; a name may end in ``:0``."""
     return load_checkpoint(ckpt_dir_or_file).get_tensor(name.removesuffix(":0"))

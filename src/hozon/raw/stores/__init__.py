@@ -18,6 +18,7 @@ from hozon.raw.stores.changing import (
 )
 from hozon.raw.stores.looking import (
     exists,
+    file_system,
     is_directory,
     is_file,
     is_inside,
@@ -45,6 +46,7 @@ __all__ = [
     "create",
     "create_descriptor",
     "exists",
+    "file_system",
     "is_absolute",
     "is_directory",
     "is_file",

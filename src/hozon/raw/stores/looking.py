@@ -6,31 +6,28 @@ import os
 from typing import Any
 
 from hozon.errors import UnsupportedError
-from hozon.raw.sources import RemoteSource, Source, map_file
+from hozon.raw.sources import RemoteSource, Source, map_file, reached
 from hozon.raw.stores.paths import is_remote, join, parent_and_name, place
 
 
 def exists(path: str) -> bool:
     """Whether there is a file or folder at a place."""
     if is_remote(path):
-        files, inner = _file_system(path)
-        return bool(files.exists(inner))
+        return bool(_asked(path, "exists"))
     return os.path.exists(path or ".")
 
 
 def is_file(path: str) -> bool:
     """Whether there is a file at a place."""
     if is_remote(path):
-        files, inner = _file_system(path)
-        return bool(files.isfile(inner))
+        return bool(_asked(path, "isfile"))
     return os.path.isfile(path)
 
 
 def is_directory(path: str) -> bool:
     """Whether there is a folder at a place."""
     if is_remote(path):
-        files, inner = _file_system(path)
-        return bool(files.isdir(inner))
+        return bool(_asked(path, "isdir"))
     return os.path.isdir(path or ".")
 
 
@@ -54,8 +51,7 @@ def size(path: str) -> int:
         FileNotFoundError: there is no such file.
     """
     if is_remote(path):
-        files, inner = _file_system(path)
-        return int(files.size(inner))
+        return int(_asked(path, "size"))
     return os.stat(path).st_size
 
 
@@ -73,8 +69,7 @@ def size_on_disk(path: str | os.PathLike[str]) -> int:
 def names(path: str) -> list[str]:
     """Names of what a folder holds, sorted; empty where there is no such folder."""
     if is_remote(path):
-        files, inner = _file_system(path)
-        found = files.ls(inner, detail=False) if files.isdir(inner) else []
+        found = _asked(path, "ls", detail=False) if is_directory(path) else []
         return sorted(str(name).rstrip("/").rpartition("/")[2] for name in found)
     return sorted(os.listdir(path or ".")) if is_directory(path) else []
 
@@ -88,8 +83,9 @@ def open_source(path: str) -> Source:
     """
     if not is_remote(path):
         return map_file(path)
-    files, inner = _file_system(path)
-    return RemoteSource(path, files, inner, int(files.size(inner)))
+    length = size(path)
+    files, inner = file_system(path)
+    return RemoteSource(path, files, inner, length)
 
 
 def read_bytes(path: str) -> bytes:
@@ -103,12 +99,18 @@ def read_bytes(path: str) -> bytes:
     return source.view(0, source.size).tobytes()
 
 
-def _file_system(path: str) -> tuple[Any, str]:
+def file_system(path: str) -> tuple[Any, str]:
+    """The file system of a URL, and the path in it.
+
+    Raises:
+        UnsupportedError: there is none, its package is missing, or it cannot be reached.
+    """
     # fsspec takes a while to import, and local use never needs it.
     import fsspec
 
     try:
-        files, inner = fsspec.core.url_to_fs(path)
+        with reached(path):
+            files, inner = fsspec.core.url_to_fs(path)
     except (ImportError, ValueError) as error:  # no package for it; no such file system
         raise UnsupportedError(
             f"{path} cannot be opened: {error}",
@@ -118,3 +120,9 @@ def _file_system(path: str) -> tuple[Any, str]:
             "machine",
         ) from error
     return files, inner
+
+
+def _asked(path: str, question: str, **options: Any) -> Any:
+    files, inner = file_system(path)
+    with reached(path):
+        return getattr(files, question)(inner, **options)

@@ -14,7 +14,9 @@ _LOCAL = "file://"
 
 def place(path: str | os.PathLike[str]) -> str:
     """The string form of a path or URL; `file://` is taken off, ``~`` is the user's home."""
-    text = os.fspath(path).removeprefix(_LOCAL)
+    text = os.fspath(path)
+    if (scheme := _SCHEME.match(text)) is not None:
+        return (scheme[0].lower() + text[scheme.end() :]).removeprefix(_LOCAL)
     return os.path.expanduser(text) if text.startswith("~") else text
 
 
