@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 STAMPS := .stamps
 PIP := -m pip install --quiet --disable-pip-version-check
 JOBS ?= 2
+# Of the order in which tests run; a failing run says which it had.
+SEED ?= $(shell date +%s)
 
 export KERAS_BACKEND ?= jax
 export JAX_PLATFORMS ?= cpu
@@ -28,7 +30,7 @@ demo: $(STAMPS)/demo
 	@$(BIN)/python examples/demo.py
 
 test: $(STAMPS)/dev $(STAMPS)/oracle
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --shuffle=$(SEED) -q $(ARGS)
 
 # Threads that load, save, inspect and predict beside one that builds and trains.
 SECONDS ?= 120

@@ -1,22 +1,50 @@
-"""The code blocks of the documentation and of the README are tests, page by page."""
+"""The order of tests, and the code blocks of documentation and README as tests, page by page."""
 
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-#: What `from hozon import keras` loads and changes.
-OPT_IN = ("hozon.keras", "hozon.tf")
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--shuffle=SEED``: files in another order, and the tests of each file too."""
+    parser.addoption("--shuffle", metavar="SEED", help="run tests in an order drawn from SEED")
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest then puts those together that share a parameter
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle the files, and the tests of each; the blocks of a page stay as they are."""
+    seed = config.getoption("--shuffle")
+    if seed is None:
+        return
+    draw, files = random.Random(seed), dict[Path, list[pytest.Item]]()  # noqa: S311
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    groups = list(files.values())
+    draw.shuffle(groups)
+    for group in groups:
+        if group[0].path.suffix == ".py":
+            draw.shuffle(group)
+    items[:] = [item for group in groups for item in group]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """The seed, to run the tests in this order again."""
+    seed = config.getoption("--shuffle")
+    if seed is not None:
+        terminalreporter.write_line(f"order of tests: --shuffle={seed}")
 
 
 def open_page(namespace: dict[str, Any]) -> None:
@@ -33,14 +61,9 @@ def open_page(namespace: dict[str, Any]) -> None:
 
 def close_page(namespace: dict[str, Any]) -> None:
     """Keras is plain again, and the folder is gone."""
-    import hozon
-
     opted_in = sys.modules.get("hozon.keras")
     if opted_in is not None:
         opted_in.restore()
-    for name in [name for name in sys.modules if name.startswith(OPT_IN)]:
-        del sys.modules[name]
-        vars(hozon).pop(name.removeprefix("hozon."), None)
     folder, before = namespace["_page"]
     os.chdir(before)
     folder.cleanup()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,15 @@ from tests.oracle.client import PYTHON, Oracle
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def plain_keras() -> Iterator[None]:
+    """Who opts in to `hozon.keras` does so for one test: none depends on what ran before it."""
+    yield
+    opted_in = sys.modules.get("hozon.keras")
+    if opted_in is not None:
+        opted_in.restore()
 
 
 @pytest.fixture(scope="session")

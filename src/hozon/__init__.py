@@ -1,6 +1,7 @@
 """Hozon saves and loads Keras models in every format of the Keras guide, without TensorFlow.
 
 Importing it loads neither Keras nor JAX; each public name loads what it needs when first used.
+Where nobody chose a backend for Keras, it chooses JAX.
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hozon.backend import choose
 from hozon.errors import (
     ArgumentError,
     ForeignFileError,
     FormatError,
     HozonError,
     MismatchError,
+    MissingBackendError,
     MissingFileError,
     MissingObjectError,
     SaveError,
@@ -74,6 +77,7 @@ __all__ = [
     "FormatError",
     "HozonError",
     "MismatchError",
+    "MissingBackendError",
     "MissingFileError",
     "MissingObjectError",
     "SaveError",
@@ -101,6 +105,8 @@ __all__ = [
     "train",
 ]
 
+choose()
+
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
@@ -108,7 +114,19 @@ def __getattr__(name: str) -> Any:
     module = import_module(_LAZY[name])
     value = module if _LAZY[name] == f"hozon.{name}" else getattr(module, name)
     globals()[name] = value
+    if name == "keras" and not _is_imported():
+        module.opt_in(lasting=False)  # `hozon.keras`, which may begin `hozon.keras.opted_in()`
     return value
+
+
+def _is_imported() -> bool:
+    """Whether ``from hozon import name`` asks for a name, rather than ``hozon.name``."""
+    from inspect import currentframe
+
+    frame = currentframe()
+    for _ in range(2):
+        frame = frame and frame.f_back
+    return frame is not None and frame.f_globals.get("__name__") == "importlib._bootstrap"
 
 
 def __dir__() -> list[str]:

@@ -6,12 +6,11 @@ import os
 import re
 from typing import Any
 
-import keras
-
 from hozon import api
 from hozon import arguments as check
 from hozon.errors import HozonError
 from hozon.forms import form_to_write
+from hozon.keras_private import keras
 from hozon.raw.stores import (
     join,
     make_folders,

@@ -149,6 +149,18 @@ class UnknownFormatError(ArgumentError, UnsupportedError):
         return (("instead", self.instead),)
 
 
+class MissingBackendError(UnsupportedError, ImportError):
+    """Keras is to run on a backend that is not installed.
+
+    Attributes:
+        backend: its name.
+    """
+
+    def __init__(self, message: str, *, backend: str) -> None:
+        UnsupportedError.__init__(self, message)
+        self.backend = backend
+
+
 class MissingFileError(FormatError, FileNotFoundError):
     """There is nothing at a path."""
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+import hozon
+
 
 @pytest.fixture
 def keras() -> Iterator[Any]:
-    from hozon import keras as opted_in
-
-    opted_in.hooks.install()
-    yield opted_in
-    opted_in.restore()
+    opted_in = hozon.keras
+    with opted_in.opted_in():
+        yield opted_in

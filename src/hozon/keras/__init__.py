@@ -1,8 +1,8 @@
 """Keras 3's namespace with the save-and-load behaviour of the Keras guide.
 
 ``from hozon import keras`` is the explicit opt-in: it replaces the few methods that `hooks` lists,
-for existing objects too, and `restore` puts Keras' own back. ``import hozon`` alone changes
-nothing. Everything that is not replaced is Keras' own.
+for existing objects too, and `restore` puts Keras' own back; `opted_in` does both around a block.
+``import hozon`` alone changes nothing. Everything that is not replaced is Keras' own.
 
 Example:
     >>> from hozon import keras
@@ -16,17 +16,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras as _keras
-
 from hozon import callbacks as _callbacks
 from hozon import layers as _text
 from hozon.config import serialization as _config
-from hozon.keras.hooks import install, restore
 from hozon.keras.hooks import load_model as _load
 from hozon.keras.hooks import save as _save
-from hozon.keras.namespace import Namespace
+from hozon.keras.namespace import Namespace, register
+from hozon.keras.opting import opt_in, opted_in, restore
+from hozon.keras_private import keras as _keras
 
-__all__ = ["restore"]
+__all__ = ["opted_in", "restore"]
 
 _deserializers = {"serialize": _config.serialize, "deserialize": _config.deserialize}
 _registry = {
@@ -66,7 +65,20 @@ losses, metrics, optimizers, initializers, regularizers, constraints = (
     )
 )
 
-install()
+register(
+    models,
+    saving,
+    utils,
+    callbacks,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    initializers,
+    regularizers,
+    constraints,
+)
+opt_in(lasting=True)
 
 
 def __getattr__(name: str) -> Any:

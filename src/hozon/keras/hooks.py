@@ -173,7 +173,7 @@ def install() -> None:
             setattr(kind, name, make(inspect.getattr_static(kind, name, None)))
 
 
-def restore() -> None:
+def remove() -> None:
     """Put Keras' own methods back; a later ``install`` replaces them again."""
     for (kind, name), original in _originals.items():
         if original is None:

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-import hozon.config  # noqa: F401 - chooses Keras' backend before Keras is imported
+import hozon.config  # noqa: F401 - checks Keras' backend before Keras is imported

@@ -14,14 +14,15 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import keras as _keras
 import numpy as np
-from keras import ops as _ops
 
 import hozon.train as train
 from hozon import keras
+from hozon.keras_private import keras as _keras
 from hozon.tf import saved_model
 from hozon.tf.values import DTYPES, Tensor, Variable, constant, convert_to_tensor
+
+_ops = _keras.ops
 
 #: Names of TensorFlow and the functions of `keras.ops` that they are.
 _OPS = {
