@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import RLock
 
-import hozon
 from hozon.keras import hooks
 from hozon.keras.namespace import is_registered
 
@@ -43,7 +42,7 @@ def restore() -> None:
             if name in OPTING or is_registered(name):
                 del sys.modules[name]
         for name in OPTING:
-            vars(hozon).pop(name.removeprefix("hozon."), None)
+            vars(sys.modules["hozon"]).pop(name.removeprefix("hozon."), None)
 
 
 @contextmanager
