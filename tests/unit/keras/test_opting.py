@@ -112,7 +112,7 @@ def test_modules_give_what_hozon_replaces_and_keras_rest() -> None:
     from hozon.keras.layers import Dense
     from hozon.keras.models import load_model
 
-    assert load_model is hozon.load_model
+    assert load_model.__module__.startswith("hozon.")
     assert Dense is plain.layers.Dense
     assert preprocess_input is plain.applications.resnet50.preprocess_input
     assert sys.modules["keras.models"] is plain.models
