@@ -70,6 +70,13 @@ class Endpoint:
         return [spec for trace in self._traces for spec in trace.inputs]
 
     @property
+    def uses_tables(self) -> bool:
+        """Whether a call looks into tables, so that JAX cannot compile it."""
+        if (trace := self.main_trace) is not None:
+            return trace.uses_tables
+        return self.signature is not None and self.signature.runner.uses_tables
+
+    @property
     def structure(self) -> Any:
         """The structure of specs that a call takes as its only argument."""
         trace = self.main_trace

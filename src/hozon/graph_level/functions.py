@@ -26,7 +26,7 @@ from hozon.graph_level.structures import flatten, pack_all
 from hozon.graphs.execute import call, call_pure
 from hozon.graphs.library import FunctionKey, Library
 from hozon.graphs.resources import Variable
-from hozon.graphs.state import changes_state
+from hozon.graphs.state import changes_state, uses_tables
 from hozon.graphs.values import Cell, Value
 
 
@@ -73,6 +73,11 @@ class ConcreteFunction:
     def changes_state(self) -> bool:
         """Whether a call may change variables or tables."""
         return changes_state(self.library, self._function)
+
+    @property
+    def uses_tables(self) -> bool:
+        """Whether a call looks into tables, so that JAX cannot compile it."""
+        return uses_tables(self.library, self._function)
 
     @property
     def inputs(self) -> list[Any]:
@@ -240,6 +245,11 @@ class Runner(Protocol):
     @property
     def changes_state(self) -> bool:
         """Whether it may change variables or tables."""
+        ...
+
+    @property
+    def uses_tables(self) -> bool:
+        """Whether it looks into tables."""
         ...
 
     def run(self, inputs: Mapping[str, list[Value]]) -> dict[str, Any]:

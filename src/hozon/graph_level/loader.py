@@ -505,6 +505,11 @@ class FunctionRunner:
         """Whether the function changes what it captures."""
         return self.function.changes_state
 
+    @property
+    def uses_tables(self) -> bool:
+        """Whether the function looks into tables."""
+        return self.function.uses_tables
+
     def run(self, inputs: Mapping[str, list[Value]]) -> dict[str, Any]:
         """Run, and commit what is assigned."""
         outputs: dict[str, Any] = self.function.call_flat(self._flat(inputs))

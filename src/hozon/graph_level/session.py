@@ -29,7 +29,7 @@ from hozon.graphs.execute import call
 from hozon.graphs.ir import Function
 from hozon.graphs.library import Library
 from hozon.graphs.resources import Variable
-from hozon.graphs.state import changes_state
+from hozon.graphs.state import changes_state, uses_tables
 from hozon.graphs.values import Cell, Value
 
 #: Signatures that hold ops to run rather than to serve.
@@ -202,6 +202,11 @@ class GraphRunner:
     def changes_state(self) -> bool:
         """Whether this part of the graph changes variables or tables."""
         return changes_state(self.session.library, self.session.part(self.name, self.signature))
+
+    @property
+    def uses_tables(self) -> bool:
+        """Whether this part looks into tables."""
+        return uses_tables(self.session.library, self.session.part(self.name, self.signature))
 
     def run(self, inputs: Mapping[str, list[Value]]) -> dict[str, Any]:
         """Run, and commit what is assigned."""

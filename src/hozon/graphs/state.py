@@ -1,4 +1,4 @@
-"""Whether a function changes variables or tables, read off its nodes."""
+"""What a function does with variables and tables, read off its nodes."""
 
 from __future__ import annotations
 
@@ -29,6 +29,15 @@ def changes_state(library: Library, function: FunctionKey) -> bool:
     """Whether a call may change any variable or table."""
     return any(
         node.op.startswith(CHANGES) and node.op not in PURE
+        for part in library.reachable(function)
+        for node in part.nodes
+    )
+
+
+def uses_tables(library: Library, function: FunctionKey) -> bool:
+    """Whether a call looks into tables, which JAX cannot compile."""
+    return any(
+        node.op.startswith("LookupTable")
         for part in library.reachable(function)
         for node in part.nodes
     )

@@ -19,7 +19,7 @@ from hozon.formats.protos.struct import NamedTuple, TypeSpec
 from hozon.graph_level.structures import RaggedTensor, SparseTensor, flatten, map_structure
 from hozon.graphs.values import is_static
 from hozon.keras_private.layers import take_anything
-from hozon.models.text.strings import StringInputs
+from hozon.models.savedmodel.load.eager import eager
 
 RAGGED, SPARSE = "ragged_tensor", "sparse_tensor"
 COMPOSITE = (RaggedTensor, SparseTensor)
@@ -118,19 +118,6 @@ class CompositeInputs:
         _require_dense(x, "evaluated")
         return super().evaluate(x, *args, **kwargs)  # type: ignore[misc]
 
-    #: Keras would trace a symbolic batch, of which nobody knows what is not zero.
-    _symbolic_build = StringInputs._symbolic_build
-
-    @property
-    def run_eagerly(self) -> bool:
-        """Always true where arrays become sparse, which compiled programs cannot do."""
-        return SPARSE in kinds(self.input_structure) or bool(super().run_eagerly)  # type: ignore[misc]
-
-    @run_eagerly.setter
-    def run_eagerly(self, value: bool) -> None:
-        """As in Keras; see the getter."""
-        self._run_eagerly = value
-
 
 def _holds(value: Any) -> bool:
     return any(isinstance(leaf, COMPOSITE) for leaf in flatten(value))
@@ -159,4 +146,4 @@ def with_composites(model: keras.Model, structure: Any) -> keras.Model:
     kind = type(model)
     model.__class__ = type(kind.__name__, (CompositeInputs, kind), {"__module__": kind.__module__})
     object.__setattr__(model, "input_structure", structure)
-    return model
+    return eager(model) if SPARSE in kinds(structure) else model

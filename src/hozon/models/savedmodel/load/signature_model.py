@@ -19,7 +19,9 @@ from hozon.graph_level.structures import flatten, map_structure
 from hozon.graphs.emit.trace import ArgumentSpec
 from hozon.keras_private.layers import take_anything
 from hozon.models.report import LoadReport
+from hozon.models.savedmodel.load.assigned import KeepsAssignments
 from hozon.models.savedmodel.load.composites import with_composites
+from hozon.models.savedmodel.load.eager import eager
 from hozon.models.savedmodel.load.module import read_module
 from hozon.models.savedmodel.load.module_variables import Planting
 from hozon.models.text.strings import with_strings
@@ -29,7 +31,7 @@ from hozon.tensors.dtypes import STRING, dtype_of_number
 REGULARIZATION = "regularization_losses"
 
 
-class SignatureModel(keras.Model):  # type: ignore[misc]
+class SignatureModel(KeepsAssignments, keras.Model):  # type: ignore[misc]
     """A model whose call is a saved function or signature.
 
     Inputs are given as the function takes them: one array, a list in the function's order, a
@@ -111,7 +113,9 @@ def signature_model(
             f"root: {endpoint.name!r} was never traced for training: it trains as it predicts"
         )
     model = with_composites(model, endpoint.structure)
-    return with_strings(model) if _takes_strings(endpoint) else model
+    if _takes_strings(endpoint):
+        return with_strings(model)
+    return eager(model) if endpoint.uses_tables else model
 
 
 def _takes_strings(endpoint: Endpoint) -> bool:

@@ -537,3 +537,68 @@ tf.saved_model.save(m, path)
     notes = " ".join(model.load_report.converted)
     assert "is text" in notes
     assert "beyond 32 bits" in notes
+
+
+STEPS = """
+class Base(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = tf.Variable([[1.], [2.], [-1.]])
+        self.n = tf.Variable(0.)
+        self.seen = tf.Variable(tf.zeros([4]), trainable=False)
+        self.at = tf.Variable(0, trainable=False)
+        self.table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(
+            tf.constant([-1, 7], tf.int64), tf.constant([1, 2], tf.int64)), 0)
+        self.rows = tf.Variable([[1.], [2.], [3.]])
+class Counts(Base):
+    @tf.function
+    def __call__(self, x):
+        self.n.assign_add(1.)
+        return x @ self.w
+class Clips(Base):
+    @tf.function
+    def __call__(self, x):
+        self.w.assign(tf.clip_by_value(self.w, -1.5, 1.5))
+        return x @ self.w
+class Remembers(Base):
+    @tf.function
+    def __call__(self, x):
+        self.seen.scatter_update(tf.IndexedSlices([tf.reduce_mean(x)], [self.at]))
+        self.at.assign((self.at + 1) % 4)
+        return x @ self.w + tf.reduce_sum(self.seen)
+class Loops(Base):
+    @tf.function
+    def __call__(self, x):
+        step = lambda i, h: (i + 1, tf.tanh(h + 0.3 * x @ self.w))
+        return tf.while_loop(lambda i, h: i < 3, step, (0, tf.zeros_like(x[:, :1])))[1]
+class Looks(Base):
+    @tf.function
+    def __call__(self, x):
+        ids = self.table.lookup(tf.cast(tf.sign(x[:, 0]), tf.int64) * 3 + 4)
+        return tf.gather(self.rows, ids) * self.n + x @ self.w
+kinds = {"counts": Counts, "clips": Clips, "remembers": Remembers, "loops": Loops, "looks": Looks}
+m = kinds[KIND]()
+tf.saved_model.save(m, path, m.__call__.get_concrete_function(tf.TensorSpec([None, 3], tf.float32)))
+for _ in range(2):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(m(tf.constant(x)) - y))
+    for v, g in zip(m.trainable_variables, tape.gradient(loss, m.trainable_variables)):
+        if g is not None:
+            v.assign_sub(0.05 * tf.convert_to_tensor(g))
+out["loss"] = loss
+out["values"] = {k: getattr(m, k) for k in ("w", "n", "seen", "at", "rows")}
+"""
+
+
+@pytest.mark.parametrize("kind", ["counts", "clips", "remembers", "loops", "looks"])
+def test_what_a_call_assigns_stays_and_trains_on(oracle: Oracle, tmp_path: Path, kind: str) -> None:
+    """Trainable variables too: first the assignment, then the optimizer's step."""
+    want = oracle.python(STEPS, path=str(tmp_path / "m"), x=X, y=Y, KIND=kind)
+    model: Any = hozon.load_model(tmp_path / "m")
+    losses = trained(model)["loss"]
+    np.testing.assert_allclose(losses[-1], want["loss"], rtol=1e-4)
+    for name, value_ in want["values"].items():
+        np.testing.assert_allclose(
+            np.asarray(getattr(model, name)), value_, rtol=1e-4, atol=1e-5, err_msg=name
+        )
+    assert np.isfinite(model.evaluate(X, Y, verbose=0))
