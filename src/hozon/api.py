@@ -15,6 +15,7 @@ from hozon.tensors.meter import Progress, metered
 if TYPE_CHECKING:
     import keras
 
+    from hozon.models.assignment.names import Rename
     from hozon.models.report import LoadReport
     from hozon.record import Dialect
     from hozon.reports import SaveReport
@@ -214,15 +215,21 @@ def save_weights(
         return save(form, model_or_layer, place(path), options)
 
 
-@check.checked(path=check.path_to_read, by_name=check.flag, skip_mismatch=check.flag)
+@check.checked(
+    path=check.path_to_read,
+    by_name=check.flag,
+    rename=check.renaming,
+    skip_mismatch=check.flag,
+)
 def load_weights(
     model_or_layer: keras.Layer,
     path: str | os.PathLike[str],
     *,
     by_name: bool = False,
+    rename: Rename = None,
     skip_mismatch: bool = False,
 ) -> LoadReport:
-    """Load weights into a model or layer.
+    """Load weights into a model or layer, and the state of its optimizer if it is compiled.
 
     What a checkpoint holds for variables that do not exist yet is kept and assigned when they are
     created.
@@ -231,8 +238,12 @@ def load_weights(
         model_or_layer: the model or layer.
         path: a TensorFlow checkpoint: its prefix, one of its files, a folder, whose latest one is
             meant, or a SavedModel; or an H5 file, of weights or a whole model.
-        by_name: match variables by their names, ``dense_1/kernel``, not by where they stand in the
-            model.
+        by_name: match by the names of layers and variables, not by where they stand in the model;
+            what only one side has is left as it is.
+        rename: match by names, and say how those of the file are called in the model: a dictionary
+            of names, beginnings of names or patterns, ``{"encoder/*": "backbone/*"}``, or a
+            function from a stored name, ``encoder/dense/kernel``, to the model's. None leaves a
+            value out.
         skip_mismatch: leave out values of other shapes instead of raising.
 
     Returns:
@@ -256,4 +267,5 @@ def load_weights(
         form = form_of(place(path))
         form.require_owner("model_or_layer", model_or_layer)
         settle(model_or_layer)
-        return form.load(model_or_layer, place(path), LoadOptions(by_name, skip_mismatch))
+        options = LoadOptions(by_name, rename, skip_mismatch)
+        return form.load(model_or_layer, place(path), options)

@@ -30,6 +30,7 @@ __all__ = [
     "path_to_read",
     "path_to_write",
     "progress",
+    "renaming",
     "require_known",
     "tags",
     "text",
@@ -153,6 +154,16 @@ def flag(name: str, value: Any) -> bool:
     if _is_flag(value):
         return bool(value)
     raise wrong(name, value, "True or False")
+
+
+def renaming(name: str, value: Any) -> Any:
+    """A mapping of names, a function of a name, or None."""
+    pairs = isinstance(value, Mapping) and all(
+        isinstance(old, str) and (new is None or isinstance(new, str)) for old, new in value.items()
+    )
+    if value is None or pairs or callable(value):
+        return value
+    raise wrong(name, value, "a dictionary of names, or a function from a name to a name or None")
 
 
 def flag_or_none(name: str, value: Any) -> bool | None:

@@ -287,6 +287,13 @@ class MismatchError(HozonError, ValueError):
         return "\n  ".join((super().__str__(), *self.mismatches))
 
 
+class InternalError(AssertionError):
+    """A fault of Hozon itself: what cannot happen did. Please report it with its message.
+
+    No `HozonError`, so that nothing that handles bad files takes it for one.
+    """
+
+
 class MissingObjectError(HozonError, ValueError, LookupError):
     """Classes or functions that the caller must supply.
 

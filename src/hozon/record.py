@@ -6,9 +6,9 @@ and N writers of this one record; `inspect`, `convert` and the report pages need
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal
 
 from hozon.tensors.lazy import LazyTensor, copied
@@ -18,6 +18,7 @@ __all__ = [
     "Graph",
     "Groups",
     "LayerInfo",
+    "LazyNames",
     "ModelRecord",
     "Naming",
     "SignatureInfo",
@@ -44,6 +45,26 @@ class StateGroup:
     def nbytes(self) -> int:
         """Bytes of all tensors together."""
         return sum(tensor.nbytes for tensor in self.tensors.values())
+
+
+class LazyNames(Mapping[str, str]):
+    """Names that are looked up in the file when first asked for: most loads need none."""
+
+    def __init__(self, make: Callable[[], Mapping[str, str]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        return self._make()
+
+    def __getitem__(self, path: str) -> str:
+        return self._names[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 #: Groups in the order of the file.
@@ -115,6 +136,8 @@ class ModelRecord:
         optimizer: the optimizer's variables, under their names; None where none were saved.
         assets: further files (vocabularies), by their path within the form, each read on demand.
         graph: functions and objects, where the form has them.
+        names: names of layers and other objects by the paths of their groups, where the file has
+            them; of objects without tensors too.
         metadata: what else the form says of itself, plain values.
     """
 
@@ -130,6 +153,7 @@ class ModelRecord:
     optimizer: StateGroup | None = None
     assets: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
     graph: Graph | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property

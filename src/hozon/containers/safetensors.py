@@ -1,7 +1,8 @@
 """Weights as safetensors <-> `ModelRecord`.
 
 Tensors are called as in a ``.keras`` file, ``layers/dense/vars/0``. The metadata, where there is a
-model, holds its config under `CONFIG` and its compile config under `TRAINING`, as JSON.
+model, holds its config under `CONFIG`, its compile config under `TRAINING`, and the names of its
+layers by their paths under `NAMES`, as JSON.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hozon.raw.stores import exists, is_directory, open_source, place
 from hozon.record import ModelRecord, StateGroup
 from hozon.tensors.lazy import LazyTensor
 
-CONFIG, TRAINING = "config", "compile_config"
+CONFIG, TRAINING, NAMES = "config", "compile_config", "names"
 MARK = f"/{VARS}/"
 
 
@@ -46,7 +47,7 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
         groups.setdefault(owner, {})[own] = tensors[name]
     parsed = {
         key: parse_object(metadata[key], file=source.name, record=key)
-        for key in (CONFIG, TRAINING)
+        for key in (CONFIG, TRAINING, NAMES)
         if key in metadata
     }
     return ModelRecord(
@@ -58,6 +59,7 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
         config=parsed.get(CONFIG),
         training=parsed.get(TRAINING),
         state=tuple(StateGroup(name, group) for name, group in groups.items()),
+        names={k: v for k, v in (parsed.get(NAMES) or {}).items() if isinstance(v, str)},
     )
 
 
@@ -87,8 +89,9 @@ def write(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = T
         for name, tensor in group.tensors.items()
     }
     metadata = {"format": "keras"}
-    for key, value in ((CONFIG, record.config), (TRAINING, record.training)):
-        if value is not None:
+    said = ((CONFIG, record.config), (TRAINING, record.training), (NAMES, dict(record.names)))
+    for key, value in said:
+        if value:
             metadata[key] = json.dumps(value)
     with replacing_file(path) as fresh:
         write_safetensors(fresh, tensors, metadata)

@@ -15,11 +15,12 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 from hozon.containers import safetensors
 from hozon.containers.keraszip.layout import OPTIMIZER, VARS
-from hozon.containers.keraszip.read import groups_of, is_of_optimizer
+from hozon.containers.keraszip.read import groups_of, is_of_optimizer, names_of
 from hozon.containers.keraszip.write import write_weights
 from hozon.errors import FormatError, HozonError, SaveError, UnsafeError, UnsupportedError
 from hozon.formats.hdf5.reader import open_hdf5
@@ -40,7 +41,7 @@ from hozon.raw.stores import (
     size,
     write_bytes,
 )
-from hozon.record import ModelRecord, StateGroup
+from hozon.record import LazyNames, ModelRecord, StateGroup
 from hozon.tensors.lazy import LazyTensor
 
 SUFFIX, SHARD_SUFFIX = ".weights.json", ".weights.h5"
@@ -50,6 +51,8 @@ METADATA, TOTAL, WEIGHT_MAP = "metadata", "total_size", "weight_map"
 GIB = 1024**3
 #: Bytes of a shard where nobody says how many.
 DEFAULT_SHARD = 5 * GIB
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
 
 #: One variable: the name of its object, its own, and the tensor.
 Item = tuple[str, str, LazyTensor]
@@ -93,7 +96,20 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
         naming="attributes",
         state=tuple(group for group in groups if not is_of_optimizer(group)),
         optimizer=next((group for group in groups if group.name == OPTIMIZER), None),
+        names=LazyNames(lambda: _object_names(where, weight_map)),
     )
+
+
+def _object_names(where: str, weight_map: Mapping[str, list[str]]) -> dict[str, str]:
+    """The names of objects in all shards."""
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(name for names in weight_map.values() for name in names):
+        place_of = join(parent_and_name(where)[0], name)
+        if name.endswith(".safetensors"):
+            found |= safetensors.read(place_of).names
+        else:
+            found |= dict(names_of(open_hdf5(open_source(place_of)), ""))
+    return found
 
 
 def write(
@@ -132,17 +148,18 @@ def write(
         )
     parts = list(_parts(groups, shard_bytes, where)) or [[]]
     with publishing(absolute(where)):
-        return _replace(where, parts)
+        return _replace(where, parts, record.names)
 
 
-def _replace(where: str, parts: Sequence[Sequence[Item]]) -> int:
+def _replace(where: str, parts: Sequence[Sequence[Item]], object_names: Mapping[str, str]) -> int:
     old = _old_shards(where)
     names = _fresh_names(where, len(parts), old)
     files = [join(parent_and_name(where)[0], name) for name in names]
     durable = True if old else None  # the old shards go once these are on the disk
     try:
         for file, part in zip(files, parts, strict=True):
-            write_weights(_record_of(part), file, durable=durable)
+            told = object_names if part is parts[0] else EMPTY
+            write_weights(_record_of(part, told), file, durable=durable)
         _write_index(where, names, parts)
     except BaseException:
         _remove(files)
@@ -253,7 +270,7 @@ def _parts(groups: Sequence[StateGroup], limit: int, where: str) -> Iterator[lis
         yield part
 
 
-def _record_of(part: Sequence[Item]) -> ModelRecord:
+def _record_of(part: Sequence[Item], names: Mapping[str, str] = EMPTY) -> ModelRecord:
     groups: dict[str, dict[str, LazyTensor]] = {}
     for owner, name, tensor in part:
         groups.setdefault(owner, {})[name] = tensor
@@ -263,6 +280,7 @@ def _record_of(part: Sequence[Item]) -> ModelRecord:
         dialect="keras3",
         naming="attributes",
         state=tuple(StateGroup(name, held) for name, held in groups.items()),
+        names=names,
     )
 
 

@@ -53,9 +53,7 @@ class CheckpointForm(Form):
         """The weights, by the object graph; what is created later gets its value then."""
         from hozon.train.weights import load_weights
 
-        return load_weights(
-            model, path, by_name=options.by_name, skip_mismatch=options.skip_mismatch
-        )
+        return load_weights(model, path, **options.given())
 
     def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
         """The object graph of the model; what writes it and its values."""

@@ -7,7 +7,7 @@ and writes a record or a live model. One that cannot do a step inherits the refu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -20,6 +20,7 @@ from hozon.reports import SaveReport
 if TYPE_CHECKING:
     import keras
 
+    from hozon.models.assignment.names import Rename
     from hozon.models.report import LoadReport
 
 __all__ = ["BuildOptions", "Form", "Holds", "LoadOptions", "SaveOptions"]
@@ -72,7 +73,12 @@ class LoadOptions:
     """How weights are to be found; see `hozon.load_weights`."""
 
     by_name: bool = False
+    rename: Rename = None
     skip_mismatch: bool = False
+
+    def given(self) -> dict[str, Any]:
+        """All of it by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 class Form(Protocol):

@@ -33,9 +33,7 @@ class LayersForm(Form):
         """The weights, by layer and order or by name."""
         from hozon.models.h5 import load_h5_weights
 
-        return load_h5_weights(
-            model, self.read(path), by_name=options.by_name, skip_mismatch=options.skip_mismatch
-        )
+        return load_h5_weights(model, self.read(path), **options.given())
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
         """A record of weights by layer."""

@@ -27,9 +27,7 @@ class PathsForm(Form):
         """The weights, by the paths of attributes."""
         from hozon.models.keras3 import load_weights
 
-        return load_weights(
-            model, self.read(path), by_name=options.by_name, skip_mismatch=options.skip_mismatch
-        )
+        return load_weights(model, self.read(path), **options.given())
 
 
 class WeightsH5Form(PathsForm):

@@ -10,6 +10,8 @@ from keras.src.saving import saving_lib
 from keras.src.saving.keras_saveable import KerasSaveable
 from keras.src.utils.naming import to_snake_case
 
+__all__ = ["saveables", "to_snake_case"]
+
 
 @cache
 def _hidden(kind: str) -> frozenset[str]:
@@ -31,13 +33,33 @@ def _children(target: Any) -> Iterator[tuple[str, Any]]:
             yield name, child
 
 
-def saveables(root: Any) -> Iterator[tuple[str, Any]]:
+def _children_in_keras2(target: Any) -> Iterator[tuple[str, Any]]:
+    """The attributes by which tf_keras saves what an object holds: the last of the alphabet first.
+
+    A model's own list of layers stands among them, so an object has the path of its attribute only
+    where that is behind "layers" in the alphabet.
+    """
+    kind = target._obj_type()
+    names = {name for name in dir(target) if not name.startswith("__")} - _hidden(kind)
+    if hasattr(target, "layers"):
+        names |= {"layers"}
+    for name in sorted(names, reverse=True):
+        try:
+            child = getattr(target, name)
+        except Exception:  # noqa: BLE001, S112 - a property that cannot be asked yet
+            continue
+        yield name, child
+
+
+def saveables(root: Any, keras2: bool = False) -> Iterator[tuple[str, Any]]:
     """The objects that Keras 3 saves below one, each once, by the paths that its files use.
 
     An object is reached by the attribute that holds it; those in a list or dictionary by the names
-    of their classes, numbered.
+    of their classes, numbered. With `keras2` the paths are those of tf_keras, which goes through
+    attributes in another order and counts only objects that it has not met.
     """
     seen: set[int] = set()
+    children = _children_in_keras2 if keras2 else _children
 
     def visit(target: Any, path: str) -> Iterator[tuple[str, Any]]:
         if id(target) in seen:
@@ -45,16 +67,18 @@ def saveables(root: Any) -> Iterator[tuple[str, Any]]:
         seen.add(id(target))
         if isinstance(target, KerasSaveable):
             yield path, target
-            for name, child in _children(target):
+            for name, child in children(target):
                 if isinstance(child, (KerasSaveable, list, dict, tuple)):
                     yield from visit(child, f"{path}/{name}" if path else name)
             return
         used: dict[str, int] = {}
         for item in list(target.values()) if isinstance(target, dict) else target:
             if isinstance(item, KerasSaveable):
+                if keras2 and id(item) in seen:
+                    continue
                 name = saving_lib._get_unique_name(to_snake_case(type(item).__name__), used)
                 yield from visit(item, f"{path}/{name}")
-            elif isinstance(item, (list, dict, tuple)):
+            elif isinstance(item, (list, dict, tuple)) and not keras2:
                 yield from visit(item, f"{path}/{saving_lib._get_unique_name('container', used)}")
 
     yield from visit(root, "")

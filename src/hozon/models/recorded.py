@@ -13,13 +13,13 @@ from hozon.errors import HozonError, UnsupportedError
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.report import LoadReport
-from hozon.models.savedmodel.load.training import NO_CONFIG
+from hozon.models.savedmodel.load.training import NO_CONFIG, NOT_COMPILED
 from hozon.models.text.strings import with_strings
 from hozon.record import ModelRecord
 from hozon.reports import warn
 
-#: What gives a model its weights, and returns the report and what restores a compiled one's
-#: optimizer.
+#: What gives a model its weights, and returns the report and what is to be done once the model is
+#: compiled, or is not to be: its optimizer's state, and the account of all that is in the record.
 Give = Callable[[keras.Model, ModelRecord], tuple[LoadReport, Callable[[keras.Model], None]]]
 
 
@@ -52,7 +52,7 @@ def revive(
         model = build_model(
             record.config, custom_objects=custom_objects, report=changes, dialect=record.dialect
         )
-        report, restore = give(model, record)
+        report, finish = give(model, record)
         deferred.finish()
     report.converted.extend(changes)
     custom = type(model).__name__ in (custom_objects or {})
@@ -60,8 +60,9 @@ def revive(
     report.add_object("root", type(model).__name__, rung)
     if _takes_strings(model):
         model = with_strings(model)
-    if compiled and _compile(model, record, report, custom_objects):
-        restore(model)
+    if compiled:
+        _compile(model, record, report, custom_objects)
+    finish(model)
     model.load_report = report
     return model
 
@@ -73,14 +74,14 @@ def _takes_strings(model: Any) -> bool:
 
 def _compile(
     model: Any, record: ModelRecord, report: LoadReport, custom_objects: Mapping[str, Any] | None
-) -> bool:
-    """Compile the model as it was compiled; whether there is an optimizer to restore.
+) -> None:
+    """Compile the model as it was compiled.
 
     A part that needs an object nobody supplied leaves the model uncompiled and says so.
     """
     if record.training is None:
         warn(NO_CONFIG)
-        return False
+        return
     try:
         arguments = compile_arguments(
             record.training,
@@ -91,7 +92,4 @@ def _compile(
         model.compile(**arguments)
     except (HozonError, ValueError, TypeError) as error:
         report.lost.append(f"training configuration: {error}")
-        message = f"The model was not compiled: {error}. Compile it manually."
-        warn(message)
-        return False
-    return model.optimizer is not None
+        warn(NOT_COMPILED.format(error))

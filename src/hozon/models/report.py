@@ -27,8 +27,10 @@ class LoadReport:
 
     `matched`: variables that got their stored value; `missing`: variables of the model without a
     stored value; `unexpected`: stored values that no variable took; `mismatched`: pairs that
-    disagree in shape; `converted` and `lost`: what was translated from an older dialect, and
-    what has no counterpart.
+    disagree in shape; `deferred`: stored values that wait for a variable which does not exist yet;
+    `converted` and `lost`: what was translated from an older dialect, and what has no counterpart.
+    `kept` and `left_out` complete the account: variables that such a file is not meant to hold
+    (running metrics, random numbers), and stored values that nothing here needs, with the reason.
     """
 
     objects: list[ObjectRung] = field(default_factory=list)
@@ -36,8 +38,11 @@ class LoadReport:
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     mismatched: list[str] = field(default_factory=list)
+    deferred: list[str] = field(default_factory=list)
     converted: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def add_object(self, path: str, class_name: str, rung: str, note: str = "") -> None:
         """Note how an object came back."""
@@ -57,8 +62,15 @@ class LoadReport:
         return next(o.rung for o in self.objects if o.path == path)
 
     def assert_consumed(self) -> LoadReport:
-        """Raise MismatchError unless everything in the file and in the model was matched."""
-        return self._assert_empty(self.missing, self.unexpected, self.mismatched)
+        """Raise MismatchError unless everything in the file and in the model was matched.
+
+        What waits for variables that do not exist yet is not, nor is what was lost.
+        """
+        left = [
+            *(f"no variable yet for the stored {name}" for name in self.deferred),
+            *(f"lost: {line}" for line in self.lost),
+        ]
+        return self._assert_empty(self.missing, self.unexpected, [*self.mismatched, *left])
 
     def assert_existing_objects_matched(self) -> LoadReport:
         """Raise MismatchError unless every variable of the model got a value."""
@@ -87,6 +99,7 @@ class LoadReport:
         lines.append(
             f"variables: {len(self.matched)} matched, {len(self.missing)} missing, "
             f"{len(self.unexpected)} unexpected, {len(self.mismatched)} mismatched"
+            + (f", {len(self.deferred)} deferred" if self.deferred else "")
         )
         lines += [f"converted: {item}" for item in self.converted]
         lines += [f"lost: {item}" for item in self.lost]

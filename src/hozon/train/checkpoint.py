@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import keras
 import numpy as np
 
 from hozon.arguments import checked, flag_or_none, path_or_none, path_to_read, path_to_write
@@ -19,6 +20,8 @@ from hozon.formats.protos.trackable import (
     decode_trackable_graph,
     encode_trackable_graph,
 )
+from hozon.models.assignment.names import Rename
+from hozon.models.assignment.settle import settle as settle_layers
 from hozon.models.built import settle
 from hozon.models.tracking import Describer, is_trackable
 from hozon.models.tracking.check import check_names
@@ -40,8 +43,8 @@ from hozon.train.outcome import (
     SAVE_COUNTER,
     GraphOutcome,
     NameOutcome,
-    full_names,
     live_leaves,
+    named_values,
     nothing_matches,
 )
 from hozon.train.reader import open_checkpoint
@@ -230,15 +233,18 @@ class Checkpoint:
         return self._read(open_checkpoint(save_path))
 
     def _read(
-        self, bundle: Bundle, *, skip_mismatch: bool = False, by_name: bool = False
+        self,
+        bundle: Bundle,
+        *,
+        skip_mismatch: bool = False,
+        by_name: bool = False,
+        rename: Rename = None,
     ) -> LoadStatus:
         root, describe = self._graph()
         stored = bundle.get(OBJECT_GRAPH_KEY)
-        if stored is None:
-            return self._read_names(bundle, {}, skip_mismatch=skip_mismatch)
-        nodes = _object_graph(stored, bundle.prefix)
-        if by_name:
-            return self._read_names(bundle, full_names(nodes), skip_mismatch=skip_mismatch)
+        nodes = () if stored is None else _object_graph(stored, bundle.prefix)
+        if stored is None or by_name or rename is not None:
+            return self._read_names(bundle, nodes, skip_mismatch=skip_mismatch, rename=rename)
         restoration = Restoration(bundle, nodes, describe, skip_mismatch=skip_mismatch)
         outcome = GraphOutcome(restoration, root, describe)
 
@@ -257,15 +263,26 @@ class Checkpoint:
         return LoadStatus(outcome)
 
     def _read_names(
-        self, bundle: Bundle, keys: Mapping[str, str], *, skip_mismatch: bool
+        self,
+        bundle: Bundle,
+        nodes: Sequence[TrackableNode],
+        *,
+        skip_mismatch: bool,
+        rename: Rename,
     ) -> LoadStatus:
-        """Match by the names of variables; `keys` has the key of each name that is none itself."""
+        """Match by the names of variables."""
         root, describe = self._graph()
-        outcome = NameOutcome(bundle, keys, root, describe, skip_mismatch=skip_mismatch)
+        outcome = NameOutcome(
+            bundle, nodes, root, describe, skip_mismatch=skip_mismatch, rename=rename
+        )
         outcome.run()
         if outcome.missing() and not outcome.matched():
             wanted = [leaf.name for _, _, leaf in live_leaves(root, describe)]
-            raise nothing_matches(keys or bundle, wanted, bundle.prefix)
+            names = [value.title for value in named_values(bundle, nodes)]
+            raise nothing_matches(names or bundle, wanted, bundle.prefix)
+        for layer in (root, *self._attributes.values()):
+            if isinstance(layer, keras.Layer):
+                settle_layers(layer)
         return LoadStatus(outcome)
 
     def _leaves(self) -> list[tuple[str, Leaf]]:

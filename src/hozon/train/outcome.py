@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -11,11 +11,12 @@ import keras
 from hozon.errors import MismatchError
 from hozon.formats.bundle import Bundle
 from hozon.formats.protos.trackable import TrackableNode
+from hozon.models.assignment import Assignment, apply
+from hozon.models.assignment.names import LiveName, Rename, StoredName, pair_by_names
 from hozon.models.tracking.leaves import ComputedLeaf
-from hozon.objects.keys import OBJECT_GRAPH_KEY, parse_key, path_text
+from hozon.objects.keys import OBJECT_GRAPH_KEY, Key, parse_key, path_text
 from hozon.objects.tracking import Leaf, Trackable, TrackedNode, track
-from hozon.tensors.lazy import LazyTensor
-from hozon.train.restore import Restoration, fits, give_all, read_all
+from hozon.train.restore import Restoration, fits
 
 SAVE_COUNTER = "save_counter"
 SHOWN = 10
@@ -60,12 +61,18 @@ class GraphOutcome:
     def unexpected(self) -> list[str]:
         """Paths of the file's values that nothing took."""
         self._restoration.again()
-        taken = self._restoration.assigned
-        return [
-            self._restoration.name(i)
-            for i, node in enumerate(self._restoration.nodes)
-            if node.tensors and i not in taken
-        ]
+        aside = self._restoration.assigned | self._restoration.deferred()
+        return self._named(lambda node: node not in aside)
+
+    def deferred(self) -> list[str]:
+        """Paths of the file's values that wait for variables which do not exist yet."""
+        self._restoration.again()
+        waiting = self._restoration.deferred() - self._restoration.assigned
+        return self._named(lambda node: node in waiting)
+
+    def _named(self, wanted: Callable[[int], bool]) -> list[str]:
+        nodes = enumerate(self._restoration.nodes)
+        return [self._restoration.name(i) for i, node in nodes if node.tensors and wanted(i)]
 
     def mismatched(self) -> list[str]:
         """Values left out because shapes differ."""
@@ -98,40 +105,48 @@ class GraphOutcome:
         return self._restoration.node_of(node.target) in self._restoration.assigned
 
 
-def full_names(nodes: Sequence[TrackableNode]) -> dict[str, str]:
-    """The key of each variable in an object graph by its own name and by the end of that.
+def named_values(bundle: Bundle, nodes: Sequence[TrackableNode]) -> list[StoredName]:
+    """What a checkpoint holds, by the names of variables, by paths, and by keys.
 
-    The end is layer and variable, without scopes around them. What two variables share is left out.
+    Where there is no object graph a key is the variable's name.
     """
-    found: dict[str, set[str]] = {}
-    for tensor in (tensor for node in nodes for tensor in node.tensors if tensor.full_name):
-        end = "/".join(tensor.full_name.split("/")[-2:])
-        for name in (tensor.full_name, end):
-            found.setdefault(name, set()).add(tensor.key)
-    return {name: keys.pop() for name, keys in found.items() if len(keys) == 1}
+    names = {t.key: (t.full_name,) for node in nodes for t in node.tensors if t.full_name}
+    found = []
+    for key in bundle:
+        parsed = parse_key(key)
+        if key == OBJECT_GRAPH_KEY or (parsed is not None and _is_of_optimizer(parsed)):
+            continue
+        if parsed is None:
+            found.append(StoredName(bundle[key], (key,), key))
+        else:
+            places = (path_text(parsed.path), key)
+            found.append(StoredName(bundle[key], names.get(key, ()), key, places))
+    return found
+
+
+def _is_of_optimizer(key: Key) -> bool:
+    return key.optimizer is not None or "optimizer" in key.path
 
 
 class NameOutcome:
-    """Restores by variable name, and remembers the outcome.
-
-    Names are the file's keys where it has no object graph; else `keys` has the key of each.
-    """
+    """Restores by variable name, or as the caller renames, and remembers the outcome."""
 
     def __init__(
         self,
         bundle: Bundle,
-        keys: Mapping[str, str],
+        nodes: Sequence[TrackableNode],
         root: Any,
         describe: Callable[[Any], Trackable],
         *,
         skip_mismatch: bool = False,
+        rename: Rename = None,
     ) -> None:
         self._bundle = bundle
-        self._keys = keys
+        self._nodes = nodes
         self._live = live_leaves(root, describe)
         self._skip = skip_mismatch
-        self._wrong: list[str] = []
-        self._taken: dict[str, str] = {}
+        self._rename = rename
+        self._assignment = Assignment()
 
     @property
     def file(self) -> str:
@@ -143,49 +158,44 @@ class NameOutcome:
 
         Raises MismatchError, with nothing assigned, where shapes differ.
         """
-        plan = [
-            (path, leaf, tensor)
-            for path, _, leaf in self._live
-            if (tensor := self._find(leaf.name)) is not None
+        live = [LiveName(leaf, (leaf.name,), path, (path,)) for path, _, leaf in self._live]
+        stored, assignment = named_values(self._bundle, self._nodes), self._assignment
+        pair_by_names(live, stored, self._rename, assignment, self.file)
+        wrong = [pair for pair in assignment.pairs if not fits(pair.leaf, pair.tensor)]
+        lines = [
+            f"{pair.leaf.name}: stored {pair.tensor.shape}, the program has {pair.leaf.shape}"
+            for pair in wrong
         ]
-        self._wrong = [
-            f"{leaf.name}: stored {tensor.shape}, the program has {leaf.shape}"
-            for _, leaf, tensor in plan
-            if not fits(leaf, tensor)
-        ]
-        if self._wrong and not self._skip:
+        if wrong and not self._skip:
             raise MismatchError(
-                "the checkpoint holds values of other shapes",
-                mismatches=self._wrong,
-                file=self.file,
+                "the checkpoint holds values of other shapes", mismatches=lines, file=self.file
             )
-        fitting = [entry for entry in plan if fits(entry[1], entry[2])]
-        give_all(read_all([(leaf, tensor) for _, leaf, tensor in fitting]))
-        self._taken = {path: tensor.name for path, _, tensor in fitting}
-
-    def _find(self, name: str) -> LazyTensor | None:
-        """The tensor of a name, or, without the names of enclosing scopes, of its last parts."""
-        parts = name.split("/")
-        candidates = ("/".join(parts[start:]) for start in range(max(len(parts) - 1, 1)))
-        found = (self._bundle.get(self._keys.get(name, name)) for name in candidates)
-        return next((tensor for tensor in found if tensor is not None), None)
+        assignment.pairs = [pair for pair in assignment.pairs if pair not in wrong]
+        assignment.report.mismatched += lines
+        assignment.report.missing += [pair.label for pair in wrong]
+        assignment.report.unexpected += [name for pair in wrong for name in pair.stored]
+        apply(assignment, self.file)
 
     def matched(self) -> list[str]:
         """Paths of live values that were restored."""
-        return list(self._taken)
+        return self._assignment.report.matched
 
     def missing(self) -> list[str]:
         """Paths of live values without a stored one."""
-        return [path for path, _, _ in self._live if path not in self._taken]
+        return self._assignment.report.missing
 
     def unexpected(self) -> list[str]:
         """Names of tensors that nothing took."""
-        taken = set(self._taken.values())
-        return [name for name in self._bundle if name not in (*taken, OBJECT_GRAPH_KEY)]
+        keys = set(self._assignment.tensors) - set(self._assignment.report.unexpected)
+        return [name for name in self._bundle if name not in (*keys, OBJECT_GRAPH_KEY)]
+
+    def deferred(self) -> list[str]:
+        """Nothing waits: names are those of now."""
+        return []
 
     def mismatched(self) -> list[str]:
         """Values left out because shapes differ."""
-        return self._wrong
+        return self._assignment.report.mismatched
 
 
 def nothing_matches(

@@ -20,8 +20,9 @@ from hozon.errors import MismatchError
 from hozon.formats.bundle import Bundle
 from hozon.formats.protos.trackable import Edge, TrackableNode
 from hozon.keras_private.watch import can_grow, unwatch, watch
+from hozon.models.assignment import Assignment, apply
+from hozon.models.assignment.settle import is_derived, settle_layer
 from hozon.models.tracking.containers import is_container
-from hozon.models.tracking.leaves import ItemLeaf
 from hozon.objects.graph import path_names
 from hozon.objects.keys import ATTRIBUTES, TABLE, TABLE_PARTS, VARIABLE_VALUE
 from hozon.objects.tracking import Leaf, Table, Trackable, Virtual, identity
@@ -61,6 +62,7 @@ class Restoration:
         self._skip = skip_mismatch
         self._bound: dict[Hashable, int] = {}
         self._waiting: dict[int, list[Edge]] = {}
+        self._settled: list[Any] = []
         self._watched: set[int] = set()
         self._busy = False
         self._check: Callable[[set[int]], None] | None = None
@@ -133,6 +135,8 @@ class Restoration:
                 continue
             self._bound[key] = node
             self.objects[node] = target
+            if is_derived(target):
+                self._settled.append(target)
             self._waiting[node] = list(self.nodes[node].children)
             fresh.append((target, node))
             queue.extend(self._found(node))
@@ -204,31 +208,34 @@ class Restoration:
     def _assign(self, fresh: Sequence[Pair]) -> None:
         """Compare all, read all, then assign: what fails changes nothing."""
         known = [(self._describe(target), node) for target, node in fresh]
-        plan = [
-            (found.leaf, tensor, node)
-            for found, node in known
-            if found.leaf is not None and (tensor := self._tensor(node)) is not None
-        ]
-        wrong = {
-            node: _difference(self.name(node), leaf, tensor)
-            for leaf, tensor, node in plan
-            if not fits(leaf, tensor)
-        }
-        self.mismatched += wrong.values()
+        assignment, planned = Assignment(), set()
+        wrong = []
+        for found, node in known:
+            tensor = None if found.leaf is None else self._tensor(node)
+            if found.leaf is None or tensor is None:
+                continue
+            planned.add(node)
+            if fits(found.leaf, tensor):
+                assignment.pair(found.leaf, tensor, self.name(node))
+            else:
+                planned.discard(node)
+                wrong.append(_difference(self.name(node), found.leaf, tensor))
+        self.mismatched += wrong
         if self._check is not None:
-            self._check({node for _, _, node in plan if node not in wrong})
+            self._check(planned)
         if wrong and not self._skip:
             raise MismatchError(
                 "the checkpoint holds values of other shapes",
-                mismatches=list(wrong.values()),
+                mismatches=wrong,
                 file=self.bundle.prefix,
             )
-        values = read_all([(leaf, tensor) for leaf, tensor, node in plan if node not in wrong])
-        for found, node in known:
-            if found.table is not None:
-                self._fill(found.table, node)
-        give_all(values)
-        self.assigned.update(node for _, _, node in plan if node not in wrong)
+        tables = [(found.table, node) for found, node in known if found.table is not None]
+        apply(assignment, self.bundle.prefix)
+        for table, node in tables:
+            self._fill(table, node)
+        self.assigned.update(planned)
+        for target in self._settled:
+            settle_layer(target)
 
     def _fill(self, table: Table, node: int) -> None:
         # Some versions of TensorFlow list a table with the beginning of its tensors' keys only.
@@ -277,6 +284,31 @@ class Restoration:
         for node in self._watched:
             _unwatch(self.objects[node], self)
         self._watched.clear()
+
+    def deferred(self) -> set[int]:
+        """The file's objects that wait for layers or optimizers which are not built yet."""
+        waiting = [
+            below
+            for node, target in self.objects.items()
+            if isinstance(target, (keras.Layer, keras.optimizers.Optimizer)) and not target.built
+            for below in (
+                *(edge.node for edge in self._waiting[node]),
+                *(slot.slot for slot in self.nodes[node].slot_variables),
+            )
+        ]
+        found: set[int] = set()
+        while waiting:
+            node = waiting.pop()
+            if node not in found and node not in self.objects:
+                found.add(node)
+                waiting.extend(edge.node for edge in self.nodes[node].children)
+        slots = {
+            slot.slot
+            for node in self.nodes
+            for slot in node.slot_variables
+            if slot.variable in found
+        }
+        return found | slots
 
     @property
     def is_deferred(self) -> bool:
@@ -344,27 +376,6 @@ def fits(leaf: Leaf, tensor: LazyTensor) -> bool:
     if leaf.shape is not None and tuple(leaf.shape) != tuple(tensor.shape):
         return False
     return leaf.dtype.fixed == tensor.dtype.fixed
-
-
-def read_all(plan: Sequence[tuple[Leaf, LazyTensor]]) -> list[tuple[Leaf, Any]]:
-    """The stored value of each leaf, all checked; where the file allows, views of it.
-
-    Raises:
-        FormatError: a value is damaged.
-        UnsupportedError: an array cannot be replaced where it is.
-    """
-    for leaf, _ in plan:
-        if isinstance(leaf, ItemLeaf):
-            leaf.require_replaceable()
-    return [(leaf, tensor.read()) for leaf, tensor in plan]
-
-
-def give_all(values: list[tuple[Leaf, Any]]) -> None:
-    """Assign values; each is let go once it is assigned."""
-    values.reverse()
-    while values:
-        leaf, value = values.pop()
-        leaf.assign(value)
 
 
 def _difference(name: str, leaf: Leaf, tensor: LazyTensor) -> str:

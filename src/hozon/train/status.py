@@ -32,6 +32,10 @@ class Outcome(Protocol):
         """Names of stored values that nothing took."""
         ...
 
+    def deferred(self) -> list[str]:
+        """Names of stored values that wait for variables which do not exist yet."""
+        ...
+
     def mismatched(self) -> list[str]:
         """Values that were left out because shapes differ."""
         ...
@@ -45,7 +49,7 @@ class LoadStatus(LoadReport):
 
     def __init__(self, outcome: Outcome) -> None:
         # Not the parent's: here the other lists are properties.
-        self.objects, self.converted, self.lost = [], [], []
+        self.objects, self.converted, self.lost, self.left_out = [], [], [], []
         self._outcome = outcome
 
     @property
@@ -64,13 +68,18 @@ class LoadStatus(LoadReport):
         return self._outcome.unexpected()
 
     @property
+    def deferred(self) -> list[str]:  # type: ignore[override]
+        """Stored values that wait for variables which do not exist yet."""
+        return self._outcome.deferred()
+
+    @property
     def mismatched(self) -> list[str]:  # type: ignore[override]
         """Pairs that disagree in shape."""
         return self._outcome.mismatched()
 
     def assert_consumed(self) -> Self:
         """Raise unless every stored value was taken and every variable got one."""
-        return self._assert(self.missing, self.unexpected)
+        return self._assert(self.missing, [*self.unexpected, *self.deferred])
 
     def assert_existing_objects_matched(self) -> Self:
         """Raise unless every variable that exists got a value; the file may hold more."""
@@ -125,4 +134,4 @@ class _Nothing:
     def matched(self) -> list[str]:
         return []
 
-    missing = unexpected = mismatched = matched
+    missing = unexpected = deferred = mismatched = matched

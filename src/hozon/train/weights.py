@@ -9,9 +9,18 @@ from typing import Any
 
 import keras
 
-from hozon.arguments import checked, flag, flag_or_none, path_to_read, path_to_write, wrong
+from hozon.arguments import (
+    checked,
+    flag,
+    flag_or_none,
+    path_to_read,
+    path_to_write,
+    renaming,
+    wrong,
+)
 from hozon.errors import SaveError
 from hozon.formats.bundle import is_bundle
+from hozon.models.assignment.names import Rename
 from hozon.models.tracking import Describer
 from hozon.models.tracking.adapted import unsaved_vocabularies
 from hozon.models.tracking.check import awaits_build
@@ -82,9 +91,14 @@ def prepare_weights(
     return written
 
 
-@checked(path=path_to_read, by_name=flag, skip_mismatch=flag)
+@checked(path=path_to_read, by_name=flag, rename=renaming, skip_mismatch=flag)
 def load_weights(
-    model: Any, path: str | os.PathLike[str], *, by_name: bool = False, skip_mismatch: bool = False
+    model: Any,
+    path: str | os.PathLike[str],
+    *,
+    by_name: bool = False,
+    rename: Rename = None,
+    skip_mismatch: bool = False,
 ) -> LoadStatus:
     """Load weights from a checkpoint into a model or layer; it may be built later.
 
@@ -93,6 +107,7 @@ def load_weights(
         path: a prefix, or a folder, whose latest checkpoint is meant.
         by_name: match variables by their names, ``dense_1/kernel``, not by where they stand in the
             model. Only what exists now is loaded then.
+        rename: what stored variables are called in the model; see `hozon.load_weights`.
         skip_mismatch: leave out values of other shapes instead of raising.
 
     Raises:
@@ -101,7 +116,7 @@ def load_weights(
     """
     require_held("model", model)
     return Checkpoint(model)._read(  # noqa: SLF001 - one of this module's
-        open_checkpoint(path), skip_mismatch=skip_mismatch, by_name=by_name
+        open_checkpoint(path), skip_mismatch=skip_mismatch, by_name=by_name, rename=rename
     )
 
 

@@ -11,6 +11,8 @@ WEIGHTS = "model.weights.h5"
 NPZ_WEIGHTS = "model.weights.npz"
 ASSETS = "assets/"
 VARS = "vars"
+#: The attribute of such a group that holds the object's name.
+NAME = "name"
 OPTIMIZER = "optimizer"
 #: How tf_keras 2.12 and 2.13 call a model's layers.
 OLD_LAYERS = "_layer_checkpoint_dependencies"

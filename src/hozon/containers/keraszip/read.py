@@ -11,6 +11,7 @@ from hozon.containers.keraszip.layout import (
     ASSETS,
     CONFIG,
     METADATA,
+    NAME,
     NPZ_WEIGHTS,
     OLD_LAYERS,
     OPTIMIZER,
@@ -23,7 +24,7 @@ from hozon.formats.hdf5.reader import Group, open_hdf5
 from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
 from hozon.raw.stores import open_source, place
-from hozon.record import Dialect, ModelRecord, StateGroup
+from hozon.record import Dialect, LazyNames, ModelRecord, StateGroup
 
 
 def read(path: str | os.PathLike[str]) -> ModelRecord:
@@ -50,7 +51,8 @@ def _model(archive: Archive, file: str) -> ModelRecord:
     version = str(metadata.get("keras_version", ""))
     dialect: Dialect = "keras2" if version.startswith("2.") else "keras3"
     training = config.pop("compile_config", None)
-    groups = _state(archive, file)
+    root = _state(archive, file)
+    groups = list(groups_of(root, ""))
     return ModelRecord(
         form="keras",
         path=file,
@@ -66,13 +68,14 @@ def _model(archive: Archive, file: str) -> ModelRecord:
             for name in sorted(archive.members)
             if name.startswith(ASSETS)
         },
+        names=LazyNames(lambda: dict(names_of(root, ""))),
         metadata={"version": version},
     )
 
 
-def _state(archive: Archive, file: str) -> list[StateGroup]:
+def _state(archive: Archive, file: str) -> Group:
     if WEIGHTS in archive:
-        return list(groups_of(open_hdf5(archive.open(WEIGHTS)), ""))
+        return open_hdf5(archive.open(WEIGHTS))
     if NPZ_WEIGHTS in archive:
         raise UnsupportedError(
             "the weights are in an NPZ file, where Keras keeps pickled objects, which could run "
@@ -98,7 +101,24 @@ def _weights(root: Group) -> ModelRecord:
         naming="attributes",
         state=tuple(g for g in groups if not is_of_optimizer(g)),
         optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
+        names=LazyNames(lambda: dict(names_of(root, ""))),
     )
+
+
+def names_of(group: Group, path: str, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """The names of the objects below a group, by path, where Keras wrote them (since 3.11)."""
+    if depth > LIMITS.nesting:
+        raise FormatError("the weights are nested too deeply", file=group.file, record=path)
+    for name in group.names():
+        if not group.is_group(name):
+            continue
+        inner = group.group(name)
+        if name == VARS:
+            told = inner.attribute(NAME)
+            if isinstance(told, str) and path:
+                yield _plain(path), told
+        else:
+            yield from names_of(inner, f"{path}/{name}" if path else name, depth + 1)
 
 
 def is_of_optimizer(group: StateGroup) -> bool:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from hozon.containers.keraszip.layout import ASSETS, CONFIG, METADATA, VARS, WEIGHTS
+from hozon.containers.keraszip.layout import ASSETS, CONFIG, METADATA, NAME, VARS, WEIGHTS
 from hozon.errors import SaveError, UnsupportedError
 from hozon.formats.archive import write_archive
 from hozon.formats.hdf5.writer import write_hdf5
@@ -85,6 +85,8 @@ def _write_state(record: ModelRecord, path: str, into: BinaryIO | None = None) -
         groups = [*record.state, *([record.optimizer] if record.optimizer is not None else [])]
         for group in groups:
             _write_group(root, group)
+        for path, name in sorted(record.names.items()):
+            root.group(f"{path}/{VARS}").attribute(NAME, name)
 
 
 def _write_group(root: Any, group: StateGroup) -> None:

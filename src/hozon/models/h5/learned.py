@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 
 from hozon.config.text_layers.lookup import IndexLookup
 from hozon.config.text_layers.vectorization import TextVectorization
+from hozon.tensors.dtypes import FLOAT32, DType
 
 #: The name of these weights in Keras 2, which gave them none but the last.
 IDF, SUMMARY = "Variable", "summary"
@@ -39,3 +41,25 @@ def learn(layer: Any, value: np.ndarray[Any, Any]) -> None:
     elif value.size:
         layer.summary = value
         layer.finalize_state()
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedLeaf:
+    """What a layer learned, as a value that a file holds."""
+
+    layer: Any
+    dtype: DType = FLOAT32
+    shape: tuple[int, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """As in Keras 2."""
+        return f"{self.layer.name}/{learned_name(self.layer)}"
+
+    def read(self) -> Any:
+        """What the layer learned."""
+        return learned_value(self.layer)
+
+    def assign(self, value: np.ndarray[Any, Any]) -> None:
+        """Give the layer what was learned."""
+        learn(self.layer, value)

@@ -10,8 +10,10 @@ import keras
 
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import MismatchError
-from hozon.models.h5.load import Plan, plan_of, valid
-from hozon.models.h5.optimizer import restore_optimizer
+from hozon.models.assignment import apply, close_account, settle
+from hozon.models.assignment.optimizer import pair_optimizer
+from hozon.models.h5.load import Plan, names_in, plan_of, stored_names, valid
+from hozon.models.h5.optimizer import stored_state
 from hozon.models.h5.owners import top_layers, weights_of
 from hozon.models.recorded import revive
 from hozon.models.report import LoadReport
@@ -29,13 +31,27 @@ def _give(
     model: keras.Model, record: ModelRecord
 ) -> tuple[LoadReport, Callable[[keras.Model], None]]:
     plan = _plan(model, record)
-    plan.run()
+    assignment = plan.assignment
+    apply(assignment, record.path)
+    settle(model)
 
-    def restore(live: keras.Model) -> None:
-        if record.optimizer is not None:
-            restore_optimizer(live, record, plan)
+    def finish(live: keras.Model) -> None:
+        _pair_optimizer(live, record, plan)
+        apply(assignment, record.path)
+        close_account(live, assignment, stored_names(record))
 
-    return plan.report, restore
+    return assignment.report, finish
+
+
+def _pair_optimizer(model: Any, record: ModelRecord, plan: Plan) -> None:
+    optimizer, group = getattr(model, "optimizer", None), record.optimizer
+    if optimizer is not None and group is not None:
+        pair_optimizer(model, stored_state(model, record, plan), plan.assignment)
+    elif optimizer is not None:
+        for variable in optimizer.variables:
+            plan.assignment.keep(f"optimizer/{variable.name}: it had made no step", variable)
+    elif group is not None:
+        plan.assignment.leave("the optimizer's state: not compiled", *names_in(group))
 
 
 def _plan(model: Any, record: ModelRecord) -> Plan:
@@ -44,12 +60,14 @@ def _plan(model: Any, record: ModelRecord) -> Plan:
         return Plan()
     kept, dropped = _split(model, record)
     plan = plan_of(model, replace(record, state=kept))
-    plan.report.unexpected.extend(f"{g.name}/{name}" for g in dropped for name in g.tensors)
-    if plan.report.missing:
+    for group in dropped:
+        plan.assignment.surplus(*names_in(group))
+    missing = plan.assignment.report.missing
+    if missing:
         raise MismatchError(
             "the file lacks weights of its own model",
             file=record.path,
-            mismatches=[f"no stored value for {name}" for name in plan.report.missing],
+            mismatches=[f"no stored value for {name}" for name in missing],
         )
     return plan
 

@@ -11,47 +11,31 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hozon.models.h5.pairing import plain_name
-from hozon.models.savedmodel.load.optimizers import SLOTS
-from hozon.tensors.lazy import LazyTensor
-
-#: For each class: slot name of TensorFlow 2.11 on -> attribute in Keras 3.
-NEWER: Mapping[str, Mapping[str, str]] = {
-    "Adam": {"m": "_momentums", "v": "_velocities", "vhat": "_velocity_hats"},
-    "AdamW": {"m": "_momentums", "v": "_velocities", "vhat": "_velocity_hats"},
-    "Nadam": {"m": "_momentums", "v": "_velocities"},
-    "Adamax": {"m": "_m", "u": "_u"},
-    "SGD": {"m": "momentums"},
-    "RMSprop": {
-        "velocity": "_velocities",
-        "momentum": "_momentums",
-        "average_gradient": "_average_gradients",
-    },
-    "Adagrad": {"accumulator": "_accumulators"},
-    "Adadelta": {
-        "accumulated_grad": "_accumulated_grads",
-        "accumulated_delta_var": "_accumulated_delta_vars",
-    },
-    "Ftrl": {"accumulator": "_accumulators", "linear": "_linears"},
-    "Lion": {"m": "_momentums"},
-    "Adafactor": {"r": "_r", "c": "_c", "v": "_v"},
-}
-AVERAGE = "_model_variables_moving_average"
-ITERATIONS = re.compile(r"iter(ation)?s?(_\d+)?")
-SCALARS = (
-    "momentum_cache",
-    "m_cache",
-    "current_loss_scale",
-    "loss_scale",
-    "good_steps",
-    "learning_rate",
-    "current_learning_rate",
-    "decay",
-    "beta_1",
-    "beta_2",
-    "rho",
-    "momentum",
+from hozon.models.assignment.optimizer import (
+    ITERATIONS,
+    PRODUCT,
+    RATE,
+    SCALE,
+    STEPS,
+    Role,
+    Stored,
 )
+from hozon.models.h5.pairing import plain_name
+from hozon.models.slots import ROWS, slot_names
+
+ITERATION_NAMES = re.compile(r"iter(ation)?s?(_\d+)?")
+#: Numbers that stand for something which Keras 3's optimizers keep.
+SCALARS: Mapping[str, Role] = {
+    "momentum_cache": PRODUCT,
+    "m_cache": PRODUCT,
+    "current_loss_scale": SCALE,
+    "loss_scale": SCALE,
+    "good_steps": STEPS,
+    "learning_rate": RATE,
+    "current_learning_rate": RATE,
+}
+#: Numbers that the configuration holds, too.
+SETTINGS = ("decay", "beta_1", "beta_2", "rho", "momentum")
 
 
 @dataclass(slots=True)
@@ -59,55 +43,57 @@ class SlotTensors:
     """The stored state of one optimizer.
 
     Attributes:
-        iterations: the counter of steps; None where it was not stored.
-        scalars: other single numbers by name.
-        slots: for each attribute of the Keras 3 optimizer, its tensors: the name of the variable
+        scalars: single numbers by what they are.
+        slots: for each attribute of the Keras 3 optimizer, its values: the name of the variable
             that each belongs to, "" where it is not told.
+        settings: names of numbers that the configuration holds, too.
         unknown: names of tensors that are none of these.
     """
 
-    iterations: LazyTensor | None = None
-    scalars: dict[str, LazyTensor] = field(default_factory=dict)
-    slots: dict[str, list[tuple[str, LazyTensor]]] = field(default_factory=dict)
+    scalars: dict[Role, Stored] = field(default_factory=dict)
+    slots: dict[str, list[tuple[str, Stored]]] = field(default_factory=dict)
+    settings: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
 
-def slot_names(class_name: str) -> dict[str, str]:
-    """Slot names of both generations of Keras 2 -> attributes of the Keras 3 optimizer."""
-    older = {slot: attribute for attribute, slot, _ in SLOTS.get(class_name, ())}
-    return {**older, **NEWER.get(class_name, {}), "average": AVERAGE}
-
-
 def sorted_out(
-    class_name: str, tensors: Mapping[str, LazyTensor], variables: Collection[str]
+    class_name: str,
+    stored: Mapping[str, Stored],
+    variables: Collection[str],
+    counts: Sequence[int],
 ) -> SlotTensors:
     """What each stored tensor is.
 
     Args:
         class_name: of the Keras 3 optimizer.
-        tensors: by their names, in the order of the file.
-        variables: names that the model's trainable variables have in the file.
+        stored: by their names, in the order of the file.
+        variables: names that the model's variables have in the file.
+        counts: how many variables the optimizer may have trained.
     """
     known, found = slot_names(class_name), SlotTensors()
-    rest: list[tuple[str, LazyTensor]] = []
-    for full, tensor in tensors.items():
+    rest: list[tuple[str, Stored]] = []
+    for full, value in stored.items():
         name = plain_name(full)
         last = name.rsplit("/", 1)[-1]
-        if not tensor.shape and ITERATIONS.fullmatch(last):
-            found.iterations = tensor
-        elif not tensor.shape and last in SCALARS:
-            found.scalars[last] = tensor
+        if value.tensor.shape:
+            rest.append((name, value))
+        elif ITERATION_NAMES.fullmatch(last):
+            found.scalars[ITERATIONS] = value
+        elif last in SCALARS:
+            found.scalars[SCALARS[last]] = value
+        elif last in SETTINGS:
+            found.settings.extend(value.names)
         else:
-            rest.append((name, tensor))
-    named = [(_slot(name, known, variables), name, tensor) for name, tensor in rest]
-    if rest and not any(slot for slot, _, _ in named):
-        _by_position(class_name, rest, len(variables), found)
+            rest.append((name, value))
+    named = [(_slot(name, known, variables), value) for name, value in rest]
+    if rest and not any(slot for slot, _ in named):
+        _by_position(class_name, [value for _, value in rest], counts, found)
         return found
-    for slot, name, tensor in named:
+    for slot, value in named:
         if slot is None:
-            found.unknown.append(name)
+            found.unknown.extend(value.names)
         else:
-            found.slots.setdefault(known[slot[0]], []).append((slot[1], tensor))
+            found.slots.setdefault(known[slot[0]], []).append((slot[1], value))
     return found
 
 
@@ -127,18 +113,25 @@ def _slot(
 
 
 def _by_position(
-    class_name: str, rest: Sequence[tuple[str, LazyTensor]], count: int, found: SlotTensors
+    class_name: str, rest: Sequence[Stored], counts: Sequence[int], found: SlotTensors
 ) -> None:
     """Keras 1 to 2.3: all variables' first slot, then all their second one ..."""
-    rows = SLOTS.get(class_name, ())
-    tensors = list(rest)
-    if count and len(tensors) % count == 1 and not tensors[0][1].shape:
-        found.iterations = tensors.pop(0)[1]
-    if not count or not rows or len(tensors) % count or len(tensors) // count > len(rows):
-        found.unknown.extend(name for name, _ in tensors)
-        return
-    for i in range(len(tensors) // count):
-        part = tensors[i * count : (i + 1) * count]
-        if all(tensor.shape == (1,) for _, tensor in part) and i == 2:
+    rows, values = ROWS.get(class_name, ()), list(rest)
+    for count in counts:
+        counter = count and len(values) % count == 1 and not values[0].tensor.shape
+        slots = values[1:] if counter else values
+        if count and rows and not len(slots) % count and len(slots) // count <= len(rows):
+            if counter:
+                found.scalars[ITERATIONS] = values[0]
+            _rows(class_name, slots, count, found)
+            return
+    found.unknown.extend(name for value in values for name in value.names)
+
+
+def _rows(class_name: str, slots: Sequence[Stored], count: int, found: SlotTensors) -> None:
+    for i in range(len(slots) // count):
+        part = slots[i * count : (i + 1) * count]
+        if all(value.tensor.shape == (1,) for value in part) and i == 2:
+            found.settings.extend(name for value in part for name in value.names)
             continue  # Adam without amsgrad stored one zero for each
-        found.slots[rows[i][0]] = [("", tensor) for _, tensor in part]
+        found.slots[ROWS[class_name][i].attribute] = [("", value) for value in part]

@@ -11,7 +11,7 @@ import numpy as np
 from hozon.config.legacy.optimizers import Nadam as OldNadam
 from hozon.models.h5.names import different, name_of
 from hozon.models.h5.owners import owners, unique, weights_of
-from hozon.models.h5.slots import AVERAGE, NEWER
+from hozon.models.slots import AVERAGE
 from hozon.models.tracking.layers import trainable_order
 from hozon.models.tracking.optimizers import Optimizer
 from hozon.objects.tracking import Virtual
@@ -101,9 +101,7 @@ def _keras2(model: Any) -> list[tuple[str, Any]]:
     order = unique(trainable_order(model))
     described = Optimizer(inner, (inner,), order)
     lists = described._slot_lists()
-    slots = {attribute: slot for slot, attribute in NEWER.get(described.name, {}).items()}
-    edges = {edge: slots.get(attribute, edge) for attribute, _, edge in described.rows}
-    edges[AVERAGE] = "average"
+    edges = {row.edge: row.names[1] for row in (*described.rows, AVERAGE)}
     names = _variable_names(model)
     titles = {
         id(item): f"{type(inner).__name__}/{edges.get(edge, edge)}/{names[id(variable)]}"

@@ -19,6 +19,7 @@ from hozon.keras_private.training import compile_config
 from hozon.models.built import require_built
 from hozon.models.h5.describe import lazy_variable
 from hozon.models.keras3.assets import assets_of
+from hozon.models.keras3.names import object_paths
 from hozon.models.keras3.optimizer import keras2_group
 from hozon.models.keras3.owners import Owner, keras2_paths, owners
 from hozon.models.savedmodel.load.graph_layers import require_classes
@@ -81,6 +82,7 @@ def _whole(
         state=tuple(g for g in groups if g.name.partition("/")[0] != OPTIMIZER),
         optimizer=_optimizer(model, chosen, groups),
         assets=assets_of(model),
+        names={} if chosen == "keras2" else dict(object_paths(model)),
     )
     return record, lines
 
@@ -104,6 +106,7 @@ def describe_weights(model: Any) -> tuple[ModelRecord, Lines]:
         naming="attributes",
         state=tuple(g for g in groups if g.name.partition("/")[0] != OPTIMIZER),
         optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
+        names=dict(object_paths(model)),
     ), []
 
 

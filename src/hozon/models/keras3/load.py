@@ -1,86 +1,95 @@
-"""Stored values into a live model, matched by path; all are checked before any is assigned."""
+"""Stored values and a live model's variables, paired by the paths of attributes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hozon.errors import MismatchError
-from hozon.keras_private.values import give_value
+import keras
+
+from hozon.errors import MismatchError, UnsupportedError
+from hozon.models.assignment import Assignment, apply, close_account, settle
+from hozon.models.assignment.assignment import Bundle
+from hozon.models.assignment.names import (
+    LiveName,
+    Rename,
+    StoredName,
+    names_of,
+    nothing_matches,
+    pair_by_names,
+)
 from hozon.models.built import require_built
+from hozon.models.keras3.names import object_names, object_paths
+from hozon.models.keras3.optimizer import optimizers_of, pair_optimizers
 from hozon.models.keras3.owners import Owner, owners
 from hozon.models.report import LoadReport
+from hozon.models.tracking.leaves import KerasLeaf
 from hozon.record import ModelRecord, StateGroup
-from hozon.tensors.lazy import LazyTensor, read_all
 
 #: Lines of a message that lists what is stored or wanted.
 SHOWN = 12
-
-
-@dataclass(slots=True)
-class Plan:
-    """What a load will assign, and what it found to say."""
-
-    pairs: list[tuple[Any, LazyTensor]] = field(default_factory=list)
-    whole: list[tuple[Owner, Mapping[str, LazyTensor]]] = field(default_factory=list)
-    report: LoadReport = field(default_factory=LoadReport)
-
-    def run(self) -> None:
-        """Read everything, then assign everything."""
-        values = read_all([tensor for _, tensor in self.pairs])
-        stores = [
-            (owner, {name: tensor.read() for name, tensor in tensors.items()})
-            for owner, tensors in self.whole
-        ]
-        for (variable, _), value in zip(self.pairs, values, strict=True):
-            give_value(variable, value)
-        for owner, store in stores:
-            owner.target.load_own_variables(store)
+METRICS = "metrics"
 
 
 def load_weights(
-    model: Any, record: ModelRecord, *, by_name: bool = False, skip_mismatch: bool = False
+    model: Any,
+    record: ModelRecord,
+    *,
+    by_name: bool = False,
+    rename: Rename = None,
+    skip_mismatch: bool = False,
 ) -> LoadReport:
     """Give a model or layer the weights of a record with naming ``"attributes"``.
 
     Args:
         model: a built model or layer.
         record: what is stored.
-        by_name: objects that one side lacks are left as they are.
+        by_name: match objects by the names of layers, not by paths; those that one side lacks are
+            left as they are.
+        rename: what stored values are called in the model; see `hozon.load_weights`.
         skip_mismatch: objects whose variables differ in number or shape are left as they are.
 
     Raises:
         MismatchError: file and model disagree, or nothing matches; the model is as it was.
-        UnsupportedError: the model is not built.
+        UnsupportedError: the model is not built, or the file does not name its layers.
     """
     require_built(model, "variables to load into")
-    groups = [group for group in record.state if not _of_metric(group)]
-    built = bool(getattr(getattr(model, "optimizer", None), "built", False))
-    if record.optimizer is not None and built:
-        groups.append(record.optimizer)
-    plan = plan_of(model, groups, optimizer=record.optimizer is not None and built)
-    problems = plan.report.mismatched
-    if not by_name and not skip_mismatch:
-        problems = [
-            *problems,
-            *(f"no stored value for {name}" for name in plan.report.missing),
-            *(f"no variable for the stored {name}" for name in plan.report.unexpected),
+    if rename is not None:
+        assignment = _renamed_plan(model, record, rename)
+    elif by_name:
+        assignment = _named_plan(model, record)
+    else:
+        assignment = plan_of(model, record)
+    report = assignment.report
+    problems = list(report.mismatched)
+    if not by_name and rename is None and not skip_mismatch:
+        problems += [
+            *(f"no stored value for {name}" for name in report.missing),
+            *(f"no variable for the stored {name}" for name in report.unexpected),
         ]
-    nothing = not plan.pairs and not plan.whole and bool(record.state)
+    nothing = not assignment.pairs and not assignment.bundles and bool(record.state)
     if nothing or (problems and not skip_mismatch):
         raise MismatchError(
             "nothing in the file matches the model" if nothing else "file and model do not match",
             mismatches=problems or _both(model, record.state),
             file=record.path,
         )
-    plan.run()
-    return plan.report
+    pair_optimizers(model, record, assignment, compare=True)
+    apply(assignment, record.path)
+    settle(model)
+    close_account(model, assignment, stored_names(record))
+    return report
 
 
-def _of_metric(group: StateGroup) -> bool:
+def stored_names(record: ModelRecord) -> Iterator[str]:
+    """The names of everything in a record, as assignments have them."""
+    groups = [*record.state, *(() if record.optimizer is None else (record.optimizer,))]
+    yield from (f"{group.name}/{name}" for group in groups for name in group.tensors)
+
+
+def _is_of_metric(group: StateGroup) -> bool:
     """Whether a group is the state of a compiled metric, which tf_keras writes with the weights."""
-    return group.name.startswith("metrics/")
+    return group.name.partition("/")[0] == METRICS
 
 
 def _both(model: Any, groups: Sequence[StateGroup]) -> list[str]:
@@ -92,27 +101,79 @@ def _both(model: Any, groups: Sequence[StateGroup]) -> list[str]:
     ]
 
 
-def plan_of(model: Any, groups: Sequence[StateGroup], *, optimizer: bool) -> Plan:
+# By path
+
+
+def plan_of(model: Any, record: ModelRecord) -> Assignment:
     """What goes where. A layer with its weights is found too in a file of its model."""
-    plan = Plan()
-    live = {_alias(owner.path): owner for owner in owners(model, optimizer=optimizer)}
-    stored = {_alias(group.name): group for group in groups}
+    assignment = Assignment()
+    groups = _groups(model, record, assignment)
+    live, stored = _live(model, record, groups), {_alias(group.name): group for group in groups}
     renamed = dict(_renamed(live, stored))
+    pairs = [(owner, stored.get(renamed.get(path, path))) for path, owner in live.items()]
+    _pair_objects(pairs, groups, assignment)
+    return assignment
+
+
+def _groups(model: Any, record: ModelRecord, assignment: Assignment) -> list[StateGroup]:
+    """The groups of a record that hold weights."""
+    for group in filter(_is_of_metric, record.state):
+        names = [f"{group.name}/{name}" for name in group.tensors]
+        assignment.leave(f"{group.name}: metrics begin anew", *names)
+    aside = set(optimizers_of(model))
+    return [g for g in record.state if not _is_of_metric(g) and g.name not in aside]
+
+
+def _live(model: Any, record: ModelRecord, groups: Iterable[StateGroup]) -> dict[str, Owner]:
+    """The objects of a model, by the paths of the Keras whose file it is.
+
+    Those of Keras 3, unless only tf_keras' tell all that the file holds.
+    """
+    stored = {_alias(group.name) for group in groups}
+    found = _by_path(owners(model, optimizer=False))
+    if record.dialect != "keras2" and (stored <= found.keys() or record.names):
+        return found
+    other = _by_path(owners(model, optimizer=False, keras2=True))
+    if stored <= other.keys() and (record.dialect == "keras2" or not stored <= found.keys()):
+        return other
+    return found
+
+
+def _by_path(found: Iterable[Owner]) -> dict[str, Owner]:
+    return {_alias(owner.path): owner for owner in found}
+
+
+def _pair_objects(
+    pairs: Iterable[tuple[Owner, StateGroup | None]],
+    groups: Iterable[StateGroup],
+    assignment: Assignment,
+) -> None:
     taken: set[str] = set()
-    for path, owner in live.items():
-        name = renamed.get(path, path)
-        group = stored.get(name)
-        if group is None and owner.optional:
-            continue
-        if group is None:
-            plan.report.missing.extend(f"{owner.path}/{n}".lstrip("/") for n in owner.variables)
-            continue
-        taken.add(name)
-        _add(plan, owner, group)
-    for name, group in stored.items():
-        if name not in taken:
-            plan.report.unexpected.extend(f"{group.name}/{n}" for n in group.tensors)
-    return plan
+    for owner, group in pairs:
+        if group is not None:
+            taken.add(group.name)
+            _add(assignment, owner, group)
+        elif owner.optional:
+            for variable in owner.variables.values():
+                assignment.keep(f"{owner.path}: not in the file", variable)
+        else:
+            for name, value in owner.variables.items():
+                assignment.miss(f"{owner.path}/{name}".lstrip("/"), value)
+            _account_for(owner, assignment)
+    for group in groups:
+        if group.name not in taken:
+            assignment.surplus(*(f"{group.name}/{n}" for n in group.tensors))
+
+
+def _account_for(owner: Owner, assignment: Assignment) -> None:
+    """Variables of an object that saves other values than its variables."""
+    assignment.variables.update(map(id, _own_variables(owner.target)))
+
+
+def _own_variables(target: Any) -> list[Any]:
+    if isinstance(target, keras.Layer):
+        return [*target._trainable_variables, *target._non_trainable_variables]
+    return list(getattr(target, "variables", ()))
 
 
 def _renamed(
@@ -145,18 +206,28 @@ def _shapes(values: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in values.items()}
 
 
-def _add(plan: Plan, owner: Owner, group: StateGroup) -> None:
+def _add(assignment: Assignment, owner: Owner, group: StateGroup) -> None:
     label = owner.path or "(itself)"
+    stored = {name: f"{group.name}/{name}" for name in group.tensors}
     problems = list(_disagreements(owner, group, label)) if owner.fixed else []
-    plan.report.mismatched.extend(problems)
+    for problem in problems:
+        assignment.disagree(problem, owner.variables.values(), stored.values())
     if problems:
-        return
-    if not owner.assigns:
-        plan.whole.append((owner, group.tensors))
-        plan.report.matched.extend(f"{label}/{name}" for name in group.tensors)
-        return
-    plan.pairs += [(v, group.tensors[name]) for name, v in owner.variables.items()]
-    plan.report.matched.extend(f"{label}/{v.name}" for v in owner.variables.values())
+        _account_for(owner, assignment)
+    elif owner.assigns:
+        for name, variable in owner.variables.items():
+            leaf = KerasLeaf(variable)
+            assignment.pair(leaf, group.tensors[name], f"{label}/{variable.name}", stored[name])
+    else:
+        assignment.bundle(
+            Bundle(
+                owner.target.load_own_variables,
+                group.tensors,
+                label,
+                tuple(stored.values()),
+                tuple(_own_variables(owner.target)),
+            )
+        )
 
 
 def _disagreements(owner: Owner, group: StateGroup, label: str) -> Iterator[str]:
@@ -173,3 +244,123 @@ def _disagreements(owner: Owner, group: StateGroup, label: str) -> Iterator[str]
 def _alias(path: str) -> str:
     """A path without the underscores that one Keras puts before an attribute and another not."""
     return "/".join(part.lstrip("_") for part in path.split("/"))
+
+
+# By name
+
+
+def _named_plan(model: Any, record: ModelRecord) -> Assignment:
+    """Objects by the names of the layers that lead to them."""
+    assignment = Assignment()
+    groups = _groups(model, record, assignment)
+    stored_objects = _require_names(record)
+    live_objects = dict(object_paths(model))
+    stored = _unique((names_of(group.name, stored_objects), group.name, group) for group in groups)
+    live = _unique(
+        (names_of(owner.path, live_objects), owner.path, owner)
+        for owner in owners(model, optimizer=False)
+    )
+    twice = [key for key, found in stored.items() if len(found) > 1 and key in live]
+    twice += [key for key, found in live.items() if len(found) > 1 and key in stored]
+    if twice:
+        raise MismatchError(
+            "names do not tell objects apart",
+            mismatches=[f"several are called {'/'.join(key) or '(itself)'}" for key in twice],
+            file=record.path,
+        )
+    pairs = [
+        (owner, stored[key][0] if key in stored else None)
+        for key, found in live.items()
+        for owner in found
+    ]
+    _pair_objects(pairs, groups, assignment)
+    return assignment
+
+
+def _unique(
+    entries: Iterable[tuple[tuple[str, ...], str, Any]],
+) -> dict[tuple[str, ...], list[Any]]:
+    """Objects by their names; one without a name by its path."""
+    found: dict[tuple[str, ...], list[Any]] = {}
+    for names, path, value in entries:
+        found.setdefault(names or ("", path), []).append(value)
+    return found
+
+
+def _require_names(record: ModelRecord) -> Mapping[str, str]:
+    found = object_names(record)
+    if not found and any(group.name for group in record.state):
+        raise UnsupportedError(
+            "the file does not say what its layers are called",
+            feature="by_name=True for this file",
+            file=record.path,
+            instead="by_name=False, which goes by the paths of attributes, or rename=",
+        )
+    return found
+
+
+def _renamed_plan(model: Any, record: ModelRecord, rename: Rename) -> Assignment:
+    """Variables by their names, as the caller's mapping says."""
+    assignment = Assignment()
+    groups = _groups(model, record, assignment)
+    stored_objects, live_objects = object_names(record), dict(object_paths(model))
+    live = [
+        LiveName(
+            KerasLeaf(variable),
+            tuple(_live_names(owner, name, variable, live_objects)),
+            f"{owner.path or '(itself)'}/{variable.name}",
+            _places(owner.path, name),
+        )
+        for owner in owners(model, optimizer=False)
+        for name, variable in owner.variables.items()
+        if isinstance(variable, keras.Variable) and not owner.optional
+    ]
+    stored = [
+        StoredName(
+            tensor,
+            tuple(_by_objects(group.name, name, stored_objects)),
+            f"{group.name}/{name}",
+            _places(group.name, name),
+        )
+        for group in groups
+        for name, tensor in group.tensors.items()
+    ]
+    pair_by_names(live, stored, rename, assignment, record.path)
+    if not assignment.pairs:
+        raise nothing_matches(
+            [entry.title for entry in stored], [item.label for item in live], record.path
+        )
+    for owner in owners(model, optimizer=False):
+        rest = [v for v in _own_variables(owner.target) if id(v) not in assignment.variables]
+        for variable in () if owner.optional else rest:
+            assignment.miss(str(variable.path), variable)
+    return assignment
+
+
+def _live_names(
+    owner: Owner, name: str, variable: Any, objects: Mapping[str, str]
+) -> Iterator[str]:
+    chain = names_of(owner.path, objects)
+    yield "/".join((*chain, str(variable.name)))
+    yield str(variable.path)
+    yield from _by_objects(owner.path, name, objects)
+
+
+def _by_objects(path: str, name: str, objects: Mapping[str, str]) -> Iterator[str]:
+    """What a value is called by the names of layers."""
+    chain = names_of(path, objects)
+    if chain:
+        yield "/".join((*chain, name))
+
+
+def _places(path: str, name: str) -> tuple[str, ...]:
+    """Where a value stands: by attributes, as in the file, and without the file's own words."""
+    return f"{path}/vars/{name}".lstrip("/"), f"{path}/{name}".lstrip("/")
+
+
+def weights_missing(report: LoadReport) -> list[str]:
+    """Why weights are not whole: what disagrees, and what is missing."""
+    return [*report.mismatched, *(f"no stored value for {n}" for n in report.missing)]
+
+
+__all__ = ["load_weights", "plan_of", "stored_names", "weights_missing"]

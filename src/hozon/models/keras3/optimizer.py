@@ -1,28 +1,52 @@
-"""The state of an optimizer by number: in Keras 3's order, and in Keras 2's."""
+"""The state of optimizers by number: in Keras 3's order, and in Keras 2's."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import keras
+
 from hozon.errors import MismatchError
-from hozon.keras_private.values import deferred_initializers, give_value
-from hozon.models.report import LoadReport
+from hozon.keras_private.optimizers import wrapped
+from hozon.keras_private.paths import saveables
+from hozon.keras_private.watch import unwatch, watch
+from hozon.models.assignment import Assignment, apply
+from hozon.models.assignment.optimizer import (
+    OptimizerState,
+    Order,
+    Stored,
+    numbered,
+    pair_optimizer,
+)
+from hozon.models.slots import ROWS
 from hozon.models.tracking.layers import trainable_order
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.models.tracking.optimizers import describe_optimizer
 from hozon.objects.tracking import Leaf, Virtual
 from hozon.record import ModelRecord, StateGroup
-from hozon.tensors.lazy import lazy_array, read_all
+from hozon.tensors.dtypes import INT64
+from hozon.tensors.lazy import lazy_array
 
 NAME = "optimizer"
 
 
-def keras2_leaves(model: Any) -> list[Leaf]:
-    """The values that Keras 2 numbers: the iteration, then slots in the order it made them."""
-    optimizer = model.optimizer
-    own = getattr(optimizer, "inner_optimizer", optimizer)._trainable_variables
+def keras3_leaves(optimizer: Any) -> list[Leaf]:
+    """The values that Keras 3 numbers."""
+    return [KerasLeaf(v) for v in optimizer.variables]
+
+
+def keras2_leaves(model: Any, optimizer: Any = None) -> list[Leaf]:
+    """The values that Keras 2 numbers: the iteration, then slots in the order it made them.
+
+    `optimizer` is the model's own, or another one for variables of the model.
+    """
+    optimizer = model.optimizer if optimizer is None else optimizer
+    own = wrapped(optimizer)._trainable_variables
     wanted = {id(v) for v in own}
-    ordered = [v for v in trainable_order(model) if id(v) in wanted]
+    ordered = [v for v in trainable_order(model, thawed=True) if id(v) in wanted]
     order = ordered if len(ordered) == len(own) else list(own)
     listed = describe_optimizer(optimizer, order).children["_variables"]
     return [_leaf(item) for item in listed.trackable.children.values()]
@@ -42,42 +66,138 @@ def keras2_group(model: Any) -> StateGroup:
     return StateGroup(NAME, tensors)
 
 
-def restore(model: Any, record: ModelRecord, report: LoadReport) -> None:
-    """Build the optimizer for the model's variables and give it what was saved of it.
+def optimizers_of(model: Any) -> dict[str, Any]:
+    """The optimizers of a model by path, those that a step of its own uses included."""
+    return {
+        path: target
+        for path, target in saveables(model)
+        if isinstance(target, keras.optimizers.Optimizer)
+    }
 
-    State for more or fewer variables, as of a model whose `trainable` changed after it was
-    compiled, is left out, which the report says.
+
+def pair_optimizers(
+    model: Any, record: ModelRecord, assignment: Assignment, *, compare: bool = False
+) -> None:
+    """Pair what a record holds of a model's optimizers; the compiled one is built for that.
+
+    With `compare` the classes of the two are compared, where the file tells: not every model is
+    compiled as the one that was saved.
 
     Raises:
         MismatchError: the state is that of another model.
     """
-    with deferred_initializers() as deferred:
-        model.optimizer.build(model.trainable_variables)
-        tensors = [] if record.optimizer is None else list(record.optimizer.tensors.values())
-        live: list[Any] = [KerasLeaf(v) for v in model.optimizer.variables]
-        if record.dialect == "keras2":
-            live = keras2_leaves(model)
-        if [t.shape for t in tensors] == [leaf.shape for leaf in live]:
-            values = read_all(tensors)
-            for leaf, value in zip(live, values, strict=True):
-                if isinstance(leaf, KerasLeaf):
-                    give_value(leaf.variable, value)
-                else:
-                    leaf.assign(value)
-            report.matched.extend(f"{NAME}/{leaf.name}" for leaf in live)
-        elif len(tensors) == len(live) and record.dialect == "keras3":
-            raise MismatchError(
-                "the optimizer's state is that of another model",
-                file=record.path,
-                mismatches=[
-                    f"{NAME}/{leaf.name} has shape {leaf.shape}, the file holds {tensor.shape}"
-                    for leaf, tensor in zip(live, tensors, strict=True)
-                    if leaf.shape != tensor.shape
-                ],
-            )
-        elif tensors:
-            report.lost.append(
-                f"state of the optimizer: {len(tensors)} stored variables, {len(live)} in the "
-                "optimizer, or their shapes differ"
-            )
-        deferred.finish()
+    if getattr(model, "optimizer", None) is not None:
+        _pair_compiled(model, record, assignment, compare)
+    elif record.optimizer is not None:
+        assignment.leave("the optimizer's state: the model is not compiled", *_names(record))
+    groups = {group.name: group for group in record.state}
+    for path, optimizer in optimizers_of(model).items():
+        if optimizer is getattr(model, "optimizer", None):
+            continue
+        group = groups.get(path)
+        if group is None:
+            for variable in optimizer.variables:
+                assignment.keep(f"{path}/{variable.name}: not in the file", variable)
+        elif optimizer.built:
+            _pair_own(path, optimizer, group, assignment, record.path)
+        else:
+            _defer(path, optimizer, group, assignment, record.path)
+
+
+def _names(record: ModelRecord) -> list[str]:
+    group = record.optimizer
+    return [] if group is None else [f"{group.name}/{name}" for name in group.tensors]
+
+
+def _pair_compiled(model: Any, record: ModelRecord, assignment: Assignment, compare: bool) -> None:
+    group = record.optimizer
+    if group is None and _is_legacy(record.training):
+        state = OptimizerState(reason="tf_keras keeps none of its legacy optimizers in such files")
+        pair_optimizer(model, state, assignment)
+        return
+    if group is None:
+        for variable in model.optimizer.variables:
+            assignment.keep(f"{NAME}/{variable.name}: the file holds no optimizer", variable)
+        return
+    stored = _stored(group)
+    other = other_class(model, record) if compare else ""
+    if other:
+        state = OptimizerState(unknown=_names(record), reason=f"the file holds that of {other}")
+        pair_optimizer(model, state, assignment)
+        return
+    state = numbered(model, stored, _order(model, record, stored), record.path)
+    pair_optimizer(model, state, assignment)
+
+
+def _is_legacy(training: Any) -> bool:
+    """Whether a compile config names one of tf_keras' legacy optimizers."""
+    if not isinstance(training, Mapping):
+        return False
+    config = training.get("optimizer", training.get("inner_optimizer"))
+    if not isinstance(config, Mapping):
+        return False
+    return ".legacy" in str(config.get("module")) or _is_legacy(config.get("config"))
+
+
+def other_class(model: Any, record: ModelRecord) -> str:
+    """The class of the file's optimizer where it names another one than the model's; else ""."""
+    name = record.names.get(NAME, "").lower()
+    known = {kind.lower() for kind in ROWS}
+    live = {kind.__name__.lower() for kind in type(wrapped(model.optimizer)).__mro__}
+    return name if name in known - live else ""
+
+
+def _stored(group: StateGroup) -> list[Stored]:
+    return [Stored(t, (f"{group.name}/{name}",)) for name, t in group.tensors.items()]
+
+
+def _order(model: Any, record: ModelRecord, stored: Sequence[Stored]) -> Order:
+    """How the writer numbered values: tf_keras counts steps in 64 bits, Keras 3 in 32."""
+    keras2 = record.dialect == "keras2" or (stored and stored[0].tensor.dtype is INT64)
+    return partial(keras2_leaves, model) if keras2 else keras3_leaves
+
+
+# Optimizers of a step of the model's own
+
+
+def _pair_own(
+    path: str, optimizer: Any, group: StateGroup, assignment: Assignment, file: str
+) -> None:
+    """All values of an optimizer that is built, in Keras 3's order."""
+    live, stored = keras3_leaves(optimizer), _stored(group)
+    if [leaf.shape for leaf in live] != [value.tensor.shape for value in stored]:
+        raise MismatchError(
+            f"the state of {path} is that of another optimizer",
+            mismatches=[f"{len(stored)} stored values, {len(live)} in the optimizer"],
+            file=file,
+        )
+    for leaf, value in zip(live, stored, strict=True):
+        assignment.pair(leaf, value.tensor, f"{path}/{leaf.name}", *value.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """State of an optimizer that is not built yet, given to it when it is."""
+
+    path: str
+    group: StateGroup
+    assignment: Assignment
+    file: str
+
+    def attribute(self, owner: Any, name: str, value: Any) -> None:
+        """An optimizer gains nothing else."""
+
+    def changed(self, owner: Any) -> None:
+        """The optimizer was built."""
+        unwatch(owner, self)
+        fresh = Assignment(report=self.assignment.report)
+        _pair_own(self.path, owner, self.group, fresh, self.file)
+        apply(fresh, self.file)
+        self.assignment.report.deferred.remove(self.path)
+
+
+def _defer(path: str, optimizer: Any, group: StateGroup, assignment: Assignment, file: str) -> None:
+    watch(optimizer, Waiting(path, group, assignment, file))
+    assignment.defer(path, *(f"{path}/{name}" for name in group.tensors))
+    for variable in optimizer.variables:
+        assignment.keep(f"{path}/{variable.name}: waits for the optimizer's build", variable)

@@ -36,9 +36,9 @@ class Owner:
     optional: bool = False
 
 
-def owners(root: Any, *, optimizer: bool) -> Iterator[Owner]:
-    """All objects below a model or layer that save variables."""
-    for path, target in saveables(root):
+def owners(root: Any, *, optimizer: bool, keras2: bool = False) -> Iterator[Owner]:
+    """All objects below a model or layer that save variables; by tf_keras' paths if `keras2`."""
+    for path, target in saveables(root, keras2):
         if not optimizer and isinstance(target, keras.optimizers.Optimizer):
             continue
         if isinstance(target, keras.optimizers.Optimizer) and not target.built:

@@ -8,12 +8,12 @@ from typing import Any
 import keras
 
 from hozon.errors import MismatchError
+from hozon.models.assignment import apply, close_account, settle
 from hozon.models.keras3.assets import give_assets
-from hozon.models.keras3.load import plan_of
-from hozon.models.keras3.optimizer import restore
+from hozon.models.keras3.load import plan_of, stored_names, weights_missing
+from hozon.models.keras3.optimizer import pair_optimizers
 from hozon.models.recorded import revive
 from hozon.models.report import LoadReport
-from hozon.models.savedmodel.load.adapted import finish
 from hozon.record import ModelRecord
 
 
@@ -27,15 +27,24 @@ def revive_record(
 def _give(
     model: keras.Model, record: ModelRecord
 ) -> tuple[LoadReport, Callable[[keras.Model], None]]:
+    """All weights; one that is missing would be silently wrong."""
     _build(model, record.config or {})
     give_assets(model, record)
-    report = _give_weights(model, record)
+    assignment = plan_of(model, record)
+    problems = weights_missing(assignment.report)
+    if problems:
+        raise MismatchError(
+            "the file lacks weights of its own model", mismatches=problems, file=record.path
+        )
+    apply(assignment, record.path)
+    settle(model)
 
-    def restored(live: keras.Model) -> None:
-        if live.built:
-            restore(live, record, report)
+    def finish(live: keras.Model) -> None:
+        pair_optimizers(live, record, assignment)
+        apply(assignment, record.path)
+        close_account(live, assignment, stored_names(record))
 
-    return report, restored
+    return assignment.report, finish
 
 
 def _build(model: keras.Model, config: Mapping[str, Any]) -> None:
@@ -43,18 +52,3 @@ def _build(model: keras.Model, config: Mapping[str, Any]) -> None:
     shapes = config.get("build_config")
     if not model.built and shapes:
         model.build_from_config(shapes)
-
-
-def _give_weights(model: keras.Model, record: ModelRecord) -> LoadReport:
-    """All weights; one that is missing would be silently wrong."""
-    plan = plan_of(model, record.state, optimizer=False)
-    report = plan.report
-    problems = [*report.mismatched, *(f"no stored value for {n}" for n in report.missing)]
-    if problems:
-        raise MismatchError(
-            "the file lacks weights of its own model", mismatches=problems, file=record.path
-        )
-    plan.run()
-    for layer in model._flatten_layers(include_self=False):
-        finish(layer)
-    return report

@@ -69,14 +69,17 @@ def own_variables(layer: Any) -> list[Any]:
     return [*layer._trainable_variables, *layer._non_trainable_variables]
 
 
-def trainable_order(layer: Any) -> list[Any]:
-    """A layer's trainable variables in the order of Keras 2: a model's own come last."""
-    if not layer.trainable:
+def trainable_order(layer: Any, thawed: bool = False) -> list[Any]:
+    """A layer's trainable variables in the order of Keras 2: a model's own come last.
+
+    With `thawed` also those of frozen layers.
+    """
+    if not (layer.trainable or thawed):
         return []
-    below = [v for sublayer in layer._layers for v in trainable_order(sublayer)]
+    below = [v for sublayer in layer._layers for v in trainable_order(sublayer, thawed)]
     own = list(layer._trainable_variables)
     ordered = [*below, *own] if isinstance(layer, keras.Model) else [*own, *below]
-    return list({id(v): v for v in ordered if v.trainable}.values())
+    return list({id(v): v for v in ordered if v.trainable or thawed}.values())
 
 
 def attributes(layer: Any) -> Iterator[tuple[str, Any]]:

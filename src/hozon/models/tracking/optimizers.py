@@ -16,7 +16,18 @@ from typing import Any
 import keras
 import numpy as np
 
-from hozon.models.savedmodel.load.optimizers import SCALARS, SLOTS, Slots
+from hozon.keras_private.optimizers import is_placeholder
+from hozon.models.slots import (
+    ACCUMULATED,
+    ALTERNATING,
+    ALWAYS,
+    AVERAGE,
+    HYPERPARAMETERS,
+    ROWS,
+    SCALARS,
+    Slot,
+    known_name,
+)
 from hozon.models.tracking.leaves import (
     AttributeLeaf,
     ComputedLeaf,
@@ -26,19 +37,8 @@ from hozon.models.tracking.leaves import (
 from hozon.objects.tracking import Leaf, Trackable, Virtual
 from hozon.tensors.dtypes import FLOAT32, INT64, dtype_of_name
 
-#: How many slots at a time alternate variable by variable in `build`; all of a class unless listed.
-ALTERNATING: Mapping[str, tuple[int, ...]] = {
-    "Adam": (2, 1),
-    "AdamW": (2, 1),
-    "RMSprop": (1, 1, 1),
-}
-#: Slots that Keras 2 always makes and Keras 3 only where they are used.
-ALWAYS: Mapping[str, str] = {"SGD": "momentums"}
-#: Hyperparameters that legacy optimizers kept as variables.
-HYPERPARAMETERS = ("beta_1", "beta_2", "momentum", "rho", "initial_accumulator_value")
-AVERAGE = "_model_variables_moving_average"
 #: Lists that every optimizer has besides slots of its own.
-SHARED = frozenset({"_trainable_variables", "_variables", AVERAGE, "_accumulated_gradients"})
+SHARED = frozenset({"_trainable_variables", "_variables", AVERAGE.attribute, ACCUMULATED})
 
 
 def describe_optimizer(optimizer: Any, order: Sequence[Any]) -> Trackable:
@@ -73,8 +73,8 @@ class Optimizer:
         self.order = order
         positions = {id(v): i for i, v in enumerate(optimizer._trainable_variables)}
         self.positions = [positions[id(v)] for v in order]
-        self.name = _known_name(optimizer)
-        self.rows: Slots = SLOTS.get(self.name, ())
+        self.name = known_name(type(optimizer))
+        self.rows: tuple[Slot, ...] = ROWS.get(self.name, ())
         self.iterations = self._virtual("_iterations", _iterations(counted))
 
     def describe(self) -> Trackable:
@@ -116,19 +116,17 @@ class Optimizer:
     def _slot_lists(self) -> dict[str, list[Any]]:
         """Slot lists by Keras 2's attribute, moving averages first, as they are made."""
         found = {}
-        if getattr(self.optimizer, AVERAGE, None):
-            found[AVERAGE] = self._arranged(self.optimizer._model_variables_moving_average)
-        for attribute, _, edge in self.rows:
-            live = getattr(self.optimizer, attribute, None)
+        for row in (AVERAGE, *self.rows):
+            live = getattr(self.optimizer, row.attribute, None)
             if live:
-                found[edge] = self._arranged(live)
-            elif self.optimizer.built and ALWAYS.get(self.name) == edge:
-                found[edge] = self._unused(edge)
+                found[row.edge] = self._arranged(live)
+            elif self.optimizer.built and ALWAYS.get(self.name) == row.edge:
+                found[row.edge] = self._unused(row.edge)
         if not self.rows:
             found |= self._unknown_lists()
-        extra = getattr(self.optimizer, "_accumulated_gradients", None)
+        extra = getattr(self.optimizer, ACCUMULATED, None)
         if extra:
-            found["_accumulated_gradients"] = self._arranged(extra)
+            found[ACCUMULATED] = self._arranged(extra)
         return found
 
     def _unknown_lists(self) -> dict[str, list[Any]]:
@@ -161,18 +159,18 @@ class Optimizer:
 
     def _ordered(self, slots: Mapping[str, list[Any]]) -> list[Any]:
         """The slots in the order of Keras 2's `build`."""
-        edges = iter(edge for _, _, edge in self.rows)
+        edges = iter(row.edge for row in self.rows)
         groups = [
             tuple(islice(edges, size)) for size in ALTERNATING.get(self.name, (len(self.rows),))
         ]
         ordered: list[Any] = []
-        for group in ((AVERAGE,), *groups, ("_accumulated_gradients",)):
+        for group in ((AVERAGE.edge,), *groups, (ACCUMULATED,)):
             lists = [slots[edge] for edge in group if edge in slots]
             ordered += [
                 item
                 for items in zip(*lists, strict=True)
                 for item in items
-                if not _is_placeholder(item)
+                if not (isinstance(item, keras.Variable) and is_placeholder(item))
             ]
         if not self.rows:
             ordered = [
@@ -205,7 +203,7 @@ class Optimizer:
         """What holds a legacy slot of a variable; None before the optimizer is built."""
         index = next((i for i, v in enumerate(self.order) if v is variable), None)
         lists = self._slot_lists()
-        row = next((edge for _, slot, edge in self.rows if slot == name), None)
+        row = next((slot.edge for slot in self.rows if slot.legacy == name), None)
         if index is None or row not in lists or index >= len(lists[row]):
             return None
         return lists[row][index]
@@ -229,14 +227,3 @@ def _iterations(counted: Sequence[Any]) -> Leaf:
     """The counter as the 64 bits that TensorFlow keeps."""
     leaves = [KerasLeaf(optimizer._iterations, INT64) for optimizer in counted]
     return leaves[0] if len(leaves) == 1 else TwoLeaves(leaves[0], leaves[1])
-
-
-def _known_name(optimizer: Any) -> str:
-    """The nearest class of the optimizer that the slot tables know."""
-    names = (kind.__name__.removeprefix("Legacy") for kind in type(optimizer).__mro__)
-    return next((name for name in names if name in SLOTS), type(optimizer).__name__)
-
-
-def _is_placeholder(item: Any) -> bool:
-    """Whether a slot stands for "none": Adafactor's, for variables that it does not factor."""
-    return isinstance(item, keras.Variable) and item.dtype.startswith("int")

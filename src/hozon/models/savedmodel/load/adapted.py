@@ -15,6 +15,7 @@ from hozon.config.text_layers.lookup import IndexLookup
 from hozon.config.text_layers.vectorization import TextVectorization
 from hozon.errors import UnsupportedError
 from hozon.graph_level.loader import ObjectGraphLoader
+from hozon.models.assignment.settle import settle_layer
 from hozon.models.savedmodel.load.objects import KerasObjects
 
 #: Edges from a layer to its table, the newest first (tf_keras ``index_lookup``, ``Table`` in
@@ -83,7 +84,4 @@ class AdaptedState:
         return None if stored is None else stored.read()
 
 
-def finish(layer: Layer) -> None:
-    """What a layer must do once its weights have their values."""
-    if isinstance(layer, keras.layers.Normalization):
-        layer.finalize_state()
+finish = settle_layer

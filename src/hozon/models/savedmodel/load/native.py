@@ -14,15 +14,19 @@ import keras
 from hozon.config.build import build_model
 from hozon.config.training import compile_arguments
 from hozon.containers.savedmodel.read import SavedModel
-from hozon.errors import HozonError, UnsupportedError
+from hozon.errors import FormatError, HozonError, MismatchError, UnsafeError
 from hozon.keras_private.values import deferred_initializers
+from hozon.models.assignment import Assignment, apply, close_account, settle
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.objects import NATIVE, KerasNode
-from hozon.models.savedmodel.load.training import NO_CONFIG
+from hozon.models.savedmodel.load.training import NO_CONFIG, NOT_COMPILED
 from hozon.models.savedmodel.save.functions import variables_of
-from hozon.models.savedmodel.save.nodes import track_for_savedmodel
+from hozon.models.savedmodel.save.nodes import UNTRACKED, track_for_savedmodel
+from hozon.objects.keys import OBJECT_GRAPH_KEY
 from hozon.objects.tracking import TrackedGraph
 from hozon.reports import warn
+
+OPTIMIZER = "optimizer/"
 
 
 def revive_native(
@@ -33,30 +37,60 @@ def revive_native(
     *,
     compiled: bool,
 ) -> keras.Model | None:
-    """The very model that was saved, None where it needs a class that is not at hand.
+    """The very model that was saved, None where it cannot be built from its config.
 
     None as well for a SavedModel that Keras 2 wrote.
+
+    Raises:
+        FormatError: it is damaged.
+        UnsafeError: it asks for code to be run or files to be opened.
     """
     native = root.metadata.get(NATIVE)
     if not isinstance(native, Mapping) or not isinstance(native.get("config"), Mapping):
         return None
+    before = report.copy()
     try:
-        with deferred_initializers() as deferred:
-            model = _built(native["config"], custom_objects, report)
-            training = native.get("compile_config") if compiled else None
-            if isinstance(training, Mapping):
-                _compile(model, training, custom_objects, report)
-            tracked = track_for_savedmodel(
-                model, variables_of(model), optimizer=training is not None
-            )
-            values = _values(artifact, tracked)
-            _assign(tracked, values, report)
-            deferred.finish()
-        if compiled and training is None:
-            warn(NO_CONFIG)
+        return _revived(artifact, native, custom_objects, report, compiled=compiled)
+    except (FormatError, UnsafeError):
+        raise
+    except MismatchError as error:
+        warn(
+            f"{artifact.path}: the model built from its config is not the one that was saved, so "
+            f"it runs its saved functions where it must: {error}"
+        )
+        reason: Exception = error
     except (HozonError, ValueError, TypeError) as error:
-        report.converted.append(f"root: not built from Keras 3's config: {error}")
-        return None
+        reason = error
+    report.restore(before)
+    report.converted.append(f"root: not built from Keras 3's config: {reason}")
+    return None
+
+
+def _revived(
+    artifact: SavedModel,
+    native: Mapping[str, Any],
+    custom_objects: Mapping[str, Any],
+    report: LoadReport,
+    *,
+    compiled: bool,
+) -> keras.Model:
+    training = native.get("compile_config") if compiled else None
+    with deferred_initializers() as deferred:
+        model = _built(native["config"], custom_objects, report)
+        if isinstance(training, Mapping):
+            _compile(model, training, custom_objects, report)
+        has_optimizer = getattr(model, "optimizer", None) is not None
+        tracked = track_for_savedmodel(model, variables_of(model), optimizer=has_optimizer)
+        assignment = Assignment(report=report)
+        stored = [] if artifact.bundle is None else [*artifact.bundle]
+        _pair(artifact, tracked, assignment)
+        _leave(assignment, stored, str(artifact.path))
+        apply(assignment, str(artifact.path))
+        deferred.finish()
+        settle(model)
+    close_account(model, assignment, (key for key in stored if key != OBJECT_GRAPH_KEY))
+    if compiled and training is None:
+        warn(NO_CONFIG)
     return model
 
 
@@ -78,38 +112,58 @@ def _compile(
     custom_objects: Mapping[str, Any],
     report: LoadReport,
 ) -> None:
+    """Compile the model as it was compiled; leave it uncompiled, and say so, where that fails."""
     names = getattr(model, "output_names", ()) or ()
-    model.compile(
-        **compile_arguments(
-            config, custom_objects=custom_objects, report=report.converted, output_names=names
+    try:
+        model.compile(
+            **compile_arguments(
+                config, custom_objects=custom_objects, report=report.converted, output_names=names
+            )
         )
-    )
+    except (FormatError, UnsafeError):
+        raise
+    except (HozonError, ValueError, TypeError) as error:
+        report.lost.append(f"training configuration: {error}")
+        warn(NOT_COMPILED.format(error))
+        return
     if model.optimizer is not None and model.built:
         model.optimizer.build(model.trainable_variables)
 
 
-def _values(artifact: SavedModel, tracked: TrackedGraph) -> dict[str, Any]:
-    """The stored tensor of each variable; all are looked at before any is assigned."""
+def _pair(artifact: SavedModel, tracked: TrackedGraph, assignment: Assignment) -> None:
+    """Every value of the model with the stored tensor of the same key.
+
+    Raises MismatchError for one that the file lacks.
+    """
     stored: Any = artifact.bundle or {}
-    found = {}
-    for key, leaf in tracked.leaves():
-        tensor = stored.get(key)
-        if tensor is None:
-            raise UnsupportedError(f"the checkpoint holds no {key}")
-        if leaf.shape is not None and tuple(tensor.shape) != tuple(leaf.shape):
-            raise UnsupportedError(f"{key} has shape {tensor.shape}, not {leaf.shape}")
-        found[key] = tensor
-    return found
-
-
-def _assign(tracked: TrackedGraph, values: Mapping[str, Any], report: LoadReport) -> None:
     for node in tracked.nodes:
         path = ".".join(("root", *node.path))
         if isinstance(node.target, keras.Layer):
             own = type(node.target).__module__.startswith("keras.")
             rung = "built-in class" if own else "custom class"
-            report.add_object(path, type(node.target).__name__, rung)
-        leaf = node.trackable.leaf
-        if leaf is not None:
-            leaf.assign(values[node.key].read())
-            report.matched.append(path)
+            assignment.report.add_object(path, type(node.target).__name__, rung)
+        for key, leaf in node.leaves:
+            tensor = stored.get(key)
+            if tensor is None:
+                raise MismatchError(f"the checkpoint holds no {key}", file=str(artifact.path))
+            assignment.pair(leaf, tensor, path)
+
+
+def _leave(assignment: Assignment, stored: list[str], file: str) -> None:
+    """What the file holds and the model as it was built does not take.
+
+    Raises MismatchError for more than an optimizer's state and running metrics.
+    """
+    rest = [key for key in stored if key not in assignment.tensors and key != OBJECT_GRAPH_KEY]
+    for key in rest:
+        if key.startswith(OPTIMIZER):
+            assignment.leave(f"{key}: the model is not compiled", key)
+        elif key.startswith(f"{UNTRACKED}/"):
+            assignment.leave(f"{key}: metrics begin anew", key)
+    unknown = [key for key in rest if key not in assignment.tensors]
+    if unknown:
+        raise MismatchError(
+            "the file holds values that the model built from its config does not have",
+            mismatches=[f"no variable for the stored {key}" for key in unknown],
+            file=file,
+        )

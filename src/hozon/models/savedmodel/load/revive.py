@@ -50,6 +50,7 @@ from hozon.models.savedmodel.load.own_class import (
     pair,
 )
 from hozon.models.savedmodel.load.signature_model import signature_model
+from hozon.models.savedmodel.load.training import finish as finish_training
 from hozon.models.savedmodel.load.training import restore_training
 from hozon.models.savedmodel.load.weights import Assigner
 from hozon.models.text.strings import with_strings
@@ -582,6 +583,7 @@ def revive(
         model = with_strings(model) if text else model
         if compiled:
             restore_training(model, revival.objects, revival.assigner, revival.custom_objects)
+        finish_training(model, revival.objects, revival.assigner)
     model.load_report = report
     return model
 

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import keras
 
 from hozon.config.training import compile_arguments
-from hozon.errors import HozonError
-from hozon.keras_private.values import deferred_initializers
-from hozon.models.savedmodel.load.objects import KerasObjects
-from hozon.models.savedmodel.load.optimizers import OptimizerState
-from hozon.models.savedmodel.load.weights import Assigner
+from hozon.errors import FormatError, HozonError, MismatchError, UnsafeError
+from hozon.models.assignment import Assignment, apply, close_account
+from hozon.models.assignment.optimizer import pair_optimizer
+from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
+from hozon.models.savedmodel.load.optimizers import SavedOptimizer
+from hozon.models.savedmodel.load.weights import Assigner, is_state
 from hozon.reports import warn
 
 NO_CONFIG = (
     "No training configuration found in the save file, so the model was *not* compiled. "
     "Compile it manually."
 )
+NOT_COMPILED = "The model was not compiled: {}. Compile it manually."
 
 
 def restore_training(
     model: keras.Model,
     objects: KerasObjects,
     assigner: Assigner,
-    custom_objects: Mapping[str, Any],
+    custom_objects: Mapping[str, object],
 ) -> None:
-    """Compile the model as it was compiled when saved and restore its optimizer.
+    """Compile the model as it was compiled when saved.
 
     A part that needs an object nobody supplied leaves the model uncompiled and says so.
     """
@@ -45,19 +46,109 @@ def restore_training(
             output_names=getattr(model, "output_names", ()) or (),
         )
         model.compile(**arguments)
-        restore_optimizer(model, objects, assigner)
+    except (FormatError, UnsafeError):
+        raise
     except (HozonError, ValueError, TypeError) as error:
         report.lost.append(f"training configuration: {error}")
-        warn(f"The model was not compiled: {error}. Compile it manually.")
+        warn(NOT_COMPILED.format(error))
 
 
-def restore_optimizer(model: keras.Model, objects: KerasObjects, assigner: Assigner) -> None:
-    """Build the optimizer for the model's variables and restore what was saved of it."""
-    children = objects.children(0)
-    if "optimizer" not in children or model.optimizer is None:
-        return
-    variables = model.trainable_variables
-    with deferred_initializers() as deferred:
-        model.optimizer.build(variables)
-        OptimizerState(objects, assigner).restore(children["optimizer"], model.optimizer, variables)
-        deferred.finish()
+def finish(model: keras.Model, objects: KerasObjects, assigner: Assigner) -> None:
+    """Give a model's optimizer what was saved of it, and close the account of the load.
+
+    Raises:
+        FormatError: a stored value is damaged.
+        MismatchError: a weight of the model or of the file has no counterpart.
+        InternalError: a variable or a tensor was forgotten.
+    """
+    assignment = Assignment(report=assigner.report)
+    stored = {t.key: node for node, ts in objects.artifact.stored.items() for t in ts}
+    for node, variable in assigner.variables.items():
+        keys = [tensor.key for tensor in objects.artifact.stored.get(node, ())]
+        assignment.variables.add(id(variable))
+        assignment.tensors.update(keys)
+    _optimizer(model, objects, assigner, assignment)
+    apply(assignment, str(objects.artifact.path))
+    _rest(objects, stored, assignment)
+    for variable in model.weights:
+        if id(variable) in assignment.variables:
+            continue
+        if is_state(model, variable):
+            assignment.keep(f"{variable.path}: a stateful layer begins anew", variable)
+        else:
+            assignment.miss(str(variable.path), variable)
+    report = assignment.report
+    if report.missing or report.unexpected:
+        raise MismatchError(
+            "not all weights found their place",
+            mismatches=[
+                *(f"no stored value for {name}" for name in dict.fromkeys(report.missing)),
+                *(f"no variable for the stored {name}" for name in report.unexpected),
+            ],
+            file=str(objects.artifact.path),
+        )
+    close_account(model, assignment, stored)
+
+
+def _optimizer(
+    model: keras.Model, objects: KerasObjects, assigner: Assigner, assignment: Assignment
+) -> None:
+    node = objects.children(0).get("optimizer")
+    optimizer = getattr(model, "optimizer", None)
+    if node is not None:
+        saved = SavedOptimizer(objects, node, assigner.variables)
+        if optimizer is not None:
+            pair_optimizer(model, saved.state(optimizer), assignment)
+        else:
+            assignment.leave("the optimizer's state: the model is not compiled", *saved.keys())
+    elif optimizer is not None:
+        for variable in optimizer.variables:
+            assignment.keep(f"optimizer/{variable.name}: not in the file", variable)
+
+
+def _rest(objects: KerasObjects, stored: Mapping[str, int], assignment: Assignment) -> None:
+    """What no variable of the model is, nor of its optimizer."""
+    metrics, learned = _below(objects, _is_metric), _below(objects, _is_learned)
+    weights = set(objects.weights(0)) - learned
+    for key, node in stored.items():
+        if key in assignment.tensors:
+            continue
+        if node in metrics:
+            assignment.leave(f"{key}: metrics begin anew", key)
+        elif node in learned:
+            assignment.leave(f"{key}: taken up as what its layer learned", key)
+        elif node in weights:
+            assignment.surplus(key)
+        else:
+            assignment.leave(f"{key}: no Keras variable; saved functions may use it", key)
+
+
+def _is_metric(node: KerasNode) -> bool:
+    return node.identifier.startswith("_tf_keras_metric")
+
+
+def _is_learned(node: KerasNode) -> bool:
+    return node.class_name.rpartition(">")[2] in LEARNED
+
+
+#: Layers whose stored state is no variable in Keras 3.
+LEARNED = (
+    "TextVectorization",
+    "StringLookup",
+    "IntegerLookup",
+    "IndexLookup",
+    "Discretization",
+    "CategoryEncoding",
+)
+
+
+def _below(objects: KerasObjects, wanted: Callable[[KerasNode], bool]) -> set[int]:
+    """The nodes of objects of a kind, and all that only hangs on them."""
+    found: set[int] = set()
+    waiting = [at for at, node in objects.nodes.items() if wanted(node)]
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting.extend(objects.children(node).values())
+    return found

@@ -1,4 +1,4 @@
-"""Stored variables to live ones, by the object graph."""
+"""Stored variables of a SavedModel that Keras 2 wrote to live ones, by the object graph."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Any
 
 import keras
 
-from hozon.errors import MismatchError
-from hozon.keras_private.values import give_value
+from hozon.models.assignment import Assignment, apply
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.objects import KerasObjects
+from hozon.models.tracking import Describer
+from hozon.models.tracking.leaves import KerasLeaf
+from hozon.objects.tracking import Virtual, identity
 
 
 class Assigner:
-    """Pairs variable nodes of the object graph with Keras variables and copies values.
+    """Pairs variable nodes of the object graph with Keras variables and gives these their values.
 
     `variables` maps nodes to the live variables they became.
     """
@@ -27,72 +29,116 @@ class Assigner:
     def assign_layer(self, node_id: int, layer: keras.layers.Layer, path: str) -> None:
         """Give a layer's variables their stored values.
 
-        The saved order of ``layer.weights`` and Keras 3's agree for nearly every layer; where
-        names say otherwise, names win.
+        They are found by the edges of the object graph; where the file has other edges, by their
+        names; and where these tell nothing, by the order of ``layer.weights``, which the file
+        lists. What none of these decide is reported as not fitting.
         """
-        nodes = self.objects.weights(node_id)
+        nodes = [n for n in self.objects.weights(node_id) if self.objects.variable(n) is not None]
         live = [v for v in layer.weights if not _is_seed(v)]
-        for node, variable in self._pairs(nodes, live, path):
-            self.assign(node, variable, path)
-
-    def _pairs(
-        self, nodes: Sequence[int], live: Sequence[keras.Variable], path: str
-    ) -> Iterable[tuple[int, keras.Variable]]:
-        nodes = [n for n in nodes if self._stored_dtype(n) is not None]
-        if len(nodes) != len(live):
+        found = by_edges(self.objects, node_id, layer, nodes)
+        rest = [n for n in nodes if n not in found]
+        waiting = [v for v in live if all(v is not taken for taken in found.values())]
+        found |= self._by_names(rest, waiting)
+        rest = [n for n in nodes if n not in found]
+        waiting = [v for v in live if all(v is not taken for taken in found.values())]
+        if rest and len(rest) == len(waiting) and self._shapes(rest) == _shapes(waiting):
+            found |= dict(zip(rest, waiting, strict=True))
+            rest, waiting = [], []
+        if rest:
             self.report.mismatched.append(
                 f"{path}: {len(nodes)} stored variables, {len(live)} in the layer"
             )
-        waiting = list(live)
+        self.report.unexpected.extend(f"{path}/{self._name(node)}" for node in rest)
+        self.report.missing.extend(v.path for v in waiting if not is_state(layer, v))
         for node in nodes:
-            variable = self._choose(node, waiting)
-            if variable is None:
-                self.report.unexpected.append(f"{path}/{self._name(node)}")
-                continue
-            waiting.remove(variable)
-            yield node, variable
-        self.report.missing.extend(v.path for v in waiting)
+            if node in found:
+                self.assign(node, found[node], path)
 
-    def _choose(self, node: int, waiting: Sequence[keras.Variable]) -> keras.Variable | None:
-        """The first variable of the same name and shape, else the first of the same shape."""
-        name, shape = self._name(node).rsplit("/", 1)[-1], self._shape(node)
-        fitting = [v for v in waiting if tuple(v.shape) == shape]
-        same = [v for v in fitting if v.name == name]
-        if same and (not fitting or fitting[0].name != name):
-            return same[0]
-        return fitting[0] if fitting else None
+    def _by_names(
+        self, nodes: Sequence[int], live: Sequence[keras.Variable]
+    ) -> dict[int, keras.Variable]:
+        """Variables of which the names, or their ends, tell all apart."""
+        for length in (1, 2, 3, 4):
+            stored = {_end(self._name(node), length): node for node in nodes}
+            ends = {_end(str(v.path), length): v for v in live}
+            if (
+                len(stored) == len(nodes)
+                and len(ends) == len(live)
+                and stored.keys() == ends.keys()
+            ):
+                return {node: ends[end] for end, node in stored.items()}
+        return {}
 
     def _name(self, node: int) -> str:
         saved = self.objects.variable(node)
         return "" if saved is None else saved.name.split(":")[0]
 
-    def _shape(self, node: int) -> tuple[int | None, ...] | None:
-        saved = self.objects.variable(node)
-        return None if saved is None else saved.shape.dims
-
-    def _stored_dtype(self, node: int) -> Any:
-        return self.objects.variable(node)
+    def _shapes(self, nodes: Sequence[int]) -> list[Any]:
+        return [v.shape.dims for v in map(self.objects.variable, nodes) if v is not None]
 
     def assign(self, node: int, variable: keras.Variable, path: str) -> None:
-        """Copy one stored value; declared and stored shape must be the variable's."""
+        """Give one variable its stored value.
+
+        Raises MismatchError where the stored shape is not the variable's.
+        """
         saved = self.objects.variable(node)
         if saved is None:
             return
-        stored = self.objects.artifact.variable_value(node, saved)
         self.variables[node] = variable
         name = f"{path}/{variable.name}"
+        stored = self.objects.artifact.variable_value(node, saved)
         if stored is None:
             self.report.missing.append(name)
             return
-        if tuple(stored.shape) != tuple(variable.shape):
-            raise MismatchError(
-                f"{name} has shape {tuple(variable.shape)}, the file holds {tuple(stored.shape)} "
-                f"({saved.name})"
-            )
-        give_value(variable, stored.read())
-        self.report.matched.append(name)
+        assignment = Assignment(report=self.report)
+        assignment.pair(KerasLeaf(variable), stored, name)
+        apply(assignment, str(self.objects.artifact.path))
+
+
+def by_edges(
+    objects: KerasObjects, node_id: int, layer: Any, wanted: Iterable[int]
+) -> dict[int, keras.Variable]:
+    """The variables of a layer that the same edges lead to as to stored ones."""
+    describe, nodes = Describer(layer), set(wanted)
+    found: dict[int, keras.Variable] = {}
+    waiting: list[tuple[Any, int]] = [(layer, node_id)]
+    seen: set[Any] = set()
+    while waiting:
+        target, node = waiting.pop()
+        if (identity(target), node) in seen:
+            continue
+        seen.add((identity(target), node))
+        known = describe(target)
+        leaf = known.leaf
+        if node in nodes and isinstance(leaf, KerasLeaf):
+            found.setdefault(node, leaf.variable)
+            continue
+        for name, child in objects.children(node).items():
+            live = known.child(name)
+            if isinstance(live, (keras.Variable, keras.Layer, Virtual, list, tuple, dict)):
+                waiting.append((live, child))
+    return found
+
+
+def _shapes(variables: Sequence[keras.Variable]) -> list[Any]:
+    return [tuple(v.shape) for v in variables]
+
+
+def _end(name: str, length: int) -> tuple[str, ...]:
+    return tuple(name.split("/")[-length:])
 
 
 def _is_seed(variable: keras.Variable) -> bool:
     """Whether a variable is the state of a Keras 3 seed generator, which Keras 2 has not."""
     return bool(variable.name == "seed_generator_state")
+
+
+def is_state(layer: Any, variable: keras.Variable) -> bool:
+    """Whether a variable is what a stateful RNN carries between calls; files may not hold it."""
+    states = [
+        state
+        for inner in layer._flatten_layers()
+        if isinstance(inner, keras.layers.RNN)
+        for state in keras.tree.flatten(inner.states or ())
+    ]
+    return any(variable is state for state in states)

@@ -1,0 +1,76 @@
+"""The account of a load: nothing that is live, and nothing that is stored, was forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from hozon.errors import InternalError
+from hozon.keras_private.layers import layers_of
+from hozon.models.assignment.assignment import Assignment
+
+METRIC, SEED, OPTIMIZER, WEIGHT = "metric", "seed", "optimizer", "weight"
+#: Why variables of a kind may keep their values when a file holds none for them.
+REASONS = {
+    METRIC: "metrics begin anew",
+    SEED: "the state of random numbers is not in the file",
+}
+SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A variable that can be reached from a model: what it is, and its name."""
+
+    variable: Any
+    kind: str
+    label: str
+
+
+def reachable(root: Any) -> Iterator[Live]:
+    """Every variable of a model or layer, its optimizers, metrics and random numbers, each once."""
+    seen: set[int] = set()
+    for live in _everything(root):
+        if id(live.variable) not in seen:
+            seen.add(id(live.variable))
+            yield live
+
+
+def _everything(root: Any) -> Iterator[Live]:
+    layers = layers_of(root)
+    for layer in layers:
+        own = [*layer._trainable_variables, *layer._non_trainable_variables]
+        yield from (Live(v, WEIGHT, str(v.path)) for v in own)
+    for layer in layers:
+        yield from (Live(g.state, SEED, str(g.state.path)) for g in layer._seed_generators)
+        for metric in (*layer._metrics, *(layer.metrics if layer is root else ())):
+            yield from (Live(v, METRIC, str(v.path)) for v in metric.variables)
+        for value in list(vars(layer).values()):
+            if isinstance(value, keras.optimizers.Optimizer):
+                yield from (Live(v, OPTIMIZER, str(v.path)) for v in value.variables)
+
+
+def close_account(root: Any, assignment: Assignment, stored: Iterable[str]) -> None:
+    """List what keeps its value for a reason that holds for every file, and allow no rest.
+
+    Raises InternalError for a variable or tensor that no matcher has taken up.
+    """
+    rest = [live for live in reachable(root) if id(live.variable) not in assignment.variables]
+    for live in rest:
+        if live.kind in REASONS:
+            assignment.keep(f"{live.label}: {REASONS[live.kind]}", live.variable)
+    forgotten = [
+        *(f"variable {live.label} ({live.kind})" for live in rest if live.kind not in REASONS),
+        *(f"tensor {name}" for name in stored if name not in assignment.tensors),
+    ]
+    if forgotten:
+        raise InternalError(
+            "a load lost sight of " + ", ".join(forgotten[:SHOWN]) + _more(len(forgotten))
+        )
+
+
+def _more(count: int) -> str:
+    return f" and {count - SHOWN} more" if count > SHOWN else ""

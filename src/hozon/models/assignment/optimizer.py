@@ -1,0 +1,293 @@
+"""What is stored of an optimizer, whichever generation wrote it, and the live optimizer.
+
+Readers say what each stored tensor *is*: the counter of steps, or the slot of some variable. So
+does the live optimizer of what it keeps, and the two meet by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hozon.errors import MismatchError
+from hozon.keras_private.optimizers import is_placeholder, state_of, thawed_variables, wrapped
+from hozon.keras_private.values import deferred_initializers
+from hozon.models.assignment.assignment import Assignment, variables_of
+from hozon.models.tracking.leaves import KerasLeaf
+from hozon.objects.tracking import Leaf
+from hozon.reports import warn
+from hozon.tensors.lazy import LazyTensor, lazy_array
+
+#: What a value is: its name, and the identity of the variable that it is a slot of (0 for none).
+Role = tuple[str, int]
+ITERATIONS: Role = ("_iterations", 0)
+RATE: Role = ("_learning_rate", 0)
+SCALE: Role = ("scaling.dynamic_scale", 0)
+STEPS: Role = ("scaling.step_counter", 0)
+PRODUCT: Role = ("_u_product", 0)
+#: Prefix of what a wrapper that scales losses keeps besides the optimizer in it.
+SCALING = "scaling."
+COUNTER: Role = (f"{SCALING}{ITERATIONS[0]}", 0)
+#: Slots of which a class makes only those that a variable's shape asks for.
+FACTORS = ("_r", "_c", "_v")
+SHOWN = 8
+
+#: The values of an optimizer that is built, in the order in which a writer numbered them.
+Order = Callable[[Any], Iterable[Leaf]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A stored value, and the file's names of what it is made of."""
+
+    tensor: LazyTensor
+    names: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class OptimizerState:
+    """What a file holds of an optimizer.
+
+    Attributes:
+        values: by what they are.
+        unknown: names of tensors that are nothing which Keras 3's optimizer has.
+        aside: names of tensors that nothing needs, with the reason.
+        reason: why nothing of it can be taken up; "" where it can.
+    """
+
+    values: dict[Role, Stored] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+    aside: dict[str, str] = field(default_factory=dict)
+    reason: str = ""
+
+    @property
+    def names(self) -> Iterator[str]:
+        """All names of tensors."""
+        yield from (name for stored in self.values.values() for name in stored.names)
+        yield from self.unknown
+        yield from self.aside
+
+    @property
+    def slots(self) -> set[int]:
+        """The variables that there are slots of, by identity."""
+        return {variable for _, variable in self.values if variable}
+
+
+def roles_of(optimizer: Any) -> dict[Role, Any]:
+    """What an optimizer keeps, by what it is; of one that scales losses the inner one's too."""
+    inner = wrapped(optimizer)
+    found = {_role("", name, of): v for name, of, v in state_of(inner)}
+    if inner is not optimizer:
+        found |= {_role(SCALING, name, of): v for name, of, v in state_of(optimizer)}
+    return found
+
+
+def _role(prefix: str, name: str, of: Any) -> Role:
+    return f"{prefix}{name}", 0 if of is None else id(of)
+
+
+def pair_optimizer(model: Any, state: OptimizerState, assignment: Assignment) -> None:
+    """Pair what a model's optimizer keeps with what is stored; it is built where it is not yet.
+
+    One that would train nothing, as all layers are frozen, is built for the variables that there
+    are slots of, for the day they thaw. What is stored for other frozen layers is lost, as Keras
+    3's optimizers know no variables but those that they train.
+    """
+    optimizer = model.optimizer
+    lost = Lost(assignment, {id(v): str(v.path) for v in thawed_variables(model)})
+    if state.reason:
+        lost.add(f"state of optimizer {_kind(optimizer)}: {state.reason}", (), state.names)
+        for role, variable in roles_of(optimizer).items():
+            assignment.keep(f"{lost.title(role)}: begins anew", variable)
+    else:
+        build_optimizer(model, state.slots)
+        _pair(optimizer, state, lost)
+    lost.warn()
+
+
+def build_optimizer(model: Any, slots: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+    """Build a model's optimizer for what the model trains, or else for the variables of `slots`."""
+    if model.optimizer.built:
+        return
+    variables = list(model.trainable_variables)
+    if not variables:
+        variables = [v for v in thawed_variables(model) if id(v) in slots]
+    with deferred_initializers() as deferred:
+        model.optimizer.build(variables)
+        deferred.finish()
+
+
+def _kind(optimizer: Any) -> str:
+    return type(wrapped(optimizer)).__name__
+
+
+class Lost:
+    """State that does not come back: noted line by line, told in one warning."""
+
+    def __init__(self, assignment: Assignment, names: Mapping[int, str]) -> None:
+        self.assignment = assignment
+        self.lines: list[str] = []
+        self._names = names
+
+    def title(self, role: Role) -> str:
+        """A role as reports name it."""
+        name = role[0].removeprefix(SCALING).strip("_")
+        return f"optimizer/{name}" + (f"/{self._names.get(role[1], '?')}" if role[1] else "")
+
+    def add(self, line: str, variables: Iterable[Any] = (), stored: Iterable[str] = ()) -> None:
+        """One loss."""
+        self.lines.append(line)
+        self.assignment.lose(line, variables, stored)
+
+    def warn(self) -> None:
+        """Tell of all that was lost."""
+        if self.lines:
+            more = f" and {len(self.lines) - SHOWN} more" if len(self.lines) > SHOWN else ""
+            warn(
+                "The optimizer's state did not come back whole, training goes on without it: "
+                f"{'; '.join(self.lines[:SHOWN])}{more}"
+            )
+
+
+def sample_of(optimizer: Any, variables: Sequence[Any]) -> Any:
+    """An optimizer of the same kind, built for other variables; None where there can be none."""
+    try:
+        sample = type(optimizer).from_config(optimizer.get_config())
+        with deferred_initializers():
+            sample.build(list(variables))
+    except (TypeError, ValueError, NotImplementedError):  # of a class of the user's
+        return None
+    return sample
+
+
+def _pair(optimizer: Any, state: OptimizerState, lost: Lost) -> None:
+    live, assignment = roles_of(optimizer), lost.assignment
+    kinds = {name for name, _ in live}
+    trained = {id(v) for v in wrapped(optimizer)._trainable_variables}
+    for role, stored in (state.values | _derived(optimizer, state, live)).items():
+        name, variable = lost.title(role), live.get(role)
+        if variable is not None and not _is_none(role, variable):
+            assignment.pair(KerasLeaf(variable), stored.tensor, name, *stored.names)
+        elif role[1] and role[1] not in trained and (role[0] in kinds or not trained):
+            lost.add(f"{name}: its variable is frozen", (), stored.names)
+        else:
+            assignment.leave(f"{name}: this optimizer has none", *stored.names)
+    for name in state.unknown:
+        lost.add(f"optimizer variable {name}", (), [name])
+    for name, reason in state.aside.items():
+        assignment.leave(f"{name}: {reason}", name)
+    fresh = not state.slots and _steps(state) == 0
+    for role, variable in live.items():
+        if id(variable) not in assignment.variables:
+            _missing(role, variable, fresh, lost)
+
+
+def _is_none(role: Role, variable: Any) -> bool:
+    """Whether a slot only stands for none: Adafactor's, where it does not factor."""
+    return bool(role[1]) and role[0] in FACTORS and is_placeholder(variable)
+
+
+def _missing(role: Role, variable: Any, fresh: bool, lost: Lost) -> None:
+    """What the optimizer keeps and the file does not hold."""
+    name, assignment = lost.title(role), lost.assignment
+    if role[0].removeprefix(SCALING) == RATE[0]:
+        assignment.keep(f"{name}: as it is set up", variable)
+    elif role[0].startswith(SCALING):
+        assignment.keep(f"{name}: begins anew, as the file holds none", variable)
+    elif _is_none(role, variable):
+        assignment.keep(f"{name}: stands for none", variable)
+    elif fresh:
+        assignment.keep(f"{name}: the optimizer had made no step", variable)
+    else:
+        lost.add(f"{name}: the file holds none", [variable])
+
+
+def _steps(state: OptimizerState) -> int:
+    """How many steps were made; 0 where nothing says so."""
+    stored = state.values.get(ITERATIONS)
+    return 0 if stored is None else int(stored.tensor.read())
+
+
+def _derived(optimizer: Any, state: OptimizerState, live: Mapping[Role, Any]) -> dict[Role, Stored]:
+    """What follows from the rest: the counter of a wrapper, Nadam's product of momenta."""
+    steps = state.values.get(ITERATIONS)
+    if steps is None:
+        return {}
+    found = {}
+    if COUNTER in live and COUNTER not in state.values:
+        found[COUNTER] = steps
+    if PRODUCT in live and PRODUCT not in state.values:
+        product = momentum_product(wrapped(optimizer), int(steps.tensor.read()))
+        found[PRODUCT] = Stored(lazy_array("product of momenta", product), steps.names)
+    return found
+
+
+def momentum_product(optimizer: Any, steps: int) -> np.ndarray[Any, Any]:
+    """Nadam's product of momenta after some steps, which files of TensorFlow 2.11 on lack."""
+    decay = getattr(optimizer, "schedule_decay", 1.0)
+    exponents = np.arange(1, steps + 1, dtype=np.float64) * decay
+    momenta = optimizer.beta_1 * (1 - 0.5 * np.power(0.96, exponents))
+    return np.asarray(np.prod(momenta), np.float32)
+
+
+def numbered(model: Any, stored: Sequence[Stored], order: Order, file: str) -> OptimizerState:
+    """State that is only numbered: for what the model trains, or would if nothing were frozen.
+
+    Args:
+        model: compiled; its optimizer is built where it trains anything.
+        stored: in the order of the numbers.
+        order: the values of an optimizer that is built, as the writer numbered them.
+        file: for messages.
+
+    Raises:
+        MismatchError: as many values as the optimizer has, of other shapes.
+    """
+    if model.trainable_variables:
+        build_optimizer(model)
+    shapes = [tuple(value.tensor.shape) for value in stored]
+    for optimizer in _candidates(model):
+        live = list(order(optimizer))
+        if [leaf.shape for leaf in live] == shapes:
+            return _by_place(optimizer, stored, live)
+    live = list(order(model.optimizer))
+    if len(live) == len(stored) and model.optimizer.built:
+        raise MismatchError(
+            "the optimizer's state is that of another model",
+            mismatches=[
+                f"{leaf.name} has shape {leaf.shape}, the file holds {value.tensor.shape}"
+                for leaf, value in zip(live, stored, strict=True)
+                if leaf.shape != tuple(value.tensor.shape)
+            ],
+            file=file,
+        )
+    if not any(shapes) and stored:  # counters alone: it was never built
+        rest = {name: "as it is set up" for value in stored[1:] for name in value.names}
+        return OptimizerState({ITERATIONS: stored[0]}, aside=rest)
+    counts = f"{len(stored)} stored variables, {len(live)} in the optimizer"
+    return OptimizerState(unknown=[n for v in stored for n in v.names], reason=counts)
+
+
+def _candidates(model: Any) -> Iterator[Any]:
+    """Optimizers whose layout may be the stored one: the model's own, and one with all thawed."""
+    if model.optimizer.built:
+        yield model.optimizer
+    thawed = thawed_variables(model)
+    if len(thawed) > len(model.trainable_variables):
+        sample = sample_of(model.optimizer, thawed)
+        if sample is not None:
+            yield sample
+
+
+def _by_place(optimizer: Any, stored: Sequence[Stored], live: Sequence[Leaf]) -> OptimizerState:
+    roles = {id(variable): role for role, variable in roles_of(optimizer).items()}
+    found = OptimizerState()
+    for leaf, value in zip(live, stored, strict=True):
+        variables = variables_of(leaf)
+        if variables:
+            found.values[roles[id(variables[0])]] = value
+        else:  # what Keras 2 always has and this optimizer does not use
+            found.aside |= dict.fromkeys(value.names, "this optimizer has none")
+    return found
