@@ -58,13 +58,14 @@ def saveables(root: Any, keras2: bool = False) -> Iterator[tuple[str, Any]]:
     of their classes, numbered. With `keras2` the paths are those of tf_keras, which goes through
     attributes in another order and counts only objects that it has not met.
     """
-    seen: set[int] = set()
+    # By identity, and held: a list that a property makes would leave its identity to the next one.
+    seen: dict[int, Any] = {}
     children = _children_in_keras2 if keras2 else _children
 
     def visit(target: Any, path: str) -> Iterator[tuple[str, Any]]:
         if id(target) in seen:
             return
-        seen.add(id(target))
+        seen[id(target)] = target
         if isinstance(target, KerasSaveable):
             yield path, target
             for name, child in children(target):

@@ -110,22 +110,37 @@ def named_values(bundle: Bundle, nodes: Sequence[TrackableNode]) -> list[StoredN
 
     Where there is no object graph a key is the variable's name.
     """
-    names = {t.key: (t.full_name,) for node in nodes for t in node.tensors if t.full_name}
+    told = {
+        tensor.key: tensor.full_name
+        for node in nodes
+        for tensor in node.tensors
+        if tensor.full_name and _key(tensor.key) is not None
+    }
+    scope = _scope(told.values())
+    names = {key: (name.removeprefix(scope), name) for key, name in told.items()}
     found = []
     for key in bundle:
-        parsed = parse_key(key)
-        if key == OBJECT_GRAPH_KEY or (parsed is not None and _is_of_optimizer(parsed)):
-            continue
-        if parsed is None:
-            found.append(StoredName(bundle[key], (key,), key))
-        else:
+        parsed = _key(key)
+        if parsed is not None:
             places = (path_text(parsed.path), key)
             found.append(StoredName(bundle[key], names.get(key, ()), key, places))
+        elif key != OBJECT_GRAPH_KEY and parse_key(key) is None:
+            found.append(StoredName(bundle[key], (key,), key))
     return found
 
 
-def _is_of_optimizer(key: Key) -> bool:
-    return key.optimizer is not None or "optimizer" in key.path
+def _key(text: str) -> Key | None:
+    """A key's parts; None for that of an optimizer's state, which no names tell apart."""
+    key = parse_key(text)
+    own = key is not None and key.optimizer is None and "optimizer" not in key.path
+    return key if own else None
+
+
+def _scope(names: Iterable[str]) -> str:
+    """The name of the model, where it stands before those of all variables."""
+    every = list(names)
+    scope = every[0].partition("/")[0] + "/" if every else ""
+    return scope if all(n.startswith(scope) and n.count("/") > 1 for n in every) else ""
 
 
 class NameOutcome:

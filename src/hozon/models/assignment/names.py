@@ -58,14 +58,19 @@ class Renamer:
         if self.rename is None:
             return entry.names
         if not isinstance(self.rename, Mapping):
-            given = [self.rename(name) for name in names]
-            return None if given[0] is None else tuple(name for name in given if name is not None)
+            given = self.rename(entry.title)
+            return None if given is None else self._told(given, entry)
         for pattern, target in self.rename.items():
             found = [new for name in names if (new := _matched(pattern, target, name)) != name]
             if found:
                 self.met.add(pattern)
                 return None if target is None else tuple(name for name in found if name is not None)
         return entry.names
+
+    @staticmethod
+    def _told(given: str, entry: StoredName) -> tuple[str, ...]:
+        """What a function says; a place that it leaves as it is, is no name."""
+        return entry.names if given == entry.title else (given,)
 
     def require_met(self, stored: Iterable[StoredName], file: str) -> None:
         """Raise MismatchError for patterns that no stored name has matched."""
@@ -111,7 +116,7 @@ def pair_by_names(
     renamer, places = Renamer(rename), places_of(live)
     called = [(entry, renamer(entry)) for entry in stored]
     renamer.require_met(stored, file)
-    taken: dict[int, str] = {}
+    taken: dict[int, StoredName] = {}
     rest: list[tuple[StoredName, tuple[str, ...]]] = []
     for entry, names in called:
         if names is None:
@@ -121,40 +126,38 @@ def pair_by_names(
         elif id(found) in taken:
             raise MismatchError(
                 f"two stored values go to {found.label}",
-                mismatches=[taken[id(found)], entry.own],
+                mismatches=[taken[id(found)].own, entry.own],
                 file=file,
             )
         else:
-            taken[id(found)] = entry.own
-            assignment.pair(found.leaf, entry.tensor, found.label, entry.own)
-    _pair_by_ends(rest, places, taken, assignment)
+            taken[id(found)] = entry
+    taken |= _by_ends(rest, places, taken, assignment)
     for item in live:
-        if id(item) not in taken:
+        if id(item) in taken:
+            entry = taken[id(item)]
+            assignment.pair(item.leaf, entry.tensor, item.label, entry.own)
+        else:
             assignment.miss(item.label, getattr(item.leaf, "variable", None))
 
 
-def _pair_by_ends(
+def _by_ends(
     rest: Sequence[tuple[StoredName, tuple[str, ...]]],
     places: Places,
-    taken: dict[int, str],
+    taken: Mapping[int, StoredName],
     assignment: Assignment,
-) -> None:
-    """Pair what agrees without enclosing scopes, where just one stored value does."""
+) -> dict[int, StoredName]:
+    """What agrees without enclosing scopes, where just one stored value does."""
     claims: dict[int, list[StoredName]] = {}
-    items: dict[int, LiveName] = {}
     for entry, names in rest:
         found = places.end_of_name(names)
         if found is None or id(found) in taken:
             assignment.surplus(entry.own)
         else:
-            items[id(found)] = found
             claims.setdefault(id(found), []).append(entry)
-    for key, entries in claims.items():
+    for entries in claims.values():
         if len(entries) > 1:
             assignment.surplus(*(entry.own for entry in entries))
-            continue
-        taken[key] = entries[0].own
-        assignment.pair(items[key].leaf, entries[0].tensor, items[key].label, entries[0].own)
+    return {key: entries[0] for key, entries in claims.items() if len(entries) == 1}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -41,6 +41,6 @@ def owners(layer: Any) -> list[Any]:
     return [layer] if weights_of(layer) else []
 
 
-def unique(variables: Sequence[Any]) -> Variables:
+def unique(variables: Iterable[Any]) -> Variables:
     """Each variable once, where it comes first."""
     return list({id(v): v for v in variables}.values())

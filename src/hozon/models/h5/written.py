@@ -98,7 +98,8 @@ def _tensor(name: str, value: Any) -> LazyTensor:
 def _keras2(model: Any) -> list[tuple[str, Any]]:
     """Iterations, then slots, as TensorFlow 2.11 and later order and name them."""
     inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    order = unique(trainable_order(model))
+    own = {id(v) for v in inner._trainable_variables}
+    order = unique(v for v in trainable_order(model, thawed=True) if id(v) in own)
     described = Optimizer(inner, (inner,), order)
     lists = described._slot_lists()
     edges = {row.edge: row.names[1] for row in (*described.rows, AVERAGE)}

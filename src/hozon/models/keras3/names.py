@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import keras
+
 from hozon.keras_private.paths import saveables, to_snake_case
 from hozon.record import ModelRecord
 
 #: Classes of models, whose layers a file has in a list.
 MODELS = ("Sequential", "Functional", "Model")
+#: Objects whose names people choose.
+NAMED = (keras.Layer, keras.optimizers.Optimizer)
 
 
 def object_names(record: ModelRecord) -> Mapping[str, str]:
@@ -39,8 +43,8 @@ def _layers(entry: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
 
 
 def object_paths(model: Any) -> Iterator[tuple[str, str]]:
-    """The paths of a model's objects, and their names; its own name does not count."""
+    """The paths of a model's layers and optimizers, and their names; its own does not count."""
     for path, target in saveables(model):
         name = getattr(target, "name", None)
-        if path and isinstance(name, str):
+        if path and isinstance(name, str) and isinstance(target, NAMED):
             yield path, name

@@ -141,7 +141,7 @@ def _is_legacy(training: Any) -> bool:
 
 def other_class(model: Any, record: ModelRecord) -> str:
     """The class of the file's optimizer where it names another one than the model's; else ""."""
-    name = record.names.get(NAME, "").lower()
+    name = record.names.get(NAME, "").lower().replace("_", "")
     known = {kind.lower() for kind in ROWS}
     live = {kind.__name__.lower() for kind in type(wrapped(model.optimizer)).__mro__}
     return name if name in known - live else ""

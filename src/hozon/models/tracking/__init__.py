@@ -58,8 +58,9 @@ class Describer:
         if not wanted:
             return own
         for model in self._models:
-            ordered = trainable_order(model)
-            if {id(variable) for variable in ordered} == wanted:
+            every = trainable_order(model, thawed=True)
+            ordered = [variable for variable in every if id(variable) in wanted]
+            if len(ordered) == len(wanted):
                 return ordered
         return own
 

@@ -1,0 +1,208 @@
+"""What every form brings back: derived state, optimizers of freshly compiled models, names."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import hozon
+from hozon.errors import HozonError, MismatchError
+
+WHOLE = ["savedmodel", "m.h5", "m.keras"]
+WEIGHTS = ["ckpt", "w.h5", "w.weights.h5", "w.weights.json", "w.safetensors"]
+WITH_STATE = ["ckpt", "w.weights.h5", "w.weights.json"]
+L = keras.layers
+
+
+def draw(*shape: int, seed: int = 0) -> Any:
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def adapted(adapt: bool) -> Any:
+    """An adapted layer at some depth: in a Sequential, within a wrapper, in a model."""
+    inner = L.Normalization(name="inner")
+    outer = L.Normalization(name="outer")
+    if adapt:
+        inner.adapt(draw(40, 4) * 5 + 2)
+        outer.adapt(draw(40, 4) * 7 + 3)
+    nested = keras.Sequential([keras.Input((4,)), inner], name="nested")
+    x = keras.Input((3, 4))
+    y = L.TimeDistributed(nested, name="wrapped")(outer(x))
+    return keras.Model(x, L.Flatten()(y))
+
+
+@pytest.mark.parametrize("form", WHOLE)
+def test_an_adapted_model_comes_back(form: str, tmp_path: Path) -> None:
+    model, x = adapted(True), draw(5, 3, 4, seed=2)
+    hozon.save_model(model, tmp_path / form)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*Compile it manually")
+        back = hozon.load_model(tmp_path / form)
+    np.testing.assert_allclose(back(x), model(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", WEIGHTS)
+def test_adapted_weights_come_back(form: str, tmp_path: Path) -> None:
+    model, fresh, x = adapted(True), adapted(False), draw(5, 3, 4, seed=2)
+    hozon.save_weights(model, tmp_path / form)
+    hozon.load_weights(fresh, tmp_path / form).assert_existing_objects_matched()
+    np.testing.assert_allclose(fresh(x), model(x), rtol=1e-5, atol=1e-6)
+
+
+OPTIMIZERS = {
+    "adam": lambda: keras.optimizers.Adam(0.02),
+    "nadam": lambda: keras.optimizers.Nadam(0.02),
+    "rmsprop": lambda: keras.optimizers.RMSprop(0.02, momentum=0.5, centered=True),
+    "averages": lambda: keras.optimizers.Adam(0.02, use_ema=True),
+    "accumulated": lambda: keras.optimizers.SGD(0.02, momentum=0.9, gradient_accumulation_steps=2),
+    "scaled": lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.02)),
+}
+
+
+def trained(make: Any, steps: int = 3) -> Any:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((6,)), L.Dense(5, activation="tanh", name="a"), L.Dense(1, name="b")]
+    )
+    model.compile(make(), "mse")
+    for _ in range(steps):
+        model.train_on_batch(draw(8, 6), draw(8, 1))
+    return model
+
+
+@pytest.mark.parametrize("form", WITH_STATE)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_training_goes_on_in_a_freshly_compiled_model(name: str, form: str, tmp_path: Path) -> None:
+    model, fresh = trained(OPTIMIZERS[name]), trained(OPTIMIZERS[name], steps=0)
+    hozon.save_weights(model, tmp_path / form)
+    report = hozon.load_weights(fresh, tmp_path / form)
+    for live in (model, fresh):
+        for _ in range(2):
+            live.train_on_batch(draw(8, 6), draw(8, 1))
+    for got, want in zip(fresh.weights, model.weights, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+    report.assert_consumed()
+
+
+def test_the_state_of_another_optimizer_is_told(tmp_path: Path) -> None:
+    """RMSprop keeps as many values of the same shapes as SGD with momentum."""
+    model = trained(lambda: keras.optimizers.RMSprop(0.02))
+    fresh = trained(lambda: keras.optimizers.SGD(0.02, momentum=0.9), steps=0)
+    hozon.save_weights(model, tmp_path / "w.weights.h5")
+    with pytest.warns(UserWarning, match="did not come back"):
+        report = hozon.load_weights(fresh, tmp_path / "w.weights.h5")
+    assert "rmsprop" in report.lost[0]
+    assert int(fresh.optimizer.iterations.value) == 0
+    with pytest.raises(MismatchError):
+        report.assert_consumed()
+
+
+def test_slots_of_frozen_layers_are_found_or_told(tmp_path: Path) -> None:
+    model = trained(OPTIMIZERS["adam"])
+    model.layers[0].trainable = False
+    for form in WHOLE[1:]:
+        hozon.save_model(model, tmp_path / form)
+        with pytest.warns(UserWarning, match="its variable is frozen"):
+            back = hozon.load_model(tmp_path / form)
+        assert len([line for line in back.load_report.lost if "a/kernel" in line]) == 2
+        kept = [v for v in model.optimizer.variables if "b_kernel" in v.path]
+        found = [v for v in back.optimizer.variables if "b_kernel" in v.path]
+        for got, want in zip(found, kept, strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
+def test_a_frozen_model_keeps_its_slots_for_the_day_it_thaws(tmp_path: Path) -> None:
+    model = trained(OPTIMIZERS["adam"])
+    model.trainable = False
+    hozon.save_model(model, tmp_path / "m.keras")
+    back = hozon.load_model(tmp_path / "m.keras")
+    assert back.load_report.lost == []
+    for live in (model, back):
+        live.trainable = True
+        live.train_on_batch(draw(8, 6), draw(8, 1))
+    for got, want in zip(back.weights, model.weights, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
+def net(*names: str) -> Any:
+    return keras.Sequential([keras.Input((4,)), *(L.Dense(4, name=name) for name in names)])
+
+
+def kernel(model: Any, name: str) -> Any:
+    return np.asarray(model.get_layer(name).kernel)
+
+
+@pytest.mark.parametrize("form", WEIGHTS)
+def test_names_decide_where_they_are_asked_for(form: str, tmp_path: Path) -> None:
+    saved, model = net("a", "b"), net("b", "a")
+    hozon.save_weights(saved, tmp_path / form)
+    hozon.load_weights(model, tmp_path / form, by_name=True)
+    for name in ("a", "b"):
+        np.testing.assert_array_equal(kernel(model, name), kernel(saved, name))
+
+
+@pytest.mark.parametrize("form", WHOLE)
+def test_names_decide_in_whole_models_too(form: str, tmp_path: Path) -> None:
+    saved, model = net("a", "b"), net("b", "a")
+    hozon.save_model(saved, tmp_path / form)
+    hozon.load_weights(model, tmp_path / form, by_name=True)
+    for name in ("a", "b"):
+        np.testing.assert_array_equal(kernel(model, name), kernel(saved, name))
+
+
+def test_a_file_without_names_is_refused(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from hozon.containers.keraszip import read, write_weights
+
+    hozon.save_weights(net("a", "b"), tmp_path / "w.weights.h5")
+    record = read(tmp_path / "w.weights.h5")
+    write_weights(replace(record, names={}), tmp_path / "v.weights.h5")
+    with pytest.raises(HozonError, match="does not say what its layers are called"):
+        hozon.load_weights(net("b", "a"), tmp_path / "v.weights.h5", by_name=True)
+
+
+@pytest.mark.parametrize("form", WEIGHTS)
+@pytest.mark.parametrize(
+    "rename",
+    [
+        {"a/*": "c/*", "b/*": "d/*"},
+        {"a": "c", "b": "d"},
+        lambda name: {"a": "c", "b": "d"}[name[0]] + name[1:] if name[0] in "ab" else name,
+    ],
+)
+def test_a_mapping_says_what_is_called_how(form: str, rename: Any, tmp_path: Path) -> None:
+    saved, model = net("a", "b"), net("d", "c")
+    hozon.save_weights(saved, tmp_path / form)
+    report = hozon.load_weights(model, tmp_path / form, rename=rename)
+    for old, new in (("a", "c"), ("b", "d")):
+        np.testing.assert_array_equal(kernel(model, new), kernel(saved, old))
+    assert len(report.matched) == 4
+
+
+@pytest.mark.parametrize("form", WEIGHTS)
+def test_a_mapping_that_matches_nothing_or_twice_is_refused(form: str, tmp_path: Path) -> None:
+    saved, model = net("a", "b"), net("a", "b")
+    hozon.save_weights(saved, tmp_path / form)
+    before = model.get_weights()
+    for rename in ({"nothing/*": "a/*"}, {"a/*": "b/*"}):
+        with pytest.raises(MismatchError):
+            hozon.load_weights(model, tmp_path / form, rename=rename)
+        for got, want in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("form", WEIGHTS)
+def test_none_leaves_a_value_out(form: str, tmp_path: Path) -> None:
+    saved, model = net("a", "b"), net("a", "b")
+    hozon.save_weights(saved, tmp_path / form)
+    before = kernel(model, "b")
+    report = hozon.load_weights(model, tmp_path / form, rename={"b": None}, by_name=True)
+    np.testing.assert_array_equal(kernel(model, "a"), kernel(saved, "a"))
+    np.testing.assert_array_equal(kernel(model, "b"), before)
+    assert report.missing
