@@ -60,6 +60,7 @@ class TreeDraft:
         self.positions = {id(n.target): i for i, n in enumerate(self.tracked.nodes)}
         self.functions: list[FunctionDef] = []
         self.concrete: dict[str, ConcreteFunction] = {}
+        self.gradients: dict[str, str] = {}
 
     def tensors(self) -> Iterator[tuple[str, Any]]:
         """The arrays, and the object graph that finds them."""
@@ -85,6 +86,7 @@ class TreeDraft:
             objects=SavedObjectGraph(self.nodes.saved(), self.concrete),
             functions=self.functions,
             signatures={name: trace.name for name, trace in traces.items()},
+            gradients=self.gradients,
             keys={
                 i: n.key for i, n in enumerate(self.tracked.nodes) if n.trackable.leaf is not None
             },
@@ -122,6 +124,9 @@ class TreeDraft:
         wrapped = f"__inference_signature_wrapper_{name}"
         made = keyword_signature(wrapped, body, sorted(keywords), named)
         self.functions += [*body.nested, body.definition, made.definition]
+        for kind, function_name, description in self.nodes.gradients(body):
+            self.gradients[kind] = function_name
+            self.concrete[function_name] = description
         bound = tuple(self.positions[id(leaves[i])] for i in body.captures)
         self.concrete[wrapped] = ConcreteFunction(bound, ((), made.inputs), made.outputs)
         return made.trace

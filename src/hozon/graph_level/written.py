@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hozon.formats.protos.graph import FunctionDef
 from hozon.formats.protos.object_graph import (
     BareConcreteFunction,
+    CapturedTensor,
+    ConcreteFunction,
     Function,
     FunctionSpec,
     Payload,
@@ -22,8 +24,9 @@ from hozon.formats.protos.struct import NamedTuple, TensorSpec
 from hozon.formats.protos.tensor import Shape
 from hozon.formats.protos.trackable import Edge
 from hozon.graphs.emit import function as emitted
+from hozon.graphs.emit.custom import EmittedGradient
 from hozon.graphs.emit.function import EmittedFunction
-from hozon.graphs.emit.values import type_number
+from hozon.graphs.emit.values import declared_shape, type_number
 from hozon.graphs.emit.wrapper import wrapper
 
 FIRST = Version(1, 1)
@@ -124,6 +127,19 @@ def argument_names(keywords: Sequence[str]) -> list[str]:
     return made
 
 
+def gradient_signature(gradient: EmittedGradient) -> tuple[Any, Any]:
+    """What the function of a custom gradient takes and gives, as TensorFlow writes it."""
+    given = tuple(
+        TensorSpec(declared_shape(x.shape), type_number(x.dtype), x.name)
+        for x in gradient.cotangents
+    )
+    made = [
+        None if x is None else TensorSpec(declared_shape(x.shape), type_number(x.dtype), x.name)
+        for x in gradient.gradients
+    ]
+    return ((None, *given), {}), made
+
+
 class ObjectNodes:
     """The nodes of an object graph under construction: what each is, and its edges by name."""
 
@@ -147,6 +163,17 @@ class ObjectNodes:
     def list_of(self, items: Iterable[int]) -> int:
         """Append a list of nodes."""
         return self.generic(LIST, {str(i): node for i, node in enumerate(items)})
+
+    def gradients(self, body: EmittedFunction) -> Iterator[tuple[str, str, ConcreteFunction]]:
+        """Append what custom gradients capture; kind, name and description of each."""
+        for gradient in body.gradients:
+            bound = tuple(
+                self.add("captured_tensor", CapturedTensor(name, gradient.inside), {})
+                for name in gradient.captures
+            )
+            signature = gradient_signature(gradient)
+            name = gradient.definition.name
+            yield gradient.kind, name, ConcreteFunction(bound, *signature)
 
     def trace(self, trace: Trace) -> int:
         """Append one concrete function."""

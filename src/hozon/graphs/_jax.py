@@ -46,6 +46,7 @@ _OUTSIDE = frozenset(
     )
 )
 _CALLEE = "_called_main"
+_PACKAGE = str(jax.__file__).removesuffix("__init__.py")
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,22 @@ class Module:
             return tuple(made(shapes, dtypes).call(*arguments))
 
         return call
+
+
+def applied(eqn: Any, *values: Any) -> Any:
+    """What an equation's primitive gives for other values."""
+    parameters = eqn.primitive.get_bind_params(eqn.params)
+    if isinstance(parameters, tuple):  # before JAX 0.10
+        functions, parameters = parameters
+        return eqn.primitive.bind(*functions, *values, **parameters)
+    return eqn.primitive.bind(*values, **parameters)
+
+
+def own_name(closed: Any) -> str | None:
+    """The name of JAX's own function that was traced; None for other people's functions."""
+    source: str = closed.jaxpr.debug_info.func_src_info
+    name, _, place = source.partition(" at ")
+    return name if place.startswith(_PACKAGE) else None
 
 
 def export_of(

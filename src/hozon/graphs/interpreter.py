@@ -12,6 +12,7 @@ import numpy as np
 from hozon.errors import HozonError
 from hozon.graphs.ir import Node
 from hozon.graphs.library import Bound, FunctionKey, Library, Step
+from hozon.graphs.slopes import with_slope_of
 from hozon.graphs.values import Cell, NotStatic, Value, as_numpy, is_traced
 
 Caller = Callable[["Context", Bound, Sequence[Value]], tuple[Value, ...]]
@@ -151,23 +152,13 @@ class Context:
         return drawn
 
 
-@jax.custom_jvp
-def _leaf(value: Value, own: Value) -> Value:  # noqa: ARG001
-    return value
-
-
-@_leaf.defjvp
-def _leaf_jvp(primals: tuple[Value, Value], tangents: tuple[Value, Value]) -> Any:
-    return _leaf(*primals), tangents[1]
-
-
 def leaf(value: Value, own: Value | None) -> Value:
     """`value`, assigned to a variable, whose gradient goes to the variable's `own` value."""
     if own is None or not is_traced(own) or not jnp.issubdtype(own.dtype, jnp.inexact):
         return value
     if (value.shape, value.dtype) != (own.shape, own.dtype):
         return value
-    return _leaf(value, own)
+    return with_slope_of(value, own)
 
 
 def without_gradient(value: Value) -> Value:

@@ -26,6 +26,7 @@ class Content:
             nodes that they are bound to.
         keys: the checkpoint key of each variable node.
         metadata: Keras' description of its objects; none for a model without Keras.
+        gradients: the function of each registered gradient, by its ``_gradient_op_type``.
         assets: contents of the files in ``assets/`` by name, in the order of asset numbers.
     """
 
@@ -36,6 +37,7 @@ class Content:
     metadata: Sequence[KerasObject] = ()
     initializers: Sequence[str] = ()
     assets: Mapping[str, bytes] = field(default_factory=dict)
+    gradients: Mapping[str, str] = field(default_factory=dict)
 
 
 class Draft(Protocol):

@@ -136,7 +136,7 @@ def _put(file: str, data: bytes) -> str:
 
 def _record(content: Content) -> SavedModelRecord:
     graph: MainGraph = main_graph(content)
-    library = FunctionLibrary({f.name: f for f in content.functions}, {}, {})
+    library = FunctionLibrary({f.name: f for f in content.functions}, {}, content.gradients)
     meta_graph = MetaGraph(
         tags=("serve",),
         tensorflow_version=TENSORFLOW_VERSION,

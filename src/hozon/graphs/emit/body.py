@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, overload
 
 import numpy as np
 
 from hozon.formats.protos.graph import FunctionDef, FunctionRef, NodeDef
 from hozon.formats.protos.tensor import Shape, TensorRecord, TypeNumber
+from hozon.graphs._jax import applied
 from hozon.graphs.emit.keys import moves_keys, numbers, on_numbers
 from hozon.graphs.emit.rules import Equation, NoRule, Rule
 from hozon.graphs.emit.sizes import computed
@@ -26,6 +28,9 @@ class Functions:
 
     def __init__(self, name: str) -> None:
         self.definitions: list[FunctionDef] = []
+        #: Gradients of functions whose nodes are written, and what has its plain derivative.
+        self.gradients: list[Any] = []
+        self.plain: list[str] = []
         self._name = name
         self._count = 0
 
@@ -49,8 +54,11 @@ class Body:
         functions: Functions | None = None,
         *,
         nested: bool = False,
+        is_gradient: bool = False,
     ) -> None:
         self.nodes: list[NodeDef] = []
+        self.is_gradient = is_gradient
+        self.gradients: list[Any] = []
         self.functions = Functions("function") if functions is None else functions
         self.sizes: dict[str, Tensor] = {}
         self._nested = nested
@@ -204,7 +212,22 @@ class Body:
 
     def nested(self, arguments: Sequence[Tensor]) -> Body:
         """An empty body for a branch or a loop of this function."""
-        return Body(self._rules, arguments, self.functions, nested=True)
+        return Body(
+            self._rules,
+            arguments,
+            self.functions,
+            nested=True,
+            is_gradient=self.is_gradient,
+        )
+
+    def gradient(self, arguments: Sequence[Tensor]) -> Body:
+        """An empty body for a gradient function of nodes of this one."""
+        return Body(self._rules, arguments, self.functions, is_gradient=True)
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether this is the body of a branch or a loop."""
+        return self._nested
 
     def _read(self, known: Mapping[Any, Tensor], atom: Any) -> Tensor:
         if hasattr(atom, "val"):
@@ -218,7 +241,7 @@ class Body:
             eqn.params,
             tuple(x.aval for x in eqn.invars),
             tuple(x.aval for x in eqn.outvars),
-            lambda *values: eqn.primitive.bind(*values, **eqn.params),
+            partial(applied, eqn),
         )
         if moves_keys(equation):
             return self.inline(on_numbers(equation), inputs)

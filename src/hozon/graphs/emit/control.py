@@ -9,8 +9,10 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from hozon.formats.protos.graph import FunctionRef
+from hozon.graphs._jax import own_name
 from hozon.graphs.emit import steps
 from hozon.graphs.emit.body import Body
+from hozon.graphs.emit.custom import placed, with_gradient
 from hozon.graphs.emit.definition import argument, define
 from hozon.graphs.emit.rules import Equation, NoRule, Rules
 from hozon.graphs.emit.values import Tensor, declared_shape
@@ -23,8 +25,6 @@ _CALLS = {
     "closed_call": "call_jaxpr",
     "composite": "jaxpr",
     "core_call": "call_jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
     "custom_vmap_call": "call",
     "jit": "jaxpr",
     "pjit": "jaxpr",
@@ -47,6 +47,52 @@ def _inlined(parameter: str) -> Callable[..., Any]:
 
 for _primitive, _parameter in _CALLS.items():
     CONTROL.add(_primitive, _inlined(_parameter))
+
+
+@CONTROL.rule("custom_vjp_call")
+def custom_vjp(body: Body, eqn: Equation, *inputs: Tensor) -> tuple[Tensor, ...]:
+    """What the function gives, and its own gradient."""
+    results = body.inline(eqn.params["call_jaxpr"], inputs)
+    return with_gradient(body, eqn, inputs, results)
+
+
+@CONTROL.rule("custom_jvp_call")
+def custom_jvp(body: Body, eqn: Equation, *inputs: Tensor) -> tuple[Tensor, ...]:
+    """The op that JAX's own function is, else what the function gives and its own derivative.
+
+    In branches and loops it is differentiated as its ops are: TensorFlow cannot differentiate a
+    loop with a gradient that was saved.
+    """
+    closed = eqn.params["call_jaxpr"]
+    known = _KNOWN.get(own_name(closed) or "")
+    written = known(body, *inputs) if known is not None else None
+    if written is not None:
+        return (written,)
+    results = body.inline(closed, inputs)
+    return results if body.is_nested else with_gradient(body, eqn, inputs, results)
+
+
+def _activation(op: str) -> Callable[..., Tensor | None]:
+    def write(body: Body, x: Tensor) -> Tensor | None:
+        floating = x.dtype.name in ("float16", "bfloat16", "float32", "float64")
+        return steps.op(body, op, [x], x) if floating else None
+
+    return write
+
+
+def _log_add_exp(body: Body, x: Tensor, y: Tensor) -> Tensor | None:
+    """With zero it is Softplus."""
+    other = body.value(body.narrow(y))
+    zero = other is not None and other.dtype.kind == "f" and not other.any()
+    return steps.op(body, "Softplus", [x], x) if zero and x.dtype == y.dtype else None
+
+
+#: JAX's own functions that are one op, which has their derivative.
+_KNOWN: dict[str, Callable[..., Tensor | None]] = {
+    "logaddexp": _log_add_exp,
+    "relu": _activation("Relu"),
+    "relu6": _activation("Relu6"),
+}
 
 
 @CONTROL.rule(*_SHOWN)
@@ -160,14 +206,14 @@ def write(
     name = inner.functions.unique(label)
     outputs = {f"output_{i}": x for i, x in enumerate(results)}
     shapes = [declared_shape(x.shape) for x in arguments]
-    inner.functions.definitions.append(
-        define(
-            name,
-            inner,
-            [argument(x.name, x) for x in arguments],
-            outputs,
-            attrs={"_input_shapes": tuple(shapes)},
-            arg_attrs={i: {"_output_shapes": (shape,)} for i, shape in enumerate(shapes)},
-        )
+    definition = define(
+        name,
+        inner,
+        [argument(x.name, x) for x in arguments],
+        outputs,
+        attrs={"_input_shapes": tuple(shapes)},
+        arg_attrs={i: {"_output_shapes": (shape,)} for i, shape in enumerate(shapes)},
     )
+    inner.functions.definitions.append(definition)
+    inner.functions.gradients += placed(inner, name, [node.name for node in definition.nodes])
     return FunctionRef(name, {})

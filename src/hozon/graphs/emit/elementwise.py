@@ -175,16 +175,7 @@ def _extreme(name: str, logical: str) -> Callable[..., Tensor]:
 
 
 ELEMENTWISE.add("min", _extreme("Minimum", "LogicalAnd"))
-_largest = _extreme("Maximum", "LogicalOr")
-
-
-@ELEMENTWISE.rule("max")
-def maximum(body: Body, eqn: Equation, x: Tensor, y: Tensor) -> Tensor:
-    """The greater one. With zero it is Relu, whose gradient at zero is that of `jax.nn.relu`."""
-    bound = body.value(body.narrow(y))
-    if bound is not None and bound.ndim == 0 and bound == 0 and x.dtype.name in FLOAT:
-        return steps.joined(body, "Relu", [x], x.dtype)
-    return _largest(body, eqn, x, y)
+ELEMENTWISE.add("max", _extreme("Maximum", "LogicalOr"))
 
 
 @ELEMENTWISE.rule("clamp")

@@ -14,6 +14,7 @@ from hozon.formats.protos.graph import ArgDef, FunctionDef
 from hozon.formats.protos.tensor import Shape
 from hozon.graphs.emit import steps
 from hozon.graphs.emit.body import Body, Functions
+from hozon.graphs.emit.custom import EmittedGradient, placed
 from hozon.graphs.emit.definition import argument, define, pruned
 from hozon.graphs.emit.fallback import call_module
 from hozon.graphs.emit.partial import parted
@@ -58,6 +59,8 @@ class EmittedFunction:
         assigned: those of them that it assigns.
         native: whether it consists of TensorFlow's own ops rather than one XlaCallModule.
         primitives: the JAX primitives that there are no native ops for.
+        gradients: the custom gradients of its nodes and of those of `nested`.
+        plain: functions with derivatives of their own that are differentiated as their ops are.
         tables: the keys of the lookup tables that it uses; their handles are its last arguments.
         assumed: what it needs, and checks, of the sizes of its arguments, for people.
     """
@@ -72,6 +75,8 @@ class EmittedFunction:
     native: bool
     primitives: tuple[str, ...] = ()
     tables: tuple[Any, ...] = ()
+    gradients: tuple[EmittedGradient, ...] = ()
+    plain: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
 
 
@@ -217,9 +222,14 @@ class _Writer:
             for i, x in enumerate(map(self._body.exact, results[:count]))
         }
         used = self._used([*(x.name for x in outputs.values()), *assigns])
+        definition = self._definition(outputs, assigns, used)
+        kept = [node.name for node in definition.nodes]
+        gradients = [*self._functions.gradients, *placed(self._body, self._name, kept)]
         return EmittedFunction(
-            definition=self._definition(outputs, assigns, used),
-            nested=tuple(self._functions.definitions),
+            definition=definition,
+            nested=(*self._functions.definitions, *(g.definition for g in gradients)),
+            gradients=tuple(gradients),
+            plain=tuple(dict.fromkeys(self._functions.plain)),
             inputs=tuple(map(_spec, (x.name for x in self._inputs), self._inputs)),
             outputs=tuple(map(_spec, outputs, outputs.values())),
             structure=self._traced.structure,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from hozon.graphs.emit.arithmetic import ARITHMETIC
 from hozon.graphs.emit.contract import CONTRACT
 from hozon.graphs.emit.control import CONTROL
 from hozon.graphs.emit.conversions import CONVERSIONS
 from hozon.graphs.emit.convolve import CONVOLVE
+from hozon.graphs.emit.custom import differentiated
 from hozon.graphs.emit.elementwise import ELEMENTWISE
 from hozon.graphs.emit.gamma import GAMMA
 from hozon.graphs.emit.index import INDEX
@@ -23,8 +25,10 @@ from hozon.graphs.emit.slices import SLICES
 from hozon.graphs.emit.special import SPECIAL
 from hozon.graphs.emit.windows import WINDOWS
 
-#: Every primitive with native TensorFlow ops.
-PRIMITIVES: Mapping[str, Rule] = merge(
+#: Primitives whose derivative is not that of their ops: at a kink, where values are equal, or, for
+#: a remainder, everywhere.
+DERIVED = ("abs", "clamp", "cummax", "cummin", "cumprod", "max", "min", "rem")
+_ALL = merge(
     [
         ARITHMETIC,
         CONTRACT,
@@ -44,4 +48,8 @@ PRIMITIVES: Mapping[str, Rule] = merge(
         SPECIAL,
         WINDOWS,
     ]
+)
+#: Every primitive with native TensorFlow ops.
+PRIMITIVES: Mapping[str, Rule] = MappingProxyType(
+    {**_ALL, **{name: differentiated(_ALL[name]) for name in DERIVED}}
 )

@@ -7,6 +7,7 @@ for the condition's value, so the branch is then picked before the rest is compi
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -22,6 +23,9 @@ from hozon.graphs.tensorlist import ItemList, StackedList, is_list
 from hozon.graphs.values import Cell, NotStatic, Value, is_static, is_traced
 
 CONTROL = OpTable("control")
+
+#: How TensorFlow names the gradients of ``tf.custom_gradient``.
+CUSTOM = "CustomGradient-"
 
 
 def callee(value: Any) -> Any:
@@ -171,11 +175,34 @@ def identity_n(node: NodeView) -> Kernel:
 
     def kernel(context: Any, *values: Value) -> tuple[Value, ...]:
         gradient = context.library.gradients.get(name)
-        if gradient is None or not any(map(is_traced, values[:count])):
+        if not any(map(is_traced, values[:count])):
             return values[:count]
+        if gradient is None:
+            return values if not name.startswith(CUSTOM) else tuple(map(plain, values))
         return with_gradient(context, gradient, values[:count], values[count:])
 
+    def plain(value: Value) -> Value:
+        return _plain(value, node.name) if is_traced(value) and _is_inexact(value) else value
+
     return kernel
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _plain(value: Value, _node: str) -> Value:
+    """A value of a function whose custom gradient the file does not hold."""
+    return value
+
+
+@_plain.defjvp
+def _plain_jvp(node: str, primals: Any, tangents: Any) -> tuple[Value, Value]:
+    warnings.warn(
+        f"the function at node {node!r} had a custom gradient (tf.custom_gradient), which the file "
+        "does not hold: its plain derivative is used. Save it with "
+        "tf.saved_model.SaveOptions(experimental_custom_gradients=True)",
+        UserWarning,
+        stacklevel=2,
+    )
+    return primals[0], tangents[0]
 
 
 def with_gradient(
@@ -204,11 +231,11 @@ def with_gradient(
         for cell, (own, value) in zip(cells, cell_values, strict=True):
             child.give(cell, own)
             child.carry(cell, value)
-        full = [np.zeros(value.shape, value.dtype) for value in values]
-        for i, cotangent in zip(varied, cotangents, strict=True):
-            full[i] = cotangent
-        arguments = [*full, *gradient.arguments(_filled(captured, given))]
         with jax.enable_x64(True):  # JAX may differentiate when the call has ended
+            full = [jnp.zeros(value.shape, value.dtype) for value in values]
+            for i, cotangent in zip(varied, cotangents, strict=True):
+                full[i] = cotangent
+            arguments = [*full, *gradient.arguments(_filled(captured, given))]
             gradients = child.call(gradient.function, arguments)
             padded = gradient.spread(gradients, len(values))
             return [_cotangent(padded[i], values[i]) for i in varied], _zero_cotangents(kept)
@@ -222,7 +249,8 @@ def with_gradient(
 
 def _cells_of(context: Any, gradient: Any, captured: Sequence[Value]) -> list[Cell]:
     """The variables with numbers that a gradient function reads."""
-    given = [value for value in gradient.arguments(captured) if isinstance(value, Cell)]
+    made = [capture() for capture in gradient.captures if not isinstance(capture, str)]
+    given = [value for value in (*captured, *made) if isinstance(value, Cell)]
     cells = {id(cell): cell for cell in (*context.library.bound(gradient.function).cells, *given)}
     return [
         cell

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hozon.graphs.slopes import differentiated
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.tensorlist import add_lists, is_list
 from hozon.graphs.values import Value, is_static, ns, static_int
@@ -49,9 +50,11 @@ MATH.kernels(
         "Sinh": shared("sinh"),
         "Cosh": shared("cosh"),
         "Asinh": shared("arcsinh"),
-        "Acosh": shared("arccosh"),
+        "Acosh": differentiated(shared("arccosh"), lambda g, x, y: g / jnp.sinh(y)),
         "Atanh": shared("arctanh"),
-        "NextAfter": shared("nextafter"),
+        "NextAfter": differentiated(
+            shared("nextafter"), lambda g, x, y, _: g, lambda g, x, y, _: jnp.zeros_like(g)
+        ),
     }
 )
 
@@ -69,9 +72,11 @@ def absolute(x: Value) -> Value:
     return x * jnp.sign(x) if not is_static(x) and is_inexact(x) else ns(x).abs(x)
 
 
-@MATH.kernel("Rsqrt")
 def rsqrt(x: Value) -> Value:
     return 1 / np.sqrt(x) if is_static(x) else jax.lax.rsqrt(x)
+
+
+MATH.kernel("Rsqrt")(differentiated(rsqrt, lambda g, x, y: -g * (y * y * y) / 2))
 
 
 @MATH.kernel("SquaredDifference")
@@ -130,13 +135,17 @@ def div_no_nan(x: Value, y: Value) -> Value:
     return xp.where(zero, xp.zeros_like(quotient), quotient)
 
 
-@MATH.kernel("MulNoNan")
-def mul_no_nan(x: Value, y: Value) -> Value:
+def _mul_no_nan(x: Value, y: Value) -> Value:
     """The product, zero where `y` is zero even if `x` is infinite or NaN."""
     xp = ns(x, y)
     zero = xp.equal(y, 0)
     product = xp.multiply(xp.where(zero, xp.zeros_like(x), x), y)
     return xp.where(zero, xp.zeros_like(product), product)
+
+
+MATH.kernel("MulNoNan")(
+    differentiated(_mul_no_nan, lambda g, x, y, _: _mul_no_nan(g, y), lambda g, x, y, _: x * g)
+)
 
 
 def _zero_where_x_is(x: Value, y: Value, function: Kernel, safe: int) -> Value:
@@ -180,25 +189,36 @@ def _power_jvp(primals: tuple[Value, Value], tangents: tuple[Value, Value]) -> A
 # Extremes
 
 
-def _extreme(x: Value, y: Value, name: str, first: Kernel) -> Value:
+def _extreme(name: str, wins: Kernel) -> Kernel:
     """The greater or smaller of two, NaN winning; where equal, the gradient is all `x`'s."""
-    if not is_inexact(x) or (is_static(x) and is_static(y)):
-        return getattr(ns(x, y), name)(x, y)
-    return jnp.where(first(x, y) | jnp.isnan(x), x, y)
+    return differentiated(
+        shared(name),
+        lambda g, x, y, _: jnp.where(wins(x, y), g, 0),
+        lambda g, x, y, _: jnp.where(wins(x, y), 0, g),
+    )
 
 
 MATH.kernels(
     {
-        "Maximum": lambda x, y: _extreme(x, y, "maximum", lambda a, b: jnp.greater_equal(a, b)),
-        "Minimum": lambda x, y: _extreme(x, y, "minimum", lambda a, b: jnp.less_equal(a, b)),
+        "Maximum": _extreme("maximum", jnp.greater_equal),
+        "Minimum": _extreme("minimum", jnp.less_equal),
     }
 )
 
 
-@MATH.kernel("ClipByValue")
-def clip_by_value(x: Value, low: Value, high: Value) -> Value:
+def _clip(x: Value, low: Value, high: Value) -> Value:
     xp = ns(x, low, high)
     return xp.broadcast_to(xp.minimum(xp.maximum(x, low), high), x.shape)
+
+
+MATH.kernel("ClipByValue")(
+    differentiated(
+        _clip,
+        lambda g, x, low, high, _: jnp.where((x < low) | (x > high), 0, g),
+        lambda g, x, low, high, _: jnp.where(x < low, g, 0),
+        lambda g, x, low, high, _: jnp.where(x > high, g, 0),
+    )
+)
 
 
 # Rounding

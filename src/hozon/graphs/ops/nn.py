@@ -10,6 +10,7 @@ import numpy as np
 
 from hozon.errors import MismatchError
 from hozon.graphs.kernels.convolution import accumulator
+from hozon.graphs.slopes import differentiated
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, ns, static
 
@@ -45,26 +46,43 @@ def _safe_expm1(x: Value) -> Value:
 SELU_SCALE = 1.0507009873554804934193349852946
 SELU_ALPHA = 1.6732632423543772848170429916717
 
+#: Slopes times `g`, by the argument `x` or by the result `y`; they are ops of their own.
+GRADIENTS: dict[str, Kernel] = {
+    "ReluGrad": lambda g, x: ns(g, x).where(x > 0, g, ns(g).zeros_like(g)),
+    "Relu6Grad": lambda g, x: ns(g, x).where((x > 0) & (x < 6), g, ns(g).zeros_like(g)),
+    "EluGrad": lambda g, y: g * ns(g, y).where(y < 0, y + 1, _like(y, 1)),
+    "SeluGrad": lambda g, y: (
+        g * ns(g, y).where(y < 0, y + _like(y, SELU_SCALE * SELU_ALPHA), _like(y, SELU_SCALE))
+    ),
+    "SoftplusGrad": lambda g, x: g * sigmoid(x),
+    "SoftsignGrad": lambda g, x: g / (1 + abs(x)) ** 2,
+}
+NN.kernels(GRADIENTS)
 NN.kernels(
     {
-        "Relu": lambda x: ns(x).maximum(x, _like(x, 0)),
-        "Relu6": lambda x: ns(x).minimum(ns(x).maximum(x, _like(x, 0)), _like(x, 6)),
+        "Relu": differentiated(
+            lambda x: ns(x).maximum(x, _like(x, 0)), lambda g, x, y: GRADIENTS["ReluGrad"](g, x)
+        ),
+        "Relu6": differentiated(
+            lambda x: ns(x).minimum(ns(x).maximum(x, _like(x, 0)), _like(x, 6)),
+            lambda g, x, y: GRADIENTS["Relu6Grad"](g, x),
+        ),
         "Sigmoid": sigmoid,
         "Tanh": lambda x: ns(x).tanh(x),
-        "Elu": lambda x: _leave_positive(x, _safe_expm1(x)),
-        "Selu": lambda x: (
-            _like(x, SELU_SCALE) * _leave_positive(x, _like(x, SELU_ALPHA) * _safe_expm1(x))
+        "Elu": differentiated(
+            lambda x: _leave_positive(x, _safe_expm1(x)),
+            lambda g, x, y: GRADIENTS["EluGrad"](g, y),
+        ),
+        "Selu": differentiated(
+            lambda x: (
+                _like(x, SELU_SCALE) * _leave_positive(x, _like(x, SELU_ALPHA) * _safe_expm1(x))
+            ),
+            lambda g, x, y: GRADIENTS["SeluGrad"](g, y),
         ),
         "Softplus": softplus,
-        "Softsign": lambda x: x / (1 + abs(x)),
-        "ReluGrad": lambda g, x: ns(g, x).where(x > 0, g, ns(g).zeros_like(g)),
-        "Relu6Grad": lambda g, x: ns(g, x).where((x > 0) & (x < 6), g, ns(g).zeros_like(g)),
-        "EluGrad": lambda g, y: ns(g, y).where(y < 0, g * (y + 1), g),
-        "SeluGrad": lambda g, y: ns(g, y).where(
-            y < 0, g * (y + _like(y, SELU_SCALE * SELU_ALPHA)), g * _like(g, SELU_SCALE)
+        "Softsign": differentiated(
+            lambda x: x / (1 + abs(x)), lambda g, x, y: GRADIENTS["SoftsignGrad"](g, x)
         ),
-        "SoftplusGrad": lambda g, x: g * sigmoid(x),
-        "SoftsignGrad": lambda g, x: g / (1 + abs(x)) ** 2,
     }
 )
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hozon.graphs.kernels.pooling import lowest, max_windows, sum_windows
+from hozon.graphs.slopes import with_slope_of
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, static_ints
 
@@ -156,6 +157,12 @@ def max_pool_with_argmax(node: NodeView) -> Kernel:
 
     def pool(x: Value) -> tuple[Value, Value]:
         x = jnp.asarray(x)
+        largest, places = extremes(jax.lax.stop_gradient(x))
+        starts = jnp.arange(x.shape[0], dtype=index_type)[:, None, None, None]
+        flat = places if batched or not x.shape[0] else places + starts * (x.size // x.shape[0])
+        return with_slope_of(largest, x.reshape(-1)[flat]), places
+
+    def extremes(x: Value) -> tuple[Value, Value]:
         positions = jnp.arange(x.size, dtype=index_type).reshape(x.shape)
         if not batched and x.shape[0]:
             positions = positions % (x.size // x.shape[0])

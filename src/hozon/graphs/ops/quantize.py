@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from hozon.graphs.slopes import with_slope_of
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, is_static, ns, static_int
 
@@ -28,7 +30,26 @@ def _stand_in(shown: Value, meant: Value) -> Value:
     """The numbers of `shown` with the gradient of `meant`."""
     if is_static(shown) and is_static(meant):
         return shown
-    return meant + _constant(shown - meant)
+    shown, meant = jnp.broadcast_arrays(shown, meant)
+    return with_slope_of(_constant(shown), meant)
+
+
+def _divided(x: Value, y: Value) -> Value:
+    """``x / y``. The barrier keeps XLA from multiplying by a reciprocal."""
+    if is_static(x) and is_static(y):
+        return x / y
+    first, second = jax.lax.optimization_barrier(tuple(jnp.broadcast_arrays(x, y)))
+    return first / second
+
+
+def _rounded_product(x: Value, y: Value) -> Value:
+    """``x * y``, rounded before anything is added to it.
+
+    XLA's CPU backend would multiply and add in one step, without that rounding, and the sum would
+    fall on the other side of a half. A product is never above this bound.
+    """
+    product = x * y
+    return product if is_static(product) else jnp.minimum(product, np.float32(3e38))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +62,22 @@ class FakeQuant:
 
     least: float
     most: float
+    #: Whether the kernel divides by the distance; others multiply by its inverse.
+    divides: bool
 
     @staticmethod
     def of(node: NodeView) -> FakeQuant:
         """The integers that the attributes of a node name."""
         least = 1.0 if node.attr("narrow_range") else 0.0
-        return FakeQuant(least, float((1 << int(node.attr("num_bits"))) - 1))
+        most = float((1 << int(node.attr("num_bits"))) - 1)
+        return FakeQuant(least, most, node.op == "FakeQuantWithMinMaxVars")
 
     def nudged(self, low: Value, high: Value) -> tuple[Value, Value, Value]:
         """Both ends of the moved range, and the distance of two of its numbers."""
         xp = ns(low, high)
         least, most = np.float32(self.least), np.float32(self.most)
-        scale = (high - low) / (most - least)
-        zero = least - low / xp.where(scale == 0, np.float32(1), scale)
+        scale = _divided(high - low, most - least)
+        zero = least - _divided(low, xp.where(scale == 0, np.float32(1), scale))
         zero = xp.clip(xp.floor(zero + np.float32(0.5)), least, most)
         return (least - zero) * scale, (most - zero) * scale, scale
 
@@ -62,10 +86,16 @@ class FakeQuant:
         first, last, scale = self.nudged(low, high)
         xp = ns(x, low, high)
         empty = (low == 0) & (high == 0)
-        inverse = np.float32(1) / xp.where(scale == 0, np.float32(1), scale)
-        zero = xp.floor(-first * inverse + np.float32(0.5))
+        span = xp.where(high == low, np.float32(1), high - low)
+        inverse = _divided(np.float32(self.most) - np.float32(self.least), span)
+        zero = xp.floor(_rounded_product(-first, inverse) + np.float32(0.5))
         shifted = xp.clip(x, first, last) - first
-        rounded = xp.floor(shifted * inverse - zero + np.float32(0.5)) * scale
+        scaled = (
+            _divided(shifted, xp.where(scale == 0, np.float32(1), scale))
+            if self.divides
+            else _rounded_product(shifted, inverse)
+        )
+        rounded = xp.floor(scaled - zero + np.float32(0.5)) * scale
         below, above = _stand_in(first, low), _stand_in(last, high)
         bounded = xp.where(x < first, below, xp.where(x > last, above, x))
         through = xp.where(empty, x, bounded)
@@ -153,15 +183,22 @@ class Rounding:
             mode == "HALF_UP",
         )
 
-    def apply(self, x: Value, low: Value, high: Value, bits: int) -> Value:
-        """`x` rounded to integers of `bits` bits, with its own gradient."""
+    def apply(self, x: Value, low: Value, high: Value, bits: int, bounded: bool = False) -> Value:
+        """`x` rounded to integers of `bits` bits, with its own gradient.
+
+        With `bounded` that is none beyond the range.
+        """
+        meant = x
+        if bounded:
+            first, last = self._columns(x, low), self._columns(x, high)
+            meant = ns(x, low, high).where((x < first) | (x > last), _constant(x), x)
         low, high = self._range(x, low, high)
         xp = ns(x, low, high)
         lower, upper, scale, inverse = self._scale(low, high, bits)
         inside = xp.clip(x, lower, upper) if self.given else x
         scaled = inside * scale
         rounded = xp.floor(scaled + x.dtype.type(0.5)) if self.half_up else xp.round(scaled)
-        return _stand_in((rounded * inverse).astype(x.dtype), x)
+        return _stand_in((rounded * inverse).astype(x.dtype), meant)
 
     def _range(self, x: Value, low: Value, high: Value) -> tuple[Value, Value]:
         xp = ns(x, low, high)
@@ -170,8 +207,12 @@ class Rounding:
         others = tuple(i for i in range(x.ndim) if i != self.axis)
         if not self.given:
             return xp.min(x, axis=others, keepdims=True), xp.max(x, axis=others, keepdims=True)
+        return self._columns(x, low), self._columns(x, high)
+
+    def _columns(self, x: Value, ends: Value) -> Value:
+        """One end of the range, or one for each entry of the axis, to compare with `x`."""
         shape = [x.shape[i] if i == self.axis else 1 for i in range(x.ndim)]
-        return xp.reshape(low, shape), xp.reshape(high, shape)
+        return ns(ends).reshape(ends, shape) if self.axis >= 0 else ends
 
     def _scale(self, low: Value, high: Value, bits: int) -> tuple[Value, Value, Value, Value]:
         """Both ends of the range, and the factors to and from integers."""
@@ -195,7 +236,8 @@ class Rounding:
 @QUANTIZE.op("QuantizeAndDequantizeV2", "QuantizeAndDequantizeV4")
 def quantize_and_dequantize(node: NodeView) -> Kernel:
     rounding, bits = Rounding.of(node), int(node.attr("num_bits"))
-    return lambda x, low, high: rounding.apply(x, low, high, bits)
+    bounded = node.op == "QuantizeAndDequantizeV4"
+    return lambda x, low, high: rounding.apply(x, low, high, bits, bounded)
 
 
 @QUANTIZE.op("QuantizeAndDequantizeV3")

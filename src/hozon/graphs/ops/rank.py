@@ -129,8 +129,9 @@ def _bucket(values: Value, boundaries: Value) -> Value:
 def _top(x: Value, count: int, index: Any) -> tuple[Value, Value]:
     """The largest entries of the last axis in falling order; of equals, the first comes first."""
     if not is_static(x):
-        values, where = jax.lax.top_k(x, count)
-        return values, where.astype(index)
+        # Zeros of both signs are equal.
+        _, where = jax.lax.top_k(jnp.where(x == 0, jnp.zeros_like(x), x), count)
+        return jnp.take_along_axis(x, where, -1), where.astype(index)
     size = x.shape[-1]
     order = size - 1 - np.argsort(x[..., ::-1], axis=-1, kind="stable")[..., ::-1][..., :count]
     return np.take_along_axis(x, order, -1), order.astype(index)

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from hozon.errors import MismatchError
-from hozon.graphs.ops.math import truncate_div
+from hozon.graphs.ops.math import div_no_nan, truncate_div
+from hozon.graphs.slopes import differentiated
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, is_static, ns, static_int, static_ints
 
@@ -166,9 +167,17 @@ def cumsum(node: NodeView) -> Kernel:
 
 @REDUCE.op("Cumprod")
 def cumprod(node: NodeView) -> Kernel:
-    return _cumulative(
+    """Running products, whose derivative along a zero is taken for zero, as in TensorFlow."""
+    multiply = _cumulative(
         node, lambda dtype: 1, lambda x, axis: module(x).cumprod(x, axis=axis, dtype=x.dtype)
     )
+    total = cumsum(node)
+
+    def run(x: Value, axis: Value) -> Value:
+        slope = lambda g, x, y: y * total(div_no_nan(g, x), axis)
+        return differentiated(lambda x: multiply(x, axis), slope)(x)
+
+    return run
 
 
 @REDUCE.op("CumulativeLogsumexp")

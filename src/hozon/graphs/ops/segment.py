@@ -12,6 +12,7 @@ import numpy as np
 
 from hozon.graphs.ops.math import truncate_div
 from hozon.graphs.ops.reduce import NARROW
+from hozon.graphs.slopes import differentiated
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, is_static, ns, static, static_int
 
@@ -57,8 +58,33 @@ def combine(data: Value, ids: Value, count: int, how: Combine) -> Value:
         how.ufunc.at(total, ids[inside], rows[inside])
         return total
     place = jnp.where(inside, ids, count)
+    if how is MULTIPLY and jnp.issubdtype(data.dtype, jnp.inexact):
+        return _products(rows, place, count)
+    return _combined(rows, place, total, how)
+
+
+def _combined(rows: Value, place: Value, total: Value, how: Combine) -> Value:
     update = getattr(jnp.asarray(total).at[place], how.method)
     return update(rows, mode="drop")
+
+
+def _products(rows: Value, place: Value, count: int) -> Value:
+    """Products of rows; JAX has no derivative for them."""
+    shape = (count, *rows.shape[1:])
+
+    def multiplied(x: Value) -> Value:
+        return _combined(x, place, jnp.ones(shape, x.dtype), MULTIPLY)
+
+    def slope(g: Value, x: Value, product: Value) -> Value:
+        zero = x == 0
+        others = jnp.where(zero, jnp.ones_like(x), x)
+        zeros = _combined(zero.astype(x.dtype), place, jnp.zeros(shape, x.dtype), ADD)
+        rest = multiplied(others)[place] / others
+        left = zeros[place] - zero
+        share = g * jnp.where(left == 0, rest, jnp.zeros_like(rest))
+        return _combined(share, place, jnp.zeros(shape, x.dtype), ADD)
+
+    return differentiated(multiplied, slope)(jnp.asarray(rows))
 
 
 def _counts(ids: Value, count: int, dtype: Any) -> Value:

@@ -154,7 +154,8 @@ def _constant_like(x: Value, number: int) -> Value:
     if not hasattr(x, "dtype"):
         return _constant_tree(x, number)
     value = np.asarray(b"", object) if x.dtype == object else np.asarray(number, x.dtype)
-    return np.broadcast_to(value, x.shape)
+    known = all(isinstance(size, int) for size in x.shape)  # sizes are symbols while a file is made
+    return (np if known else jnp).broadcast_to(value, x.shape)
 
 
 def _constant_tree(x: Any, number: int) -> Any:

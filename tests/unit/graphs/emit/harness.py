@@ -18,7 +18,8 @@ from hozon.formats.protos.graph import (
     TypeNumber,
     encode_graph,
 )
-from hozon.graphs.emit.body import Body
+from hozon.graphs.emit.body import Body, Functions
+from hozon.graphs.emit.custom import EmittedGradient, placed
 from hozon.graphs.emit.definition import pruned
 from hozon.graphs.emit.primitives import PRIMITIVES
 from hozon.graphs.emit.values import Tensor
@@ -51,8 +52,22 @@ def run(definition, feeds, differentiate):
                                 {x.name: v for x, v in zip(graph.inputs, feed)})
                     for k, feed in enumerate(feeds)]
 
+def register(kind, definition, captures):
+    graph_def, flat = function_def_to_graph.function_def_to_graph_def(definition)
+    names = [a.name for a in definition.signature.input_arg]
+    wanted = [flat[definition.ret[a.name]] for a in definition.signature.output_arg]
+
+    @tf.RegisterGradient(kind)
+    def gradient(op, *cotangents):
+        given = [*cotangents, *map(op.graph.get_tensor_by_name, captures)]
+        pairs = {f"{n}:0": x for n, x in zip(names, given)}
+        made = tf.graph_util.import_graph_def(graph_def, pairs, wanted)
+        return [None] * (len(op.inputs) - len(made)) + made
+
 definitions = {f.signature.name: f for f in
                tf.compat.v1.GraphDef.FromString(data).library.function}
+for kind, (name, captures) in gradients_of.items():
+    register(kind, definitions[name], captures)
 for name, (feeds, differentiate) in calls.items():
     try:
         out[name] = (run(definitions[name], feeds, differentiate), "")
@@ -78,8 +93,8 @@ class Case:
     tolerance: float = 2e-5
 
 
-def written(case: Case, name: str) -> FunctionDef:
-    """The case's function in TensorFlow's terms."""
+def written(case: Case, name: str) -> tuple[FunctionDef, Sequence[EmittedGradient]]:
+    """The case's function in TensorFlow's terms, and its custom gradients."""
     scope = export.SymbolicScope(case.constraints)
     avals = [
         jax.ShapeDtypeStruct(export.symbolic_shape(sizes, scope=scope) if sizes else (), dtype)
@@ -87,12 +102,12 @@ def written(case: Case, name: str) -> FunctionDef:
     ]
     closed = jax.make_jaxpr(case.function)(*avals)
     arguments = [Tensor(f"x{i}", np.dtype(a.dtype), tuple(a.shape)) for i, a in enumerate(avals)]
-    body = Body(PRIMITIVES, arguments)
+    body = Body(PRIMITIVES, arguments, Functions(name))
     results = body.inline(closed, arguments)
     for x, aval in zip(results, closed.out_avals, strict=True):
         assert x.dtype == aval.dtype
         assert [str(dim) for dim in x.shape] == [str(dim) for dim in aval.shape]
-    return FunctionDef(
+    definition = FunctionDef(
         name,
         tuple(_argument(x.name, x) for x in arguments),
         tuple(_argument(f"y{i}", x) for i, x in enumerate(results)),
@@ -103,6 +118,7 @@ def written(case: Case, name: str) -> FunctionDef:
         {},
         {},
     )
+    return definition, placed(body, name, [node.name for node in definition.nodes])
 
 
 def _argument(name: str, x: Tensor) -> ArgDef:
@@ -113,11 +129,15 @@ def ask(oracle: Oracle, cases: Sequence[Case]) -> dict[str, Any]:
     """TensorFlow's answers to all cases, by the cases' names."""
     names = {case.name: f"f{i}" for i, case in enumerate(cases)}
     assert len(names) == len(cases)
-    functions = {names[case.name]: written(case, names[case.name]) for case in cases}
+    made = {names[case.name]: written(case, names[case.name]) for case in cases}
+    functions = {name: definition for name, (definition, _) in made.items()}
+    gradients = {g.kind: g for _, found in made.values() for g in found}
+    functions |= {g.definition.name: g.definition for g in gradients.values()}
+    gradients_of = {kind: (g.definition.name, g.captures) for kind, g in gradients.items()}
     graph = GraphDef((), FunctionLibrary(functions, {}, {}), 2000, 0)
     data = encode_graph(graph).SerializeToString()
     calls = {names[case.name]: (list(case.inputs), case.gradient) for case in cases}
-    answers = oracle.python(RUN, data=data, calls=calls)
+    answers = oracle.python(RUN, data=data, calls=calls, gradients_of=gradients_of)
     return {case.name: answers[names[case.name]] for case in cases}
 
 
@@ -137,7 +157,7 @@ def check(case: Case, answer: Any) -> None:
 
 def check_own(case: Case) -> None:
     """Compare what Hozon's interpreter makes of the function with JAX's results."""
-    library = Library({"f": written(case, "f")})
+    library = Library({"f": written(case, "f")[0]})
     feed = case.inputs[0]
     with jax.enable_x64(True):
         results = jax.jit(lambda *arguments: call(library, "f", arguments))(*feed)

@@ -310,4 +310,4 @@ def test_doubles_and_long_integers(oracle: Oracle) -> None:
 def test_an_op_takes_what_a_broadcast_repeats() -> None:
     """No BroadcastTo for a bias, nor for a number."""
     case = Case("bias", lambda x, y: jax.nn.relu(x + y) * 2, [("b, 4", F32), ("4", F32)], [])
-    assert [node.op for node in written(case, "f").nodes] == ["AddV2", "Relu", "Const", "Mul"]
+    assert [node.op for node in written(case, "f")[0].nodes] == ["AddV2", "Relu", "Const", "Mul"]

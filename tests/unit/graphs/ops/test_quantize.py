@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from hozon.graphs.build import function_from_graph
 from hozon.graphs.execute import call
 from hozon.graphs.library import Library
 from tests.oracle.client import Oracle
-from tests.unit.graphs.ops.harness import Case, answers, check, ids, planned_once
+from tests.unit.graphs.ops.harness import Case, answers, check, ids, kernel, planned_once
 
 RNG = np.random.default_rng(12)
 
@@ -112,3 +113,31 @@ def test_real_quantization_there_and_back(oracle: Oracle) -> None:
     for have, want in zip(call(Library({}), function, [data]), told["values"], strict=True):
         assert np.asarray(have).dtype == want.dtype
         np.testing.assert_allclose(np.asarray(have), want, rtol=1e-5, atol=1e-6)
+
+
+RANGES = [(-3, 3), (0, 6), (-0.5, 0.7), (0.1, 5.3), (0, 1)]
+
+FAKES = """
+out["y"] = [
+    [tf.quantization.fake_quant_with_min_max_vars(x, a, b),
+     tf.quantization.fake_quant_with_min_max_args(x, a, b),
+     tf.quantization.fake_quant_with_min_max_vars_per_channel(x[:, None], [a], [b])[:, 0]]
+    for a, b in ranges]
+"""
+
+
+def test_compiled_fake_quantization_takes_no_other_step(oracle: Oracle) -> None:
+    """Numbers between two steps, and pixels: nothing is rounded otherwise under ``jax.jit``."""
+    halves = (np.arange(-300, 300) + np.float32(0.5)) * np.float32(6 / 255)
+    x = np.concatenate([halves, np.arange(256) / np.float32(255)]).astype(np.float32)
+    answer = oracle.python(FAKES, x=x, ranges=[(float(a), float(b)) for a, b in RANGES])["y"]
+    for (low, high), told in zip(RANGES, answer, strict=True):
+        ends = np.float32(low), np.float32(high)
+        form: dict[str, Any] = {"num_bits": 8, "narrow_range": False}
+        by_variables = kernel("FakeQuantWithMinMaxVars", **form)
+        by_numbers = kernel("FakeQuantWithMinMaxArgs", min=low, max=high, **form)
+        by_channel = kernel("FakeQuantWithMinMaxVarsPerChannel", **form)
+        np.testing.assert_array_equal(jax.jit(by_variables)(x, *ends), told[0])
+        np.testing.assert_array_equal(jax.jit(by_numbers)(x), told[1])
+        columns = [np.full(1, end) for end in ends]
+        np.testing.assert_array_equal(jax.jit(by_channel)(x[:, None], *columns)[:, 0], told[2])

@@ -78,7 +78,9 @@ class Description:
         self.tracked = track_for_savedmodel(model, variables_of(model), optimizer=include_optimizer)
         self.nodes = Nodes(self.tracked)
         self.tables = Tables(self.nodes)
-        self.functions = FunctionWriter(self.nodes.position, self.tables.position, native_only)
+        self.functions = FunctionWriter(
+            self.nodes.position, self.tables.position, self.nodes, native_only
+        )
         self.include_optimizer = include_optimizer
         self.signatures = signatures
         self.converted: list[str] = []
@@ -128,6 +130,7 @@ class Description:
             },
             metadata=metadata,
             initializers=self.tables.initializers,
+            gradients=self.functions.gradients,
         )
 
     def _root(self, calls: CallTraces, default: Any, signatures: Mapping[str, Any]) -> None:

@@ -17,7 +17,14 @@ from hozon.formats.protos.graph import FunctionDef
 from hozon.formats.protos.object_graph import ConcreteFunction, FunctionSpec
 from hozon.formats.protos.struct import TensorSpec
 from hozon.formats.protos.tensor import Shape, TypeNumber
-from hozon.graph_level.written import Trace, Traces, full_argspec, keyword_signature, tensor_spec
+from hozon.graph_level.written import (
+    ObjectNodes,
+    Trace,
+    Traces,
+    full_argspec,
+    keyword_signature,
+    tensor_spec,
+)
 from hozon.graphs.emit.function import EmittedFunction, emit
 from hozon.graphs.emit.trace import ArgumentSpec
 from hozon.graphs.emit.wrapper import wrapper
@@ -51,9 +58,11 @@ class FunctionWriter:
     Attributes:
         position: the node of a variable in the object graph.
         table: the node of the lookup table of a layer.
+        nodes: the object graph, for what custom gradients capture.
         native_only: refuse functions that TensorFlow's own ops cannot express.
         functions: the function library so far.
         concrete: its concrete functions.
+        gradients: the functions of its custom gradients.
         fallbacks: what was written as one XlaCallModule, with the primitives that made it so.
         lost: calls that cannot be written, and why.
         converted: what the functions need of the sizes of their arguments.
@@ -61,9 +70,11 @@ class FunctionWriter:
 
     position: Callable[[keras.Variable], int]
     table: Callable[[Any, FunctionWriter], int]
+    nodes: ObjectNodes
     native_only: bool = False
     functions: list[FunctionDef] = field(default_factory=list)
     concrete: dict[str, ConcreteFunction] = field(default_factory=dict)
+    gradients: dict[str, str] = field(default_factory=dict)
     fallbacks: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     converted: list[str] = field(default_factory=list)
@@ -182,6 +193,13 @@ class FunctionWriter:
             if (told := f"{label!r} runs where {x}") not in self.converted
         ]
         self.functions += [*body.nested, body.definition]
+        for kind, gradient, description in self.nodes.gradients(body):
+            self.gradients[kind] = gradient
+            self.concrete[gradient] = description
+        self.lost += [
+            f"{label!r} has a derivative of its own for {x}, which TensorFlow is not told"
+            for x in body.plain
+        ]
         return body
 
     def name(self, label: str) -> str:
