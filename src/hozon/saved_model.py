@@ -116,9 +116,11 @@ def save(
         ... )
     """
     from hozon.containers.savedmodel.write import check_target, write
+    from hozon.forms import require_directory
     from hozon.graph_level.trees import TreeDraft
     from hozon.reports import SaveReport
 
+    require_directory(place(path))
     check_target(path, overwrite=overwrite)
     draft = TreeDraft(obj, signatures or {}, native_only=native_ops_only)
     nbytes = write(draft, path, overwrite=overwrite)

@@ -52,13 +52,14 @@ FILES: dict[str, tuple[bytes, str]] = {
     "zeros.weights.h5": (bytes(4096), "zeros"),
     "photos.zip": (zipped({"a.txt": b"a"}), "a zip archive, unpack it"),
     "m.pth": (zipped({"m/data.pkl": b"\x80\x02", "m/version": b"3"}), "a PyTorch file"),
-    "old.pt": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "a Python pickle"),
+    "old.pt": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "a Python pickle, which runs code"),
     "m.onnx": (ONNX, "an ONNX model"),
     "m.tflite": (b"\x1c\0\0\0TFL3" + bytes(64), "a LiteRT"),
     "frozen.pb": (b"\x0a\x20" + bytes(range(128, 200)), "a TensorFlow graph"),
     "m.npz": (arrays(), "a NumPy archive"),
     "m.npy": (b"\x93NUMPY\x01\x00", "a NumPy file"),
     "m.tar": (tarred(), "a tar archive, unpack it"),
+    "m.tar.gz": (b"\x1f\x8b\x08\0" + bytes(range(128, 200)), "a gzip file, unpack it"),
     "notes.txt": (b"no model here\n", "it is text"),
     "data.json": (b"[1, 2]", "JSON text"),
     "noise": (bytes(range(128, 250)), "unknown binary data"),
@@ -91,6 +92,10 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "parent": (
         lambda at: (at.mkdir(), hozon.save_model(model(), at / "1")),
         "there is a SavedModel in .*1",
+    ),
+    "files": (
+        lambda at: (at.mkdir(), hozon.save_model(model(), at / "best.keras")),
+        "it holds best.keras, of which one is to be given",
     ),
     "photos": (lambda at: (at.mkdir(), (at / "a.jpg").write_bytes(b"")), "it is a folder that"),
 }

@@ -8,6 +8,8 @@ from hozon.raw.stores import exists, is_directory, join, names, open_source, par
 
 GRAPH_FILE = "saved_model.pb"
 SNIFFED_BYTES = 512
+#: Ends of files that may be meant where their folder is given.
+FILES = (".h5", ".hdf5", ".keras", ".safetensors", ".weights.json")
 #: Advice for what people meet most.
 ADVICE = (
     ("HTML", "as of a page that was saved in place of the file; download the file itself"),
@@ -15,6 +17,8 @@ ADVICE = (
     ("ONNX", "which Hozon does not read"),
     ("LiteRT", "which has no trainable weights; give what it was made from"),
     ("archive", "unpack it and give what is in it"),
+    ("gzip", "unpack it and give what is in it"),
+    ("pickle", "which runs code when it is opened, so Hozon does not"),
 )
 
 
@@ -59,4 +63,6 @@ def _directory(where: str) -> str:
             f"it holds no {GRAPH_FILE}; it holds checkpoints, of which one is named by its prefix, "
             "before .index"
         )
-    return f"it is a folder that holds no {GRAPH_FILE}"
+    files = [name for name in inside if name.endswith(FILES)]
+    there = f"; it holds {', '.join(files[:5])}, of which one is to be given" if files else ""
+    return f"it is a folder that holds no {GRAPH_FILE}{there}"

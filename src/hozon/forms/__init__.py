@@ -44,6 +44,7 @@ __all__ = [
     "model_form",
     "names",
     "other_kind",
+    "require_directory",
     "save",
     "that_hold",
     "unknown_format",
@@ -179,6 +180,20 @@ def other_kind(what: Holds, path: str, suffix: str) -> UnknownFormatError:
         file=path,
         instead="another suffix, or format= to write it under this name",
     )
+
+
+def require_directory(path: str) -> None:
+    """Raise UnknownFormatError where the end of a path means a file, and a directory is written."""
+    _, suffix = by_suffix(path, [])
+    if suffix is not None:
+        own = next((form.holds for form in FORMS if suffix in form.suffixes), None)
+        raise UnknownFormatError(
+            f"path={path!r}: {suffix} means {own or SUFFIXES[suffix]}; a SavedModel is a directory",
+            argument="path",
+            accepted="a path without a suffix",
+            file=path,
+            instead="a path without this suffix",
+        )
 
 
 def _suffixes(forms: Sequence[Form]) -> str:

@@ -20,7 +20,9 @@ from hozon import callbacks as _callbacks
 from hozon import layers as _text
 from hozon.config import serialization as _config
 from hozon.keras.hooks import load_model as _load
+from hozon.keras.hooks import load_weights as _load_weights
 from hozon.keras.hooks import save as _save
+from hozon.keras.hooks import save_weights as _save_weights
 from hozon.keras.namespace import Namespace, register
 from hozon.keras.opting import opt_in, opted_in, restore
 from hozon.keras_private import keras as _keras
@@ -41,7 +43,14 @@ models = Namespace(
     model_from_json=_config.model_from_json,
     clone_model=_config.clone_model,
 )
-saving = Namespace(_keras.saving, load_model=_load, save_model=_save, **_registry)
+saving = Namespace(
+    _keras.saving,
+    load_model=_load,
+    save_model=_save,
+    load_weights=_load_weights,
+    save_weights=_save_weights,
+    **_registry,
+)
 utils = Namespace(_keras.utils, **_registry)
 callbacks = Namespace(
     _keras.callbacks,

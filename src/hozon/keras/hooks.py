@@ -74,7 +74,7 @@ def load_model(
 
 @checked()
 def save_weights(
-    self: keras.Layer,
+    model: keras.Layer,
     filepath: str | os.PathLike[str],
     overwrite: bool = True,
     save_format: str | None = None,
@@ -82,7 +82,7 @@ def save_weights(
 ) -> Any:
     """``model.save_weights``: a TensorFlow checkpoint, or what the suffix or format says."""
     return api.save_weights(
-        self,
+        model,
         filepath,
         format=_chosen(save_format, "weights"),
         overwrite=overwrite,
@@ -92,13 +92,13 @@ def save_weights(
 
 @checked()
 def load_weights(
-    self: keras.Layer,
+    model: keras.Layer,
     filepath: str | os.PathLike[str],
     by_name: bool = False,
     skip_mismatch: bool = False,
 ) -> Any:
     """``model.load_weights``, which returns the status object."""
-    return api.load_weights(self, filepath, by_name=by_name, skip_mismatch=skip_mismatch)
+    return api.load_weights(model, filepath, by_name=by_name, skip_mismatch=skip_mismatch)
 
 
 @checked()

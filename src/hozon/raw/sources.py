@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 
+#: Bytes of a block of a remote file, and how many blocks of one file are kept.
+_BLOCK, _BLOCKS = 1 << 16, 64
+
+
 @contextmanager
 def reached(path: str) -> Iterator[None]:
     """What a file system says that cannot be reached becomes an UnsupportedError."""
@@ -78,15 +82,20 @@ class MemorySource:
 
 
 class RemoteSource:
-    """A file of an fsspec file system: each part is one ranged request."""
+    """A file of an fsspec file system.
 
-    __slots__ = ("_files", "_path", "name", "size")
+    A large part is one ranged request. Small ones, of which HDF5 and zip files need many, come out
+    of aligned blocks, of which the last used are kept.
+    """
+
+    __slots__ = ("_blocks", "_files", "_path", "name", "size")
 
     def __init__(self, name: str, files: Any, path: str, size: int) -> None:
         self.name = name
         self.size = size
         self._files = files
         self._path = path
+        self._blocks: dict[int, Bytes] = {}
 
     def view(self, offset: int, length: int) -> Bytes:
         """`length` bytes from `offset` on, fetched now.
@@ -96,6 +105,26 @@ class RemoteSource:
         """
         if length == 0:
             return np.empty(0, np.uint8)
+        if length >= _BLOCK:
+            return self._fetched(offset, length)
+        first, last = offset // _BLOCK, (offset + length - 1) // _BLOCK
+        blocks = [self._block(number) for number in range(first, last + 1)]
+        joined = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        part = joined[offset - first * _BLOCK :][:length]
+        part.flags.writeable = False
+        return part
+
+    def _block(self, number: int) -> Bytes:
+        block = self._blocks.pop(number, None)
+        if block is None:
+            start = number * _BLOCK
+            block = self._fetched(start, min(_BLOCK, self.size - start))
+        self._blocks[number] = block  # at the end: used last
+        for old in list(self._blocks)[:-_BLOCKS]:
+            self._blocks.pop(old, None)
+        return block
+
+    def _fetched(self, offset: int, length: int) -> Bytes:
         with reached(self.name):
             data = self._files.cat_file(self._path, start=offset, end=offset + length)
         if len(data) != length:

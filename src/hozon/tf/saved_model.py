@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from hozon import saved_model
+from hozon.arguments import checked
 from hozon.tf.values import Tensor, convert_to_tensor
 
 __all__ = ["load", "save"]
@@ -31,6 +32,7 @@ class Loaded:
         return getattr(self._inner, name)
 
 
+@checked()
 def load(path: str | os.PathLike[str], tags: str | Iterable[str] | None = None) -> Loaded:
     """Load a SavedModel as its functions and variables; see `hozon.saved_model.load`."""
     return Loaded(saved_model.load(path, tags))
