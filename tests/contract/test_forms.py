@@ -418,7 +418,7 @@ def test_a_flipped_bit_is_found(
 
 def test_a_form_is_added_by_one_entry(saved: dict[str, Path], tmp_path: Path) -> None:
     """What the toy form got for nothing: names, suffixes, messages, conversion, the opt-in."""
-    from hozon import keras as opted
+    opted = hozon.keras
 
     with pytest.raises(hozon.UnknownFormatError, match="'toy'"):
         hozon.save_weights(fresh(), tmp_path / "w", format="tyo")

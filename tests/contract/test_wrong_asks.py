@@ -225,7 +225,7 @@ def test_what_is_no_model(door: str, thing: Any) -> None:
 
 
 def test_the_methods_of_the_opt_in() -> None:
-    from hozon import keras as opted
+    opted = hozon.keras
 
     with opted.opted_in():
         for call, text in (
