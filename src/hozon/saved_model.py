@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,13 @@ from hozon.raw.collection import here_to_stay
 from hozon.raw.stores import place
 
 if TYPE_CHECKING:
+    from hozon.graph_level.frozen import GraphFunction
     from hozon.graph_level.loader import LoadedModel
     from hozon.graph_level.structures import RaggedTensor as RaggedTensor
     from hozon.graph_level.structures import SparseTensor as SparseTensor
     from hozon.reports import SaveReport
 
-__all__ = ["RaggedTensor", "SparseTensor", "load", "save"]
+__all__ = ["RaggedTensor", "SparseTensor", "load", "load_graph", "save"]
 
 #: Where each class lives; they come with JAX, so when they are first used.
 _LAZY = dict.fromkeys(("RaggedTensor", "SparseTensor"), "hozon.graph_level.structures")
@@ -66,6 +67,45 @@ def load(path: str | os.PathLike[str], tags: str | Iterable[str] | None = None) 
         from hozon.graph_level.loader import load as load_objects
 
         return load_objects(path, tags)
+
+
+@check.checked(path=check.path_to_read)
+def load_graph(
+    path: str | os.PathLike[str],
+    inputs: str | Sequence[str] | Mapping[str, str] | None = None,
+    outputs: str | Sequence[str] | Mapping[str, str] | None = None,
+) -> GraphFunction:
+    """Load a frozen graph, or a TensorFlow 1 meta graph with its checkpoint, as a function.
+
+    Args:
+        path: a ``GraphDef`` (``.pb``, ``.pbtxt``), or a ``.meta`` file beside its checkpoint.
+        inputs: the tensors to give: one name, several in order, or a dictionary from your names to
+            those of the graph (``"images:0"``, ``"images"``). None takes the placeholders.
+        outputs: the tensors that a call gives, in the structure that a call shall give. None takes
+            what is made of the inputs and read by nothing: one tensor, or a dictionary of them.
+
+    Returns:
+        A function, called with the inputs in order or by name. Works with ``jax.jit``, ``jax.grad``
+        and ``jax.vmap``; has `variables` and `stateless_call` as those of `load` do.
+
+    Raises:
+        FormatError: the file is no graph, or is damaged.
+        MismatchError: the graph has no such tensors.
+        UnsupportedError: the graph does not tell its outputs, or uses an op Hozon does not run.
+
+    Example:
+        >>> classify = hozon.saved_model.load_graph("frozen.pb", "images", ["classes", "scores"])
+        >>> classes, scores = classify(images)
+    """
+    with here_to_stay():
+        from hozon.containers.graph_file import read
+        from hozon.graphs.kernels.memory import keep_freed_memory
+
+        keep_freed_memory()  # before JAX starts its threads
+        import hozon.graphs.ops  # noqa: F401 - what functions need when they are first called
+        from hozon.graph_level.frozen import graph_function
+
+        return graph_function(read(os.fspath(path)), inputs, outputs)
 
 
 @check.checked(

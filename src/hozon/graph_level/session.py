@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 
-from hozon.containers.savedmodel.read import SavedModel
 from hozon.errors import FormatError
+from hozon.formats.bundle import Bundle
 from hozon.formats.protos.graph import NodeDef
+from hozon.formats.protos.saved_model import MetaGraph
 from hozon.formats.protos.signatures import SignatureDef, TensorInfo
 from hozon.formats.protos.struct import TensorSpec, TypeSpec
 from hozon.formats.protos.tensor import UNKNOWN_SHAPE, Shape
@@ -41,6 +42,32 @@ SHAPED_PLACEHOLDERS = 24
 PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
 
+class GraphSource(Protocol):
+    """What a session needs of an artifact."""
+
+    @property
+    def meta_graph(self) -> MetaGraph:
+        """The graph with its signatures and collections."""
+        ...
+
+    @property
+    def bundle(self) -> Bundle | None:
+        """The stored variables."""
+        ...
+
+    def gradients(self) -> dict[str, str]:
+        """Gradient functions by registered gradient op type."""
+        ...
+
+    def asset_feeds(self) -> dict[str, Any]:
+        """Tensors that hold asset paths, with their values."""
+        ...
+
+    def read_asset(self, name: bytes) -> bytes:
+        """The content of an asset."""
+        ...
+
+
 class Session:
     """One meta graph with its variables and tables.
 
@@ -48,7 +75,7 @@ class Session:
     """
 
     def __init__(
-        self, artifact: SavedModel, cell: Callable[[Variable], Cell] | None = None
+        self, artifact: GraphSource, cell: Callable[[Variable], Cell] | None = None
     ) -> None:
         self.artifact = artifact
         self.graph = artifact.meta_graph.graph
@@ -69,7 +96,7 @@ class Session:
         """The serving signatures by name."""
         declared = self.artifact.meta_graph.signatures
         return {
-            name: self._signature(name, signature)
+            name: self.signature(name, signature)
             for name, signature in declared.items()
             if name not in INTERNAL
         }
@@ -127,7 +154,8 @@ class Session:
         )
         call(self.library, function, list(feeds.values()))
 
-    def _signature(self, name: str, signature: SignatureDef) -> SignatureFunction:
+    def signature(self, name: str, signature: SignatureDef) -> SignatureFunction:
+        """The part of the graph that a signature declares, as a function."""
         inputs = {key: self._input_spec(info) for key, info in signature.inputs.items()}
         outputs = {key: input_spec(info) for key, info in signature.outputs.items()}
 

@@ -9,7 +9,7 @@ from typing import Any
 from hozon.errors import FormatError
 from hozon.formats.protos import graph_pb2
 from hozon.formats.protos.lazy import LazyMapping, LazySequence
-from hozon.formats.protos.parse import check_count, parse_message
+from hozon.formats.protos.parse import check_count, parse_message, parse_text
 from hozon.formats.protos.tensor import (
     ResourceHandle,
     Shape,
@@ -238,6 +238,11 @@ def parse_graph(data: bytes, *, file: str | None = None) -> GraphDef:
     Raises FormatError when they are damaged or something else.
     """
     return decode_graph(parse_message(graph_pb2.GraphDef, data, file=file, record="GraphDef"), file)
+
+
+def parse_graph_text(data: bytes, *, file: str | None = None) -> GraphDef:
+    """A `GraphDef` in protobuf's text form."""
+    return decode_graph(parse_text(graph_pb2.GraphDef, data, file=file, record="GraphDef"), file)
 
 
 def decode_graph(message: Any, file: str | None = None) -> GraphDef:

@@ -142,6 +142,12 @@ def parse_meta_graph(data: bytes, *, file: str | None = None) -> MetaGraph:
     return decode_meta_graph(message, file)
 
 
+def parse_meta_graph_text(data: bytes, *, file: str | None = None) -> MetaGraph:
+    """A `MetaGraph` in protobuf's text form."""
+    message = parse_text(pb.MetaGraphDef, data, file=file, record="MetaGraphDef")
+    return decode_meta_graph(message, file)
+
+
 def decode_meta_graph(message: Any, file: str | None = None) -> MetaGraph:
     """A `MetaGraph`; its graph and objects are decoded when first read."""
     info = message.meta_info_def
