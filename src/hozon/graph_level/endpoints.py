@@ -162,7 +162,10 @@ class Endpoint:
         if len(values) > len(names):
             listed = f"{len(names)} inputs ({', '.join(names)})"
             raise MismatchError(f"{self.name!r} takes {listed}, {len(values)} are given")
-        if len(values) > 1 and not self.order:
+        if not self.order:
+            required = tuple(name for name in names if name not in self.signature.defaults)
+            names = required if len(required) == 1 else names
+        if values and len(names) > 1 and not self.order:
             raise MismatchError(
                 f"the file does not tell the order of the inputs of {self.name!r}: give them as a "
                 f"dictionary of {', '.join(sorted(names))}"

@@ -383,8 +383,31 @@ def test_keywords_and_default_values(forms: Path) -> None:
 def test_a_graph_without_functions_takes_several_inputs_by_name(forms: Path) -> None:
     model = hozon.load_model(forms / "v1")
     np.testing.assert_array_equal(model({"alpha": B, "zeta": A}), A - B)
-    with pytest.raises(MismatchError, match=r"does not tell the order.*alpha, zeta"):
-        model([A, B])
+    for wrong in ([A, B], A, [A]):
+        with pytest.raises(MismatchError, match=r"does not tell the order.*alpha, zeta"):
+            model(wrong)
+
+
+def test_a_signature_s_own_default_values(oracle: Oracle, tmp_path: Path) -> None:
+    """The input without one is the one that is given."""
+    source = """
+v1 = tf.compat.v1
+from tensorflow.core.protobuf import saved_model_pb2
+with tf.Graph().as_default(), v1.Session() as s:
+    x, k = v1.placeholder(tf.float32, [None], name="x"), v1.placeholder(tf.float32, [], name="k")
+    v1.saved_model.simple_save(s, path, {"x": x, "k": k}, {"y": x * k})
+pb = saved_model_pb2.SavedModel(); pb.ParseFromString(open(path + "/saved_model.pb", "rb").read())
+signature = pb.meta_graphs[0].signature_def["serving_default"]
+signature.defaults["k"].CopyFrom(tf.make_tensor_proto(5., tf.float32))
+open(path + "/saved_model.pb", "wb").write(pb.SerializeToString())
+"""
+    oracle.python(source, path=str(tmp_path / "m"))
+    model = hozon.load_model(tmp_path / "m")
+    x = np.float32([1, 2])
+    np.testing.assert_array_equal(model(x), [5, 10])
+    np.testing.assert_array_equal(model.predict(x, verbose=0), [5, 10])
+    np.testing.assert_array_equal(model({"x": x, "k": np.float32(2)}), [2, 4])
+    np.testing.assert_array_equal(model(x, k=np.float32(3)), [3, 6])
 
 
 GRAPH = """
