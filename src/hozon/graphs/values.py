@@ -80,8 +80,9 @@ def static_ints(value: Value, purpose: str) -> tuple[int, ...]:
 
 
 def static_int(value: Value, purpose: str) -> int:
-    """A static scalar integer."""
-    return int(static(value, purpose))
+    """A static integer: a scalar, or one element, which many of TensorFlow's kernels take too."""
+    known = static(value, purpose)
+    return int(known.reshape(()) if known.size == 1 else known)
 
 
 def as_numpy(value: Value) -> Value:

@@ -171,12 +171,18 @@ SHAPE.kernels(
 )
 
 
+def _number(value: Value) -> Any:
+    """A bound of a range: a scalar, or one element."""
+    known = static(value, "the range")
+    return known.reshape(())[()] if known.size == 1 else known[()]
+
+
 @SHAPE.op("Range")
 def arange(node: NodeView) -> Kernel:
     dtype = node.dtype("Tidx").numpy
 
     def kernel(start: Value, limit: Value, delta: Value) -> Value:
-        first, last, step = (static(v, "the range")[()] for v in (start, limit, delta))
+        first, last, step = (_number(v) for v in (start, limit, delta))
         if step == 0 or (first > last and step > 0) or (first < last and step < 0):
             if first == last:
                 return np.zeros(0, dtype)

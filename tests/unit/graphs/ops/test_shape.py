@@ -120,7 +120,23 @@ def made() -> Iterator[Case]:
     yield Case("Empty", [i4(2, 3)], {"dtype": "float32", "init": True}, traced=())
 
 
-CASES = [*sizes(), *reshaped(), *reordered(), *spread(), *made()]
+def single() -> Iterator[Case]:
+    """One element where a scalar is meant, which these kernels take."""
+    given: list[tuple[str, list[Any]]] = [
+        ("ExpandDims", [normal(2, 3), i4(1)]),
+        ("ExpandDims", [normal(2, 3), i8(-1)]),
+        ("ConcatV2", [[normal(2, 3), normal(2, 3)], i4(1)]),
+        ("Concat", [i4(0), [normal(2, 3), normal(2, 3)]]),
+        ("Fill", [i4(2, 3), np.array([1.5], np.float32)]),
+        ("Range", [i4(0), i4(5), i4(2)]),
+    ]
+    for op, inputs in given:
+        yield Case(op, inputs, known_shapes=False, traced=())
+    split = [normal(2, 3), i4(1, 2), i4(1)]
+    yield Case("SplitV", split, {"num_split": 2}, known_shapes=False, traced=())
+
+
+CASES = [*sizes(), *reshaped(), *reordered(), *spread(), *made(), *single()]
 
 
 @pytest.fixture(scope="module")
