@@ -25,10 +25,12 @@ from hozon.config.layers import (
 from hozon.config.objects import call_with
 from hozon.config.registry import Registry
 from hozon.config.replay import Replay
+from hozon.config.shared import with_shared
 from hozon.config.survey import missing_names
 from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import Upgraded, is_keras3, short_name, upgrade
 from hozon.errors import FormatError, HozonError, MissingObjectError, UnsupportedError
+from hozon.keras_private.sharing import sharing
 
 
 def build_model(
@@ -138,10 +140,20 @@ class Builder:
                 "the config uses classes or functions that Keras does not have", names=absent
             )
         with _scope(self.registry), _errors_of_ours():
-            made = self.reader.read(upgraded.config)
+            made = self._whole(upgraded.config, shares=config.get("module") is not None)
         if isinstance(made, keras.Model) and has_metrics(made):
             let_follow(made)
         return made
+
+    def _whole(self, config: Mapping[str, Any], *, shares: bool) -> Any:
+        """The live object; `shares`: whether numbers of shared layers count for the whole config.
+
+        In Keras 2's H5 files and SavedModels each outermost functional model counts anew.
+        """
+        if not shares:
+            return self.reader.read(config)
+        with sharing():
+            return self.reader.read(with_shared(config, self.changes))
 
     def _upgraded(self, config: Mapping[str, Any]) -> Upgraded:
         dialect = self.dialect or ("keras3" if is_keras3(config) else "keras2")
@@ -166,16 +178,24 @@ class Builder:
         elif config.get("input_layers") is None:
             raise UnsupportedError(f"{entry['class_name']} has a config without inputs")
         else:
-            replay = Replay(self.reader, config, self.changes)
-            inputs, outputs = replay.tensors_of_ends()
-            model = self._functional(custom, inputs, outputs, config)
-            attach(model, _added(replay, model))
-            self._tell_dropped(replay, model)
+            with sharing() as outermost:
+                whole = with_shared(entry, self.changes) if outermost else entry
+                model = self._functional(custom, whole)
         if config.get("trainable") is False:
             model.trainable = False
         return model
 
-    def _functional(
+    def _functional(self, custom: Any, entry: Mapping[str, Any]) -> keras.Model:
+        """A functional model with its layers."""
+        config = entry["config"]
+        replay = Replay(self.reader, config, self.changes)
+        inputs, outputs = replay.tensors_of_ends()
+        model = self._of_tensors(custom, inputs, outputs, config)
+        attach(model, _added(replay, model))
+        self._tell_dropped(replay, model)
+        return model
+
+    def _of_tensors(
         self, custom: Any, inputs: Any, outputs: Any, config: Mapping[str, Any]
     ) -> keras.Model:
         """A model of tensors, of the user's class or Keras'."""

@@ -30,9 +30,9 @@ from hozon.config.entries import (
     starts_with_input,
 )
 from hozon.config.masks import without_implied_masks
-from hozon.config.nodes import Key
+from hozon.config.nodes import FIXED, OVERRIDDEN, STRUCTURED, Key
 from hozon.config.tagged import is_serialized
-from hozon.config.upgrade import LAYER_KEYS, short_name
+from hozon.config.upgrade import LAYER_KEYS, SHARED, short_name
 from hozon.config.written_nodes import named_call, written_call, written_ends
 from hozon.config.written_objects import Form, ObjectWriter
 from hozon.errors import FormatError, UnsupportedError
@@ -103,12 +103,17 @@ class Downgrader:
         if self._depth > LIMITS.nesting:
             raise FormatError("the config nests models too deeply", expected=LIMITS.nesting)
         try:
-            return self._layer(source)
+            return self._shared(self._layer(source), source)
         except UnsupportedError as error:
             self._refuse(error, source)
             return {"class_name": "", "config": {"name": name_of(source)}}
         finally:
             self._depth -= 1
+
+    @staticmethod
+    def _shared(made: Config, source: Mapping[str, Any]) -> Config:
+        """With the number of an object that stands in several places."""
+        return {**made, SHARED: source[SHARED]} if source.get(SHARED) is not None else made
 
     def _refuse(self, error: UnsupportedError, source: Mapping[str, Any]) -> None:
         """Keep a refusal, with the layer's name in it."""
@@ -266,7 +271,7 @@ class Downgrader:
                 made, calls = written_operation(entry, renumber)
                 made = self.form.entry("keras.layers", made["class_name"], made["config"])
             else:
-                made = self._layer(entry)
+                made = self._shared(self._layer(entry), entry)
                 calls = [
                     self._call(entry, call, made, renumber)
                     for call in entry.get("inbound_nodes") or []
@@ -280,8 +285,13 @@ class Downgrader:
         name, short = name_of(entry), short_name(str(entry["class_name"]))
         known = self._call_names.get(name, CALL_NAMES.get(short, CALL_NAMES[""]))
         named = named_call(call, known, name)
-        kwargs = {key: value for key, value in named["kwargs"].items() if value is not None}
-        if kwargs.pop("training", None) is True:
+        fixed = call.get(FIXED, ())
+        kwargs = {
+            key: value
+            for key, value in named["kwargs"].items()
+            if value is not None and (key in fixed or key not in OVERRIDDEN)
+        }
+        if named["kwargs"].get("training") is True and "training" not in fixed:
             self.changes.append(
                 f"layer {name!r} is called with training=True only where its "
                 "model is called without a word on training; that is dropped"
@@ -291,10 +301,6 @@ class Downgrader:
         if adapt is not None:
             named = adapt(named, made["config"])
         return written_call(named, renumber, structured=made["class_name"] in STRUCTURED)
-
-
-#: Layers that keep the structure of their inputs in the config.
-STRUCTURED = frozenset({"TFOpLambda", "SlicingOpLambda", "InstanceProperty", "InstanceMethod"})
 
 
 def counts_from_one(entry: Mapping[str, Any]) -> int:

@@ -15,8 +15,9 @@ from hozon.config.legacy.tf_ops import one_tensor_function
 from hozon.config.objects import ObjectReader, call_with, from_custom, missing
 from hozon.config.registry import Registry, kind_of_entry
 from hozon.config.tagged import is_serialized, is_tagged, plain
-from hozon.config.upgrade import LAYER_KEYS, MODEL_KEYS, MODELS, short_name
+from hozon.config.upgrade import LAYER_KEYS, MODEL_KEYS, MODELS, SHARED, short_name
 from hozon.errors import FormatError, UnsafeError, UnsupportedError
+from hozon.keras_private.sharing import share, shared
 
 Factory = Callable[[dict[str, Any]], Any]
 #: Keys that say what Keras 3's constructors do not take and need not know when they are empty.
@@ -44,9 +45,19 @@ class LayerReader:
     def read(self, entry: Mapping[str, Any]) -> Any:
         """The layer of ``{"class_name": ..., "config": ...}``.
 
+        One that stands in several places of a config is made once.
+
         Raises MissingObjectError for an unknown class, UnsafeError for one that would run code
         of the file, UnsupportedError for arguments that the class refuses.
         """
+        number = entry.get(SHARED)
+        made = shared(number)
+        if made is None:
+            made = self._read(entry)
+            share(number, made)
+        return made
+
+    def _read(self, entry: Mapping[str, Any]) -> Any:
         class_name, given = str(entry["class_name"]), entry.get("config")
         config = dict(given) if isinstance(given, Mapping) else {}
         name = str(entry.get("name") or config.get("name") or "")

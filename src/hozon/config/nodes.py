@@ -16,6 +16,16 @@ from hozon.config.tagged import is_serialized
 from hozon.errors import FormatError
 
 CONSTANT = "_CONSTANT_VALUE"
+#: Key of a call: the names of its arguments that are as in Keras 2, which Keras 3 has other rules
+#: for: a ``training`` that the model's own does not override, a ``mask`` that tensors carry.
+FIXED = "fixed"
+#: The arguments that Keras 3 overrides with the model's own.
+OVERRIDDEN = ("training",)
+#: Layers whose outputs carried another mask in Keras 2; those of several tensors did too.
+MERGES = frozenset({"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"})
+MASKS_DIFFER = MERGES | {"TimeDistributed"}
+#: Layers of Keras 2 around TensorFlow's functions, which keep the structure of their inputs.
+STRUCTURED = frozenset({"TFOpLambda", "SlicingOpLambda", "InstanceProperty", "InstanceMethod"})
 Key = tuple[str, int, int]
 Call = dict[str, Any]
 #: Turns a reference of the file into the one to write.
@@ -92,6 +102,16 @@ def upgraded_call(call: Any, names: frozenset[str], renumber: Renumber) -> Call:
         if value is not None
     }
     return {"args": [argument], "kwargs": given}
+
+
+def kept(call: Call, class_name: str) -> Call:
+    """A call of Keras 2 with the names of the arguments that Keras 3 has another rule for."""
+    kwargs = call["kwargs"]
+    names = [name for name in OVERRIDDEN if kwargs.get(name) is not None]
+    rest = {key: value for key, value in kwargs.items() if not key.endswith("mask")}
+    if class_name in MASKS_DIFFER or any(keys_in(rest)):
+        names.append("mask")
+    return {**call, FIXED: names} if names else call
 
 
 def _argument(value: Any, kwargs: dict[str, Any], names: frozenset[str], renumber: Renumber) -> Any:

@@ -8,10 +8,12 @@ from typing import Any
 import keras
 
 from hozon.config.layers import LayerReader, input_layer
-from hozon.config.nodes import Key, key_of, keys_in
+from hozon.config.nodes import FIXED, Key, key_of, keys_in
 from hozon.config.safety import check_weight
 from hozon.config.tagged import is_tagged, plain
 from hozon.errors import FormatError, HozonError, UnsupportedError
+from hozon.keras_private.fixed import called, fix, takes
+from hozon.keras_private.graph import give_own_names
 
 
 class Replay:
@@ -31,7 +33,9 @@ class Replay:
         for entry in self.config["layers"]:
             self._make(entry)
         self._run()
-        return self._end(self.config["input_layers"]), self._end(self.config["output_layers"])
+        inputs, outputs = (self._end(self.config[f"{end}_layers"]) for end in ("input", "output"))
+        give_own_names(keras.tree.flatten(outputs), list(self.layers.values()))
+        return inputs, outputs
 
     def _make(self, entry: Mapping[str, Any]) -> None:
         name = str(entry.get("name") or (entry.get("config") or {}).get("name"))
@@ -65,9 +69,10 @@ class Replay:
         if any(key not in self.tensors for key in keys_in(call)):
             return False
         args, kwargs = self._value(call["args"]), self._value(call["kwargs"])
+        fixed = self._fixed(name, call, kwargs)
         check_weight(self.entries[name], _first_shape(args))
         try:
-            outputs = self.layers[name](*args, **kwargs)
+            outputs = called(self.layers[name], fixed, tuple(args), kwargs)
         except HozonError:
             raise
         except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
@@ -77,9 +82,20 @@ class Replay:
                 feature=type(self.layers[name]).__name__,
                 record=name,
             ) from error
+        if fixed:
+            fix(self.layers[name], fixed)
         for i, tensor in enumerate(keras.tree.flatten(outputs)):
             self.tensors[(name, number, i)] = tensor
         return True
+
+    def _fixed(self, name: str, call: Mapping[str, Any], kwargs: dict[str, Any]) -> list[str]:
+        """The arguments that a call keeps; `kwargs` loses those that the layer does not take."""
+        named = list(call.get(FIXED, ()))
+        if "training" in named and not takes(self.layers[name], "training"):
+            value = kwargs.pop("training", None)
+            named.remove("training")
+            self.changes.append(f"layer {name!r}: training={value!r} is dropped: it takes none")
+        return named if isinstance(self.layers[name], keras.Layer) else []
 
     def _value(self, value: Any) -> Any:
         """A config value with the tensors it names put in."""

@@ -15,6 +15,7 @@ from hozon.arguments import wrong
 from hozon.config import safety
 from hozon.config.added import added_to, without_added
 from hozon.config.build import build_layer, build_model
+from hozon.config.completed import complete, fixed_calls
 from hozon.config.downgrade import to_keras2, to_keras2_object
 from hozon.config.objects import ObjectReader, from_custom, missing
 from hozon.config.optimizers import read_schedule
@@ -26,7 +27,7 @@ from hozon.config.training import compile_arguments
 from hozon.config.upgrade import MODELS, policy, short_name
 from hozon.config.written_training import objective_to_keras2, optimizer_to_keras2
 from hozon.errors import FormatError, UnsafeError, UnsupportedError
-from hozon.keras_private.layers import complete
+from hozon.keras_private.layers import initialized
 from hozon.keras_private.losses import forgotten_arguments
 
 FUNCTIONS = frozenset({"function", "Function"})
@@ -69,8 +70,10 @@ def serialize(obj: Any, *, dialect: str = "keras3") -> Any:
             feature="lambda",
             instead="a function registered with hozon.register_serializable",
         )
-    complete(obj)
+    initialized(obj)
     made = keras.saving.serialize_keras_object(obj)
+    if isinstance(obj, keras.layers.Layer):
+        complete(obj, made)
     if is_serialized(made) and isinstance(made.get("config"), dict):
         made["config"].update(forgotten_arguments(obj))
     return in_keras_words(made, TEXT_LAYERS) if dialect == "keras3" else _downgraded(obj, made)
@@ -239,7 +242,7 @@ def model_to_json(model: keras.Model, *, dialect: str = "keras3") -> str:
         raise wrong("model", model, "a keras.Model")
     try:
         with without_added(model):
-            made = dict(keras.saving.serialize_keras_object(model))
+            made = serialize(model)
     except NotImplementedError as error:
         raise UnsupportedError(
             f"{type(model).__name__} has no config: {error}", feature=type(model).__name__
@@ -291,7 +294,7 @@ def clone_model(model: keras.Model) -> keras.Model:
         with custom_object_scope(_own_objects(model)):
             made: keras.Model = (
                 build_model(serialize(model))
-                if added_to(model)
+                if added_to(model) or fixed_calls(model, "training") or fixed_calls(model, "mask")
                 else keras.models.clone_model(model)
             )
     except NotImplementedError as error:

@@ -15,11 +15,22 @@ from hozon.config.dialects.calls import CALLS
 from hozon.config.dialects.rules import Entry
 from hozon.config.dialects.values import DROPPED, KERAS1_KEYS, MODULES, SHORT_NAMES, kind_of_key
 from hozon.config.inputs import first_input
-from hozon.config.nodes import Key, Renumber, first_nodes, keys_in, upgraded_call, upgraded_ends
+from hozon.config.nodes import (
+    STRUCTURED,
+    Key,
+    Renumber,
+    first_nodes,
+    kept,
+    keys_in,
+    upgraded_call,
+    upgraded_ends,
+)
 from hozon.config.tagged import is_serialized, is_tagged
 from hozon.errors import FormatError, UnsupportedError
 from hozon.limits import LIMITS
 
+#: Key of an entry whose object stands in several places of a config: a number of its own.
+SHARED = "shared_object_id"
 MODELS = frozenset({"Sequential", "Functional", "Model", "Network", "Graph"})
 #: Keys of a model's own config; a class of the user may have more.
 MODEL_KEYS = frozenset(
@@ -101,9 +112,10 @@ class Upgrader:
         if self._depth > LIMITS.nesting:
             raise FormatError("the config nests models too deeply", expected=LIMITS.nesting)
         try:
-            return self._layer(source)
+            made = self._layer(source)
         finally:
             self._depth -= 1
+        return {**made, SHARED: source[SHARED]} if source.get(SHARED) is not None else made
 
     def _layer(self, source: Mapping[str, Any]) -> dict[str, Any]:
         class_name = str(source["class_name"])
@@ -281,9 +293,12 @@ class Upgrader:
     ) -> dict[str, Any]:
         made = self._input(entry) if entry["class_name"] == "InputLayer" else self.layer(entry)
         calls = [upgraded_call(c, names, renumber) for c in entry.get("inbound_nodes") or []]
-        adapt = CALLS.get(short_name(str(entry["class_name"])))
+        short = short_name(str(entry["class_name"]))
+        adapt = CALLS.get(short)
         if adapt is not None:
             calls = [adapt(call, entry.get("config") or {}) for call in calls]
+        if short not in STRUCTURED:
+            calls = [kept(call, short) for call in calls]
         made["name"] = valid[entry["name"]]
         made["config"] = {**made["config"], "name": made["name"]}
         return {**made, "inbound_nodes": calls}

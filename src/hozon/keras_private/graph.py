@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from keras.src.models.functional import operation_fn
 from keras.src.ops import core, image, linalg, math, nn, numpy
 from keras.src.ops.function import map_graph
 from keras.src.utils.tracking import DotNotTrackScope
+
+from hozon.keras_private.fixed import keeping
 
 #: Operations whose construction takes functions or modules.
 NOT_BUILT = frozenset(
@@ -56,9 +58,13 @@ def symbolic_arguments(layer: keras.Layer) -> tuple[tuple[Any, ...], dict[str, A
 
 @dataclass(frozen=True, eq=False, slots=True)
 class GraphNode:
-    """One call of an operation in a functional model, with its symbolic tensors."""
+    """One call of an operation in a functional model, with its symbolic tensors.
+
+    `runs` is the operation as this call runs it.
+    """
 
     operation: Any
+    runs: Any
     inputs: tuple[keras.KerasTensor, ...]
     outputs: tuple[keras.KerasTensor, ...]
     arguments: Any
@@ -75,7 +81,13 @@ def graph_nodes(functional: Any) -> list[GraphNode]:
     by_depth = functional._nodes_by_depth
     ordered = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
     return [
-        GraphNode(n.operation, tuple(n.input_tensors), tuple(n.outputs), n.arguments)
+        GraphNode(
+            n.operation,
+            keeping(n, n.operation),
+            tuple(n.input_tensors),
+            tuple(n.outputs),
+            n.arguments,
+        )
         for n in ordered
         if n.operation and not n.is_input
     ]
@@ -87,7 +99,7 @@ def run_nodes(
     """Run calls; `values` holds what is known by the tensors' ids and takes the results."""
     for node in nodes:
         args, kwargs = node.arguments.fill_in(values)
-        results = operation_fn(node.operation, training=training)(*args, **kwargs)
+        results = operation_fn(node.runs, training=training)(*args, **kwargs)
         for tensor, value in zip(node.outputs, keras.tree.flatten(results), strict=True):
             values[id(tensor)] = value
 
@@ -118,6 +130,35 @@ def compute_also(model: Any, ends: Sequence[keras.KerasTensor]) -> None:
             model._tracker.untrack(layer)
     for layer in model.layers:
         model._tracker.track(layer)
+
+
+def give_own_names(ends: Iterable[keras.KerasTensor], layers: Collection[Any]) -> None:
+    """Rename operations that lead to `ends` where a layer of the model has their name.
+
+    Keras makes operations for masks, and names them as if the model's layers were not there.
+    """
+    own, taken = {id(layer) for layer in layers}, {layer.name for layer in layers}
+    for operation in _leading_to(ends):
+        if id(operation) in own:
+            continue
+        name, number = operation.name, 0
+        while operation.name in taken:
+            number += 1
+            operation.name = f"{name}_op_{number}"
+        taken.add(operation.name)
+
+
+def _leading_to(ends: Iterable[keras.KerasTensor]) -> list[Any]:
+    """The operations that tensors are computed by, each once."""
+    left, found, seen = list(ends), dict[int, Any](), set[int]()
+    while left:
+        operation, number, _ = left.pop()._keras_history
+        node = None if operation is None else operation._inbound_nodes[number]
+        if node is not None and id(node) not in seen:
+            seen.add(id(node))
+            found[id(operation)] = operation
+            left += node.input_tensors
+    return list(found.values())
 
 
 def operations_of_outputs(model: Any) -> list[Any]:

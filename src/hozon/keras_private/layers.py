@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 
-def complete(obj: Any) -> None:
+def initialized(obj: Any) -> None:
     """Give a layer whose class never called ``super().__init__()`` what serializing asks for."""
     if isinstance(obj, keras.Layer) and "_build_shapes_dict" not in vars(obj):
         object.__setattr__(obj, "_build_shapes_dict", None)

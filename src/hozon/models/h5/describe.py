@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from hozon.config.added import without_added
+from hozon.config.completed import beyond_keras3, shared_layers
 from hozon.config.downgrade import to_keras2
 from hozon.config.serialization import serialize
 from hozon.config.written_training import training_to_keras2
@@ -105,6 +106,7 @@ def _config(
     made = serialize(model)
     made.pop("compile_config", None)
     if dialect == "keras3":
+        lines.extend(beyond_keras3(model, made))
         return made, "keras3"
     changes: Lines = []
     try:
@@ -113,8 +115,15 @@ def _config(
         if dialect == "keras2":
             raise
         lines.append(f"written for Keras 3 only, as Keras 2 cannot say all of it: {error}")
+        lines.extend(beyond_keras3(model, made))
         return made, "keras3"
     lines.extend(changes)
+    shared = shared_layers(model, made)
+    if shared:
+        lines.append(
+            f"TensorFlow's own reader of H5 files makes {', '.join(shared)} anew in each model "
+            "that shares it"
+        )
     return portable(written), "keras2"
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from hozon.config.added import without_added
+from hozon.config.completed import beyond_keras3, shared_layers
 from hozon.config.downgrade import to_keras2
 from hozon.config.serialization import serialize
 from hozon.config.written_training import compile_to_keras2
@@ -121,7 +122,18 @@ def _config(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str, 
             instead="a SavedModel, or hozon.save_weights and the model's own code",
         ) from error
     made.pop("compile_config", None)
-    return made if dialect == "keras3" else to_keras2(made, report=lines, tags=True)
+    if dialect == "keras3":
+        lines.extend(beyond_keras3(model, made))
+        return made
+    shared = shared_layers(model, made)
+    if shared:
+        raise UnsupportedError(
+            f"TensorFlow's Keras cannot read .keras files of models that share layers between "
+            f"nested ones, as this one does {', '.join(shared)}",
+            feature="layers shared between nested models",
+            instead="a SavedModel, an H5 file, or dialect='keras3'",
+        )
+    return to_keras2(made, report=lines, tags=True)
 
 
 def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str, Any] | None:

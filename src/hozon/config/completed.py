@@ -1,0 +1,113 @@
+"""Configs of live models with what Keras' own serialization leaves out of them.
+
+A layer that stands in several places of a model, in a nested model and beside it, has the same
+``shared_object_id`` in each. Calls that keep an argument, whatever their model is called with, name
+it under ``fixed``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+
+from hozon.config.entries import name_of
+from hozon.config.nodes import FIXED
+from hozon.config.tagged import is_serialized
+from hozon.config.upgrade import SHARED
+from hozon.keras_private.fixed import calls_in, fixed_in
+from hozon.keras_private.graph import Functional
+from hozon.keras_private.layers import layers_of
+
+Entry = dict[str, Any]
+
+
+def complete(layer: keras.Layer, entry: Entry) -> None:
+    """Put into a layer's or model's fresh Keras 3 entry what Keras leaves out."""
+    places = [
+        (inner, found)
+        for inner, found in _places(layer, entry)
+        if not isinstance(inner, keras.layers.InputLayer)
+    ]
+    counts = Counter(id(inner) for inner, _ in places)
+    numbers: dict[int, int] = {}
+    for inner, found in places:
+        found.pop(SHARED, None)  # Keras counts by addresses, and forgets the first place
+        if counts[id(inner)] > 1:
+            found[SHARED] = numbers.setdefault(id(inner), len(numbers) + 1)
+
+
+def fixed_calls(model: keras.Layer, name: str) -> list[str]:
+    """Layers, of a model and those inside it, with calls that keep the argument of a name."""
+    found = [
+        operation.name
+        for graph in layers_of(model)
+        if isinstance(graph, Functional)
+        for operation in graph.operations
+        if any(name in fixed_in(node) for node in calls_in(graph, operation))
+    ]
+    return list(dict.fromkeys(found))
+
+
+def shared_layers(model: keras.Layer, entry: Entry) -> list[str]:
+    """Layers that stand in several places of a model with this entry, by name."""
+    found = [inner.name for inner, place in _places(model, entry) if SHARED in place]
+    return list(dict.fromkeys(found))
+
+
+def beyond_keras3(model: keras.Layer, entry: Entry) -> list[str]:
+    """A line for each thing that Keras 3's own reader makes of a model otherwise than Hozon."""
+    lines = []
+    training, masks = fixed_calls(model, "training"), fixed_calls(model, "mask")
+    if training:
+        lines.append(
+            f"Keras 3's own reader calls {', '.join(training)} with the training argument of the "
+            "model, where the graph has one of its own; Hozon and TensorFlow's Keras keep that"
+        )
+    if masks and any(_makes_masks(layer) for layer in layers_of(model)):
+        lines.append(
+            f"Keras 3's own reader gives {', '.join(masks)} no mask, or another one; Hozon and "
+            "TensorFlow's Keras keep that of Keras 2"
+        )
+    shared = shared_layers(model, entry)
+    if shared:
+        lines.append(
+            f"Keras 3's own reader cannot share {', '.join(shared)} between nested models; Hozon does"
+        )
+    return lines
+
+
+def _makes_masks(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.Masking) or bool(getattr(layer, "mask_zero", False))
+
+
+def _places(layer: Any, entry: Entry) -> Iterator[tuple[Any, Entry]]:
+    """A layer and all that its entry holds, with their entries."""
+    yield layer, entry
+    config = entry.get("config")
+    if not isinstance(config, dict):
+        return
+    if isinstance(layer, keras.Model) and isinstance(config.get("layers"), list):
+        entries = {name_of(item): item for item in config["layers"] if is_serialized(item)}
+        inside = layer.operations if isinstance(layer, Functional) else layer.layers
+        for inner in inside:
+            found = entries.get(inner.name)
+            if found is not None:
+                _mark_calls(layer, inner, found)
+                yield from _places(inner, found)
+        return
+    for key, value in config.items():
+        held = getattr(layer, key, None) if isinstance(value, Mapping) else None
+        if isinstance(held, keras.Layer) and is_serialized(value):
+            yield from _places(held, value)
+
+
+def _mark_calls(model: Any, operation: Any, entry: Entry) -> None:
+    calls = entry.get("inbound_nodes")
+    if not isinstance(model, Functional) or not isinstance(calls, list):
+        return
+    for node, call in zip(calls_in(model, operation), calls, strict=True):
+        if fixed_in(node):
+            call[FIXED] = sorted(fixed_in(node))

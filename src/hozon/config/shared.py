@@ -1,0 +1,93 @@
+"""Layers that stand in several places of a saved model, found in its config.
+
+Keras marks the entry of an object that it serializes again by a ``shared_object_id``, but mostly
+loses the mark of the first place, which was copied by then, and of models whose layers it marks.
+So a number that stands alone is that of the one earlier entry that says the very same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+from hozon.config.entries import is_model, name_of
+from hozon.config.tagged import is_serialized
+from hozon.config.upgrade import LAYER_KEYS, SHARED
+
+Entry = dict[str, Any]
+
+
+def with_shared(config: Mapping[str, Any], changes: list[str]) -> Entry:
+    """A Keras 3 entry in which all places of a shared layer have its number.
+
+    `changes` receives a line for each layer whose other place cannot be told.
+    """
+    if f'"{SHARED}"' not in json.dumps(config, default=str):
+        return dict(config)
+    made = deepcopy(dict(config))
+    earlier: list[Entry] = []
+    for entry in _layers(made):
+        number = entry.get(SHARED)
+        if number is not None and all(e.get(SHARED) != number for e in earlier):
+            _find(entry, number, earlier, changes)
+        elif number is None and is_model(entry):
+            _join(entry, earlier)
+        earlier.append(entry)
+    return made
+
+
+def _find(entry: Entry, number: Any, earlier: list[Entry], changes: list[str]) -> None:
+    said = _said(entry)
+    same = [e for e in earlier if e.get(SHARED) is None and _said(e) == said]
+    if len(same) == 1:
+        same[0][SHARED] = number
+    elif same:
+        changes.append(
+            f"layer {name_of(entry)!r} is shared with one of {len(same)} that say the same; it "
+            "comes back as one of its own"
+        )
+
+
+def _join(entry: Entry, earlier: list[Entry]) -> None:
+    """A model all of whose layers are those of an earlier one is that one."""
+    numbers = _numbers(entry)
+    if None in numbers or not numbers:
+        return
+    said = _said(entry)
+    for other in earlier:
+        if is_model(other) and _numbers(other) == numbers and _said(other) == said:
+            entry[SHARED] = other.setdefault(SHARED, f"{SHARED}/{numbers}")
+            return
+
+
+def _numbers(entry: Entry) -> list[Any]:
+    layers = entry["config"]["layers"]
+    return [item.get(SHARED) for item in layers if item.get("class_name") != "InputLayer"]
+
+
+def _layers(entry: Entry) -> Iterator[Entry]:
+    """Every layer entry below one, those inside of others before them, as Keras writes them."""
+    config = entry.get("config")
+    if not isinstance(config, dict):
+        return
+    for key, value in config.items():
+        if key == "layers" or key in LAYER_KEYS:
+            for item in value if isinstance(value, list) else [value]:
+                if is_serialized(item):
+                    yield from _layers(item)
+                    if item["class_name"] != "InputLayer":
+                        yield item
+
+
+def _said(entry: Entry) -> str:
+    """What an entry says of its layer, whatever it is called on."""
+    kept = [entry["class_name"], name_of(entry), _unmarked(entry.get("config"))]
+    return json.dumps(kept, sort_keys=True, default=str)
+
+
+def _unmarked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unmarked(item) for key, item in value.items() if key != SHARED}
+    return [_unmarked(item) for item in value] if isinstance(value, (list, tuple)) else value

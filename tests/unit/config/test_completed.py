@@ -1,0 +1,161 @@
+"""Graphs of Keras 2 come back as they were: arguments that calls fix, layers that levels share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import hozon
+from hozon import UnsupportedError
+from hozon.config.serialization import model_to_json
+from tests.oracle.client import Oracle
+from tests.unit.config.truth import Case, faults_of_reading, faults_of_writing, write
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+DATA = """
+r = np.random.default_rng(0)
+x = r.normal(size=(12, 6)).astype("float32") * 3 + 1
+y = r.normal(size=(12, 2)).astype("float32")
+i = keras.Input((6,))
+"""
+COMPILED = """
+model.compile("adam", "mse", metrics=["mae"])
+"""
+
+
+def case(source: str, **options: Any) -> Case:
+    return Case(DATA + source + COMPILED, **{"forms": ("h5",), **options})
+
+
+CASES: Mapping[str, Case] = {
+    # Fine-tuning as the guides say: a base with BatchNormalization, run for inference.
+    "base": case(
+        """
+base = keras.Sequential([keras.Input((6,)), layers.Dense(5), layers.BatchNormalization()])
+model = keras.Model(i, layers.Dense(2)(layers.BatchNormalization()(base(i, training=False))))
+""",
+        forms=("h5", "keras", "savedmodel"),
+    ),
+    "one layer called in three ways": case(
+        """
+bn = layers.BatchNormalization()
+calls = [bn(i, training=False), bn(layers.ReLU()(i), training=True), bn(layers.Dense(6)(i))]
+model = keras.Model(i, layers.Dense(2)(layers.Concatenate()(calls)))
+"""
+    ),
+    "dropout that stays": case(
+        "model = keras.Model(i, layers.Dense(2)(layers.Dropout(0.5)(i, training=True)))",
+        forms=("h5", "keras", "savedmodel"),
+        random=True,
+    ),
+    "inside of a model inside": case(
+        """
+a = keras.Input((6,))
+inner = keras.Model(a, layers.BatchNormalization()(a, training=True), name="inner")
+b = keras.Input((6,))
+middle = keras.Model(b, layers.Dense(6)(inner(b, training=False)), name="middle")
+sequential = keras.Sequential([middle, layers.BatchNormalization()])
+model = keras.Model(i, layers.Dense(2)(sequential(i)))
+"""
+    ),
+    "over steps": case(
+        """
+b = keras.Input((3,))
+base = keras.Model(b, layers.BatchNormalization()(layers.Dense(3)(b)), name="base")
+h = layers.TimeDistributed(base)(layers.Reshape((2, 3))(i), training=False)
+model = keras.Model(i, layers.Dense(2)(layers.Flatten()(h)))
+"""
+    ),
+    # A model inside of another and beside it is one model.
+    "shared": case(
+        """
+core = keras.Sequential([keras.Input((6,)), layers.Dense(6, activation="tanh")], name="core")
+b = keras.Input((6,))
+outer = keras.Model(b, layers.Dense(6)(core(b)), name="outer")
+model = keras.Model(i, layers.Dense(2)(layers.Multiply()([outer(i), core(i)])))
+""",
+        forms=("h5", "keras", "savedmodel"),
+    ),
+}
+WRITTEN = ("h5/keras2", "keras/keras3")
+
+
+@pytest.fixture(scope="module")
+def files(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    folder = tmp_path_factory.mktemp("graphs")
+    return folder, write(oracle, CASES, folder)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_graph_computes_and_trains_as_it_did(files: tuple[Path, Any], name: str) -> None:
+    folder, answers = files
+    assert list(faults_of_reading(CASES[name], answers[name], folder / name)) == []
+
+
+@pytest.mark.parametrize("name", ["base", "dropout that stays", "one layer called in three ways"])
+def test_and_so_it_does_when_written_again(
+    oracle: Oracle, files: tuple[Path, Any], name: str
+) -> None:
+    folder, answers = files
+    written = Case(**{**vars_of(CASES[name]), "written": WRITTEN})
+    assert list(faults_of_writing(oracle, written, answers[name], folder / name)) == []
+
+
+def vars_of(one: Case) -> dict[str, Any]:
+    return {key: getattr(one, key) for key in Case.__dataclass_fields__}
+
+
+def test_a_model_of_its_tensors_keeps_the_argument(files: tuple[Path, Any]) -> None:
+    folder, answers = files
+    x = answers["dropout that stays"]["x"]
+    model = hozon.load_model(folder / "dropout that stays" / "m.h5")
+    part = keras.Model(model.input, model.layers[-2].output)
+    assert np.any(np.asarray(part(x, training=False)) == 0)
+
+
+def test_a_clone_keeps_the_argument(files: tuple[Path, Any]) -> None:
+    folder, answers = files
+    x = answers["dropout that stays"]["x"]
+    clone = hozon.clone_model(hozon.load_model(folder / "dropout that stays" / "m.h5"))
+    assert not np.allclose(clone(x, training=False), clone(x, training=False))
+
+
+def test_calls_beside_a_fixed_one_are_keras_own(files: tuple[Path, Any]) -> None:
+    folder, _ = files
+    hozon.load_model(folder / "dropout that stays" / "m.h5")
+    x = keras.Input((6,))
+    model = keras.Model(x, keras.layers.Dropout(0.5)(x, training=True))
+    ones = np.ones((4, 6), "float32")
+    assert np.array_equal(model.predict(ones, verbose=0), ones)
+
+
+def test_what_keras_3_makes_otherwise_is_told(files: tuple[Path, Any], tmp_path: Path) -> None:
+    folder, _ = files
+    model = hozon.load_model(folder / "dropout that stays" / "m.h5")
+    told = hozon.save_model(model, tmp_path / "m.keras").lost
+    assert any("training argument" in line for line in told)
+    model = hozon.load_model(folder / "shared" / "m.h5")
+    assert any("share core" in line for line in hozon.save_model(model, tmp_path / "s.keras").lost)
+    assert len(hozon.load_model(tmp_path / "s.keras").weights) == len(model.weights)
+    with pytest.raises(UnsupportedError, match="share"):
+        hozon.save_model(model, tmp_path / "s2.keras", dialect="keras2")
+
+
+def test_json_keeps_both(files: tuple[Path, Any]) -> None:
+    folder, answers = files
+    for name in ("base", "shared"):
+        model = hozon.load_model(folder / name / "m.h5")
+        for dialect in ("keras2", "keras3"):
+            made = hozon.model_from_json(model_to_json(model, dialect=dialect))
+            made.set_weights(model.get_weights())
+            x = answers[name]["x"]
+            for training in (False, True):
+                assert np.allclose(
+                    made(x, training=training), model(x, training=training), atol=1e-5
+                )
