@@ -28,8 +28,9 @@ from hozon.config.replay import Replay
 from hozon.config.shared import with_shared
 from hozon.config.survey import missing_names
 from hozon.config.tagged import is_serialized
-from hozon.config.upgrade import Upgraded, is_keras3, short_name, upgrade
+from hozon.config.upgrade import OUTPUT_NAMES, Upgraded, is_keras3, short_name, upgrade
 from hozon.errors import FormatError, HozonError, MissingObjectError, UnsupportedError
+from hozon.keras_private.compiled import name_outputs
 from hozon.keras_private.sharing import sharing
 
 
@@ -191,6 +192,9 @@ class Builder:
         replay = Replay(self.reader, config, self.changes)
         inputs, outputs = replay.tensors_of_ends()
         model = self._of_tensors(custom, inputs, outputs, config)
+        names = entry.get(OUTPUT_NAMES)
+        if isinstance(names, list) and len(names) == len(model.outputs):
+            name_outputs(model, names)
         attach(model, _added(replay, model))
         self._tell_dropped(replay, model)
         return model

@@ -16,7 +16,8 @@ import keras
 from hozon.config.entries import name_of
 from hozon.config.nodes import FIXED
 from hozon.config.tagged import is_serialized
-from hozon.config.upgrade import SHARED
+from hozon.config.upgrade import OUTPUT_NAMES, SHARED
+from hozon.keras_private.compiled import are_outputs_named
 from hozon.keras_private.fixed import calls_in, fixed_in
 from hozon.keras_private.graph import Functional
 from hozon.keras_private.layers import layers_of
@@ -90,6 +91,8 @@ def _places(layer: Any, entry: Entry) -> Iterator[tuple[Any, Entry]]:
     if not isinstance(config, dict):
         return
     if isinstance(layer, keras.Model) and isinstance(config.get("layers"), list):
+        if are_outputs_named(layer):
+            entry[OUTPUT_NAMES] = list(layer.output_names)
         entries = {name_of(item): item for item in config["layers"] if is_serialized(item)}
         inside = layer.operations if isinstance(layer, Functional) else layer.layers
         for inner in inside:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -17,10 +17,14 @@ from hozon.config.dialects.training import (
 )
 from hozon.config.objects import ObjectReader, call_with, from_custom, missing
 from hozon.config.optimizers import read_optimizer
+from hozon.config.outputs import NONE, Outputs, by_output
 from hozon.config.registry import Registry
 from hozon.config.tagged import is_serialized, plain
 from hozon.config.upgrade import short_name
 from hozon.errors import MissingObjectError, UnsafeError, UnsupportedError
+
+#: Key of a metric's config here: its name is without its output's.
+NAMED = "named_without_output"
 
 
 def compile_arguments(
@@ -28,7 +32,8 @@ def compile_arguments(
     *,
     custom_objects: Mapping[str, Any] | None = None,
     report: list[str] | None = None,
-    output_names: Sequence[str] = (),
+    outputs: Outputs = NONE,
+    dialect: str | None = None,
 ) -> dict[str, Any]:
     """Keyword arguments for ``keras.Model.compile``.
 
@@ -38,8 +43,10 @@ def compile_arguments(
             or ``optimizer``.
         custom_objects: losses, metrics and optimizers by name.
         report: receives a line for each thing translated.
-        output_names: of the model. Keras 2 saved metrics of models with several outputs under
-            names that begin with the output's, which Keras 3 puts before them again.
+        outputs: of the model. Keras 2 saved metrics of models with several outputs under names
+            that begin with the output's, which Keras 3 puts before them again.
+        dialect: "keras3" where losses and metrics are told in Keras 3's forms; else those of
+            Keras 2 are taken, see `hozon.config.outputs`.
 
     Raises:
         MissingObjectError: names all losses, metrics and optimizers that must be supplied.
@@ -48,7 +55,9 @@ def compile_arguments(
     """
     registry = Registry(custom_objects)
     safety.check(training_config, safety.Policy(frozenset(registry.custom)))
-    reader = TrainingReader(registry, [] if report is None else report, output_names)
+    reader = TrainingReader(registry, [] if report is None else report, outputs)
+    if dialect != "keras3":
+        training_config = by_output(training_config, outputs)
     optimizer = training_config.get("optimizer_config") or training_config.get("optimizer")
     arguments: dict[str, Any] = {
         "optimizer": reader.guarded(lambda: reader.optimizer(optimizer)),
@@ -66,13 +75,11 @@ def compile_arguments(
 class TrainingReader:
     """Builds losses, metrics and optimizers through one registry; collects missing names."""
 
-    def __init__(
-        self, registry: Registry, changes: list[str], output_names: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, registry: Registry, changes: list[str], outputs: Outputs = NONE) -> None:
         self.registry = registry
         self.objects = ObjectReader(registry, _no_layers)
         self.changes = changes
-        self.outputs = tuple(output_names) if len(output_names) > 1 else ()
+        self.outputs = outputs.names if len(outputs.names) > 1 else ()
         self._missing: list[str] = []
 
     def guarded(self, make: Callable[[], Any]) -> Any:
@@ -103,7 +110,10 @@ class TrainingReader:
 
     def metrics(self, value: Any) -> Any:
         """A list of metrics, lists of them per output, or a dictionary by output."""
-        made = self._each("metric", plain(value))
+        value = plain(value)
+        if self.outputs and isinstance(value, list) and len(value) == len(self.outputs):
+            value = [self._named_for(o, v) for o, v in zip(self.outputs, value, strict=True)]
+        made = self._each("metric", value)
         if isinstance(made, list) and len(made) == 1 and isinstance(made[0], list):
             return made[0]
         return [made] if made is not None and not isinstance(made, (list, dict)) else made
@@ -129,7 +139,7 @@ class TrainingReader:
         custom = self.registry.custom_class(class_name, value.get("registered_name"))
         if custom is not None:
             return from_custom(custom, config, class_name)
-        if kind == "metric" and config.get("name"):
+        if kind == "metric" and config.get("name") and not config.pop(NAMED, False):
             config["name"] = self._without_output(str(config["name"]))
         if short_name(class_name) in WRAPPERS:
             return self._wrapped(kind, config)
@@ -147,6 +157,16 @@ class TrainingReader:
         if "dtype" in arguments:
             arguments["dtype"] = getattr(arguments["dtype"], "name", arguments["dtype"])
         return call_with(found, arguments, f"{kind} {short_name(class_name)}")
+
+    def _named_for(self, output: str, value: Any) -> Any:
+        """Metrics of one output under names without the output's."""
+        if isinstance(value, list):
+            return [self._named_for(output, item) for item in value]
+        config = _config(value) if is_serialized(value) else {}
+        name = config.get("name")
+        if not isinstance(name, str) or not name.startswith(f"{output}_"):
+            return value
+        return {**value, "config": {**config, "name": name[len(output) + 1 :], NAMED: True}}
 
     def _without_output(self, name: str) -> str:
         found = [o for o in self.outputs if name.startswith(f"{o}_")]

@@ -6,7 +6,7 @@ Keras 3 has, or Hozon's own ("hozon>...") where Keras 3 dropped a layer or chang
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from hozon.config.nodes import (
     Renumber,
     first_nodes,
     kept,
+    key_of,
     keys_in,
     upgraded_call,
     upgraded_ends,
@@ -29,6 +30,8 @@ from hozon.config.tagged import is_serialized, is_tagged
 from hozon.errors import FormatError, UnsupportedError
 from hozon.limits import LIMITS
 
+#: Key of a functional model's entry: the names of its outputs, which logs of its training have.
+OUTPUT_NAMES = "output_names"
 #: Key of an entry whose object stands in several places of a config: a number of its own.
 SHARED = "shared_object_id"
 MODELS = frozenset({"Sequential", "Functional", "Model", "Network", "Graph"})
@@ -278,10 +281,13 @@ class Upgrader:
         }
         if config.get("trainable") is False:
             made["trainable"] = False
+        ends = [key[0] for key in keys_in(_in_order(config.get("output_layers")))]
+        named = {OUTPUT_NAMES: different(ends)} if len(ends) > 1 else {}
         return {
             "class_name": class_name,
             "registered_name": source.get("registered_name"),
             "config": {**_rest(config), **made},
+            **named,
         }
 
     def _functional_layer(
@@ -359,6 +365,28 @@ def _entries(config: Any) -> list[dict[str, Any]]:
     if not isinstance(entries, list) or not all(is_serialized(e) for e in entries):
         raise FormatError("a model's layers are no list of layer entries")
     return entries
+
+
+def _in_order(ends: Any) -> Any:
+    """Ends in the order in which a model's outputs are numbered."""
+    if isinstance(ends, Mapping):
+        return [_in_order(ends[key]) for key in sorted(ends)]
+    if isinstance(ends, (list, tuple)) and key_of(ends) is None:
+        return [_in_order(end) for end in ends]
+    return ends
+
+
+def different(names: Sequence[str]) -> list[str]:
+    """Names of outputs, those that come again numbered, as Keras 2 did."""
+    found: list[str] = []
+    counts: dict[str, int] = {}
+    for name in names:
+        made = name
+        while made in found:
+            made = f"{name}_{counts.get(name, 1)}"
+            counts[name] = counts.get(name, 1) + 1
+        found.append(made)
+    return found
 
 
 def _only(ends: Any) -> Any:

@@ -8,8 +8,10 @@ from typing import Any
 import keras
 
 from hozon.config.build import build_model
+from hozon.config.outputs import outputs_of
 from hozon.config.training import compile_arguments
 from hozon.errors import HozonError, UnsupportedError
+from hozon.keras_private.compiled import name_logs
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.report import LoadReport
@@ -87,9 +89,11 @@ def _compile(
             record.training,
             custom_objects=dict(custom_objects or {}),
             report=report.converted,
-            output_names=getattr(model, "output_names", ()) or (),
+            outputs=outputs_of(model),
+            dialect=record.dialect,
         )
         model.compile(**arguments)
+        name_logs(model)
     except (HozonError, ValueError, TypeError) as error:
         report.lost.append(f"training configuration: {error}")
         warn(NOT_COMPILED.format(error))

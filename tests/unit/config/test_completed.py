@@ -25,7 +25,7 @@ y = r.normal(size=(12, 2)).astype("float32")
 i = keras.Input((6,))
 """
 COMPILED = """
-model.compile("adam", "mse", metrics=["mae"])
+model.compile("sgd", "mse", metrics=["mae"])
 """
 
 

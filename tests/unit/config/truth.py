@@ -246,7 +246,9 @@ def faults_of(model: keras.Model, case: Case, answer: Mapping[str, Any]) -> list
             found.append(f"fit's logs: {sorted(history)}, not {sorted(answer['history'])}")
             break
         found += differences(f"fit's {key}", [np.array(history[key])], [np.array(values)])
-    found += differences("stepped", _flat(model.trainable_weights), answer["stepped"])
+    found += differences(
+        "stepped", _sorted(_flat(model.trainable_weights)), _sorted(answer["stepped"])
+    )
     return found
 
 
@@ -258,6 +260,11 @@ def _logs(label: str, have: Mapping[str, Any], want: Mapping[str, Any]) -> list[
         for key, value in want.items()
         for fault in differences(f"{label} {key}", [np.array(have[key])], [np.array(value)])
     ]
+
+
+def _sorted(arrays: Any) -> list[Any]:
+    """Weights in an order that does not depend on that of the layers."""
+    return sorted(arrays, key=lambda array: (array.shape, float(np.sum(array))))
 
 
 def _flat(values: Any) -> list[Any]:

@@ -149,6 +149,14 @@ def _swapped(shape: Any) -> tuple[Any, ...]:
     return (shape[1], shape[0], *shape[2:])
 
 
+def shown_as_mean(loss: Any) -> Any:
+    """A loss of several values as Keras 2 took it: its mean is shown, its sum is minimized."""
+    if not loss.shape:
+        return loss
+    total = keras.ops.sum(loss)
+    return total + keras.ops.stop_gradient(keras.ops.mean(loss) - total)
+
+
 @register
 class AddLoss(keras.layers.Layer):  # type: ignore[misc]
     """Adds its input to the model's losses and passes it on."""
@@ -160,7 +168,7 @@ class AddLoss(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         """The inputs."""
-        self.add_loss(inputs)
+        self.add_loss(shown_as_mean(inputs))
         return inputs
 
     def compute_output_shape(self, input_shape: Any) -> Any:

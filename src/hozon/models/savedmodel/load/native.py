@@ -12,9 +12,11 @@ from typing import Any
 import keras
 
 from hozon.config.build import build_model
+from hozon.config.outputs import outputs_of
 from hozon.config.training import compile_arguments
 from hozon.containers.savedmodel.read import SavedModel
 from hozon.errors import FormatError, HozonError, MismatchError, UnsafeError
+from hozon.keras_private.compiled import name_logs
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.assignment import Assignment, apply, close_account, settle
 from hozon.models.report import LoadReport
@@ -113,11 +115,14 @@ def _compile(
     report: LoadReport,
 ) -> None:
     """Compile the model as it was compiled; leave it uncompiled, and say so, where that fails."""
-    names = getattr(model, "output_names", ()) or ()
     try:
         model.compile(
             **compile_arguments(
-                config, custom_objects=custom_objects, report=report.converted, output_names=names
+                config,
+                custom_objects=custom_objects,
+                report=report.converted,
+                outputs=outputs_of(model),
+                dialect="keras3",
             )
         )
     except (FormatError, UnsafeError):
@@ -126,6 +131,7 @@ def _compile(
         report.lost.append(f"training configuration: {error}")
         warn(NOT_COMPILED.format(error))
         return
+    name_logs(model)
     if model.optimizer is not None and model.built:
         model.optimizer.build(model.trainable_variables)
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 
 import keras
 
+from hozon.config.outputs import outputs_of
 from hozon.config.training import compile_arguments
 from hozon.errors import FormatError, HozonError, MismatchError, UnsafeError
+from hozon.keras_private.compiled import name_logs
 from hozon.models.assignment import Assignment, apply, close_account
 from hozon.models.assignment.optimizer import pair_optimizer
 from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
@@ -43,9 +45,11 @@ def restore_training(
             config,
             custom_objects=dict(custom_objects),
             report=report.converted,
-            output_names=getattr(model, "output_names", ()) or (),
+            outputs=outputs_of(model),
+            dialect="keras2",
         )
         model.compile(**arguments)
+        name_logs(model)
     except (FormatError, UnsafeError):
         raise
     except (HozonError, ValueError, TypeError) as error:

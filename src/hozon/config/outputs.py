@@ -1,0 +1,159 @@
+"""Losses and metrics of models with several outputs, in the forms that each Keras takes.
+
+Keras 2 gave a flat list of metrics to every output, Keras 3 gives each output one of the list.
+Keras 2 took dictionaries that leave outputs out, and dictionaries for a single output. Here all are
+told by output: a list in the order of the outputs, or a dictionary where the outputs are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from hozon.config.tagged import is_serialized, plain
+from hozon.keras_private.graph import functional_of
+
+#: Keys of a training configuration by what they hold.
+METRICS = ("metrics", "weighted_metrics")
+#: Metrics called "crossentropy" by the loss.
+CROSSENTROPIES: Mapping[str, str] = {
+    "binarycrossentropy": "BinaryCrossentropy",
+    "categoricalcrossentropy": "CategoricalCrossentropy",
+    "sparsecategoricalcrossentropy": "SparseCategoricalCrossentropy",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a model gives: the names of its outputs, and their keys where they are a dictionary."""
+
+    names: tuple[str, ...] = ()
+    keys: tuple[str, ...] | None = None
+
+
+#: Outputs that nothing is known of.
+NONE = Outputs()
+
+
+def outputs_of(model: Any) -> Outputs:
+    """The outputs of a model; no names where its class does not say."""
+    functional = functional_of(model)
+    names = tuple(getattr(functional or model, "output_names", None) or ())
+    structure = None if functional is None else functional.output
+    if not isinstance(structure, Mapping):
+        return Outputs(names)
+    flat = all(isinstance(value, keras.KerasTensor) for value in structure.values())
+    return Outputs(names, tuple(structure) if flat else None)
+
+
+def by_output(config: Mapping[str, Any], outputs: Outputs) -> dict[str, Any]:
+    """A training configuration of Keras 2 with what it says told by output."""
+    made = {key: plain(value) for key, value in config.items()}
+    weights = _told(made.get("loss_weights"), outputs)
+    made["loss"] = _told(made.get("loss"), outputs)
+    if isinstance(weights, (list, Mapping)) and not _is_nested(made["loss"]):
+        made["loss"] = _every(made["loss"], outputs)
+    made["loss_weights"] = weights
+    for key in METRICS:
+        told = _metrics(made.get(key), outputs)
+        made[key] = _resolved(told, made["loss"])
+    return made
+
+
+def _resolved(metrics: Any, loss: Any) -> Any:
+    """Metrics with the cross entropy that Keras 2 chose by the loss, each output's by its own."""
+    if isinstance(metrics, str):
+        name = loss if isinstance(loss, str) else _class_of(loss)
+        found = CROSSENTROPIES.get(name.lower().replace("_", ""))
+        if metrics not in ("crossentropy", "ce") or found is None:
+            return metrics
+        return {"class_name": found, "config": {"name": metrics}}
+    if isinstance(metrics, list):
+        each = isinstance(loss, list) and len(loss) == len(metrics)
+        return [_resolved(m, loss[i] if each else loss) for i, m in enumerate(metrics)]
+    if isinstance(metrics, Mapping) and not is_serialized(metrics):
+        given = loss if _is_nested(loss) else dict.fromkeys(metrics, loss)
+        return {key: _resolved(m, given.get(key)) for key, m in metrics.items()}
+    return metrics
+
+
+def _class_of(value: Any) -> str:
+    return str(value["class_name"]) if is_serialized(value) else ""
+
+
+def nested_metrics(value: Any, outputs: Outputs) -> Any:
+    """Keras 3's metrics so that Keras 2 does not give all of a flat list to every output."""
+    flat = isinstance(value, (list, tuple)) and not any(_is_nested(item) for item in value)
+    if not flat or len(outputs.names) < 2 or len(value) != len(outputs.names):
+        return value
+    return [None if item is None else [item] for item in value]
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) or (
+        isinstance(value, Mapping) and not is_serialized(value)
+    )
+
+
+def _every(value: Any, outputs: Outputs) -> Any:
+    """One value for each output."""
+    if len(outputs.names) < 2:
+        return value
+    return dict.fromkeys(outputs.keys, value) if outputs.keys else [value] * len(outputs.names)
+
+
+def _told(value: Any, outputs: Outputs) -> Any:
+    """Losses or their weights."""
+    if not outputs.names or not _is_nested(value):
+        return value
+    if len(outputs.names) == 1:
+        return _only(value, outputs)
+    if not isinstance(value, Mapping):
+        return list(value)
+    if outputs.keys:
+        return {key: value.get(key) for key in outputs.keys}
+    return [value.get(name) for name in outputs.names]
+
+
+def _only(value: Any, outputs: Outputs) -> Any:
+    """What is told of a single output."""
+    items = list(value.values()) if isinstance(value, Mapping) else list(value)
+    if outputs.keys or len(items) != 1:
+        return value
+    return items[0]
+
+
+def _metrics(value: Any, outputs: Outputs) -> Any:
+    if value is None or not outputs.names:
+        return value
+    listed = value if _is_nested(value) else [value]
+    if len(outputs.names) == 1:
+        return _of_one(listed)
+    if isinstance(listed, Mapping):
+        told = _told(listed, outputs)
+        return (
+            {key: _list(item) for key, item in told.items()}
+            if isinstance(told, Mapping)
+            else [_list(item) for item in told]
+        )
+    if any(_is_nested(item) for item in listed):
+        return [_list(item) for item in listed]
+    return _every(list(listed), outputs)
+
+
+def _of_one(value: Any) -> Any:
+    """A single output's metrics, a flat list of them."""
+    items: Sequence[Any] = list(value.values()) if isinstance(value, Mapping) else value
+    flat: list[Any] = []
+    for item in items:
+        flat += item if isinstance(item, (list, tuple)) else [item]
+    return [item for item in flat if item is not None]
+
+
+def _list(value: Any) -> Any:
+    """One output's metrics; None for none."""
+    items = list(value) if isinstance(value, (list, tuple)) else [value]
+    return [item for item in items if item is not None] or None

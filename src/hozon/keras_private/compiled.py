@@ -1,0 +1,68 @@
+"""Logs of compiled models with several outputs under the names that Keras 2 gave them.
+
+Keras 2 named each loss and metric after the output's layer, where Keras 3 takes the keys of outputs
+that are a dictionary, and it showed the loss of an output also where no other output has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+_MARK = "_outputs_named_as_keras2"
+
+
+def name_outputs(model: Any, names: Sequence[str]) -> None:
+    """Give a functional model's outputs names that logs of its training are to have."""
+    model.output_names = list(names)
+    object.__setattr__(model, _MARK, True)
+
+
+def are_outputs_named(model: Any) -> bool:
+    """Whether `name_outputs` named them."""
+    return bool(getattr(model, _MARK, False))
+
+
+def name_logs(model: Any) -> None:
+    """Make a model that was just compiled show its losses and metrics by its outputs' names."""
+    names = list(model.output_names) if are_outputs_named(model) else []
+    if len(names) < 2:
+        return
+    structure = getattr(model, "output", None)
+    keys = sorted(structure) if isinstance(structure, dict) else list(range(len(names)))
+    if len(keys) != len(names):
+        return
+    by_key = dict(zip(keys, names, strict=True))
+    loss, metrics = model._compile_loss, model._compile_metrics
+    if loss is not None:
+        loss.build = _then(loss.build, lambda: _name_losses(loss, by_key))
+    if metrics is not None:
+        metrics.build = _then(metrics.build, lambda: _name_metrics(metrics, names))
+
+
+def _then(build: Callable[..., None], name: Callable[[], None]) -> Callable[..., None]:
+    def built(*args: Any) -> None:
+        build(*args)
+        name()
+
+    return built
+
+
+def _name_losses(loss: Any, by_key: dict[Any, str]) -> None:
+    if not loss.metrics and len(loss._flat_losses) == 1:
+        loss._tracker.add_to_store("metrics", keras.metrics.Mean(name="loss"))
+    if len(loss.metrics) != len(loss._flat_losses):
+        return
+    for metric, part in zip(loss.metrics, loss._flat_losses, strict=True):
+        if len(part.path) == 1 and part.path[0] in (*by_key, *by_key.values()):
+            metric.name = f"{by_key.get(part.path[0], part.path[0])}_loss"
+
+
+def _name_metrics(metrics: Any, names: Sequence[str]) -> None:
+    for listed in (metrics._flat_metrics, metrics._flat_weighted_metrics):
+        if len(listed) == len(names):
+            for item, name in zip(listed, names, strict=True):
+                if item is not None:
+                    item.output_name = name
