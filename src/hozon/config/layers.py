@@ -16,8 +16,8 @@ from hozon.config.objects import ObjectReader, call_with, from_custom, missing
 from hozon.config.registry import Registry, kind_of_entry
 from hozon.config.tagged import is_serialized, is_tagged, plain
 from hozon.config.upgrade import LAYER_KEYS, MODEL_KEYS, MODELS, SHARED, short_name
-from hozon.errors import FormatError, UnsafeError, UnsupportedError
-from hozon.keras_private.sharing import share, shared
+from hozon.errors import FormatError, HozonError, UnsafeError, UnsupportedError
+from hozon.keras_private.sharing import hand_over, share, shared, sharing
 
 Factory = Callable[[dict[str, Any]], Any]
 #: Keys that say what Keras 3's constructors do not take and need not know when they are empty.
@@ -94,7 +94,26 @@ class LayerReader:
     ) -> Any:
         if "dtype" in config:
             config["dtype"] = named(self.objects.dtype(config["dtype"]))
-        return self._built(from_custom(custom, config, class_name), entry)
+        with sharing():
+            made = from_custom(custom, self._with_layers(config), class_name)
+        return self._built(made, entry)
+
+    def _with_layers(self, value: Any) -> Any:
+        """A user's config in which each layer, when Keras deserializes it, is one made here.
+
+        So it is what the file says, in whatever dialect; the class may read its entry by itself.
+        """
+        if is_layer_entry(value, self.registry):
+            try:
+                made = self.read(value)
+            except HozonError:  # then it is the class alone that knows how to read it
+                return value
+            return {**_for_keras(value), SHARED: hand_over(made)}
+        if isinstance(value, Mapping):
+            return {key: self._with_layers(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._with_layers(item) for item in value]
+        return value
 
     def _built(self, layer: Any, entry: Mapping[str, Any]) -> Any:
         """A custom layer or a model without inputs, built as Keras 3 recorded it."""
@@ -180,6 +199,34 @@ def named(policy: Any) -> Any:
     if not isinstance(policy, keras.DTypePolicy) or policy.quantization_mode is not None:
         return policy
     return policy if isinstance(policy, keras.dtype_policies.DTypePolicyMap) else policy.name
+
+
+def _for_keras(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry that Keras itself deserializes."""
+    name, config = str(entry["class_name"]), entry.get("config")
+    home = "keras" if short_name(name) in MODELS else "keras.layers"
+    return {
+        **entry,
+        "module": entry.get("module") or home,
+        "registered_name": entry.get("registered_name") or name,
+        "config": dict(config) if isinstance(config, Mapping) else {},
+    }
+
+
+def is_layer_entry(value: Any, registry: Registry) -> bool:
+    """Whether a value within a user's config describes a layer or model, as layers alone do.
+
+    An initializer may have the class name of a layer, but no name and no layers of its own.
+    """
+    if not is_serialized(value) or is_tagged(value):
+        return False
+    config, short = value.get("config"), short_name(value["class_name"])
+    if short in MODELS:
+        return isinstance(config, list) or (isinstance(config, Mapping) and "layers" in config)
+    if not isinstance(config, Mapping) or "name" not in config:
+        return False
+    found = registry.find("layer", value["class_name"], value.get("registered_name"))
+    return isinstance(found, type) and issubclass(found, keras.layers.Layer)
 
 
 def is_made_of_tensors(found: Any) -> bool:

@@ -12,7 +12,7 @@ from hozon.config.dialects.training import (
     CLASSES,
     FUNCTIONS,
     RESOLVED_BY_COMPILE,
-    SHORT_METRICS,
+    SIMILARITY,
     WRAPPERS,
 )
 from hozon.config.objects import ObjectReader, call_with, from_custom, missing
@@ -181,8 +181,13 @@ class TrainingReader:
         if kind == "metric" and short in RESOLVED_BY_COMPILE:
             return short
         known = FUNCTIONS.get(short, short)
-        if self.registry.function(kind, known) is not None:
-            return short if kind == "metric" and short in SHORT_METRICS else known
+        if kind == "metric" and known in SIMILARITY:
+            return keras.metrics.CosineSimilarity(name=short)
+        function = self.registry.function(kind, known)
+        if function is not None and kind == "metric" and not _is_metric_of_keras(short):
+            return keras.metrics.MeanMetricWrapper(function, name=short)
+        if function is not None:
+            return short if kind == "metric" else known
         found = self.registry.find(kind, known)
         return missing(name) if found is None else call_with(found, {}, name)
 
@@ -194,6 +199,9 @@ class TrainingReader:
             function = function.get("config")
         if function is None:
             return self._named(kind, str(name))
+        if kind == "metric" and FUNCTIONS.get(short_name(str(function)), function) in SIMILARITY:
+            axis = {"axis": config["axis"]} if "axis" in config else {}
+            return keras.metrics.CosineSimilarity(name=name, **axis)
         found = self._function(kind, str(function))
         config["dtype"] = getattr(config.get("dtype"), "name", config.get("dtype"))
         extra = {key: value for key, value in config.items() if key != "dtype"}
@@ -210,6 +218,14 @@ class TrainingReader:
                 return function
         made: Callable[..., Any] = missing(name)
         return made
+
+
+def _is_metric_of_keras(name: str) -> bool:
+    """Whether Keras 3 takes a name for a metric, which its logs have then too."""
+    try:
+        return isinstance(keras.metrics.get(name), keras.metrics.Metric)
+    except ValueError:
+        return False
 
 
 def _config(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hozon.config.dialects import CLASSES, COMMON, rules_of
+from hozon.config.dialects import CLASSES, COMMON, COMMON_OF_ALL, is_known, rules_of
 from hozon.config.dialects.calls import CALLS
 from hozon.config.dialects.rules import Entry
 from hozon.config.dialects.values import DROPPED, KERAS1_KEYS, MODULES, SHORT_NAMES, kind_of_key
@@ -128,9 +128,10 @@ class Upgrader:
             return self._model(class_name, source)
         entry = Entry(class_name, dict(config or {}), _name(source), self.changes)
         short = short_name(class_name)
-        for rule in (*COMMON, *rules_of(short)):
+        known = is_known(class_name)
+        for rule in (*COMMON, *rules_of(short)) if known else COMMON_OF_ALL:
             rule(entry)
-        if short in CLASSES and entry.class_name == class_name:
+        if known and short in CLASSES and entry.class_name == class_name:
             entry.class_name = CLASSES[short]
         self._rename_key(entry.config)
         self._nested(entry)
@@ -172,6 +173,16 @@ class Upgrader:
                 entry.config[key] = self.layer(value)
             elif kind_of_key(key) is not None:
                 entry.config[key] = self.object(kind_of_key(key) or "", value)
+            else:
+                entry.config[key] = self._within(value)
+
+    def _within(self, value: Any) -> Any:
+        """Any value of a config: layers in it, which users' classes hold, are upgraded."""
+        if is_serialized(value) and not is_tagged(value):
+            return self.layer(value) if _is_layer(value) else dict(value)
+        if isinstance(value, Mapping):
+            return {key: self._within(item) for key, item in value.items()}
+        return [self._within(item) for item in value] if isinstance(value, list) else value
 
     def object(self, kind: str, value: Any) -> Any:
         """An initializer, regularizer, constraint or activation."""
@@ -329,6 +340,14 @@ def policy(value: Any) -> Any:
         name = (value.get("config") or {}).get("name")
         return None if name == "_infer" else name
     return value
+
+
+def _is_layer(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry under any key describes a layer or model: by what all layers' configs say."""
+    config = entry.get("config")
+    if short_name(str(entry["class_name"])) in MODELS and _has_layers(config):
+        return True
+    return isinstance(config, Mapping) and {"name", "trainable", "dtype"} <= config.keys()
 
 
 def _name(entry: Mapping[str, Any]) -> str:

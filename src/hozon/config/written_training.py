@@ -23,6 +23,7 @@ from hozon.config.dialects.training import (
     REDUCTIONS_WRITTEN,
     SCHEDULES_WRITTEN,
 )
+from hozon.config.outputs import METRICS, NONE, Outputs, nested_metrics
 from hozon.config.tagged import is_serialized
 from hozon.config.written_objects import FUNCTIONS, Form, ObjectWriter
 from hozon.errors import FormatError, UnsupportedError
@@ -37,29 +38,36 @@ RUNNING = ("run_eagerly", "steps_per_execution", "jit_compile")
 
 
 def training_to_keras2(
-    compile_config: Mapping[str, Any], *, report: list[str] | None = None
+    compile_config: Mapping[str, Any],
+    *,
+    report: list[str] | None = None,
+    outputs: Outputs = NONE,
 ) -> Config:
     """The training config of H5 files and SavedModels for a Keras 3 compile config.
 
     Args:
         compile_config: ``{"optimizer", "loss", "metrics", ...}`` as Keras 3 serializes it.
         report: receives a line for each thing that Keras 2 says less of.
+        outputs: of the model.
 
     Raises:
         UnsupportedError: a loss, metric or optimizer that Keras 2 does not have.
     """
     writer = TrainingWriter(Form(tags=False), report)
-    made = {key: writer.objectives(kind, compile_config.get(key)) for key, kind in PARTS.items()}
+    made = writer.parts(compile_config, outputs)
     made["loss_weights"] = writer.objects.plain(compile_config.get("loss_weights"))
     return {**made, "optimizer_config": writer.optimizer(compile_config.get("optimizer"))}
 
 
 def compile_to_keras2(
-    compile_config: Mapping[str, Any], *, report: list[str] | None = None
+    compile_config: Mapping[str, Any],
+    *,
+    report: list[str] | None = None,
+    outputs: Outputs = NONE,
 ) -> Config:
     """The compile config of a Keras 2 ``.keras`` archive; see `training_to_keras2`."""
     writer = TrainingWriter(Form(tags=True), report)
-    made = {key: writer.objectives(kind, compile_config.get(key)) for key, kind in PARTS.items()}
+    made = writer.parts(compile_config, outputs)
     running = {key: compile_config[key] for key in RUNNING if key in compile_config}
     return {
         "optimizer": writer.optimizer(compile_config.get("optimizer")),
@@ -178,6 +186,13 @@ class TrainingWriter:
         return self.form.entry("keras.mixed_precision", "LossScaleOptimizerV3", made)
 
     # Losses and metrics
+
+    def parts(self, compile_config: Mapping[str, Any], outputs: Outputs) -> Config:
+        """Loss and metrics of a compile config."""
+        told = {key: compile_config.get(key) for key in PARTS}
+        for key in METRICS:
+            told[key] = nested_metrics(told[key], outputs)
+        return {key: self.objectives(kind, told[key]) for key, kind in PARTS.items()}
 
     def objectives(self, kind: str, value: Any) -> Any:
         """Losses or metrics in whatever structure they were given to ``compile``."""

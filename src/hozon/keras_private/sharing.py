@@ -16,14 +16,31 @@ from keras.src.saving import serialization_lib
 _OBJECTS = "shared_objects/id_to_obj_map"
 
 
+class _Once(str):
+    """The number of an object that is given out once: who asks again makes another."""
+
+
+class _Objects(dict[Any, Any]):
+    """The objects of a scope by their numbers."""
+
+    def get(self, number: Any, default: Any = None) -> Any:
+        made = super().get(number, default)
+        if isinstance(number, _Once):
+            self.pop(number, None)
+        return made
+
+
 @contextmanager
 def sharing() -> Iterator[bool]:
     """A scope of shared objects; within another, that one. Gives whether it is a new one."""
     if global_state.get_global_attribute(_OBJECTS) is not None:
         yield False
         return
-    with serialization_lib.ObjectSharingScope():
+    global_state.set_global_attribute(_OBJECTS, _Objects())
+    try:
         yield True
+    finally:
+        global_state.set_global_attribute(_OBJECTS, None)
 
 
 def shared(number: Any) -> Any:
@@ -35,3 +52,10 @@ def share(number: Any, made: Any) -> None:
     """Keep an object under its ``shared_object_id``, if it has one and there is a scope."""
     if number is not None:
         serialization_lib.record_object_after_deserialization(made, number)
+
+
+def hand_over(made: Any) -> str:
+    """A ``shared_object_id`` by which Keras gives an object that is made already, once."""
+    number = _Once(f"made {id(made)}")
+    share(number, made)
+    return number

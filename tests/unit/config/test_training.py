@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hozon.config.build import build_model
+from hozon.config.outputs import Outputs
 from hozon.config.training import compile_arguments
 from hozon.errors import MissingObjectError, UnsupportedError
 from tests.unit.config.legacy_files import LEGACY, WRITERS, cases, h5_config, recorded, zip_config
@@ -168,7 +169,7 @@ def test_output_names_are_taken_off_metric_names() -> None:
         "class_name": "MeanMetricWrapper",
         "config": {"name": "out_a_mae", "fn": "mean_absolute_error"},
     }
-    made = compile_arguments({"metrics": [[metric], None]}, output_names=("out_a", "out_b"))
+    made = compile_arguments({"metrics": [[metric], None]}, outputs=Outputs(("out_a", "out_b")))
     assert made["metrics"][0][0].name == "mae"
 
 

@@ -6,7 +6,7 @@ of Keras 3 those that lead to Keras 2.
 
 from __future__ import annotations
 
-from hozon.config.dialects.common import CLASSES, COMMON
+from hozon.config.dialects.common import CLASSES, COMMON, COMMON_OF_ALL
 from hozon.config.dialects.convolution import CONVOLUTION, CONVOLUTION_WRITTEN
 from hozon.config.dialects.core import CORE, CORE_WRITTEN
 from hozon.config.dialects.keras1 import KERAS1
@@ -15,8 +15,19 @@ from hozon.config.dialects.preprocessing import PREPROCESSING, PREPROCESSING_WRI
 from hozon.config.dialects.recurrent import RECURRENT_LAYERS, RECURRENT_WRITTEN
 from hozon.config.dialects.rules import Rule, Table
 from hozon.config.dialects.tensorflow import TENSORFLOW
+from hozon.config.dialects.written import INTERNAL, LAYERS
 
-__all__ = ["CLASSES", "COMMON", "KERAS1", "RULES", "WRITTEN", "rules_of", "written_rules_of"]
+__all__ = [
+    "CLASSES",
+    "COMMON",
+    "COMMON_OF_ALL",
+    "KERAS1",
+    "RULES",
+    "WRITTEN",
+    "is_known",
+    "rules_of",
+    "written_rules_of",
+]
 
 FAMILIES: tuple[Table, ...] = (
     CORE,
@@ -53,6 +64,15 @@ def rules_of(class_name: str) -> tuple[Rule, ...]:
     """The rows of a Keras 1 or 2 class: Keras 1 names first, then Keras 2's."""
     modern = CLASSES.get(class_name, class_name)
     return (*KERAS1.get(class_name, ()), *RULES.get(class_name, RULES.get(modern, ())))
+
+
+def is_known(class_name: str) -> bool:
+    """Whether a class of a Keras 1 or 2 config is Keras' own, by its name."""
+    if ">" in class_name:
+        return False
+    short = class_name.rsplit(".", 1)[-1]
+    tables = (LAYERS, CLASSES, KERAS1, RULES, INTERNAL)
+    return any(short in table for table in tables)
 
 
 def written_rules_of(class_name: str) -> tuple[Rule, ...]:

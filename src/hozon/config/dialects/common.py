@@ -22,6 +22,9 @@ COMMON: tuple[Rule, ...] = (
     Drop("preserve_input_structure_in_config", "build_input_shape", "is_graph_network", "dynamic"),
 )
 
+#: Keys that Keras 2 put into the config of every layer, users' own too.
+COMMON_OF_ALL: tuple[Rule, ...] = (Drop("batch_input_shape", "dynamic", "save_spec"),)
+
 #: Old class name to the name in Keras 3 where the meaning is the same.
 CLASSES: Mapping[str, str] = {
     # Keras 1

@@ -56,10 +56,8 @@ FUNCTIONS: Mapping[str, str] = {
     "BCE": "binary_crossentropy",
     "huber_loss": "huber",
 }
-#: Short names of metrics that Keras 3 takes too, and reports values under.
-SHORT_METRICS = frozenset(
-    {"mse", "MSE", "mae", "MAE", "mape", "MAPE", "msle", "MSLE", "bce", "BCE"}
-)
+#: Functions that are a loss to Keras 3 and were, with the other sign, a metric too in Keras 2.
+SIMILARITY = frozenset({"cosine_similarity"})
 CLASSES: Mapping[str, str] = {
     "CosineProximity": "CosineSimilarity",
     "LogCoshLoss": "LogCosh",

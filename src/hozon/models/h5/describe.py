@@ -10,6 +10,7 @@ import keras
 from hozon.config.added import without_added
 from hozon.config.completed import beyond_keras3, shared_layers
 from hozon.config.downgrade import to_keras2
+from hozon.config.outputs import outputs_of
 from hozon.config.serialization import serialize
 from hozon.config.written_training import training_to_keras2
 from hozon.containers.h5.layout import TOP_LEVEL
@@ -146,7 +147,9 @@ def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str
     if dialect == "keras3":
         return shared_training({**compiled, "optimizer_config": compiled["optimizer"]})
     try:
-        return shared_training(training_to_keras2(compiled, report=lines))
+        return shared_training(
+            training_to_keras2(compiled, report=lines, outputs=outputs_of(model))
+        )
     except UnsupportedError as error:
         lines.append(f"the training configuration: {error}")
         return None

@@ -12,6 +12,7 @@ import numpy as np
 from hozon.config.added import without_added
 from hozon.config.completed import beyond_keras3, shared_layers
 from hozon.config.downgrade import to_keras2
+from hozon.config.outputs import outputs_of
 from hozon.config.serialization import serialize
 from hozon.config.written_training import compile_to_keras2
 from hozon.errors import UnsupportedError
@@ -144,7 +145,7 @@ def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str
     if dialect == "keras3":
         return raw
     try:
-        return compile_to_keras2(raw, report=lines)
+        return compile_to_keras2(raw, report=lines, outputs=outputs_of(model))
     except UnsupportedError as error:
         lines.append(f"the training configuration: {error}")
         return None

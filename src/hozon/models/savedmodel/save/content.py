@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from hozon.config.outputs import outputs_of
 from hozon.config.serialization import serialize
 from hozon.config.text_layers.functional import accept_strings
 from hozon.config.written_training import training_to_keras2
@@ -281,7 +282,9 @@ class Description:
             try:
                 raw = {key: serialize(value) for key, value in compiled.items()}
                 native["compile_config"] = raw
-                made["training_config"] = training_to_keras2(raw, report=self.converted)
+                made["training_config"] = training_to_keras2(
+                    raw, report=self.converted, outputs=outputs_of(self.model)
+                )
             except (UnsupportedError, FormatError, TypeError, ValueError) as error:
                 self.lost.append(f"the training configuration, for tf_keras: {error}")
         return {**made, NATIVE: native} if native else made
