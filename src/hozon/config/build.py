@@ -22,6 +22,7 @@ from hozon.config.layers import (
     is_made_of_tensors,
     own_arguments,
 )
+from hozon.config.legacy import LEGACY_FUNCTIONS, LEGACY_LAYERS
 from hozon.config.objects import call_with
 from hozon.config.registry import Registry
 from hozon.config.replay import Replay
@@ -31,6 +32,7 @@ from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import OUTPUT_NAMES, Upgraded, is_keras3, short_name, upgrade
 from hozon.errors import FormatError, HozonError, MissingObjectError, UnsupportedError
 from hozon.keras_private.compiled import name_outputs
+from hozon.keras_private.graph import build_inside
 from hozon.keras_private.sharing import sharing
 
 
@@ -197,6 +199,7 @@ class Builder:
             name_outputs(model, names)
         attach(model, _added(replay, model))
         self._tell_dropped(replay, model)
+        build_inside(model)
         return model
 
     def _of_tensors(
@@ -236,6 +239,7 @@ class Builder:
         )
         if not model.built and isinstance(shape, (list, tuple)):
             model.build(tuple(shape))
+        build_inside(model)
         return model
 
     def _empty_sequential(self, custom: Any, config: Mapping[str, Any]) -> keras.Sequential:
@@ -271,8 +275,9 @@ def _errors_of_ours() -> Iterator[None]:
 
 @contextmanager
 def _scope(registry: Registry) -> Iterator[None]:
-    """Keras' own copying of layers (in Bidirectional, for one) finds the caller's objects."""
-    with keras.saving.custom_object_scope(dict(registry.given)):
+    """Keras' own copying of layers (in Bidirectional, for one) finds the caller's objects and ours."""
+    ours = {**LEGACY_FUNCTIONS, **LEGACY_LAYERS}
+    with keras.saving.custom_object_scope({**ours, **registry.given}):
         yield
 
 

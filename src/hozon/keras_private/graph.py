@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras.src import backend
 from keras.src.models import Functional as Functional
 from keras.src.models.functional import operation_fn
 from keras.src.ops import core, image, linalg, math, nn, numpy
@@ -165,3 +166,21 @@ def operations_of_outputs(model: Any) -> list[Any]:
     """The operations and layers of a functional model that its outputs need."""
     found: list[Any] = map_graph(model.inputs, model.outputs)[2]
     return found
+
+
+def build_inside(model: Any) -> None:
+    """Build what layers of users' classes hold, in a functional model, as their calls do.
+
+    Keras 3 does not run the call of a layer that says its output's shape; Keras 2 always did.
+    """
+    functional = functional_of(model)
+    if functional is None:
+        return
+    for node in graph_nodes(functional):
+        layer = node.operation
+        if not isinstance(layer, keras.Layer) or type(layer).__module__.startswith("keras."):
+            continue
+        if all(inner.built for inner in layer._flatten_layers(include_self=False)):
+            continue
+        arguments = node.arguments
+        backend.compute_output_spec(layer.call, *arguments.args, **arguments.kwargs)

@@ -93,7 +93,7 @@ model = keras.Model(i, layers.Dense(3, activation="softmax")(i))
 y = np.eye(3)[r.integers(0, 3, 12)].astype("float32")
 model.compile("sgd", "categorical_crossentropy", metrics=[
     "acc", "categorical_accuracy", "crossentropy", "cosine_similarity", "AUC", "Precision",
-    "mae", "kld", "poisson", "hinge", "RootMeanSquaredError"])
+    "mae", "logcosh", "poisson", "hinge", "RootMeanSquaredError"])
 """),
     # It is its mean that is shown and its sum that is minimized.
     "an added loss of each sample": one(
