@@ -11,6 +11,7 @@ from hozon import arguments as check
 from hozon.errors import HozonError
 from hozon.forms import form_to_write
 from hozon.keras_private import keras
+from hozon.keras_private.training import begin_with
 from hozon.raw.stores import (
     join,
     make_folders,
@@ -144,7 +145,7 @@ class BackupAndRestore(keras.callbacks.Callback):  # type: ignore[misc]
                 if i == len(found) - 1:
                     raise
                 continue
-            self.model._initial_epoch = epoch  # noqa: SLF001 - where Keras' own keeps it
+            begin_with(self.model, epoch)
             return
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -165,7 +166,7 @@ class BackupAndRestore(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Remove the backups."""
-        self.model._initial_epoch = None  # noqa: SLF001
+        begin_with(self.model, None)
         if self.delete_checkpoint:
             self._keep(0)
             remove_folders([self.backup_dir])

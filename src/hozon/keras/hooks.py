@@ -17,6 +17,7 @@ from hozon.config.serialization import model_to_json
 from hozon.forms import names, unknown_format
 from hozon.forms.form import Holds
 from hozon.keras_private.graph import Functional
+from hozon.keras_private.layers import hold_metric, metrics_of
 from hozon.models.in_memory import set_weights
 
 
@@ -139,12 +140,10 @@ def add_metric(
     if isinstance(value, keras.KerasTensor):
         added.add_metric(self, value, name)
         return
-    known = next((m for m in self._metrics if m.name == name), None)
+    known = next((m for m in metrics_of(self) if m.name == name), None)
     if known is None:
         known = keras.metrics.Mean(name=name)
-        self._tracker.unlock()
-        self._metrics.append(known)
-        self._tracker.lock()
+        hold_metric(self, known)
     follow(known, value)
 
 

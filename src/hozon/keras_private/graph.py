@@ -77,6 +77,11 @@ def functional_of(model: keras.Model) -> Any:
     return inner if isinstance(inner, Functional) else None
 
 
+def input_structure(functional: Any) -> Any:
+    """The symbolic inputs of a functional model, in the structure in which it takes them."""
+    return functional._inputs_struct
+
+
 def graph_nodes(functional: Any) -> list[GraphNode]:
     """The calls of a functional model in an order in which they can run, inputs left out."""
     by_depth = functional._nodes_by_depth

@@ -1,7 +1,9 @@
-"""Layers: what serializing asks for, and those inside a model."""
+"""Layers: what they hold, those inside of them, and what serializing asks for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -13,10 +15,79 @@ def initialized(obj: Any) -> None:
         object.__setattr__(obj, "_build_shapes_dict", None)
 
 
-def layers_of(model: keras.Model) -> list[Any]:
-    """A model and all layers inside of it."""
-    found: list[Any] = model._flatten_layers()
+def layers_of(layer: keras.Layer) -> list[Any]:
+    """A layer or model and all layers inside of it."""
+    found: list[Any] = layer._flatten_layers()
     return found
+
+
+def layers_inside(layer: keras.Layer) -> list[Any]:
+    """All layers inside of a layer or model."""
+    found: list[Any] = layer._flatten_layers(include_self=False)
+    return found
+
+
+def direct_layers(layer: Any) -> list[Any]:
+    """The layers that a layer itself holds; none for what is no layer."""
+    return list(getattr(layer, "_layers", ()))
+
+
+def trainable_of(owner: Any) -> list[Any]:
+    """The variables that a layer made itself as trainable ones, frozen now or not."""
+    return list(owner._trainable_variables)
+
+
+def variables_of(owner: Any) -> list[Any]:
+    """The variables that a layer or metric made itself, without those of others inside of it."""
+    if isinstance(owner, keras.Metric):
+        return list(owner._variables)
+    return [*owner._trainable_variables, *owner._non_trainable_variables]
+
+
+def seed_generators_of(layer: keras.Layer) -> list[Any]:
+    """The seed generators that a layer itself holds."""
+    return list(layer._seed_generators)
+
+
+def metrics_of(layer: Any) -> list[Any]:
+    """The metrics that a layer itself holds."""
+    return list(getattr(layer, "_metrics", ()))
+
+
+def hold_metric(layer: keras.Layer, metric: keras.Metric) -> None:
+    """Make a layer hold a metric, although it is built."""
+    layer._tracker.unlock()
+    layer._metrics.append(metric)
+    layer._tracker.lock()
+
+
+def losses_of(layer: Any) -> list[Any]:
+    """The losses that were added to a layer with ``add_loss``."""
+    return list(getattr(layer, "_losses", ()))
+
+
+@contextmanager
+def losses_kept(layers: Iterable[keras.Layer]) -> Iterator[None]:
+    """Afterwards layers have the losses that they have now; calls inside add and clear some."""
+    before = [(layer, list(layer._losses), set(layer._loss_ids)) for layer in layers]
+    try:
+        yield
+    finally:
+        for layer, losses, ids in before:
+            layer._losses[:] = losses
+            layer._loss_ids.clear()
+            layer._loss_ids.update(ids)
+
+
+def build_shapes(layer: keras.Layer) -> dict[str, Any] | None:
+    """The shapes that a layer's ``build`` was given, by argument."""
+    shapes: dict[str, Any] | None = getattr(layer, "_build_shapes_dict", None)
+    return shapes
+
+
+def takes_training(layer: keras.Layer) -> bool:
+    """Whether a layer's ``call`` has the argument ``training``."""
+    return bool(layer._call_has_training_arg)
 
 
 def take_anything(layer: Any) -> None:

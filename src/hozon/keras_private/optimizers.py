@@ -36,6 +36,26 @@ def state_of(optimizer: Any) -> Iterator[tuple[str, Any, Any]]:
             yield f"variable {place}", None, variable
 
 
+def trained_by(optimizer: Any) -> list[Any]:
+    """The variables for which an optimizer was built, or the one that it wraps."""
+    return list(wrapped(optimizer)._trainable_variables)
+
+
+def rate_of(optimizer: Any) -> Any:
+    """The learning rate: a variable, a schedule or a function."""
+    return optimizer._learning_rate
+
+
+def is_scalar(optimizer: Any, variable: Any) -> bool:
+    """Whether a variable is the optimizer's counter or learning rate rather than a slot."""
+    return variable is optimizer.iterations or variable is rate_of(optimizer)
+
+
+def momentum_product_of(optimizer: Any) -> Any:
+    """The variable with Nadam's product of momenta."""
+    return optimizer._u_product
+
+
 def _is_variable(value: Any) -> bool:
     return isinstance(value, keras.Variable)
 

@@ -18,3 +18,8 @@ def compile_config(model: keras.Model) -> dict[str, Any] | None:
 def forget_compiled_steps(model: keras.Model) -> None:
     """Make Keras trace its steps again, as the model computes something else now."""
     model.train_function = model.test_function = model.predict_function = None
+
+
+def begin_with(model: keras.Model, epoch: int | None) -> None:
+    """Make ``fit``, which is about to begin, start with this epoch; None for what it was told."""
+    model._initial_epoch = epoch

@@ -94,16 +94,16 @@ class IndexLookup(HostLayer):
         raise NotImplementedError
 
     @property
-    def _oov_start(self) -> int:
+    def oov_start(self) -> int:
         return 1 if self.mask_token is not None and self.output_mode == INT else 0
 
     @property
-    def _token_start(self) -> int:
-        return self._oov_start + self.num_oov_indices
+    def token_start(self) -> int:
+        return self.oov_start + self.num_oov_indices
 
     @property
     def _special(self) -> list[Any]:
-        return [self.mask_token] * self._oov_start + [self.oov_token] * self.num_oov_indices
+        return [self.mask_token] * self.oov_start + [self.oov_token] * self.num_oov_indices
 
     @property
     def depth(self) -> int | None:
@@ -130,7 +130,7 @@ class IndexLookup(HostLayer):
                 record=self.name,
             )
         given = [self._key(token) for token in np.asarray(tokens).tolist()]
-        start = self._token_start
+        start = self.token_start
         whole = start > 0 and given[:start] == self._special
         self.tokens = given[start:] if whole else given
         self._table = {token: start + i for i, token in enumerate(self.tokens)}
@@ -152,7 +152,7 @@ class IndexLookup(HostLayer):
         Raises MismatchError unless the indices follow each other from where tokens start.
         """
         pairs = zip(values, keys, strict=True) if self.invert else zip(keys, values, strict=True)
-        start = self._token_start
+        start = self.token_start
         found = sorted((int(index), token) for token, index in pairs if int(index) >= start)
         if [index for index, _ in found] != list(range(start, start + len(found))):
             raise MismatchError(
@@ -167,8 +167,8 @@ class IndexLookup(HostLayer):
         Special tokens without weights get the average, indices up to `max_tokens` zero.
         """
         weights = np.asarray(idf, np.float64).reshape(-1)
-        if len(weights) == len(self.tokens) and self._token_start:
-            front = np.full(self._token_start, weights.mean() if len(weights) else 0.0)
+        if len(weights) == len(self.tokens) and self.token_start:
+            front = np.full(self.token_start, weights.mean() if len(weights) else 0.0)
             weights = np.concatenate([front, weights])
         if self.tokens and len(weights) not in (self.vocabulary_size(), self.depth):
             raise MismatchError(
@@ -180,7 +180,7 @@ class IndexLookup(HostLayer):
 
     def vocabulary_size(self) -> int:
         """Number of indices, those of special tokens included."""
-        return self._token_start + len(self.tokens)
+        return self.token_start + len(self.tokens)
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[Any]:
         """The tokens in order of their indices; strings as text."""
@@ -231,13 +231,13 @@ class IndexLookup(HostLayer):
                 "and num_oov_indices=0"
             )
         if self.num_oov_indices == 1:
-            return self._oov_start
+            return self.oov_start
         number = key if isinstance(key, int) else fingerprint64(key)
-        return self._oov_start + number % self.num_oov_indices
+        return self.oov_start + number % self.num_oov_indices
 
     def _inverted(self, indices: Array) -> Array:
         """Tokens by index, the unknown token for what has none."""
-        names = dict(enumerate(self.tokens, self._token_start))
+        names = dict(enumerate(self.tokens, self.token_start))
         if self.mask_token is not None:
             names[0] = self.mask_token
         flat = [names.get(i, self.oov_token) for i in indices.reshape(-1).tolist()]
@@ -275,7 +275,7 @@ class IndexLookup(HostLayer):
         counts.pop(self.oov_token, None)
         tokens = sorted(counts, key=lambda token: (counts[token], token), reverse=True)
         if self.max_tokens:
-            tokens = tokens[: self.max_tokens - self._token_start]
+            tokens = tokens[: self.max_tokens - self.token_start]
         self.load_vocabulary(tokens)
         if self.output_mode == TF_IDF:
             present = Counter(token for row in rows for token in set(row))

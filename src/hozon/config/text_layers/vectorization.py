@@ -142,7 +142,7 @@ class TextVectorization(HostLayer):
             rows = [row.reshape(-1).tolist() for row in np.atleast_2d(texts)]
         else:
             rows = self._rows(texts)
-        widths = self._widths()
+        widths = self.widths()
         return rows if widths is None else [_combined(row, widths) for row in rows]
 
     def _standardized(self, texts: Array) -> Array:
@@ -164,7 +164,7 @@ class TextVectorization(HostLayer):
         function = SPLIT[self.split]
         return [function(text) for text in texts.reshape(-1).tolist()]
 
-    def _widths(self) -> tuple[int, ...] | None:
+    def widths(self) -> tuple[int, ...] | None:
         if isinstance(self.ngrams, int):
             return tuple(range(1, self.ngrams + 1))
         return self.ngrams

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from hozon.errors import InternalError
-from hozon.keras_private.layers import layers_of
+from hozon.keras_private.layers import layers_of, metrics_of, seed_generators_of, variables_of
 from hozon.models.assignment.assignment import Assignment
 
 METRIC, SEED, OPTIMIZER, WEIGHT = "metric", "seed", "optimizer", "weight"
@@ -42,11 +42,10 @@ def reachable(root: Any) -> Iterator[Live]:
 def _everything(root: Any) -> Iterator[Live]:
     layers = layers_of(root)
     for layer in layers:
-        own = [*layer._trainable_variables, *layer._non_trainable_variables]
-        yield from (Live(v, WEIGHT, str(v.path)) for v in own)
+        yield from (Live(v, WEIGHT, str(v.path)) for v in variables_of(layer))
     for layer in layers:
-        yield from (Live(g.state, SEED, str(g.state.path)) for g in layer._seed_generators)
-        for metric in (*layer._metrics, *(layer.metrics if layer is root else ())):
+        yield from (Live(g.state, SEED, str(g.state.path)) for g in seed_generators_of(layer))
+        for metric in (*metrics_of(layer), *(layer.metrics if layer is root else ())):
             yield from (Live(v, METRIC, str(v.path)) for v in metric.variables)
         for value in list(vars(layer).values()):
             if isinstance(value, keras.optimizers.Optimizer):

@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 
 from hozon.errors import MismatchError
-from hozon.keras_private.optimizers import is_placeholder, state_of, thawed_variables, wrapped
+from hozon.keras_private.optimizers import (
+    is_placeholder,
+    state_of,
+    thawed_variables,
+    trained_by,
+    wrapped,
+)
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.assignment.assignment import Assignment, variables_of
 from hozon.models.tracking.leaves import KerasLeaf
@@ -166,7 +172,7 @@ def sample_of(optimizer: Any, variables: Sequence[Any]) -> Any:
 def _pair(optimizer: Any, state: OptimizerState, lost: Lost) -> None:
     live, assignment = roles_of(optimizer), lost.assignment
     kinds = {name for name, _ in live}
-    trained = {id(v) for v in wrapped(optimizer)._trainable_variables}
+    trained = {id(v) for v in trained_by(optimizer)}
     for role, stored in (state.values | _derived(optimizer, state, live)).items():
         name, variable = lost.title(role), live.get(role)
         if variable is not None and not _is_none(role, variable):

@@ -16,6 +16,7 @@ from hozon.config.written_training import training_to_keras2
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import UnsupportedError
 from hozon.keras_private.graph import functional_of
+from hozon.keras_private.layers import layers_of, losses_of, metrics_of
 from hozon.models.built import require_built
 from hozon.models.h5.learned import learned_name, learned_value
 from hozon.models.h5.names import stored_names
@@ -213,10 +214,10 @@ class VariableSource:
 def _not_held(model: keras.Model) -> Lines:
     """What no H5 file keeps: losses and metrics added from outside, the code of custom layers."""
     lines = []
-    if getattr(model, "_losses", None):
+    if losses_of(model):
         lines.append("losses added with add_loss() are not kept; add them again after loading")
-    if any(metric.name for metric in getattr(model, "_metrics", ())):
-        names = ", ".join(sorted(metric.name for metric in model._metrics))
+    if any(metric.name for metric in metrics_of(model)):
+        names = ", ".join(sorted(metric.name for metric in metrics_of(model)))
         lines.append(f"metrics that the model holds itself are not kept: {names}")
     custom = sorted({type(layer).__name__ for layer in _all_layers(model) if _is_custom(layer)})
     if custom:
@@ -237,7 +238,7 @@ def _not_found(model: keras.Model, dialect: Dialect) -> Lines:
 
 
 def _all_layers(model: keras.Model) -> list[Any]:
-    return [model, *model._flatten_layers(include_self=False)]
+    return layers_of(model)
 
 
 def _is_custom(layer: Any) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from hozon.keras_private.layers import variables_of
+
 Variables = list[Any]
 
 
@@ -26,8 +28,7 @@ def own_weights(model: Any) -> Variables:
         return []
     below = {id(v) for layer in model.layers for v in layer.weights}
     kept = {id(v) for v in model.weights} - below
-    own = [*model._trainable_variables, *model._non_trainable_variables]
-    return [v for v in own if id(v) in kept]
+    return [v for v in variables_of(model) if id(v) in kept]
 
 
 def owners(layer: Any) -> list[Any]:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from hozon.config.legacy.optimizers import Nadam as OldNadam
+from hozon.keras_private.optimizers import momentum_product_of, trained_by
 from hozon.models.h5.names import different, name_of
 from hozon.models.h5.owners import owners, unique, weights_of
 from hozon.models.slots import AVERAGE
@@ -98,10 +99,10 @@ def _tensor(name: str, value: Any) -> LazyTensor:
 def _keras2(model: Any) -> list[tuple[str, Any]]:
     """Iterations, then slots, as TensorFlow 2.11 and later order and name them."""
     inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    own = {id(v) for v in inner._trainable_variables}
+    own = {id(v) for v in trained_by(inner)}
     order = unique(v for v in trainable_order(model, thawed=True) if id(v) in own)
     described = Optimizer(inner, (inner,), order)
-    lists = described._slot_lists()
+    lists = described.slot_lists()
     edges = {row.edge: row.names[1] for row in (*described.rows, AVERAGE)}
     names = _variable_names(model)
     titles = {
@@ -111,13 +112,13 @@ def _keras2(model: Any) -> list[tuple[str, Any]]:
     }
     made = [("iteration", _value(described.iterations))]
     if isinstance(inner, OldNadam):
-        made.append((f"{type(inner).__name__}/momentum_cache", inner._u_product.value))
+        made.append((f"{type(inner).__name__}/momentum_cache", momentum_product_of(inner).value))
         return made + [
             (titles[id(item)], _value(item)) for items in lists.values() for item in items
         ]
     made += [
         (titles.get(id(item), f"{type(inner).__name__}/{i}"), _value(item))
-        for i, item in enumerate(described._ordered(lists))
+        for i, item in enumerate(described.ordered(lists))
     ]
     return made
 

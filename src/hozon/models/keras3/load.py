@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from hozon.errors import MismatchError, UnsupportedError
+from hozon.keras_private.layers import variables_of
 from hozon.models.assignment import Assignment, apply, close_account, settle
 from hozon.models.assignment.assignment import Bundle
 from hozon.models.assignment.names import (
@@ -172,7 +173,7 @@ def _account_for(owner: Owner, assignment: Assignment) -> None:
 
 def _own_variables(target: Any) -> list[Any]:
     if isinstance(target, keras.Layer):
-        return [*target._trainable_variables, *target._non_trainable_variables]
+        return variables_of(target)
     return list(getattr(target, "variables", ()))
 
 

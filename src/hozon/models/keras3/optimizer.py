@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from hozon.errors import MismatchError
-from hozon.keras_private.optimizers import wrapped
+from hozon.keras_private.optimizers import trained_by, wrapped
 from hozon.keras_private.paths import saveables
 from hozon.keras_private.watch import unwatch, watch
 from hozon.models.assignment import Assignment, apply
@@ -44,10 +44,10 @@ def keras2_leaves(model: Any, optimizer: Any = None) -> list[Leaf]:
     `optimizer` is the model's own, or another one for variables of the model.
     """
     optimizer = model.optimizer if optimizer is None else optimizer
-    own = wrapped(optimizer)._trainable_variables
+    own = trained_by(optimizer)
     wanted = {id(v) for v in own}
     ordered = [v for v in trainable_order(model, thawed=True) if id(v) in wanted]
-    order = ordered if len(ordered) == len(own) else list(own)
+    order = ordered if len(ordered) == len(own) else own
     listed = describe_optimizer(optimizer, order).children["_variables"]
     return [_leaf(item) for item in listed.trackable.children.values()]
 

@@ -9,7 +9,7 @@ another one runs eagerly, its numeric functions as compiled programs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -17,6 +17,8 @@ import numpy as np
 
 from hozon.config.text_layers.functional import StringFunctional, accept_strings
 from hozon.errors import UnsupportedError
+from hozon.keras_private.layers import take_anything
+from hozon.keras_private.trainer import HostTrainer
 from hozon.models.text.split import Split, is_numbers
 
 #: Marks the end of a string among its codes.
@@ -85,7 +87,7 @@ def _on_host(value: Any) -> Any:
     return keras.tree.map_structure(np.asarray, value) if nested else value
 
 
-class StringInputs:
+class StringInputs(HostTrainer):
     """Added to the class of a model that takes strings; see the module."""
 
     split: Split | None = None
@@ -127,55 +129,10 @@ class StringInputs:
         """Predict one batch; see `fit`."""
         return super().predict_on_batch(self._data(x))  # type: ignore[misc]
 
-    def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Build metrics, loss and optimizer on a real batch; Keras would trace a symbolic one."""
-        if data_batch is None:
-            _, _, steps = next(iter(iterator))
-            data_batch = steps[0] if isinstance(steps, (list, tuple)) else next(steps)
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(data_batch)
-        outputs = self(x, training=False)
-        if self._compile_metrics is not None and not self._compile_metrics.built:  # type: ignore[attr-defined]
-            self._compile_metrics.build(y, outputs)  # type: ignore[attr-defined]
-        if self._compile_loss is not None and not self._compile_loss.built:  # type: ignore[attr-defined]
-            self._compile_loss.build(y, outputs)  # type: ignore[attr-defined]
-        if self.optimizer is not None and not self.optimizer.built:  # type: ignore[attr-defined]
-            self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
-        self._post_build()  # type: ignore[attr-defined]
-
-    def _make_function(self, step: Any, concatenate_outputs: bool = False) -> Any:
-        """What Keras' loops run for each batch: `step`, after what runs on the host."""
+    def host_part(self) -> Callable[[Any], Any] | None:
+        """The numbers of a batch of texts."""
         split = self.split
-
-        def prepared(state: Any, data: Any) -> Any:
-            x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-            numbers = split.numbers(decode(x))  # type: ignore[union-attr]
-            return step(state, keras.utils.pack_x_y_sample_weight(numbers, y, weight))
-
-        made = step if split is None else prepared
-        return super()._make_function(made, concatenate_outputs)  # type: ignore[misc]
-
-    def _resolve_auto_jit_compile(self) -> bool:
-        return self.split is not None
-
-    @property
-    def jit_compile(self) -> bool:
-        """Whether what is left after the strings is compiled."""
-        return self.split is not None and bool(super().jit_compile)  # type: ignore[misc]
-
-    @jit_compile.setter
-    def jit_compile(self, value: bool) -> None:
-        """As in Keras, whose check of the layers would find those that run on the host."""
-        self._jit_compile = value
-
-    @property
-    def run_eagerly(self) -> bool:
-        """Always true where strings would have to enter a compiled program."""
-        return self.split is None or bool(super().run_eagerly)  # type: ignore[misc]
-
-    @run_eagerly.setter
-    def run_eagerly(self, value: bool) -> None:
-        """As in Keras; see the getter."""
-        self._run_eagerly = value
+        return None if split is None else lambda x: split.numbers(decode(x))
 
     @staticmethod
     def _data(x: Any) -> Any:
@@ -203,7 +160,6 @@ def with_strings(model: keras.Model) -> keras.Model:
     kind = type(model)
     if not issubclass(kind, StringInputs):
         model.__class__ = type(kind.__name__, (StringInputs, kind), {"__module__": kind.__module__})
-    model._convert_input_args = False
-    model._allow_non_tensor_positional_args = True
+    take_anything(model)
     model.split = Split.of(model)
     return model

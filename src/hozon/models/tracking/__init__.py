@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from hozon.keras_private.optimizers import trained_by
 from hozon.models.tracking.containers import describe_container, is_container, is_object
 from hozon.models.tracking.layers import describe_layer, trainable_order
 from hozon.models.tracking.leaves import AssignableLeaf, KerasLeaf, is_assignable
@@ -53,7 +54,7 @@ class Describer:
         That is the order of ``trainable_variables`` of the model that has just these. With no such
         model in the graph it is their order here.
         """
-        own: Sequence[Any] = getattr(optimizer, "inner_optimizer", optimizer)._trainable_variables
+        own = trained_by(optimizer)
         wanted = {id(variable) for variable in own}
         if not wanted:
             return own

@@ -16,6 +16,7 @@ import numpy as np
 
 from hozon.config.text_layers.lookup import IndexLookup
 from hozon.config.text_layers.vectorization import TextVectorization
+from hozon.keras_private.layers import layers_of
 from hozon.models.tracking.leaves import ComputedLeaf
 from hozon.objects.tracking import Table, Trackable, Virtual
 from hozon.tensors.dtypes import FLOAT32, INT64, DType, dtype_of_name
@@ -45,7 +46,7 @@ def older_names(layer: Any) -> dict[str, Any]:
 
 def has_weights(layer: Any) -> bool:
     """Whether Keras 2 would count a layer among those with weights."""
-    return bool(layer.weights) or any(map(learned, layer._flatten_layers()))
+    return bool(layer.weights) or any(map(learned, layers_of(layer)))
 
 
 def unsaved_vocabularies(layers: Sequence[Any]) -> list[str]:
@@ -119,7 +120,7 @@ class IdfLeaf:
     def read(self) -> Any:
         """The weights; zeros for the special tokens while there are none."""
         idf = self.layer.idf
-        return np.zeros(self.layer._token_start, np.float32) if idf is None else np.float32(idf)
+        return np.zeros(self.layer.token_start, np.float32) if idf is None else np.float32(idf)
 
     def assign(self, value: np.ndarray[Any, Any]) -> None:
         """Take weights."""

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from hozon.errors import MismatchError
+from hozon.keras_private.layers import direct_layers, layers_inside
 from hozon.models.tracking.layers import is_builtin, own_variables
 from hozon.models.tracking.leaves import KerasLeaf, TwoLeaves
 from hozon.objects.tracking import Leaf, TrackedGraph, TrackedNode
@@ -47,7 +48,7 @@ def awaits_build(layer: keras.Layer) -> bool:
     """
     if layer.built:
         return False
-    below = layer._flatten_layers(include_self=False)
+    below = layers_inside(layer)
     return not layer.weights or not all(sublayer.built for sublayer in below)
 
 
@@ -56,7 +57,7 @@ def _problems(node: TrackedNode, variables: set[int], objects: set[int]) -> Iter
     for variable in own_variables(layer):
         if id(variable) not in variables:
             yield f"{path}: variable {variable.name!r}"
-    for sublayer in getattr(layer, "_layers", ()):
+    for sublayer in direct_layers(layer):
         if id(sublayer) not in objects and sublayer.weights:
             yield f"{path}: layer {sublayer.name!r}"
 

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from hozon.keras_private.graph import Functional
+from hozon.keras_private.layers import direct_layers, trainable_of, variables_of
 from hozon.models.tracking.adapted import has_weights, learned, older_names
 from hozon.models.tracking.containers import contains
 from hozon.models.tracking.leaves import KerasLeaf
@@ -64,9 +65,7 @@ def numbered_layers(model: Any) -> dict[str, Any]:
 
 def own_variables(layer: Any) -> list[Any]:
     """The variables of a layer or metric itself, without those of its sublayers."""
-    if isinstance(layer, keras.Metric):
-        return list(layer._variables)
-    return [*layer._trainable_variables, *layer._non_trainable_variables]
+    return variables_of(layer)
 
 
 def trainable_order(layer: Any, thawed: bool = False) -> list[Any]:
@@ -76,8 +75,8 @@ def trainable_order(layer: Any, thawed: bool = False) -> list[Any]:
     """
     if not (layer.trainable or thawed):
         return []
-    below = [v for sublayer in layer._layers for v in trainable_order(sublayer, thawed)]
-    own = list(layer._trainable_variables)
+    below = [v for sublayer in direct_layers(layer) for v in trainable_order(sublayer, thawed)]
+    own = trainable_of(layer)
     ordered = [*below, *own] if isinstance(layer, keras.Model) else [*own, *below]
     return list({id(v): v for v in ordered if v.trainable or thawed}.values())
 

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from hozon.keras_private.optimizers import is_placeholder
+from hozon.keras_private.optimizers import is_placeholder, is_scalar, rate_of, trained_by
 from hozon.models.slots import (
     ACCUMULATED,
     ALTERNATING,
@@ -71,7 +71,7 @@ class Optimizer:
     def __init__(self, optimizer: Any, counted: Sequence[Any], order: Sequence[Any]) -> None:
         self.optimizer = optimizer
         self.order = order
-        positions = {id(v): i for i, v in enumerate(optimizer._trainable_variables)}
+        positions = {id(v): i for i, v in enumerate(trained_by(optimizer))}
         self.positions = [positions[id(v)] for v in order]
         self.name = known_name(type(optimizer))
         self.rows: tuple[Slot, ...] = ROWS.get(self.name, ())
@@ -80,8 +80,8 @@ class Optimizer:
     def describe(self) -> Trackable:
         """The edges, those of legacy files as aliases."""
         rate = self._rate()
-        slots = self._slot_lists()
-        ordered = [self.iterations, *self._ordered(slots)]
+        slots = self.slot_lists()
+        ordered = [self.iterations, *self.ordered(slots)]
         numbered = {"_variables": self._list("_variables", ordered)}
         named = {edge: self._list(edge, items) for edge, items in slots.items()}
         rest = {"_iterations": self.iterations, **rate}
@@ -101,7 +101,7 @@ class Optimizer:
         return Virtual(self.optimizer, name, Trackable(numbered))
 
     def _rate(self) -> dict[str, Any]:
-        rate = self.optimizer._learning_rate
+        rate = rate_of(self.optimizer)
         if isinstance(rate, keras.Variable):
             return {"_learning_rate": rate}
         if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
@@ -111,9 +111,9 @@ class Optimizer:
 
     def _last_rate(self) -> Any:
         step = np.maximum(np.asarray(self.optimizer.iterations.value) - 1, 0)
-        return self.optimizer._learning_rate(keras.ops.convert_to_tensor(step))
+        return rate_of(self.optimizer)(keras.ops.convert_to_tensor(step))
 
-    def _slot_lists(self) -> dict[str, list[Any]]:
+    def slot_lists(self) -> dict[str, list[Any]]:
         """Slot lists by Keras 2's attribute, moving averages first, as they are made."""
         found = {}
         for row in (AVERAGE, *self.rows):
@@ -157,7 +157,7 @@ class Optimizer:
             for i, v in enumerate(self.order)
         ]
 
-    def _ordered(self, slots: Mapping[str, list[Any]]) -> list[Any]:
+    def ordered(self, slots: Mapping[str, list[Any]]) -> list[Any]:
         """The slots in the order of Keras 2's `build`."""
         edges = iter(row.edge for row in self.rows)
         groups = [
@@ -173,11 +173,7 @@ class Optimizer:
                 if not (isinstance(item, keras.Variable) and is_placeholder(item))
             ]
         if not self.rows:
-            ordered = [
-                v
-                for v in self.optimizer.variables
-                if v is not self.optimizer._iterations and v is not self.optimizer._learning_rate
-            ]
+            ordered = [v for v in self.optimizer.variables if not is_scalar(self.optimizer, v)]
         return ordered
 
     def _scalars(self) -> list[tuple[tuple[str, ...], Any]]:
@@ -202,7 +198,7 @@ class Optimizer:
     def slot(self, variable: Any, name: str) -> Any:
         """What holds a legacy slot of a variable; None before the optimizer is built."""
         index = next((i for i, v in enumerate(self.order) if v is variable), None)
-        lists = self._slot_lists()
+        lists = self.slot_lists()
         row = next((slot.edge for slot in self.rows if slot.legacy == name), None)
         if index is None or row not in lists or index >= len(lists[row]):
             return None
@@ -225,5 +221,5 @@ def _zero() -> float:
 
 def _iterations(counted: Sequence[Any]) -> Leaf:
     """The counter as the 64 bits that TensorFlow keeps."""
-    leaves = [KerasLeaf(optimizer._iterations, INT64) for optimizer in counted]
+    leaves = [KerasLeaf(optimizer.iterations, INT64) for optimizer in counted]
     return leaves[0] if len(leaves) == 1 else TwoLeaves(leaves[0], leaves[1])

@@ -9,7 +9,7 @@ import numpy as np
 
 from hozon.errors import HozonError
 from hozon.graph_level.structures import flatten
-from hozon.keras_private.graph import functional_of
+from hozon.keras_private.graph import functional_of, input_structure
 from hozon.models.savedmodel.load.graph_layers import SavedCall
 from hozon.tensors.dtypes import dtype_of_name
 
@@ -30,7 +30,7 @@ def agrees(model: keras.Model, call: SavedCall) -> bool:
     if any(tensor.dtype == "string" for tensor in functional.inputs):
         return False
     random = np.random.default_rng(0)
-    inputs = keras.tree.map_structure(lambda t: _sample(t, random), functional._inputs_struct)
+    inputs = keras.tree.map_structure(lambda t: _sample(t, random), input_structure(functional))
     try:
         saved, _ = call((inputs,), {}, training=False)
         live = model(inputs, training=False)

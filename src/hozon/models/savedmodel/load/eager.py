@@ -8,24 +8,7 @@ from __future__ import annotations
 
 import keras
 
-from hozon.models.text.strings import StringInputs
-
-
-class RunsEagerly:
-    """Added to the class of a model; see the module."""
-
-    #: Keras would trace a symbolic batch.
-    _symbolic_build = StringInputs._symbolic_build
-
-    @property
-    def run_eagerly(self) -> bool:
-        """Always true."""
-        return True
-
-    @run_eagerly.setter
-    def run_eagerly(self, value: bool) -> None:
-        """As in Keras; see the getter."""
-        self._run_eagerly = value
+from hozon.keras_private.trainer import RunsEagerly
 
 
 def eager(model: keras.Model) -> keras.Model:

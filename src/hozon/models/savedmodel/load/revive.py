@@ -27,7 +27,7 @@ from hozon.graphs.resources import Variable as GraphVariable
 from hozon.graphs.values import Cell, is_traced
 from hozon.keras_private.backend import require_jax
 from hozon.keras_private.graph import functional_of
-from hozon.keras_private.layers import layers_of
+from hozon.keras_private.layers import layers_of, take_anything
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.adapted import AdaptedState, finish
@@ -412,8 +412,7 @@ class Revival:
             self.objects, node, lambda other: self._saved_call(other).takes_mask
         )
         if made.saved_call.takes_strings:
-            made._convert_input_args = False
-            made._allow_non_tensor_positional_args = True
+            take_anything(made)
         self.layers[node.node] = made
         self.report.add_object(node.path, node.class_name, "saved functions")
         self._add_sublayers(node, made)

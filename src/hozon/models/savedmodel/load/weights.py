@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from hozon.keras_private.layers import layers_of
 from hozon.models.assignment import Assignment, apply
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.objects import KerasObjects
@@ -137,7 +138,7 @@ def is_state(layer: Any, variable: keras.Variable) -> bool:
     """Whether a variable is what a stateful RNN carries between calls; files may not hold it."""
     states = [
         state
-        for inner in layer._flatten_layers()
+        for inner in layers_of(layer)
         if isinstance(inner, keras.layers.RNN)
         for state in keras.tree.flatten(inner.states or ())
     ]

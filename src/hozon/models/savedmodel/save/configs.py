@@ -12,6 +12,7 @@ from hozon.config.serialization import serialize
 from hozon.config.text_layers import TEXT_LAYERS
 from hozon.errors import FormatError, UnsupportedError
 from hozon.keras_private.graph import Functional, functional_of
+from hozon.keras_private.layers import direct_layers
 from hozon.models.savedmodel.save.specs import call_names
 from hozon.models.text.strings import plain_class
 
@@ -171,11 +172,7 @@ def _pairs(model: keras.Model, entry: Entry) -> Iterator[tuple[keras.Layer, Entr
     config = entry["config"]
     listed = config.get("layers", ()) if isinstance(config, Mapping) else config
     by_name = {_name(item): item for item in listed}
-    inputs = [
-        layer
-        for layer in getattr(model, "_layers", ())
-        if isinstance(layer, keras.layers.InputLayer)
-    ]
+    inputs = [layer for layer in direct_layers(model) if isinstance(layer, keras.layers.InputLayer)]
     for layer in {id(x): x for x in (*inputs, *model.layers)}.values():
         found = by_name.get(layer.name)
         if found is None:

@@ -19,7 +19,7 @@ from hozon.formats.protos.object_graph import SavedObjectGraph, Version
 from hozon.formats.protos.trackable import encode_trackable_graph
 from hozon.graph_level.written import DICT, PLAIN, Traces
 from hozon.keras_private.backend import require_jax
-from hozon.keras_private.layers import layers_of
+from hozon.keras_private.layers import direct_layers, layers_of, metrics_of, trainable_of
 from hozon.keras_private.tracing import symbolic_sizes
 from hozon.keras_private.training import compile_config
 from hozon.models.savedmodel.load.objects import NATIVE
@@ -219,12 +219,12 @@ class Description:
 
     def _metrics(self, layer: keras.Layer) -> dict[str, int]:
         """The metrics that a layer's own call updates, by name."""
-        own = {id(metric): metric.name for metric in layer._metrics if is_own(metric)}
+        own = {id(metric): metric.name for metric in metrics_of(layer) if is_own(metric)}
         found = ((own.get(id(node.target)), i) for i, node in enumerate(self.tracked.nodes))
         return {name: i for name, i in found if name is not None}
 
     def _sublayers(self, layer: keras.Layer) -> list[int]:
-        inside = {id(x) for x in getattr(layer, "_layers", ())}
+        inside = {id(x) for x in direct_layers(layer)}
         return [i for i, n in enumerate(self.tracked.nodes) if id(n.target) in inside]
 
     def _penalties(self) -> dict[int, list[int]]:
@@ -235,7 +235,7 @@ class Description:
             layer = node.target
             if not isinstance(layer, keras.Layer):
                 continue
-            for variable in layer._trainable_variables:
+            for variable in trainable_of(layer):
                 if variable.regularizer is None or not variable.trainable:
                     continue
                 traces: Traces = self.functions.penalty(variable, number)

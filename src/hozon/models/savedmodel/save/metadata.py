@@ -14,6 +14,7 @@ from typing import Any
 import keras
 
 from hozon.keras_private.graph import Functional, symbolic_arguments
+from hozon.keras_private.layers import build_shapes
 from hozon.models.savedmodel.save.configs import Configs, is_graph
 from hozon.models.savedmodel.save.specs import begins_with_text, call_names
 
@@ -162,7 +163,7 @@ def _build_shape(layer: keras.Layer) -> Any:
     Keras 2 builds some layers for a shape that Keras 3 does not ask it of; those have no weights,
     and where they are in no functional model any shape will do.
     """
-    shapes = getattr(layer, "_build_shapes_dict", None)
+    shapes = build_shapes(layer)
     if layer.built and shapes:
         (first, *more) = shapes.values()
         alone = not more or isinstance(layer, keras.layers.RNN)  # whose states Keras 2 leaves out

@@ -25,6 +25,7 @@ from hozon.formats.protos.object_graph import (
 from hozon.formats.protos.tensor import Shape, TypeNumber
 from hozon.graph_level.written import DICT, FIRST, LIST, PLAIN, ObjectNodes
 from hozon.keras_private.graph import Functional
+from hozon.keras_private.layers import metrics_of
 from hozon.models.savedmodel.save.metadata import identifier
 from hozon.models.tracking import Describer
 from hozon.models.tracking.layers import is_builtin
@@ -87,7 +88,7 @@ def _more(layer: keras.Layer) -> dict[str, Any]:
             if isinstance(value, keras.random.SeedGenerator)
         }
     held = {id(value) for value in vars(layer).values()}
-    added = {f"metric_{m.name}": m for m in layer._metrics if is_own(m) and id(m) not in held}
+    added = {f"metric_{m.name}": m for m in metrics_of(layer) if is_own(m) and id(m) not in held}
     return {**more, **added}
 
 

@@ -12,7 +12,8 @@ import keras
 from hozon.config.text_layers import reads_text
 from hozon.errors import SaveError
 from hozon.graphs.emit.trace import ArgumentSpec
-from hozon.keras_private.graph import functional_of, layer_of, symbolic_arguments
+from hozon.keras_private.graph import functional_of, input_structure, layer_of, symbolic_arguments
+from hozon.keras_private.layers import build_shapes, layers_of, takes_training
 
 #: Arguments of `call` that say how to run, not what to run on.
 CONTEXT = ("training", "mask")
@@ -67,7 +68,7 @@ def model_spec(model: keras.Model) -> CallSpec:
     """
     functional = functional_of(model)
     if functional is not None and functional.built:
-        inputs = keras.tree.map_structure(_of_symbol, functional._inputs_struct)
+        inputs = keras.tree.map_structure(_of_symbol, input_structure(functional))
         return CallSpec(("inputs", "training", "mask"), (inputs,))
     spec = _text_spec(model) or layer_spec(model)
     if spec is None:
@@ -126,7 +127,7 @@ def layer_spec(layer: keras.Layer) -> CallSpec | None:
         return spec_of_symbols(names, *symbolic)
     if isinstance(layer, KnowsItsCall):
         return layer.call_spec()
-    shapes = layer._build_shapes_dict if layer.built else None
+    shapes = build_shapes(layer) if layer.built else None
     return _from_shapes(layer, names, shapes) if shapes else None
 
 
@@ -138,7 +139,7 @@ def call_names(layer: keras.Layer) -> tuple[str, ...]:
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = inspect.signature(layer.call).parameters.values()
     names = tuple(p.name for p in parameters if p.kind in kinds)
-    inside = any(x._call_has_training_arg for x in layer._flatten_layers())
+    inside = any(map(takes_training, layers_of(layer)))
     return (*names, "training") if inside and "training" not in names else names
 
 

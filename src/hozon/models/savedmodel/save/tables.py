@@ -151,7 +151,7 @@ def entries(layer: IndexLookup) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, A
     dtype = TEXT if layer.key_dtype == "string" else LONG
     tokens = np.empty(len(layer.tokens), dtype)
     tokens[:] = layer.tokens
-    numbers = np.arange(len(tokens), dtype=np.int64) + layer._token_start
+    numbers = np.arange(len(tokens), dtype=np.int64) + layer.token_start
     return (numbers, tokens) if layer.invert else (tokens, numbers)
 
 

@@ -120,7 +120,7 @@ def _tokens(body: Body, layer: TextVectorization, texts: Tensor) -> Ragged:
             f"(batch, n)",
             feature="split=None",
         )
-    widths = layer._widths()
+    widths = layer.widths()
     return rows if widths is None else text.combined(body, rows, widths)
 
 
@@ -153,7 +153,7 @@ def lookup(call: Call, keys: Tensor) -> Tensor:
 
 def indices(body: Body, layer: IndexLookup, keys: Tensor) -> Tensor:
     """The index of each key, as `IndexLookup.indices`."""
-    spare, start = layer.num_oov_indices, layer._oov_start
+    spare, start = layer.num_oov_indices, layer.oov_start
     table = body.table(layer, "table")
     found = text.found(body, table, keys, start if spare == 1 else -1, LONG)
     unknown = text.equal(body, found, -1) if spare > 1 else None

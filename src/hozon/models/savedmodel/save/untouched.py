@@ -10,6 +10,7 @@ import jax
 import keras
 
 from hozon.errors import UnsupportedError
+from hozon.keras_private.layers import layers_of, losses_kept
 
 
 @contextmanager
@@ -19,17 +20,15 @@ def untouched(model: keras.Model) -> Iterator[None]:
     Raises UnsupportedError when a call keeps what it computes in a plain attribute: such state is
     no Keras variable, so no saved function could keep it.
     """
-    layers = list(model._flatten_layers())
-    before = [(x, dict(vars(x)), list(x._losses), set(x._loss_ids)) for x in layers]
+    layers = layers_of(model)
+    before = [(layer, dict(vars(layer))) for layer in layers]
     kept: list[str] = []
-    try:
-        yield
-    finally:
-        for layer, attributes, losses, ids in before:
-            kept += _restore(layer, attributes)
-            layer._losses[:] = losses
-            layer._loss_ids.clear()
-            layer._loss_ids.update(ids)
+    with losses_kept(layers):
+        try:
+            yield
+        finally:
+            for layer, attributes in before:
+                kept += _restore(layer, attributes)
     if kept:
         raise UnsupportedError(
             f"a call keeps state outside of Keras variables: {', '.join(kept)}",

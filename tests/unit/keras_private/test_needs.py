@@ -1,0 +1,127 @@
+"""What each room of `keras_private` needs of Keras that is not public.
+
+With a new version of Keras these fail first, and say which file to look at.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras.src import saving
+from keras.src.backend.common import dtypes
+from keras.src.backend.common import variables as variables_module
+from keras.src.models import Functional
+from keras.src.saving import saving_lib
+
+import hozon.keras_private as room
+
+
+def functional() -> Any:
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    model.compile("adam", "mse")
+    return model
+
+
+def optimizer(**options: Any) -> Any:
+    made = keras.optimizers.Nadam(use_ema=True, gradient_accumulation_steps=2, **options)
+    made.build([keras.Variable(np.ones(2))])
+    return made
+
+
+VARIABLE = keras.Variable(np.ones((2,), "float32"))
+LAYER = keras.layers.Dense(2)
+
+#: File -> what it needs: an object, and names that it has.
+NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
+    "bends": [],
+    "backend": [],
+    "graph": [
+        (functional(), ("_inputs_struct", "_nodes", "_nodes_by_depth", "_operations")),
+        (functional(), ("_operations_by_depth", "_standardize_inputs", "_tracker")),
+        (functional().output, ("_keras_history",)),
+        (LAYER, ("_inbound_nodes",)),
+        (keras.Sequential([keras.Input((2,)), LAYER]), ("_functional",)),
+    ],
+    "layers": [
+        (LAYER, ("_build_shapes_dict", "_flatten_layers", "_layers", "_metrics", "_tracker")),
+        (LAYER, ("_trainable_variables", "_non_trainable_variables", "_losses", "_loss_ids")),
+        (LAYER, ("_seed_generators",)),
+        (LAYER, ("_call_has_training_arg", "_convert_input_args")),
+        (LAYER, ("_allow_non_tensor_positional_args",)),
+        (keras.metrics.Mean(), ("_variables",)),
+    ],
+    "losses": [(keras.losses.Huber(delta=2.0), ("_fn_kwargs",))],
+    "optimizers": [
+        (optimizer(), ("_trainable_variables", "_learning_rate", "_u_product")),
+        (optimizer(), ("_variables",)),
+        (LAYER, ("_flatten_layers", "_trainable_variables")),
+    ],
+    "paths": [
+        (saving_lib, ("_name_key", "_get_unique_name", "get_attr_skipset")),
+        (LAYER, ("_obj_type",)),
+        (saving.keras_saveable, ("KerasSaveable",)),
+    ],
+    "rollback": [(VARIABLE, ("_initializer", "_value"))],
+    "scopes": [],
+    "text_inputs": [
+        (functional(), ("_inputs", "_convert_inputs_to_tensors", "_adjust_input_rank")),
+    ],
+    "tracing": [
+        (dtypes, ("PYTHON_DTYPES_MAP",)),
+        (LAYER, ("_call_has_training_arg", "_call_has_mask_arg")),
+    ],
+    "trainer": [
+        (functional(), ("_compile_loss", "_compile_metrics", "_jit_compile", "_make_function")),
+        (functional(), ("_post_build", "_run_eagerly", "_symbolic_build")),
+        (functional(), ("_resolve_auto_jit_compile",)),
+    ],
+    "training": [(functional(), ("_compile_config", "_initial_epoch"))],
+    "values": [
+        (VARIABLE, ("_direct_assign", "_dtype", "_initialize_layout", "_initializer", "_layout")),
+        (VARIABLE, ("_initialize_with_initializer", "_shape", "_value")),
+    ],
+    "watch": [(LAYER, ("_setattr_hook", "_track_variable", "_tracker"))],
+}
+FILES = {path.stem: path for path in Path(room.__file__).parent.glob("[!_]*.py")}
+
+
+@pytest.mark.parametrize("file", sorted(FILES))
+def test_keras_has_what_a_file_needs(file: str) -> None:
+    for owner, names in NEEDS[file]:
+        missing = [name for name in names if not hasattr(owner, name)]
+        assert not missing, f"keras_private/{file}.py needs {missing} of {owner!r}"
+
+
+@pytest.mark.parametrize("file", sorted(FILES))
+def test_each_private_name_is_listed(file: str) -> None:
+    text = FILES[file].read_text()
+    used = set(re.findall(r"(?<!self)\._([a-z]\w+)", text))
+    used |= set(re.findall(r'"_([a-z]\w+)"', text))
+    listed = {name.removeprefix("_") for _, names in NEEDS[file] for name in names}
+    own = set(re.findall(r"def _(\w+)", text)) | {"run", "waiting"}
+    assert used - listed - own == set()
+
+
+def test_dtypes_are_named_through_the_map() -> None:
+    """`tracing` puts a map of its own in the place of Keras'."""
+    source = inspect.getsource(variables_module.standardize_dtype)
+    assert "dtypes.PYTHON_DTYPES_MAP.get(dtype, dtype)" in source
+
+
+def test_conversion_reads_the_inputs_alone() -> None:
+    """`text_inputs` calls it on what has nothing else."""
+    source = inspect.getsource(Functional._convert_inputs_to_tensors)
+    assert set(re.findall(r"self\.(\w+)", source)) == {"_inputs"}
+
+
+def test_a_layout_is_asked_for_before_initializers_run() -> None:
+    """`values` defers the initializer, and asks for the layout itself."""
+    bent = type(VARIABLE)._initialize_with_initializer
+    assert "self._initialize_layout()" in inspect.getsource(inspect.unwrap(bent))
