@@ -41,6 +41,11 @@ def trained_by(optimizer: Any) -> list[Any]:
     return list(wrapped(optimizer)._trainable_variables)
 
 
+def counter_of(optimizer: Any) -> Any:
+    """The variable that counts steps; ``iterations`` is a part of it under accumulation."""
+    return optimizer._iterations
+
+
 def rate_of(optimizer: Any) -> Any:
     """The learning rate: a variable, a schedule or a function."""
     return optimizer._learning_rate
@@ -48,7 +53,7 @@ def rate_of(optimizer: Any) -> Any:
 
 def is_scalar(optimizer: Any, variable: Any) -> bool:
     """Whether a variable is the optimizer's counter or learning rate rather than a slot."""
-    return variable is optimizer.iterations or variable is rate_of(optimizer)
+    return variable is counter_of(optimizer) or variable is rate_of(optimizer)
 
 
 def momentum_product_of(optimizer: Any) -> Any:

@@ -60,7 +60,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
     "losses": [(keras.losses.Huber(delta=2.0), ("_fn_kwargs",))],
     "optimizers": [
         (optimizer(), ("_trainable_variables", "_learning_rate", "_u_product")),
-        (optimizer(), ("_variables",)),
+        (optimizer(), ("_variables", "_iterations")),
         (LAYER, ("_flatten_layers", "_trainable_variables")),
     ],
     "paths": [

@@ -16,7 +16,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from hozon.keras_private.optimizers import is_placeholder, is_scalar, rate_of, trained_by
+from hozon.keras_private.optimizers import (
+    counter_of,
+    is_placeholder,
+    is_scalar,
+    rate_of,
+    trained_by,
+)
 from hozon.models.slots import (
     ACCUMULATED,
     ALTERNATING,
@@ -221,5 +227,5 @@ def _zero() -> float:
 
 def _iterations(counted: Sequence[Any]) -> Leaf:
     """The counter as the 64 bits that TensorFlow keeps."""
-    leaves = [KerasLeaf(optimizer.iterations, INT64) for optimizer in counted]
+    leaves = [KerasLeaf(counter_of(optimizer), INT64) for optimizer in counted]
     return leaves[0] if len(leaves) == 1 else TwoLeaves(leaves[0], leaves[1])
