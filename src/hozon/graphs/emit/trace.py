@@ -38,6 +38,8 @@ _UNKNOWN_TEXTS = (
 _ASKED = re.compile(
     r"Symbolic dimension comparison '(?P<left>[^']+)' (?P<sign>[<>]=) '(?P<right>[^']+)'"
 )
+#: A question of the program's own, such as ``if length > 4``: no answer can be assumed.
+_STRICT = re.compile(r"Symbolic dimension comparison '[^']+' [<>] ")
 _SYMBOL = re.compile(r"\bany\d")
 #: Inequalities that are assumed at most before a function is given up.
 MOST_ASSUMED = 16
@@ -117,13 +119,13 @@ def trace(
     leaves, tree = jax.tree.flatten((tuple(arguments), dict(keywords)))
     recorder = _Recorder(function, leaves, tree, captures)
     failure: Exception | None = None
-    for sizes in _namings(recorder.specs):
+    for sizes, multiple in _namings(recorder.specs):
+        if failure is not None and multiple > 1 and not _is_about_multiples(failure):
+            break
         try:
             return _assuming(recorder, sizes, constraints)
         except Exception as error:  # noqa: BLE001 - the first one is raised below
             failure = failure or error
-            if not _is_about_sizes(error):
-                break
     assert failure is not None
     if not _is_unknown(failure):
         raise failure
@@ -226,13 +228,14 @@ def _as_numbers(values: Any) -> Any:
     )
 
 
-def _namings(specs: Sequence[ArgumentSpec]) -> Iterator[list[str]]:
-    """Ways to name the free sizes, from what assumes least; each the shapes as texts."""
+def _namings(specs: Sequence[ArgumentSpec]) -> Iterator[tuple[list[str], int]]:
+    """Ways to name the free sizes, from what assumes least: the shapes as texts, and the number
+    that sizes are multiples of."""
     axes = [axis for spec in specs for axis, size in enumerate(spec.shape) if axis and size is None]
     by_axis = (False, True) if len(set(axes)) < len(axes) else (False,)
     for multiple in MULTIPLES if axes else MULTIPLES[:1]:
         for equal in by_axis:
-            yield _named(specs, equal, multiple)
+            yield _named(specs, equal, multiple), multiple
 
 
 def _named(specs: Sequence[ArgumentSpec], by_axis: bool, multiple: int) -> list[str]:
@@ -252,9 +255,10 @@ def _named(specs: Sequence[ArgumentSpec], by_axis: bool, multiple: int) -> list[
     ]
 
 
-def _is_about_sizes(error: Exception) -> bool:
-    """Whether other sizes might help: what is raised about shapes names a symbol."""
-    return _is_unknown(error) or _SYMBOL.search(str(error)) is not None
+def _is_about_multiples(error: Exception) -> bool:
+    """Whether multiples might help: sizes disagree, and no program asked a question of its own."""
+    text = str(error)
+    return _STRICT.search(text) is None and (_is_unknown(error) or _SYMBOL.search(text) is not None)
 
 
 def _is_unknown(error: Exception) -> bool:
