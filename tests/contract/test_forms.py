@@ -106,7 +106,7 @@ def same(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
 @pytest.mark.parametrize("form", ALL, ids=lambda form: form.name)
 def test_it_is_told_by_what_is_in_it(form: Form, saved: dict[str, Path], tmp_path: Path) -> None:
     path = saved[form.name]
-    assert [known.name for known in FORMS if known.detect(str(path))] == [form.name]
+    assert [known.name for known in forms.claiming(str(path))] == [form.name]
     assert form_of(str(path)) is form
     if path.is_file() and path.suffix != ".json":
         shutil.copy(path, tmp_path / "renamed.bin")

@@ -13,7 +13,7 @@ from hozon.forms.background import Write
 from hozon.forms.form import SaveOptions, check_file, write_later, write_now
 from hozon.forms.weights_h5 import PathsForm
 from hozon.raw.commit import replacing_file
-from hozon.raw.stores import is_file, open_source, read_bytes, write_bytes
+from hozon.raw.stores import open_source, read_bytes, write_bytes
 from hozon.record import ModelRecord, StateGroup
 from hozon.reports import SaveReport
 from hozon.tensors.lazy import lazy_array
@@ -31,8 +31,6 @@ class ToyForm(PathsForm):
 
     def detect(self, path: str) -> bool:
         """Whether the file begins with the mark."""
-        if not is_file(path):
-            return False
         source = open_source(path)
         return source.view(0, min(source.size, len(MARK))).tobytes() == MARK
 

@@ -6,7 +6,7 @@ What a file is, is told by what is in it, never by its suffix; a suffix only cho
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from hozon.forms.savedmodel import SavedModelForm
 from hozon.forms.sharded import ShardedForm
 from hozon.forms.weights_h5 import WeightsH5Form
 from hozon.raw.sniff import SUFFIXES
+from hozon.raw.stores import is_file
 from hozon.reports import SaveReport
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ __all__ = [
     "SaveOptions",
     "by_suffix",
     "check_options",
+    "claiming",
     "form_named",
     "form_of",
     "form_to_write",
@@ -85,7 +87,7 @@ def form_of(path: str) -> Form:
         ForeignFileError: there is something of no form that is known: what it is.
         FormatError: it is damaged.
     """
-    found = next((form for form in FORMS if form.detect(path)), None)
+    found = next(claiming(path), None)
     if found is None:
         raise ForeignFileError(
             f"{path} is of no form that is known: {describe_foreign(path)}",
@@ -94,6 +96,12 @@ def form_of(path: str) -> Form:
             f"the prefix before .index or by its folder, or a file of {_suffixes(FORMS)}",
         )
     return found
+
+
+def claiming(path: str) -> Iterator[Form]:
+    """The forms that a path is of, which should be one; those of files are asked about files."""
+    file = is_file(path)
+    return (form for form in FORMS if (file or not form.suffixes) and form.detect(path))
 
 
 def model_form(path: str) -> Form:

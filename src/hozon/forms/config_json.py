@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from hozon.forms.background import Write
 from hozon.forms.form import BuildOptions, Form, SaveOptions, check_file
-from hozon.raw.stores import is_file
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
 
@@ -31,7 +30,7 @@ class ConfigJsonForm(Form):
         """Whether there is the config of a model in a JSON file."""
         from hozon.containers.config_json import detect
 
-        return is_file(path) and detect(path)
+        return detect(path)
 
     def read(self, path: str) -> ModelRecord:
         """The config."""

@@ -111,7 +111,7 @@ class Form(Protocol):
     shards: ClassVar[bool] = False
 
     def detect(self, path: str) -> bool:
-        """Whether a path is of this form, by what is there.
+        """Whether a path is of this form, by what is there; with suffixes, it is that of a file.
 
         Raises:
             FormatError: it is, and so damaged that more cannot be said.

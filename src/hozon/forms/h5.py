@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from hozon.forms.background import Write
 from hozon.forms.form import BuildOptions, SaveOptions, check_file, write_later
 from hozon.forms.h5_weights import LayersForm
-from hozon.raw.stores import is_file
 
 if TYPE_CHECKING:
     import keras
@@ -27,7 +26,7 @@ class H5Form(LayersForm):
         """Whether there is a model's config in an HDF5 file."""
         from hozon.containers.h5 import detect
 
-        return is_file(path) and detect(path) == "h5"
+        return detect(path) == "h5"
 
     def build(self, path: str, options: BuildOptions) -> keras.Model:
         """The model by its config."""

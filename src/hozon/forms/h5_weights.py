@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from hozon.forms.background import Write
 from hozon.forms.form import Form, LoadOptions, SaveOptions, check_file, write_later, write_now
-from hozon.raw.stores import is_file
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
 
@@ -55,7 +54,7 @@ class H5WeightsForm(LayersForm):
         """Whether there are layers' weights, and no config, in an HDF5 file."""
         from hozon.containers.h5 import detect
 
-        return is_file(path) and detect(path) == "h5_weights"
+        return detect(path) == "h5_weights"
 
     def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
         """What writes the weights of a model or layer."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from hozon.forms.background import Write
 from hozon.forms.form import BuildOptions, SaveOptions, check_file, write_later, write_now
 from hozon.forms.weights_h5 import PathsForm
-from hozon.raw.stores import is_file
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
 
@@ -29,7 +28,7 @@ class KerasZipForm(PathsForm):
         """Whether there is a config in a zip archive."""
         from hozon.containers.keraszip import detect
 
-        return is_file(path) and detect(path) == "keras"
+        return detect(path) == "keras"
 
     def read(self, path: str) -> ModelRecord:
         """The model, its weights by paths of attributes."""

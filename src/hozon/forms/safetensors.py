@@ -9,7 +9,6 @@ from hozon.errors import UnsupportedError
 from hozon.forms.background import Write
 from hozon.forms.form import SaveOptions, check_file, write_later, write_now
 from hozon.forms.weights_h5 import PathsForm
-from hozon.raw.stores import is_file
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
 
@@ -29,7 +28,7 @@ class SafetensorsForm(PathsForm):
         """Whether the file begins with a table of tensors."""
         from hozon.containers.safetensors import detect
 
-        return is_file(path) and detect(path) is not None
+        return detect(path) is not None
 
     def read(self, path: str) -> ModelRecord:
         """The tensors."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from hozon.forms.background import Write
 from hozon.forms.form import SaveOptions, check_file
 from hozon.forms.weights_h5 import PathsForm
-from hozon.raw.stores import is_file
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
 
@@ -28,7 +27,7 @@ class ShardedForm(PathsForm):
         """Whether there is a map from variables to files in a JSON file."""
         from hozon.containers.shards import detect
 
-        return is_file(path) and detect(path) is not None
+        return detect(path) is not None
 
     def read(self, path: str) -> ModelRecord:
         """The weights of all files."""

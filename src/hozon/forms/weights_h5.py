@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from hozon.forms.background import Write
 from hozon.forms.form import Form, LoadOptions, SaveOptions, check_file, write_later, write_now
-from hozon.raw.stores import is_file
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
 
@@ -43,7 +42,7 @@ class WeightsH5Form(PathsForm):
         """Whether there are variables by path in an HDF5 file."""
         from hozon.containers.keraszip import detect
 
-        return is_file(path) and detect(path) == "weights.h5"
+        return detect(path) == "weights.h5"
 
     def read(self, path: str) -> ModelRecord:
         """The weights and the optimizer's variables."""
