@@ -38,10 +38,14 @@ class KerasLeaf:
         return tuple(self.variable.shape)
 
     def read(self) -> Any:
-        """The array on its device; on the host where the stored type differs."""
-        if self.stored is None:
-            return self.variable.value
-        return np.asarray(self.variable.value).astype(self.stored.numpy)
+        """The array on its device; on the host where the stored type differs.
+
+        JAX without 64-bit types keeps a float64 variable's value as float32.
+        """
+        value = self.variable.value
+        if value.dtype == self.dtype.numpy:
+            return value
+        return np.asarray(value).astype(self.dtype.numpy)
 
     def assign(self, value: np.ndarray[Any, Any]) -> None:
         """Take a value; the variable converts it to its own type."""

@@ -101,6 +101,15 @@ class CompositeInputs:
         outputs = super().call(given, *args, **kwargs)  # type: ignore[misc]
         return outputs if _holds(inputs) else dense(outputs)
 
+    @property
+    def saved_inputs(self) -> Any:
+        """What a call takes, for writing its function anew; refused here."""
+        raise UnsupportedError(
+            "a model that takes ragged or sparse values is not written as a SavedModel",
+            feature="writing functions of ragged and sparse values",
+            instead="hozon.save_weights keeps its weights, and the file it came from its functions",
+        )
+
     def predict(self, x: Any, **kwargs: Any) -> Any:
         """As ``keras.Model.predict``; ragged and sparse values are one batch."""
         if not _holds(x):

@@ -118,3 +118,6 @@ def test_ragged_and_sparse_inputs(oracle: Oracle, tmp_path: Path, kind: str) -> 
         same(model.predict(array, verbose=0), told["trained"])
     with pytest.raises(MismatchError):
         model(np.zeros((2,), dtype))
+    with pytest.raises(UnsupportedError, match="ragged or sparse"):
+        hozon.save_model(model, tmp_path / "again")
+    hozon.save_weights(model, tmp_path / "w.safetensors")

@@ -625,3 +625,33 @@ def test_what_a_call_assigns_stays_and_trains_on(oracle: Oracle, tmp_path: Path,
             np.asarray(getattr(model, name)), value_, rtol=1e-4, atol=1e-5, err_msg=name
         )
     assert np.isfinite(model.evaluate(X, Y, verbose=0))
+
+
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype")
+def test_variables_of_64_bits_are_written_as_such(oracle: Oracle, tmp_path: Path) -> None:
+    source = """
+class Wide(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = tf.Variable(np.ones((3, 1)))
+        self.n = tf.Variable(3, dtype=tf.int64)
+    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float64)])
+    def __call__(self, x):
+        return x @ self.w + tf.cast(self.n, tf.float64)
+m = Wide()
+tf.saved_model.save(m, path)
+"""
+    oracle.python(source, path=str(tmp_path / "m"))
+    model = hozon.load_model(tmp_path / "m")
+    x = X.astype("float64")
+    np.testing.assert_allclose(model(x), x.sum(1, keepdims=True) + 3, rtol=1e-6)
+    hozon.save_weights(model, tmp_path / "ckpt")
+    read = "r = tf.train.load_checkpoint(path); out.update(r.get_variable_to_dtype_map())"
+    dtypes = oracle.python(
+        read + "; out = {k: v.name for k, v in out.items()}", path=str(tmp_path / "ckpt")
+    )
+    kept = {k.partition("/")[0]: v for k, v in dtypes.items() if "VARIABLE_VALUE" in k}
+    assert (kept["w"], kept["n"]) == ("float64", "int64")
+    hozon.save_model(model, tmp_path / "again")
+    again = hozon.load_model(tmp_path / "again", compile=False)
+    np.testing.assert_allclose(again(x), model(x), rtol=1e-6)
