@@ -125,8 +125,7 @@ def test_weights_come_back_to_the_bit(
     one = fresh()
     report = hozon.load_weights(one, saved[form.name])
     same(state(one, gives_optimizer(form)), state(model, gives_optimizer(form)))
-    assert not report.missing
-    assert not report.mismatched
+    assert (report.missing, report.mismatched, report.deferred) == ([], [], [])
     assert len(report.matched) >= len(model.weights)
     if form.optimizer and form.holds == "weights":
         report.assert_consumed()
@@ -140,7 +139,8 @@ def test_models_come_back_to_the_bit_and_train_on(
     same(state(again, True), state(model, True))
     np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
     report = again.load_report
-    assert (report.missing, report.unexpected, report.mismatched, report.lost) == ([], [], [], [])
+    assert (report.missing, report.unexpected, report.mismatched) == ([], [], [])
+    assert (report.deferred, report.lost) == ([], [])
 
 
 @pytest.mark.parametrize("form", forms.that_hold("an architecture"), ids=lambda form: form.name)

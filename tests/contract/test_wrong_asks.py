@@ -135,6 +135,7 @@ ARGUMENTS: dict[str, tuple[Callable[[], Any], str]] = {
     "overwrite": (lambda: hozon.save_model(model(), "m", overwrite="no"), "overwrite='no'"),
     "blocking": (lambda: hozon.save_weights(model(), "m", blocking=None), "blocking=None"),
     "by_name": (lambda: hozon.load_weights(model(), source(), by_name="x"), "by_name='x'"),
+    "rename": (lambda: hozon.load_weights(model(), source(), rename=3), "rename=3: give"),
     "shards": (
         lambda: hozon.save_weights(model(), "m.weights.json", max_shard_size=-1),
         "max_shard_size=-1",
