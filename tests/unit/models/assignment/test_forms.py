@@ -89,6 +89,22 @@ def test_training_goes_on_in_a_freshly_compiled_model(name: str, form: str, tmp_
     report.assert_consumed()
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_whole_model_trains_on(name: str, tmp_path: Path) -> None:
+    model = trained(OPTIMIZERS[name])
+    hozon.save_model(model, tmp_path / "saved")
+    back = hozon.load_model(tmp_path / "saved")
+    assert (back.load_report.lost, back.load_report.converted) == ([], [])
+    for got, want in zip(back.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_a_model_that_made_no_step_is_the_very_same(tmp_path: Path) -> None:
+    hozon.save_model(trained(OPTIMIZERS["adam"], steps=0), tmp_path / "saved")
+    report = hozon.load_model(tmp_path / "saved").load_report
+    assert (report.lost, report.converted) == ([], [])
+
+
 def test_the_state_of_another_optimizer_is_told(tmp_path: Path) -> None:
     """RMSprop keeps as many values of the same shapes as SGD with momentum."""
     model = trained(lambda: keras.optimizers.RMSprop(0.02))

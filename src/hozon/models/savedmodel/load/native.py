@@ -17,18 +17,24 @@ from hozon.config.training import compile_arguments
 from hozon.containers.savedmodel.read import SavedModel
 from hozon.errors import FormatError, HozonError, MismatchError, UnsafeError
 from hozon.keras_private.compiled import name_logs
+from hozon.keras_private.optimizers import thawed_variables, wrapped
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.assignment import Assignment, apply, close_account, settle
+from hozon.models.assignment.optimizer import SCALING, roles_of
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.objects import NATIVE, KerasNode
 from hozon.models.savedmodel.load.training import NO_CONFIG, NOT_COMPILED
 from hozon.models.savedmodel.save.functions import variables_of
 from hozon.models.savedmodel.save.nodes import UNTRACKED, track_for_savedmodel
-from hozon.objects.keys import OBJECT_GRAPH_KEY
+from hozon.models.tracking.optimizers import describe_optimizer
+from hozon.objects.keys import ATTRIBUTES, OBJECT_GRAPH_KEY
 from hozon.objects.tracking import TrackedGraph
 from hozon.reports import warn
 
 OPTIMIZER = "optimizer/"
+WRAPPERS_RATE = (f"{SCALING}_learning_rate", 0)
+#: What an optimizer numbers: its slots, as the counter of steps has a shorter name.
+NUMBERED = f"{OPTIMIZER}_variables/"
 
 
 def revive_native(
@@ -81,15 +87,19 @@ def _revived(
         model = _built(native["config"], custom_objects, report)
         if isinstance(training, Mapping):
             _compile(model, training, custom_objects, report)
-        has_optimizer = getattr(model, "optimizer", None) is not None
-        tracked = track_for_savedmodel(model, variables_of(model), optimizer=has_optimizer)
         assignment = Assignment(report=report)
         stored = [] if artifact.bundle is None else [*artifact.bundle]
+        fits = _build_optimizer(model, stored, assignment)
+        tracked = track_for_savedmodel(model, variables_of(model), optimizer=fits)
         _pair(artifact, tracked, assignment)
         _leave(assignment, stored, str(artifact.path))
         apply(assignment, str(artifact.path))
         deferred.finish()
         settle(model)
+    if fits:
+        for role, variable in roles_of(model.optimizer).items():
+            if role == WRAPPERS_RATE:
+                assignment.keep("optimizer/learning_rate: that of a wrapper is not used", variable)
     close_account(model, assignment, (key for key in stored if key != OBJECT_GRAPH_KEY))
     if compiled and training is None:
         warn(NO_CONFIG)
@@ -132,8 +142,30 @@ def _compile(
         warn(NOT_COMPILED.format(error))
         return
     name_logs(model)
-    if model.optimizer is not None and model.built:
-        model.optimizer.build(model.trainable_variables)
+
+
+def _build_optimizer(model: Any, stored: list[str], assignment: Assignment) -> bool:
+    """Build the optimizer if it was; whether it has as many slots as the file holds.
+
+    One whose layers are all frozen by now is built for what it trained. Where only some are, the
+    numbers of slots are those of other variables, so the state is lost, which is told.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None or not model.built:
+        return optimizer is not None
+    wanted = {key.split("/")[2] for key in stored if key.startswith(NUMBERED)}
+    if not any(key.startswith(OPTIMIZER) and key.split("/")[2] != ATTRIBUTES for key in stored):
+        return True
+    optimizer.build(list(model.trainable_variables) or thawed_variables(model))
+    numbered = describe_optimizer(optimizer, wrapped(optimizer)._trainable_variables)
+    found = numbered.children["_variables"].trackable.children
+    if not wanted or len(found) - 1 == len(wanted):
+        return True
+    keys = [key for key in stored if key.startswith(OPTIMIZER)]
+    line = f"state of optimizer {type(wrapped(optimizer)).__name__}: layers were frozen since"
+    assignment.lose(line, roles_of(optimizer).values(), keys)
+    warn(f"The optimizer's state did not come back, training goes on without it: {line}")
+    return False
 
 
 def _pair(artifact: SavedModel, tracked: TrackedGraph, assignment: Assignment) -> None:
