@@ -95,8 +95,11 @@ def test_a_whole_model_trains_on(name: str, tmp_path: Path) -> None:
     hozon.save_model(model, tmp_path / "saved")
     back = hozon.load_model(tmp_path / "saved")
     assert (back.load_report.lost, back.load_report.converted) == ([], [])
-    for got, want in zip(back.optimizer.variables, model.optimizer.variables, strict=True):
-        np.testing.assert_array_equal(got, want)
+    for live in (model, back):
+        for _ in range(2):
+            live.train_on_batch(draw(8, 6), draw(8, 1))
+    for got, want in zip(back.weights, model.weights, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 
 def test_a_model_that_made_no_step_is_the_very_same(tmp_path: Path) -> None:

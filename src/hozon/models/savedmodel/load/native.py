@@ -17,7 +17,7 @@ from hozon.config.training import compile_arguments
 from hozon.containers.savedmodel.read import SavedModel
 from hozon.errors import FormatError, HozonError, MismatchError, UnsafeError
 from hozon.keras_private.compiled import name_logs
-from hozon.keras_private.optimizers import thawed_variables, wrapped
+from hozon.keras_private.optimizers import thawed_variables, trained_by, wrapped
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.assignment import Assignment, apply, close_account, settle
 from hozon.models.assignment.optimizer import SCALING, roles_of
@@ -157,7 +157,7 @@ def _build_optimizer(model: Any, stored: list[str], assignment: Assignment) -> b
     if not any(key.startswith(OPTIMIZER) and key.split("/")[2] != ATTRIBUTES for key in stored):
         return True
     optimizer.build(list(model.trainable_variables) or thawed_variables(model))
-    numbered = describe_optimizer(optimizer, wrapped(optimizer)._trainable_variables)
+    numbered = describe_optimizer(optimizer, trained_by(optimizer))
     found = numbered.children["_variables"].trackable.children
     if not wanted or len(found) - 1 == len(wanted):
         return True
