@@ -29,7 +29,7 @@ from hozon.config.entries import (
     name_of,
     starts_with_input,
 )
-from hozon.config.masks import without_implied_masks
+from hozon.config.masks import merged_otherwise, without_implied_masks
 from hozon.config.nodes import FIXED, OVERRIDDEN, STRUCTURED, Key
 from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import LAYER_KEYS, SHARED, short_name
@@ -245,6 +245,15 @@ class Downgrader:
         return made
 
     def _functional(self, config: Mapping[str, Any], entries: list[Config]) -> Config:
+        for name in merged_otherwise(entries, config.get("output_layers")):
+            self.refused.append(
+                UnsupportedError(
+                    f"layer {name!r} merges tensors with different masks: Keras 2 would pass on "
+                    "what is common to them, Keras 3 does not",
+                    feature="merged masks",
+                    record=name,
+                )
+            )
         entries = without_implied_masks(entries, config.get("output_layers"))
         names = {name_of(entry) for entry in entries}
         models = {name_of(e): counts_from_one(e) for e in entries if is_model(e)}

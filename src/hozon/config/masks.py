@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hozon.config.entries import Entry, is_operation, name_of
-from hozon.config.nodes import Key, key_of, keys_in
+from hozon.config.entries import Entry, is_keras_module, is_model, is_operation, name_of
+from hozon.config.nodes import FIXED, MERGES, Key, key_of, keys_in
 
 #: Arguments of calls that are masks.
 MASK_KEYS = frozenset({"mask", "query_mask", "value_mask", "key_mask"})
@@ -33,6 +33,26 @@ STOPS = frozenset(
         "CategoryEncoding",
     }
 )
+#: Layers that compute otherwise where there is a mask.
+READERS = frozenset(
+    {
+        "AdditiveAttention",
+        "Attention",
+        "BatchNormalization",
+        "Bidirectional",
+        "ConvLSTM1D",
+        "ConvLSTM2D",
+        "ConvLSTM3D",
+        "GRU",
+        "GlobalAveragePooling1D",
+        "LSTM",
+        "MultiHeadAttention",
+        "RNN",
+        "SimpleRNN",
+        "Softmax",
+        "TimeDistributed",
+    }
+)
 #: What a mask is made of: layer that makes it, and the tensor it looks at.
 Source = tuple[str, Key]
 
@@ -44,6 +64,21 @@ def without_implied_masks(entries: Sequence[Entry], ends: Any) -> list[Entry]:
         return list(entries)
     kept = [{**entry, "inbound_nodes": graph.calls_without_masks(entry)} for entry in entries]
     return _reached(kept, entries, ends)
+
+
+def merged_otherwise(entries: Sequence[Entry], ends: Any) -> list[str]:
+    """Merging layers whose output has no mask, or another one, where Keras 2 would carry one on.
+
+    Only those whose mask something reads: a layer further on, or the loss of an output.
+    """
+    graph = _Graph(entries)
+    outputs = {key[0] for key in keys_in(ends)}
+    return [
+        name_of(entry)
+        for entry in (entries if graph.makers else ())
+        if entry["class_name"] in MERGES and not is_operation(entry)
+        if graph.mixes_masks(entry) and graph.is_mask_read(name_of(entry), outputs)
+    ]
 
 
 def _reached(kept: list[Entry], before: Sequence[Entry], ends: Any) -> list[Entry]:
@@ -108,6 +143,33 @@ class _Graph:
         for part in inputs:
             yield from self._carried(part, seen | {key})
 
+    def mixes_masks(self, entry: Entry) -> bool:
+        """Whether a call of Keras 3's own rule merges tensors that carry different masks."""
+        for call in entry.get("inbound_nodes") or []:
+            if "mask" not in call.get(FIXED, ()):
+                keys = keys_in([call.get("args"), call.get("kwargs")])
+                if len({frozenset(self._carried(key, frozenset())) for key in keys}) > 1:
+                    return True
+        return False
+
+    def is_mask_read(self, name: str, outputs: set[str]) -> bool:
+        """Whether the mask of a layer's output comes to a layer that reads it, or to an output."""
+        left, seen = [name], {name}
+        while left:
+            here = left.pop()
+            if here in outputs:
+                return True
+            for entry in self.entries.values():
+                read = {key[0] for key in keys_in(entry.get("inbound_nodes"))}
+                if here not in read or name_of(entry) in seen:
+                    continue
+                if _reads_mask(entry):
+                    return True
+                seen.add(name_of(entry))
+                if not _stops(entry):
+                    left.append(name_of(entry))
+        return False
+
     def _made_of(self, key: Key) -> Iterator[Source]:
         """What a mask was computed from; an unknown origin is no layer's."""
         entry = self.entries.get(key[0])
@@ -155,6 +217,11 @@ def _makes_mask(entry: Entry) -> bool:
 
 def _mask_value(entry: Entry) -> Any:
     return 0 if entry["class_name"] == "Embedding" else entry["config"].get("mask_value", 0.0)
+
+
+def _reads_mask(entry: Entry) -> bool:
+    module = str(entry.get("module") or "keras")
+    return entry["class_name"] in READERS or is_model(entry) or not is_keras_module(module)
 
 
 def _stops(entry: Entry) -> bool:

@@ -136,10 +136,13 @@ class TrainingReader:
         class_name, config = str(value["class_name"]), _config(value)
         if class_name in ("function", "Function"):
             return self._named(kind, str(value.get("config")))
+        named = bool(config.pop(NAMED, False))
+        if config.get("reduction") == "auto":
+            config["reduction"] = "sum_over_batch_size"
         custom = self.registry.custom_class(class_name, value.get("registered_name"))
         if custom is not None:
             return from_custom(custom, config, class_name)
-        if kind == "metric" and config.get("name") and not config.pop(NAMED, False):
+        if kind == "metric" and config.get("name") and not named:
             config["name"] = self._without_output(str(config["name"]))
         if short_name(class_name) in WRAPPERS:
             return self._wrapped(kind, config)
@@ -147,8 +150,6 @@ class TrainingReader:
 
     def _instance(self, kind: str, class_name: str, config: dict[str, Any]) -> Any:
         config.pop("fn", None)
-        if config.get("reduction") == "auto":
-            config["reduction"] = "sum_over_batch_size"
         short = CLASSES.get(short_name(class_name), class_name)
         found = self.registry.find(kind, short)
         if found is None:

@@ -173,6 +173,30 @@ def test_output_names_are_taken_off_metric_names() -> None:
     assert made["metrics"][0][0].name == "mae"
 
 
+class Cubed(keras.losses.Loss):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return (y_true - y_pred) ** 3
+
+
+class Mine(keras.metrics.Mean):
+    pass
+
+
+def test_a_users_loss_takes_the_reduction_of_keras_2() -> None:
+    for reduction, taken in (("auto", "sum_over_batch_size"), ("sum", "sum")):
+        loss = {"class_name": "Cubed", "config": {"name": "cubed", "reduction": reduction}}
+        made = compile_arguments({"loss": loss}, custom_objects={"Cubed": Cubed})
+        assert made["loss"].reduction == taken
+
+
+def test_a_users_metric_loses_the_name_of_its_output() -> None:
+    metric = {"class_name": "Mine", "config": {"name": "a_mine", "dtype": "float32"}}
+    made = compile_arguments(
+        {"metrics": [[metric], None]}, custom_objects={"Mine": Mine}, outputs=Outputs(("a", "b"))
+    )
+    assert made["metrics"][0][0].name == "mine"
+
+
 def test_all_missing_names_at_once() -> None:
     with pytest.raises(MissingObjectError) as caught:
         compile_arguments(

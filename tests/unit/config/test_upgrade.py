@@ -220,7 +220,6 @@ def test_slashes_are_renamed_without_clashes() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        layer("BatchNormalization", axis=[1, 2]),
         layer("Conv2DTranspose", filters=1, kernel_size=1, groups=2),
         layer("ClassMethod", cls_symbol="RaggedTensor", method_name="from_tensor"),
         {
@@ -237,6 +236,12 @@ def test_slashes_are_renamed_without_clashes() -> None:
 def test_what_nobody_has_is_refused_by_name(source: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedError):
         upgrade(source)
+
+
+def test_several_axes_are_a_layer_of_ours() -> None:
+    assert upgrade(layer("BatchNormalization", axis=[1, 2])).config["class_name"] == (
+        "hozon>BatchNormalization"
+    )
 
 
 def test_source_is_left_alone() -> None:

@@ -25,7 +25,14 @@ TRANSPOSED: tuple[Rule, ...] = (*ONE_GROUP, Convert("output_padding", tuples))
 CONVOLUTION: Table = {
     "DepthwiseConv1D": DEPTHWISE,
     "DepthwiseConv2D": DEPTHWISE,
-    "SeparableConv1D": SEPARABLE,
+    "SeparableConv1D": (
+        *SEPARABLE,
+        Become(
+            "hozon>SeparableConv1D",
+            "Keras 3 has no causal separable convolution",
+            lambda config: config.get("padding") == "causal",
+        ),
+    ),
     "SeparableConv2D": SEPARABLE,
     "Conv1DTranspose": TRANSPOSED,
     "Conv2DTranspose": TRANSPOSED,
@@ -55,4 +62,5 @@ CONVOLUTION_WRITTEN: Table = {
     ),
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), GENERATES),
     **dict.fromkeys(POOLS, POOLING),
+    "hozon>SeparableConv1D": PLAIN,
 }

@@ -15,19 +15,8 @@ from hozon.config.dialects.rules import (
     single,
     tuples,
 )
-from hozon.errors import UnsupportedError
 
 AXIS = Convert("axis", single)
-
-
-def one_axis(entry: Entry) -> None:
-    """Keras 2 took several axes in BatchNormalization, Keras 3 takes one."""
-    axis = entry.config.get("axis")
-    if isinstance(axis, (list, tuple)):
-        raise UnsupportedError(
-            f"layer {entry.name!r}: BatchNormalization over the axes {list(axis)}; Keras 3 takes 1",
-            feature="BatchNormalization with several axes",
-        )
 
 
 def no_sync(entry: Entry) -> None:
@@ -38,11 +27,15 @@ def no_sync(entry: Entry) -> None:
 
 BATCH_NORM: tuple[Rule, ...] = (
     AXIS,
-    one_axis,
     Drop("fused", "mode"),
     Lose("virtual_batch_size", "training normalizes over the whole batch"),
     DropNeutral("adjustment"),
     no_sync,
+    Become(
+        "hozon>BatchNormalization",
+        "Keras 3 normalizes over one axis",
+        lambda config: isinstance(config.get("axis"), (list, tuple)),
+    ),
 )
 ATTENTION: tuple[Rule, ...] = (DropNeutral("causal"),)
 

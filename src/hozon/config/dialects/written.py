@@ -168,6 +168,7 @@ CLASSES: Mapping[str, str] = {
     for name in (
         "AddLoss",
         "AddMetric",
+        "BatchNormalization",
         "InstanceMethod",
         "InstanceProperty",
         "LocallyConnected1D",
@@ -178,6 +179,7 @@ CLASSES: Mapping[str, str] = {
         "RandomHeight",
         "RandomWidth",
         "Resizing",
+        "SeparableConv1D",
         "SlicingOpLambda",
         "TFOpLambda",
         "ThresholdedReLU",

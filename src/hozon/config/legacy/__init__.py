@@ -8,8 +8,10 @@ from typing import Any
 from hozon.config.legacy.activations import hard_sigmoid
 from hozon.config.legacy.image import RandomCrop, RandomHeight, RandomWidth
 from hozon.config.legacy.local import LocallyConnected1D, LocallyConnected2D
+from hozon.config.legacy.normalization import BatchNormalization
 from hozon.config.legacy.optimizers import Adagrad, Nadam, RMSprop
 from hozon.config.legacy.resizing import Resizing, UpSampling2D
+from hozon.config.legacy.separable import SeparableConv1D
 from hozon.config.legacy.simple import (
     AddLoss,
     AddMetric,
@@ -30,6 +32,7 @@ LEGACY_LAYERS: Mapping[str, type] = {
     for layer in (
         AddLoss,
         AddMetric,
+        BatchNormalization,
         InstanceMethod,
         InstanceProperty,
         LocallyConnected1D,
@@ -40,6 +43,7 @@ LEGACY_LAYERS: Mapping[str, type] = {
         RandomHeight,
         RandomWidth,
         Resizing,
+        SeparableConv1D,
         SlicingOpLambda,
         TFOpLambda,
         ThresholdedReLU,
