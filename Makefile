@@ -7,6 +7,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 ORACLE := .venv-oracle
 BIN := $(VENV)/bin
+# What the tests need to run at all.
+SUITE := pytest pytest-timeout sybil
 STAMPS := .stamps
 PIP := -m pip install --quiet --disable-pip-version-check
 JOBS ?= 2
@@ -24,7 +26,7 @@ test -n "$(PYTHON)" || { echo "Hozon's checks need Python 3.11, 3.12 or 3.13" >&
 $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(1)
 endef
 
-.PHONY: demo test stress lint bench differential docs protos opdefs clean
+.PHONY: demo test stress versions lint bench differential docs protos opdefs clean
 
 demo: $(STAMPS)/demo
 	@$(BIN)/python examples/demo.py
@@ -36,6 +38,23 @@ test: $(STAMPS)/dev $(STAMPS)/oracle
 SECONDS ?= 120
 stress: $(STAMPS)/dev
 	$(BIN)/python -W ignore -m tests.stress $(SECONDS) $(SEED)
+
+# A smoke suite with the lowest declared versions of the dependencies, and with the newest.
+VERSIONS := .venv-lowest .venv-newest
+versions: $(VERSIONS:%=$(STAMPS)/%)
+	for venv in $(VERSIONS); do $$venv/bin/python -m pip list --format freeze | tr '\n' ' '; \
+	$$venv/bin/python -m pytest -q tests/smoke || exit 1; done
+
+$(STAMPS)/.venv-lowest: pyproject.toml
+	@$(call make-venv,.venv-lowest)
+	$(PYTHON) tools/lowest_versions.py > $(STAMPS)/lowest.txt
+	@.venv-lowest/bin/python $(PIP) -e . -c $(STAMPS)/lowest.txt $(SUITE)
+	@touch $@
+
+$(STAMPS)/.venv-newest: pyproject.toml
+	@$(call make-venv,.venv-newest)
+	@.venv-newest/bin/python $(PIP) --upgrade --upgrade-strategy eager -e . $(SUITE)
+	@touch $@
 
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check .
@@ -84,4 +103,4 @@ $(STAMPS)/oracle: tests/oracle/requirements.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(ORACLE) $(STAMPS)
+	rm -rf $(VENV) $(ORACLE) $(VERSIONS) $(STAMPS)

@@ -1,5 +1,7 @@
 """The one place that uses JAX's inside: running a StableHLO module that something else exported.
 
+What some versions of JAX have in public and others only inside is here too.
+
 ``jax.export`` runs what its own ``Exported`` describes, in terms of JAX's symbolic shapes. A module
 in a TensorFlow graph comes with its concrete arguments instead, so here its shapes are refined for
 them and the refined module, which is static, becomes an ``Exported``.
@@ -15,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax import export
+from jax._src.core import InconclusiveDimensionOperation as InconclusiveDimensionOperation
 from jax._src.export import _export
 from jax._src.interpreters import mlir
 from jax._src.lib import _jax  # type: ignore[attr-defined]

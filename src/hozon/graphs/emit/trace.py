@@ -14,6 +14,7 @@ from jax.extend.core import ClosedJaxpr, jaxprs_in_params
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from hozon.errors import HozonError
+from hozon.graphs._jax import InconclusiveDimensionOperation
 from hozon.graphs.emit.keys import is_key
 from hozon.graphs.emit.values import TRACED_TEXT
 
@@ -22,7 +23,7 @@ BATCH = "b"
 #: What JAX raises when Python looks at a value or a size that tracing does not know.
 _UNKNOWN_VALUE = (
     jax.errors.ConcretizationTypeError,
-    jax.errors.InconclusiveDimensionOperation,
+    InconclusiveDimensionOperation,
     jax.errors.NonConcreteBooleanIndexError,
     jax.errors.TracerArrayConversionError,
     jax.errors.TracerIntegerConversionError,

@@ -40,6 +40,23 @@ def _spence_jvp(primals: tuple[Value], tangents: tuple[Value]) -> tuple[Value, V
     return jsp.spence(x), jnp.where(one, -1, slope) * dx
 
 
+@jax.custom_jvp
+def _dawsn(x: Value) -> Value:
+    """Dawson's integral, which JAX has since 0.10.2."""
+    if hasattr(jsp, "dawsn"):
+        return jsp.dawsn(x)
+    shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
+    host = lambda value: np.asarray(scipy.special.dawsn(value), x.dtype)
+    return jax.pure_callback(host, shape, x, vmap_method="expand_dims")
+
+
+@_dawsn.defjvp
+def _dawsn_jvp(primals: tuple[Value], tangents: tuple[Value]) -> tuple[Value, Value]:
+    (x,), (dx,) = primals, tangents
+    value = _dawsn(x)
+    return value, (1 - 2 * x * value) * dx
+
+
 SPECIAL.kernels(
     {
         "Erf": _arrays(jsp.erf),
@@ -57,7 +74,7 @@ SPECIAL.kernels(
         "BesselI0e": _arrays(jsp.i0e),
         "BesselI1": _arrays(jsp.i1),
         "BesselI1e": _arrays(jsp.i1e),
-        "Dawsn": _arrays(jsp.dawsn),
+        "Dawsn": _arrays(_dawsn),
         "Expint": _arrays(jsp.expi),
         "FresnelSin": _arrays(_fresnel(0)),
         "FresnelCos": _arrays(_fresnel(1)),

@@ -1,0 +1,1 @@
+"""What must work with every version of the dependencies that is declared."""
