@@ -174,6 +174,17 @@ def _arguments(function: Function) -> tuple[str, ...]:
     return (*function.spec.arguments, *function.spec.keyword_only)
 
 
+class SavedPenalty(keras.regularizers.Regularizer):  # type: ignore[misc]
+    """A weight's penalty as the saved function that computes it."""
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+
+    def __call__(self, x: Any) -> Any:  # noqa: ARG002 - the function has the variable itself
+        """The penalty of the variable's value."""
+        return self.function()
+
+
 class GraphCallMixin:
     """What revived layers and models share: they call the saved functions."""
 

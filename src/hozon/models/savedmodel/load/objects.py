@@ -9,6 +9,7 @@ from typing import Any
 
 from hozon.containers.savedmodel.read import SavedModel, parse_metadata
 from hozon.errors import FormatError
+from hozon.formats.protos.object_graph import Function as SavedFunction
 from hozon.formats.protos.object_graph import UserObject
 from hozon.formats.protos.object_graph import Variable as SavedVariable
 
@@ -154,6 +155,18 @@ class KerasObjects:
         )
         everything = self.items(children["variables"]) if "variables" in children else []
         return [*trainable, *(v for v in everything if v not in trainable)]
+
+    def penalties(self, node_id: int) -> Iterator[tuple[int, int]]:
+        """The penalties of a layer's own weights: nodes of the variable and of the function."""
+        api = self.children(node_id).get("keras_api")
+        listed = None if api is None else self.children(api).get("layer_regularization_losses")
+        for function in () if listed is None else self.items(listed):
+            payload = self.graph.nodes[function].payload
+            traces = payload.concrete_functions if isinstance(payload, SavedFunction) else ()
+            bound = (n for t in traces for n in self.graph.concrete_functions[t].bound_inputs)
+            variable = next((n for n in bound if self.variable(n) is not None), None)
+            if variable is not None:
+                yield variable, function
 
     def variable(self, node_id: int) -> SavedVariable | None:
         """The variable at a node, None if there is something else."""

@@ -36,7 +36,13 @@ from hozon.models.savedmodel.load.call_metrics import CallCell, CallMetrics
 from hozon.models.savedmodel.load.cells import KerasCell
 from hozon.models.savedmodel.load.composites import with_composites
 from hozon.models.savedmodel.load.configs import config_of, without_classes
-from hozon.models.savedmodel.load.graph_layers import GraphLayer, GraphModel, SavedCall, graph_class
+from hozon.models.savedmodel.load.graph_layers import (
+    GraphLayer,
+    GraphModel,
+    SavedCall,
+    SavedPenalty,
+    graph_class,
+)
 from hozon.models.savedmodel.load.masks import passes_mask
 from hozon.models.savedmodel.load.native import revive_native
 from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
@@ -418,6 +424,8 @@ class Revival:
         self._add_sublayers(node, made)
         self._add_variables(node, made)
         self._add_metrics(node, made)
+        self._add_penalties(node)
+        self._tell_constraints(node)
         self._freeze(made)
         made.built = True
         return made
@@ -481,6 +489,19 @@ class Revival:
         for node_id in weights:
             if node_id not in self.assigner.variables:
                 self._new_variable(node_id, made, node.path)
+
+    def _add_penalties(self, node: KerasNode) -> None:
+        """The penalties of a layer's own weights, which no config makes."""
+        for variable, function in self.objects.penalties(node.node):
+            live = self.assigner.variables.get(variable)
+            if live is not None and live.regularizer is None:
+                live.regularizer = SavedPenalty(self.loader.object(function))
+
+    def _tell_constraints(self, node: KerasNode) -> None:
+        """A constraint is in no saved function: without its class it is lost."""
+        for key, value in (node.config or {}).items():
+            if key.endswith("_constraint") and value is not None:
+                self.report.lost.append(f"{node.path}: {key} is not applied without its class")
 
     def _add_metrics(self, node: KerasNode, made: Any) -> None:
         """Live metrics for those that the object's own call updates."""
