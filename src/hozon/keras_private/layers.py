@@ -15,6 +15,31 @@ def initialized(obj: Any) -> None:
         object.__setattr__(obj, "_build_shapes_dict", None)
 
 
+def states_of(layer: keras.Layer) -> list[Any]:
+    """What a stateful RNN layer keeps between calls; Keras lists it with no variables."""
+    if not isinstance(layer, keras.layers.RNN) or not layer.stateful:
+        return []
+    return [state for state in keras.tree.flatten(layer.states) if state is not None]
+
+
+class _Kept:
+    """A variable in the place of a seed generator: compiled steps carry its value on."""
+
+    def __init__(self, state: Any) -> None:
+        self.state = state
+
+
+def keep_states(layer: keras.Layer) -> None:
+    """Make compiled steps keep the state of a stateful RNN, as they do in Keras 2.
+
+    It is no weight of the layer all the same.
+    """
+    known = {id(kept.state) for kept in layer._seed_generators}
+    layer._seed_generators.extend(
+        _Kept(state) for state in states_of(layer) if id(state) not in known
+    )
+
+
 def layers_of(layer: keras.Layer) -> list[Any]:
     """A layer or model and all layers inside of it."""
     found: list[Any] = layer._flatten_layers()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from typing import Any
 
 import keras
+from keras.src.backend.common import global_state
 
 
 def compile_config(model: keras.Model) -> dict[str, Any] | None:
@@ -23,3 +26,43 @@ def forget_compiled_steps(model: keras.Model) -> None:
 def begin_with(model: keras.Model, epoch: int | None) -> None:
     """Make ``fit``, which is about to begin, start with this epoch; None for what it was told."""
     model._initial_epoch = epoch
+
+
+def hand_training_on(model: keras.Model) -> None:
+    """Make layers inside a model's call train whenever the model does, as in Keras 2.
+
+    Keras 3's compiled steps tell a model's `call` of training only where it asks for it, and the
+    layers in it only where it hands that on.
+    """
+    original = model.call
+    signature = inspect.signature(original)
+    takes = "training" in signature.parameters
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        outer = global_state.get_global_attribute("current_call_ctx")
+        training = kwargs.get("training") if takes else kwargs.pop("training", None)
+        if outer is not None:
+            return original(*args, **kwargs)
+        model._get_call_context().set_value("training", training)
+        try:
+            return original(*args, **kwargs)
+        finally:
+            model._maybe_reset_call_context()
+
+    if not takes:
+        model._call_signature = signature = _with_training(signature)
+        model.call_signature_parameters = list(signature.parameters)
+        model._call_has_training_arg = True
+        model._call_has_context_arg = {**model._call_has_context_arg, "training": True}
+    call.__signature__ = signature  # type: ignore[attr-defined]
+    object.__setattr__(model, "call", call)
+
+
+def _with_training(signature: inspect.Signature) -> inspect.Signature:
+    """A signature that takes ``training`` as a keyword too."""
+    added = inspect.Parameter("training", inspect.Parameter.KEYWORD_ONLY, default=None)
+    parameters = list(signature.parameters.values())
+    wild = [p for p in parameters if p.kind is inspect.Parameter.VAR_KEYWORD]
+    kept = [p for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    return signature.replace(parameters=[*kept, added, *wild])

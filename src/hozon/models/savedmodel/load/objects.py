@@ -156,6 +156,21 @@ class KerasObjects:
         everything = self.items(children["variables"]) if "variables" in children else []
         return [*trainable, *(v for v in everything if v not in trainable)]
 
+    def states(self, node_id: int) -> list[int]:
+        """The variables that a stateful RNN layer keeps between calls."""
+        api = self.children(node_id).get("keras_api")
+        listed = None if api is None else self.children(api).get("states")
+        if listed is None:
+            return []
+        found, waiting = [], [listed]
+        while waiting:
+            node = waiting.pop(0)
+            if self.variable(node) is not None:
+                found.append(node)
+            else:
+                waiting = [*self.items(node), *waiting]
+        return found
+
     def penalties(self, node_id: int) -> Iterator[tuple[int, int]]:
         """The penalties of a layer's own weights: nodes of the variable and of the function."""
         api = self.children(node_id).get("keras_api")

@@ -27,7 +27,8 @@ from hozon.graphs.resources import Variable as GraphVariable
 from hozon.graphs.values import Cell, is_traced
 from hozon.keras_private.backend import require_jax
 from hozon.keras_private.graph import functional_of
-from hozon.keras_private.layers import layers_of, take_anything
+from hozon.keras_private.layers import keep_states, layers_of, states_of, take_anything
+from hozon.keras_private.training import hand_training_on
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.adapted import AdaptedState, finish
@@ -45,7 +46,7 @@ from hozon.models.savedmodel.load.graph_layers import (
 )
 from hozon.models.savedmodel.load.masks import passes_mask
 from hozon.models.savedmodel.load.native import revive_native
-from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
+from hozon.models.savedmodel.load.objects import NATIVE, KerasNode, KerasObjects
 from hozon.models.savedmodel.load.own_class import (
     REFUSALS,
     NoConfigError,
@@ -71,6 +72,8 @@ class GivenClassError(Exception):
         self.reason = reason
 
 
+#: Attributes by which Keras' wrappers hold layers.
+WRAPPED = ("layer", "forward_layer", "backward_layer")
 CONFIG_MODELS = ("Sequential", "Functional", "Model")
 
 
@@ -148,6 +151,8 @@ class Revival:
                 raise GivenClassError(error) from error
             self._fall(node, before, error)
             return None
+        if node.node == 0 and isinstance(made, keras.Model) and NATIVE not in node.metadata:
+            hand_training_on(made)
         return made
 
     def _made(self, found: type, node: KerasNode) -> Any:
@@ -351,7 +356,18 @@ class Revival:
             self._adapted_nodes.update(self.objects.weights(node.node))
         else:
             self.assigner.assign_layer(node.node, layer, node.path)
+            self._assign_states(node.node, layer, node.path)
             finish(layer)
+
+    def _assign_states(self, at: int, layer: Any, path: str) -> None:
+        """What stateful RNNs had kept from the last call, those inside of wrappers too."""
+        for name, child in self.objects.children(at).items():
+            inside = getattr(layer, name, None) if name in WRAPPED else None
+            if isinstance(inside, keras.layers.Layer):
+                self._assign_states(child, inside, f"{path}.{name}")
+        for node, state in zip(self.objects.states(at), states_of(layer), strict=False):
+            self.assigner.assign(node, state, path)
+        keep_states(layer)
 
     def _add_object(self, node: KerasNode, layer: keras.layers.Layer) -> None:
         self.layers[node.node] = layer

@@ -28,6 +28,7 @@ from hozon.graph_level.written import (
 from hozon.graphs.emit.function import EmittedFunction, emit
 from hozon.graphs.emit.trace import ArgumentSpec
 from hozon.graphs.emit.wrapper import wrapper
+from hozon.keras_private.layers import layers_of, states_of
 from hozon.models.savedmodel.save.calls import captures, pure_call, pure_function, pure_value
 from hozon.models.savedmodel.save.specs import CallSpec
 from hozon.models.savedmodel.save.text import RULES
@@ -249,8 +250,9 @@ def _errors_of(label: str) -> Iterator[None]:
 
 
 def variables_of(layer: keras.Layer) -> list[keras.Variable]:
-    """All variables that a call may read or assign, seed states and metrics included."""
-    found = [*layer.variables, *layer.metrics_variables]
+    """All variables that a call may read or assign, those of seeds, metrics and RNNs included."""
+    states = (state for inside in layers_of(layer) for state in states_of(inside))
+    found = [*layer.variables, *layer.metrics_variables, *states]
     return list({id(v): v for v in found}.values())
 
 
