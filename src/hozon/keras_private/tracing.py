@@ -81,7 +81,7 @@ def _merging(original: Callable[..., Any]) -> Callable[..., Any]:
     def call(layer: Any, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         if not _SYMBOLIC.get() or isinstance(inputs.shape[1], int):
             return original(layer, inputs, training=training, mask=mask)
-        return _over_merged_steps(layer.layer, inputs, training, mask)
+        return over_merged_steps(layer.layer, inputs, training, mask)
 
     return call
 
@@ -89,7 +89,8 @@ def _merging(original: Callable[..., Any]) -> Callable[..., Any]:
 bend(keras.layers.TimeDistributed, "call", _merging)
 
 
-def _over_merged_steps(layer: Any, inputs: Any, training: Any, mask: Any) -> Any:
+def over_merged_steps(layer: Any, inputs: Any, training: Any, mask: Any) -> Any:
+    """A layer's call on (batch, steps, ...) with batch and steps as one axis."""
     batch, steps, *rest = inputs.shape
     given = {}
     if layer._call_has_training_arg:

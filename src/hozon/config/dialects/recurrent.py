@@ -6,9 +6,11 @@ GRU until TensorFlow 2; an absent `reset_after` meant False.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hozon.config.dialects.rules import (
+    Become,
     Default,
     Drop,
     DropNeutral,
@@ -66,8 +68,23 @@ RECURRENT_LAYERS: Table = {
     "GRUCell": (DROPPED, Default("reset_after", False), HARD),
     "StackedRNNCells": (DropNeutral("reverse_state_order"),),
     "Bidirectional": (DROPPED, DropNeutral("time_major")),
-    "TimeDistributed": (),
+    "TimeDistributed": (
+        Become(
+            "hozon>TimeDistributed",
+            "Keras 2 normalizes all steps at once",
+            lambda config: _normalizes(config.get("layer")),
+        ),
+    ),
 }
+
+
+def _normalizes(value: Any) -> bool:
+    """Whether a layer's config has batch statistics anywhere."""
+    if isinstance(value, Mapping):
+        return value.get("class_name") == "BatchNormalization" or any(
+            map(_normalizes, value.values())
+        )
+    return isinstance(value, (list, tuple)) and any(map(_normalizes, value))
 
 
 def time_major(entry: Entry) -> None:

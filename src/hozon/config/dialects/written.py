@@ -183,6 +183,7 @@ CLASSES: Mapping[str, str] = {
         "SlicingOpLambda",
         "TFOpLambda",
         "ThresholdedReLU",
+        "TimeDistributed",
         "UpSampling2D",
     )
 }

@@ -18,6 +18,7 @@ from hozon.config.legacy.simple import (
     MultiHeadAttention,
     RandomFourierFeatures,
     ThresholdedReLU,
+    TimeDistributed,
     TimeMajor,
 )
 from hozon.config.legacy.tf_layers import (
@@ -47,6 +48,7 @@ LEGACY_LAYERS: Mapping[str, type] = {
         SlicingOpLambda,
         TFOpLambda,
         ThresholdedReLU,
+        TimeDistributed,
         TimeMajor,
         UpSampling2D,
     )

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from hozon.config.followed import follow
+from hozon.keras_private.tracing import over_merged_steps
 
 register = keras.saving.register_keras_serializable(package="hozon")
 
@@ -143,6 +144,26 @@ class TimeMajor(keras.layers.Wrapper):  # type: ignore[misc]
         if not self.layer.return_sequences:
             return shape
         return [_swapped(shape[0]), *shape[1:]] if isinstance(shape, list) else _swapped(shape)
+
+
+@register
+class TimeDistributed(keras.layers.TimeDistributed):  # type: ignore[misc]
+    """The layer over all steps at once, which batch statistics are of; Keras 3 goes step by step.
+
+    Where the size of the batch is fixed, Keras 2 goes step by step too.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Build the layer for one step."""
+        super().build(input_shape)
+        self._stepwise = input_shape[0] is not None
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        """The layer's outputs, of all steps."""
+        if self._stepwise:
+            return super().call(inputs, training=training, mask=mask)
+        given = None if isinstance(self.layer, keras.layers.BatchNormalization) else mask
+        return over_merged_steps(self.layer, inputs, training, given)
 
 
 def _swapped(shape: Any) -> tuple[Any, ...]:
