@@ -7,9 +7,9 @@ whole or not at all. `settle` lets layers derive what they derive from their var
 and every tensor of the file is paired, or listed with a reason.
 """
 
-from hozon.models.assignment.account import close_account
+from hozon.models.assignment.account import close_account, optimizers_of
 from hozon.models.assignment.apply import apply
 from hozon.models.assignment.assignment import Assignment, Pair
 from hozon.models.assignment.settle import settle
 
-__all__ = ["Assignment", "Pair", "apply", "close_account", "settle"]
+__all__ = ["Assignment", "Pair", "apply", "close_account", "optimizers_of", "settle"]

@@ -47,9 +47,14 @@ def _everything(root: Any) -> Iterator[Live]:
         yield from (Live(g.state, SEED, str(g.state.path)) for g in seed_generators_of(layer))
         for metric in (*metrics_of(layer), *(layer.metrics if layer is root else ())):
             yield from (Live(v, METRIC, str(v.path)) for v in metric.variables)
-        for value in list(vars(layer).values()):
-            if isinstance(value, keras.optimizers.Optimizer):
-                yield from (Live(v, OPTIMIZER, str(v.path)) for v in value.variables)
+        for _, optimizer in optimizers_of(layer):
+            yield from (Live(v, OPTIMIZER, str(v.path)) for v in optimizer.variables)
+
+
+def optimizers_of(layer: Any) -> list[tuple[str, Any]]:
+    """The optimizers that a model was compiled with, or that its class holds, by attribute."""
+    found = [(k, v) for k, v in vars(layer).items() if isinstance(v, keras.optimizers.Optimizer)]
+    return [(name.lstrip("_"), optimizer) for name, optimizer in found]
 
 
 def close_account(root: Any, assignment: Assignment, stored: Iterable[str]) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import MismatchError, UnsupportedError
-from hozon.models.assignment import Assignment, apply, close_account, settle
+from hozon.keras_private.layers import layers_of
+from hozon.models.assignment import Assignment, apply, close_account, optimizers_of, settle
 from hozon.models.assignment.names import LiveName, Rename, StoredName, pair_by_names
 from hozon.models.built import require_built
 from hozon.models.h5.layouts import Origin
@@ -122,9 +123,9 @@ def _leave_optimizer(model: Any, record: ModelRecord, assignment: Assignment) ->
             "the optimizer's state: load_weights takes none from H5 files",
             *names_in(record.optimizer),
         )
-    optimizer = getattr(model, "optimizer", None)
-    for variable in () if optimizer is None else optimizer.variables:
-        assignment.keep(f"optimizer/{variable.name}: not of this file", variable)
+    for name, optimizer in (found for x in layers_of(model) for found in optimizers_of(x)):
+        for variable in optimizer.variables:
+            assignment.keep(f"{name}/{variable.name}: not of this file", variable)
 
 
 def _renamed_plan(model: Any, record: ModelRecord, rename: Rename) -> Assignment:
