@@ -15,6 +15,8 @@ from hozon.formats.protos.object_graph import Variable as SavedVariable
 
 #: Key of the root's metadata under which Hozon writes what Keras 3 itself says of a model.
 NATIVE = "keras3"
+#: Edge from a stateful RNN layer to what it keeps between calls, in what Hozon writes.
+STATES = "rnn_states"
 MODELS = ("_tf_keras_model", "_tf_keras_network", "_tf_keras_sequential")
 LAYERS = ("_tf_keras_layer", "_tf_keras_rnn_layer", "_tf_keras_input_layer", *MODELS)
 #: Children that are bookkeeping of Keras, not attributes of the user.
@@ -158,8 +160,9 @@ class KerasObjects:
 
     def states(self, node_id: int) -> list[int]:
         """The variables that a stateful RNN layer keeps between calls."""
-        api = self.children(node_id).get("keras_api")
-        listed = None if api is None else self.children(api).get("states")
+        edges = self.children(node_id)
+        api = edges.get("keras_api")
+        listed = edges.get(STATES) if api is None else self.children(api).get("states")
         if listed is None:
             return []
         found, waiting = [], [listed]

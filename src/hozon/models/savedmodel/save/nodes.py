@@ -25,7 +25,8 @@ from hozon.formats.protos.object_graph import (
 from hozon.formats.protos.tensor import Shape, TypeNumber
 from hozon.graph_level.written import DICT, FIRST, LIST, PLAIN, ObjectNodes
 from hozon.keras_private.graph import Functional
-from hozon.keras_private.layers import metrics_of
+from hozon.keras_private.layers import metrics_of, states_of
+from hozon.models.savedmodel.load.objects import STATES
 from hozon.models.savedmodel.save.metadata import identifier
 from hozon.models.tracking import Describer
 from hozon.models.tracking.layers import is_builtin
@@ -87,6 +88,9 @@ def _more(layer: keras.Layer) -> dict[str, Any]:
             for name, value in vars(layer).items()
             if isinstance(value, keras.random.SeedGenerator)
         }
+    states = states_of(layer)
+    if states:
+        more[STATES] = states
     held = {id(value) for value in vars(layer).values()}
     added = {f"metric_{m.name}": m for m in metrics_of(layer) if is_own(m) and id(m) not in held}
     return {**more, **added}

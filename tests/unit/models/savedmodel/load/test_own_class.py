@@ -397,7 +397,7 @@ def dense(units: int) -> Any:
     ids=["size", "name", "one_more", "one_less"],
 )
 def test_classes_with_other_variables_are_refused(saved: Saved, found: type) -> None:
-    with pytest.raises(hozon.MismatchError, match=r"(?s)Net.*(has shape|is stored|no place)"):
+    with pytest.raises(hozon.MismatchError, match=r"has shape|is stored|no place"):
         hozon.load_model(saved[0] / "no_config", custom_objects={"Net": found})
 
 
