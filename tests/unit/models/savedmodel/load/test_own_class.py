@@ -287,34 +287,46 @@ random = np.random.default_rng(0)
 floats = lambda *shape: random.normal(size=shape).astype("float32")
 """
 WRITE = """
-import os
 import types
 ops = types.SimpleNamespace(
     mean=tf.reduce_mean, square=tf.square, matmul=tf.matmul, cast=tf.cast, ones=tf.ones,
     sum=tf.reduce_sum, abs=tf.abs, clip=tf.clip_by_value)
-for name, source in kinds.items():
-    scope = {"keras": keras, "ops": ops}
-    exec(head + source, scope)
-    keras.utils.set_random_seed(3)
-    model, x = scope["make"](), scope["inputs"]
-    model.compile(keras.optimizers.Adam(0.01), "mse")
-    y = np.ones((8, *model(x).shape[1:]), "float32")
-    for _ in range(2):
-        model.train_on_batch(x, y)
-    model.save(os.path.join(folder, name), save_format="tf")
-    answers = {"y": y, "outputs": model(x, training=False).numpy()}
-    answers["losses"] = [float(np.ravel(model.train_on_batch(x, y))[0]) for _ in range(2)]
-    answers["after"] = model(x, training=False).numpy()
-    out[name] = answers
+scope = {"keras": keras, "ops": ops}
+exec(code, scope)
+keras.utils.set_random_seed(3)
+model, x = scope["make"](), scope["inputs"]
+model.compile(keras.optimizers.Adam(0.01), "mse")
+y = np.ones((8, *model(x).shape[1:]), "float32")
+for _ in range(2):
+    model.train_on_batch(x, y)
+model.save(path, save_format="tf")
+out["y"], out["outputs"] = y, model(x, training=False).numpy()
+out["losses"] = [float(np.ravel(model.train_on_batch(x, y))[0]) for _ in range(2)]
+out["after"] = model(x, training=False).numpy()
 """
-Saved = tuple[Path, Mapping[str, Any]]
+
+
+class Saved:
+    """Models of tf_keras, each written when it is first asked for, and what tf_keras says."""
+
+    def __init__(self, oracle: Oracle, folder: Path) -> None:
+        self._oracle = oracle
+        self._folder = folder
+        self._answers: dict[str, Mapping[str, Any]] = {}
+
+    def __call__(self, kind: str) -> tuple[Path, Mapping[str, Any]]:
+        path = self._folder / kind
+        if kind not in self._answers:
+            self._answers[kind] = self._oracle.python(
+                WRITE, path=str(path), code=HEAD + KINDS[kind]
+            )
+        return path, self._answers[kind]
 
 
 @pytest.fixture(scope="module")
 def saved(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> Saved:
-    """The folder of all models, and what tf_keras says of them."""
-    folder = tmp_path_factory.mktemp("own")
-    return folder, oracle.python(WRITE, folder=str(folder), kinds=KINDS, head=HEAD)
+    """A model of each kind."""
+    return Saved(oracle, tmp_path_factory.mktemp("own"))
 
 
 def scope_of(kind: str) -> dict[str, Any]:
@@ -338,30 +350,30 @@ def trains_on(model: keras.Model, x: Any, answers: Mapping[str, Any]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_class_is_used_with_the_stored_weights(saved: Saved, kind: str) -> None:
-    folder, answers = saved
+    path, answers = saved(kind)
     scope = scope_of(kind)
     given = classes(scope)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = hozon.load_model(folder / kind, custom_objects=given)
+        model = hozon.load_model(path, custom_objects=given)
     own = {type(layer) for layer in model._flatten_layers()}
     assert {value for value in given.values() if issubclass(value, keras.Layer)} <= own
     assert not model.load_report.missing
     assert not model.load_report.unexpected
-    trains_on(model, scope["inputs"], answers[kind])
+    trains_on(model, scope["inputs"], answers)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "own_objects"])
 def test_without_the_class_the_saved_functions_run(saved: Saved, kind: str) -> None:
-    folder, answers = saved
-    model = hozon.load_model(folder / kind)
-    trains_on(model, scope_of(kind)["inputs"], answers[kind])
+    path, answers = saved(kind)
+    model = hozon.load_model(path)
+    trains_on(model, scope_of(kind)["inputs"], answers)
 
 
 def test_what_is_lost_without_a_class_is_told(saved: Saved) -> None:
-    report = hozon.load_model(saved[0] / "own_objects").load_report
+    report = hozon.load_model(saved("own_objects")[0]).load_report
     assert any("kernel_constraint" in line for line in report.lost)
-    report = hozon.load_model(saved[0] / "functional").load_report
+    report = hozon.load_model(saved("functional")[0]).load_report
     assert any("'Net' was not given" in line and "train_step" in line for line in report.lost)
 
 
@@ -398,7 +410,7 @@ def dense(units: int) -> Any:
 )
 def test_classes_with_other_variables_are_refused(saved: Saved, found: type) -> None:
     with pytest.raises(hozon.MismatchError, match=r"has shape|is stored|no place"):
-        hozon.load_model(saved[0] / "no_config", custom_objects={"Net": found})
+        hozon.load_model(saved("no_config")[0], custom_objects={"Net": found})
 
 
 def test_classes_with_another_call_are_refused(saved: Saved) -> None:
@@ -411,7 +423,7 @@ def test_classes_with_another_call_are_refused(saved: Saved) -> None:
             return self.out(self.norm(left + right))
 
     with pytest.raises(hozon.MismatchError, match=r"(?s)cannot be called as the saved.*right"):
-        hozon.load_model(saved[0] / "no_config", custom_objects={"Net": Net})
+        hozon.load_model(saved("no_config")[0], custom_objects={"Net": Net})
 
 
 def test_classes_that_refuse_their_config_are_named(saved: Saved) -> None:
@@ -420,7 +432,7 @@ def test_classes_that_refuse_their_config_are_named(saved: Saved) -> None:
             super().__init__()
 
     with pytest.raises(hozon.UnsupportedError, match="Net"):
-        hozon.load_model(saved[0] / "attributes", custom_objects={"Net": Net})
+        hozon.load_model(saved("attributes")[0], custom_objects={"Net": Net})
 
 
 AGAIN = ("attributes", "nested", "layer_in_functional", "functional_with_arguments", "stateful")
@@ -429,11 +441,11 @@ AGAIN = ("attributes", "nested", "layer_in_functional", "functional_with_argumen
 @pytest.mark.parametrize("kind", AGAIN)
 @pytest.mark.parametrize("used", ["not", "predict", "fit"])
 def test_revived_models_are_saved_again(saved: Saved, tmp_path: Path, kind: str, used: str) -> None:
-    model, x = hozon.load_model(saved[0] / kind), scope_of(kind)["inputs"]
+    model, x = hozon.load_model(saved(kind)[0]), scope_of(kind)["inputs"]
     if used == "predict":
         model.predict(x, verbose=0)
     if used == "fit":
-        model.train_on_batch(x, saved[1][kind]["y"])
+        model.train_on_batch(x, saved(kind)[1]["y"])
     report = hozon.save_model(model, tmp_path / "again")
     again = hozon.load_model(tmp_path / "again")
     assert not report.lost
@@ -445,7 +457,7 @@ def test_saved_functions_go_into_no_file_of_configs(
     saved: Saved, tmp_path: Path, suffix: str
 ) -> None:
     for kind in ("nested", "layer_in_functional"):
-        model = hozon.load_model(saved[0] / kind)
+        model = hozon.load_model(saved(kind)[0])
         with pytest.raises(hozon.UnsupportedError, match=r"saved functions|custom_objects="):
             hozon.save_model(model, tmp_path / f"m{suffix}")
         assert not (tmp_path / f"m{suffix}").exists()
