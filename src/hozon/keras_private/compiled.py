@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-_MARK = "_outputs_named_as_keras2"
+_MARK = "hozon_names_outputs"
 
 
 def name_outputs(model: Any, names: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from keras.src.ops.function import Function, make_node_key
 from hozon.keras_private.masks import given_mask, set_output_mask
 
 #: Attribute of a marked node: the names of the arguments that it keeps.
-_MARK = "_fixed_arguments"
+_MARK = "hozon_fixed_arguments"
 
 
 def fix(layer: Any, names: Collection[str]) -> None:

@@ -35,6 +35,14 @@ def optimizer(**options: Any) -> Any:
     return made
 
 
+def followed() -> Any:
+    """A model whose compiled metrics are built."""
+    model = functional()
+    model.compile("sgd", "mse", metrics=["mae"])
+    model._compile_metrics.build(np.ones((2, 2)), np.ones((2, 2)))
+    return model
+
+
 VARIABLE = keras.Variable(np.ones((2,), "float32"))
 LAYER = keras.layers.Dense(2)
 
@@ -42,11 +50,20 @@ LAYER = keras.layers.Dense(2)
 NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
     "bends": [],
     "backend": [],
+    "compiled": [
+        (followed(), ("_compile_loss", "_compile_metrics")),
+        (followed()._compile_loss, ("_flat_losses", "_tracker")),
+        (followed()._compile_metrics, ("_flat_metrics", "_flat_weighted_metrics")),
+    ],
+    "fixed": [
+        (functional(), ("_get_operation_for_node", "_nodes")),
+        (LAYER, ("_call_context_args", "_inbound_nodes")),
+    ],
     "graph": [
         (functional(), ("_inputs_struct", "_nodes", "_nodes_by_depth", "_operations")),
         (functional(), ("_operations_by_depth", "_standardize_inputs", "_tracker")),
         (functional().output, ("_keras_history",)),
-        (LAYER, ("_inbound_nodes",)),
+        (LAYER, ("_flatten_layers", "_inbound_nodes")),
         (keras.Sequential([keras.Input((2,)), LAYER]), ("_functional",)),
     ],
     "layers": [
@@ -58,6 +75,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (keras.metrics.Mean(), ("_variables",)),
     ],
     "losses": [(keras.losses.Huber(delta=2.0), ("_fn_kwargs",))],
+    "masks": [],
     "optimizers": [
         (optimizer(), ("_trainable_variables", "_learning_rate", "_u_product")),
         (optimizer(), ("_variables", "_iterations")),
@@ -70,6 +88,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
     ],
     "rollback": [(VARIABLE, ("_initializer", "_value"))],
     "scopes": [],
+    "sharing": [],
     "text_inputs": [
         (functional(), ("_inputs", "_convert_inputs_to_tensors", "_adjust_input_rank")),
     ],
