@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import keras
@@ -29,7 +30,10 @@ def test_the_writers_outputs(path: Path) -> None:
         return
     model = hozon.load_model(path)
     compare(model, path)
-    assert model.load_report.lost == []
+    # tf_keras' files hold nothing of its legacy optimizers, which trained in each of these.
+    without = path.stem.startswith("OptLegacy") and zipfile.is_zipfile(path)
+    told = ["state of optimizer"] if without else []
+    assert [line[: len("state of optimizer")] for line in model.load_report.lost] == told
 
 
 @pytest.mark.parametrize("path", WEIGHTS, ids=title)

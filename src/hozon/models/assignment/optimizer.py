@@ -201,6 +201,8 @@ def _missing(role: Role, variable: Any, fresh: bool, lost: Lost) -> None:
     name, assignment = lost.title(role), lost.assignment
     if role[0].removeprefix(SCALING) == RATE[0]:
         assignment.keep(f"{name}: as it is set up", variable)
+    elif role == ITERATIONS:
+        assignment.keep(f"{name}: the file counts no steps of this optimizer", variable)
     elif role[0].startswith(SCALING):
         assignment.keep(f"{name}: begins anew, as the file holds none", variable)
     elif _is_none(role, variable):
