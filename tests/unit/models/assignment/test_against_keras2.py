@@ -46,14 +46,23 @@ NAMES = ["scaled", "scaled_momentum", "scaled_legacy", "averages", "nadam", "leg
 WITHOUT = [("scaled_legacy", "m.keras"), ("legacy", "m.keras")]
 
 
+#: Nadam's product of momenta is only in SavedModels and checkpoints. Compiled steps of tf_keras
+#: multiply it once for each variable, eager ones once, so other files do not determine it.
+CASES = [
+    (name, form)
+    for name in NAMES
+    for form in ("sm", "m.h5", "m.keras")
+    if (name, form) not in [("nadam", "m.h5"), ("nadam", "m.keras")]
+]
+
+
 @pytest.fixture(scope="module")
 def told(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("keras2")
     return {"folder": folder, **oracle.python(WRITE, folder=str(folder))}
 
 
-@pytest.mark.parametrize("form", ["sm", "m.h5", "m.keras"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "form"), CASES)
 def test_training_goes_on(told: dict[str, Any], name: str, form: str) -> None:
     path: Path = told["folder"] / name / form
     with warnings.catch_warnings():
