@@ -12,6 +12,12 @@ from tests.differential.customs import custom_layers
 
 Spec = dict[str, Any]
 BATCH = 4
+#: How attention layers take one value as query, value and key.
+SELF_ATTENTION = {
+    "MultiHeadAttention": lambda x: (x, x),
+    "Attention": lambda x: ([x, x],),
+    "AdditiveAttention": lambda x: ([x, x],),
+}
 
 
 class Builder:
@@ -21,6 +27,7 @@ class Builder:
         self.keras = keras
         self.customs = customs
         self.adapting: set[int] = set()
+        self.outer: list[list[Any]] = []  # the layers of the models around one that is built
 
     def thing(self, value: Any) -> Any:
         """A value of a spec: an object, a layer, a custom function, or plain data."""
@@ -54,13 +61,17 @@ class Builder:
         """The layer or model of a node; `made` are those of the nodes before it."""
         if "again" in node:
             return made[node["again"]]
+        if "outer" in node:
+            return self.outer[-2][node["outer"]]
         return self.model(node["model"]) if "model" in node else self.layer(node["layer"])
 
     def nodes(self, graph: Spec) -> list[Any]:
         """The layer of each node."""
         made: list[Any] = []
+        self.outer.append(made)
         for node in graph["nodes"]:
             made.append(self.node(node, made))
+        self.outer.pop()
         return made
 
     def model(self, graph: Spec) -> Any:
@@ -105,7 +116,7 @@ class Builder:
 
     def _functional_subclass(self, graph: Spec, **named: Any) -> Any:
         inputs, outputs = self._ends(graph)
-        return self.customs["Net"](inputs=inputs, outputs=outputs, **named)
+        return self.customs[graph.get("class", "Net")](inputs=inputs, outputs=outputs, **named)
 
     def _subclass(self, graph: Spec, **named: Any) -> Any:
         return net_class(self, graph)(**named)
@@ -140,6 +151,9 @@ def run(graph: Spec, inputs: list[Any], layers: list[Any], **call: Any) -> Any:
             if isinstance(value, dict):
                 refs = [values[i] for i in value["refs"]]
                 arguments[name] = refs[0] if len(refs) == 1 else refs
+        if type(layer).__name__ in SELF_ATTENTION:  # what asks is what is asked
+            values.append(layer(*SELF_ATTENTION[type(layer).__name__](taken[0]), **arguments))
+            continue
         values.append(layer(taken[0] if len(taken) == 1 else taken, **arguments))
     outputs = graph["outputs"]
     if isinstance(outputs, dict):
@@ -172,6 +186,19 @@ def customs(keras: Any) -> dict[str, Any]:
     class Net(keras.Model):  # type: ignore[misc, name-defined]
         """A functional subclass."""
 
+    class Doubled(keras.Model):  # type: ignore[misc, name-defined]
+        """A functional subclass with a loss of its own making."""
+
+        def compute_loss(
+            self,
+            x: Any = None,
+            y: Any = None,
+            y_pred: Any = None,
+            sample_weight: Any = None,
+            **more: Any,
+        ) -> Any:
+            return 2.0 * super().compute_loss(x, y, y_pred, sample_weight, **more)
+
     class Configured(keras.Model):  # type: ignore[misc, name-defined]
         """A subclassed model with a config: its graph, as JSON."""
 
@@ -195,8 +222,17 @@ def customs(keras: Any) -> dict[str, Any]:
         def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:  # noqa: ARG003
             return cls(**config)
 
-    found.update(Net=Net, Configured=Configured)
+    found.update(Net=Net, Doubled=Doubled, Configured=Configured)
     return found
+
+
+def all_nodes(graph: Spec) -> list[Spec]:
+    """The nodes of a graph and of the models within."""
+    return [
+        one
+        for node in graph["nodes"]
+        for one in (node, *(all_nodes(node["model"]) if "model" in node else ()))
+    ]
 
 
 def batch(graph: Spec, number: int = 0) -> list[Any]:

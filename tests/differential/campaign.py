@@ -51,6 +51,10 @@ class Campaign:
         if findings:
             worst = min(findings, key=lambda f: VERDICTS.index(f.verdict))
             self.groups[worst.signature].append((run, findings))
+        if said in ("WRONG", "crashed") and not self.quiet:
+            known = all(any(k.covers(f, axes(run.spec)) for k in KNOWN) for f in findings)
+            mark = "known" if known else "NEW"
+            print(run.number, mark, findings[0].signature, findings[0].text[:200], flush=True)
         total = sum(self.counts.values())
         if not self.quiet and total % 10 == 0:
             print(total, dict(self.counts), flush=True)
@@ -93,11 +97,17 @@ class Campaign:
 def axes(spec: dict[str, Any]) -> set[str]:
     """The axes that a spec touches."""
     found = {f"writer {spec['writer']}", f"way {spec['model']['way']}"}
+    if "class" in spec["model"]:
+        found.add("own compute_loss")
+    if spec.get("compile", {}).get("sample_weight"):
+        found.add("sample weights")
     for hop in spec["hops"]:
+        if "after" in hop:
+            found.add(f"saved again after {hop['after']}")
         found |= {f"form {hop['form']}", f"reader {hop['reader']}"}
     if len(spec["hops"]) > 1:
         found.add("saved again")
-    found |= {f"{axis} {spec[axis]}" for axis in ("policy", "jit") if axis in spec}
+    found |= {f"{axis} {spec[axis]}" for axis in ("policy", "jit", "freeze") if axis in spec}
     if isinstance(spec["model"]["outputs"], dict):
         found.add("dict outputs")
     if "compile" in spec:
@@ -119,6 +129,8 @@ def _graph_axes(graph: dict[str, Any], found: set[str]) -> None:
     for node in graph["nodes"]:
         if "again" in node:
             found.add("shared layer")
+        elif "outer" in node:
+            found.add("shared across levels")
         elif "model" in node:
             found.add("nested model")
             _graph_axes(node["model"], found)

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tests.differential import training
 from tests.differential.draw import Draw
 from tests.differential.layers import EVERYONE, KINDS, MERGES, Kind, Shape
+from tests.differential.portable import same_everywhere
 
 Spec = dict[str, Any]
 MAX_NODES = 5
@@ -39,6 +41,16 @@ FOREIGN = {
     "h5:keras3": "keras",
     "keras": "keras",
     "keras:keras2": "tf_keras",
+    "w:tf": "tf_keras",
+    "w:h5": "tf_keras",
+    "w:weights.h5": "keras",
+    "w:safetensors": "hozon",
+}
+#: Weights, loaded into a model that is built anew.
+WEIGHTS = {
+    "tf_keras": {"w:tf": 1.0, "w:h5": 1.0, "w:weights.h5": 1.0},
+    "keras": {"w:weights.h5": 1.0},
+    "hozon": {"w:tf": 1.0, "w:h5": 1.0, "w:weights.h5": 1.0, "w:safetensors": 1.0},
 }
 
 
@@ -48,6 +60,10 @@ def draw_spec(seed: int, number: int) -> Spec:
     writer = draw.often(WRITERS)
     graph = Graph(draw, writer).model(draw.often(WAYS), depth=0)
     spec: Spec = {"writer": writer, "model": graph, "hops": hops(draw, writer, graph["way"])}
+    if draw.chance(0.15) and same_everywhere(graph):
+        form = draw.often(WEIGHTS[writer])
+        who = FOREIGN[form] if writer == "hozon" and draw.chance(0.5) else "hozon"
+        spec["hops"] = [{"form": form, "reader": who}]
     if draw.chance(0.06):
         spec["policy"] = draw.one(["mixed_bfloat16", "mixed_float16", "float64"])
     if draw.chance(0.04):
@@ -55,6 +71,8 @@ def draw_spec(seed: int, number: int) -> Spec:
     if draw.chance(0.85):
         spec["compile"] = training.compiled(draw, writer, graph["outputs"])
         spec["steps"] = draw.number(0, 3)
+    if draw.chance(0.05) and graph["way"] in ("sequential", "functional"):
+        spec["freeze"] = [draw.number(1, 2)]
     return spec
 
 
@@ -68,8 +86,9 @@ def hops(draw: Draw, writer: str, way_to_build: str) -> list[dict[str, str]]:
     while way[-1]["reader"] in ("hozon", "bare", "dropin") and len(way) < 3 and draw.chance(0.5):
         again = draw.often(FORMS["hozon"])
         way.append({"form": again, "reader": reader(draw, "hozon", again)})
-        if draw.chance(0.2):
-            way[-1]["after"] = draw.one(["predict", "call"])
+        if draw.chance(0.3):
+            once = not any(hop.get("after") == "fit" for hop in way)
+            way[-1]["after"] = draw.one(["predict", "call", *(["fit"] if once else [])])
     return way
 
 
@@ -86,21 +105,32 @@ class Graph:
         self.draw = draw
         self.writer = writer
 
-    def model(self, way: str, depth: int, shape: Shape | None = None) -> Spec:
-        """A model of this way to build; `shape`: of its only input, else drawn."""
+    def model(
+        self, way: str, depth: int, shape: Shape | None = None, outer: Sequence[Any] = ()
+    ) -> Spec:
+        """A model of this way to build.
+
+        `shape`: of its only input, else drawn; `outer`: layers around that it may share, which
+        take this shape, with what they give.
+        """
         draw = self.draw
         chain = way.startswith("sequential")
         inputs = [self.input()] if shape is None else [{"shape": list(shape), "takes": "float"}]
         if not chain and shape is None and draw.chance(0.25):
             inputs.append(self.input())
         values: list[tuple[Shape, str]] = [(tuple(i["shape"]), i["takes"]) for i in inputs]
-        if depth == 0 and not way.startswith("subclass") and draw.chance(0.06):
+        if depth == 0 and not way.startswith("subclass") and draw.chance(0.12):
             for given in inputs:
                 given["batch"] = BATCH
         spec: Spec = {"way": way, "inputs": inputs, "nodes": []}
+        if way == "functional_subclass" and draw.chance(0.4):
+            spec["class"] = "Doubled"
         if draw.chance(0.2):
             spec["name"] = draw.one(["net", "my_model", "Model-1", "encoder"])
         loose = set(range(len(values)))  # what nothing has taken yet
+        if outer and draw.chance(0.6):
+            first, gives = draw.one(outer)
+            self.add(spec, values, loose, {"outer": first, "on": [0]}, gives)
         for _ in range(draw.number(1, MAX_NODES - 2 * depth)):
             before = len(values) - 1
             source = before if chain or draw.chance(0.6) else draw.number(0, before)
@@ -158,9 +188,16 @@ class Graph:
             gives = values[len(spec["inputs"]) + first][0]
             self.add(spec, values, loose, {"again": first, "on": [source]}, gives)
             return
-        if takes == "float" and depth < 2 and draw.chance(0.08):
-            nested = self.model(draw.one(["sequential", "functional"]), depth + 1, shape)
+        if takes == "float" and depth < 2 and draw.chance(0.1):
+            outer = [
+                (i, values[len(spec["inputs"]) + i][0])
+                for i in again
+                if "layer" in spec["nodes"][i] and "call" not in spec["nodes"][i]
+            ]
+            nested = self.model(draw.one(["sequential", "functional"]), depth + 1, shape, outer)
             node: Spec = {"model": nested, "on": [source]}
+            if not chain and draw.chance(0.25):
+                node["call"] = {"training": draw.one([True, False])}
             self.add(spec, values, loose, node, tuple(nested["shape"]))
             return
         kind = self.kind(shape, takes)
@@ -176,7 +213,9 @@ class Graph:
             layer["name"] = f"{stem}{len(values)}"
         if draw.chance(0.04):
             layer["args"]["trainable"] = False
-        if kind.name in STATES and all("batch" in i for i in spec["inputs"]) and draw.chance(0.6):
+        if draw.chance(0.02) and not kind.custom:
+            layer["args"]["dtype"] = draw.one(["float64", "mixed_bfloat16"])
+        if kind.name in STATES and all("batch" in i for i in spec["inputs"]) and draw.chance(0.8):
             layer["args"]["stateful"] = True
         node = {"layer": layer, "on": [source]}
         if not chain and kind.name in TRAINED and not kind.random and draw.chance(0.25):

@@ -514,6 +514,45 @@ KINDS = [
         {"layer": [inner("Dense", units=3)]},
         {"power_iterations": [2]},
     ),
+    Kind(
+        "MultiHeadAttention",
+        (2,),
+        same,
+        {"num_heads": [2], "key_dim": [3]},
+        {"value_dim": [2], "use_bias": [False], "kernel_regularizer": REGULARIZERS},
+    ),
+    Kind("Attention", (2,), same, {}, {"use_scale": [True], "score_mode": ["concat"]}, masks=True),
+    Kind("AdditiveAttention", (2,), same, {}, {"use_scale": [False]}, masks=True),
+    Kind(
+        "TimeDistributed",
+        (3,),
+        lambda s, a: (s[0], s[1], 3),
+        {
+            "layer": [
+                inner("Conv1D", filters=3, kernel_size=2, padding="same"),
+                inner("Dense", units=3),
+            ]
+        },
+    ),
+    Kind(
+        "Bidirectional",
+        (2,),
+        lambda shape, args: (shape[0], 6),
+        {
+            "layer": [
+                inner("LSTM", units=3, return_sequences=True),
+                inner("GRU", units=3, return_sequences=True, reset_after=False),
+            ]
+        },
+        masks=True,
+    ),
+    Kind(
+        "ConvLSTM1D",
+        (3,),
+        lambda s, a: (s[0], s[1], 3),
+        {"filters": [3], "kernel_size": [3], "padding": ["same"], "return_sequences": [True]},
+        {"go_backwards": [True]},
+    ),
     Kind("Masking", (2,), same, {"mask_value": [0.0]}, masks=True),
     Kind("Normalization", (1, 2), same, {"mean": [0.5], "variance": [2.0]}),
     Kind("Normalization", (1, 2), same, {"adapted": [True]}, {"axis": [-1, None]}),

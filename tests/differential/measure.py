@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,28 +41,58 @@ def weighted(value: Any, cos: Callable[[Any], Any]) -> Any:
     return cos(np.arange(value.size, dtype="float32").reshape(value.shape))
 
 
-def measure(side: Any, model: Any, inputs: list[Any], targets: Any, random: bool) -> Measured:
+@dataclass(frozen=True)
+class Data:
+    """What a draw is measured on, and what cannot be compared of it."""
+
+    inputs: list[Any]
+    targets: Any = None
+    weights: Any = None
+    random: bool = False
+    stateful: bool = False
+
+    @property
+    def x(self) -> Any:
+        """The inputs as `fit` takes them."""
+        return self.inputs[0] if len(self.inputs) == 1 else self.inputs
+
+    @property
+    def y(self) -> Any:
+        """The targets as `fit` takes them."""
+        single = isinstance(self.targets, list) and len(self.targets) == 1
+        return self.targets[0] if single else self.targets
+
+
+def measure(side: Any, model: Any, data: Data) -> Measured:
     """All checks, in one order everywhere: some change the model's state."""
+    inputs, targets = data.inputs, data.targets
     found: Measured = {
         "weights": guarded(lambda: side.weights(model)),
         "predict": guarded(lambda: side.call(model, inputs, False)),
-        "gradients": guarded(lambda: side.gradients(model, inputs)),
     }
-    if random:
+    if not data.stateful:  # TensorFlow's gradients leave state behind, those of JAX do not
+        found["gradients"] = guarded(lambda: side.gradients(model, inputs))
+    if data.random:
         return found
     found["training call"] = guarded(lambda: side.call(model, inputs, True))
     if targets is not None:
-        found["logs"] = guarded(lambda: side.fit(model, inputs, targets))
+        found["logs"] = guarded(lambda: side.fit(model, data))
         found["trained"] = guarded(lambda: side.weights(model))
         found["trained predict"] = guarded(lambda: side.call(model, inputs, False))
     return found
 
 
-def history(model: Any, inputs: list[Any], targets: Any) -> dict[str, list[float]]:
+def history(model: Any, data: Data) -> dict[str, list[float]]:
     """What `fit` shows in two steps."""
-    x = inputs[0] if len(inputs) == 1 else inputs
-    y = targets[0] if len(targets) == 1 and isinstance(targets, list) else targets
-    shown = model.fit(x, y, batch_size=len(inputs[0]), epochs=2, shuffle=False, verbose=0)
+    shown = model.fit(
+        data.x,
+        data.y,
+        batch_size=len(data.inputs[0]),
+        epochs=2,
+        shuffle=False,
+        verbose=0,
+        sample_weight=data.weights,
+    )
     return {name: [float(v) for v in values] for name, values in shown.history.items()}
 
 
@@ -107,8 +138,8 @@ class TensorFlowSide:
     def weights(self, model: Any) -> list[Any]:
         return [v.numpy() for v in model.weights if v.dtype.is_floating]
 
-    def fit(self, model: Any, inputs: list[Any], targets: Any) -> dict[str, list[float]]:
-        return history(model, inputs, targets)
+    def fit(self, model: Any, data: Data) -> dict[str, list[float]]:
+        return history(model, data)
 
 
 class KerasSide:
@@ -151,10 +182,11 @@ class KerasSide:
         return [
             np.asarray(v.value)
             for v in model.weights
-            if np.issubdtype(np.dtype(v.dtype), np.floating) or v.dtype == "bfloat16"
+            if (v.dtype == "bfloat16" or np.issubdtype(np.dtype(v.dtype), np.floating))
+            and "rnn_state" not in v.path
         ]
 
-    def fit(self, model: Any, inputs: list[Any], targets: Any) -> dict[str, list[float]]:
+    def fit(self, model: Any, data: Data) -> dict[str, list[float]]:
         if not self.jit:
             model.run_eagerly = True  # compiling each small model would take most of the time
-        return history(model, inputs, targets)
+        return history(model, data)

@@ -32,6 +32,9 @@ def candidates(spec: Spec) -> Iterator[Spec]:
         if spec.get("steps"):
             yield {**spec, "steps": 0 if spec["steps"] == 1 else 1}
         yield from _compile(spec)
+    for name in ("jit", "freeze", "policy"):
+        if name in spec:
+            yield _without(spec, name)
     hops = spec["hops"]
     if len(hops) > 1:
         yield {**spec, "hops": hops[:-1]}
@@ -77,13 +80,15 @@ def graphs(graph: Spec) -> Iterator[Spec]:
     """Simpler graphs."""
     if graph["way"] not in ("sequential", "functional"):
         yield {**graph, "way": "functional"}
+    if "class" in graph:
+        yield _without(graph, "class")
     if "name" in graph:
         yield _without(graph, "name")
     outputs = graph["outputs"]
     if isinstance(outputs, list) and len(outputs) > 1:
         for i in range(len(outputs)):
             yield trimmed({**graph, "outputs": [*outputs[:i], *outputs[i + 1 :]]})
-    for i in reversed(range(len(graph["nodes"]))):
+    for i in reversed(range(pinned(graph) + 1, len(graph["nodes"]))):
         yield from _bypassed(graph, i)
     if graph["way"] == "functional" and _is_chain(graph):
         yield {**graph, "way": "sequential"}
@@ -106,11 +111,22 @@ def _nodes(node: Spec) -> Iterator[Spec]:
             yield {**node, "layer": {**layer, "args": _without(layer["args"], name)}}
 
 
+def pinned(graph: Spec) -> int:
+    """The last node whose layer a model within shares; those up to it keep their numbers."""
+    shared = [
+        inner["outer"]
+        for node in graph["nodes"]
+        for inner in node.get("model", {"nodes": []})["nodes"]
+        if "outer" in inner
+    ]
+    return max(shared, default=-1)
+
+
 def _is_chain(graph: Spec) -> bool:
     return (
         len(graph["inputs"]) == 1
         and all(
-            node["on"] == [i] and "call" not in node and "again" not in node
+            node["on"] == [i] and {"call", "again", "outer"}.isdisjoint(node)
             for i, node in enumerate(graph["nodes"])
         )
         and graph["outputs"] == [len(graph["nodes"])]
@@ -151,6 +167,7 @@ def trimmed(graph: Spec) -> Spec:
     count = len(graph["inputs"])
     outputs = graph["outputs"]
     needed = set(outputs.values() if isinstance(outputs, dict) else outputs)
+    needed.update(range(count, count + pinned(graph) + 1))
     for i in reversed(range(len(graph["nodes"]))):
         if count + i in needed:
             node = graph["nodes"][i]

@@ -145,4 +145,7 @@ def compiled(draw: Draw, writer: str, ends: Any) -> dict[str, Any]:
                 found[name] = dict(zip(ends, found[name], strict=True))
         order = sorted(ends)
         targets = [targets[list(ends).index(name)] for name in order]
-    return {"args": found, "targets": targets}
+    made = {"args": found, "targets": targets}
+    if outputs == 1 and draw.chance(0.15):
+        made["sample_weight"] = True
+    return made

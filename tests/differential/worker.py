@@ -14,6 +14,7 @@ import struct
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,10 +22,12 @@ from typing import Any
 import numpy as np
 
 from tests.differential import build
-from tests.differential.measure import Failed, KerasSide, TensorFlowSide, guarded, measure
+from tests.differential.measure import Data, Failed, KerasSide, TensorFlowSide, guarded, measure
+from tests.differential.portable import translated
 
 SECONDS = 90
 SUFFIXES = {"savedmodel": "", "h5": ".h5", "keras": ".keras"}
+WEIGHTS = {"tf": "", "h5": ".h5", "weights.h5": ".weights.h5", "safetensors": ".safetensors"}
 TOLD = ("missing", "unexpected", "mismatched", "deferred", "lost")
 
 
@@ -48,16 +51,20 @@ class Worker:
             if role == "dropin":
                 from hozon import keras  # type: ignore[no-redef]
         self.keras = keras
+        self.clear = keras.backend.clear_session
+        if role != "tf_keras":  # without a full garbage collection each time
+            self.clear = partial(keras.utils.clear_session, free_memory=False)
 
     def stage(self, spec: dict[str, Any], number: int, folder: str, data: Any) -> dict[str, Any]:
         """One stage: 0 writes the model, n reads what the stage before wrote."""
-        self.keras.backend.clear_session()
+        self.clear()
         self.keras.utils.set_random_seed(7)
         random.seed(7)
         self.eager(True)
         signal.alarm(SECONDS)
         try:
-            if number == 0 and "policy" in spec:
+            loads_weights = number and spec["hops"][number - 1]["form"].startswith("w:")
+            if (number == 0 or loads_weights) and "policy" in spec:
                 self.keras.mixed_precision.set_global_policy(spec["policy"])
             return (
                 self._write(spec, folder) if number == 0 else self._read(spec, number, folder, data)
@@ -74,24 +81,40 @@ class Worker:
         if isinstance(model, Failed):
             return {"invalid": model}
         outputs = self.side.call(model, inputs, False)
-        targets = None
+        data = self._data(spec, inputs, outputs)
+        if data.targets is not None:
+            failed = guarded(lambda: self._taught(model, spec, data))
+            if isinstance(failed, Failed):
+                return {"invalid": failed}
+        for at in spec.get("freeze", ()):
+            if at < len(model.layers):
+                model.layers[at].trainable = False
+        saved = guarded(lambda: self._save(model, spec["hops"][0], folder, 0, spec["writer"]))
+        if isinstance(saved, Failed):
+            return {"save": saved}
+        if data.stateful and spec["hops"][0]["form"] != "savedmodel":
+            reset_states(model)  # these forms have no place for states
+        truth = measure(self.side, model, data)
+        later = {}
+        if any(hop.get("after") == "fit" for hop in spec["hops"]):
+            later = measure(self.side, model, data)
+        bad = next((v for v in (*truth.values(), *later.values()) if isinstance(v, Failed)), None)
+        if bad is not None:
+            return {"invalid": bad}
+        return {"measured": truth, "later": later, "data": data, "told": saved}
+
+    def _data(self, spec: dict[str, Any], inputs: list[Any], outputs: list[Any]) -> Data:
+        targets, weights = None, None
         if "compile" in spec:
             targets = build.targets(spec["compile"]["targets"], outputs)
             names = spec["model"]["outputs"]
             if isinstance(names, dict):
                 targets = dict(zip(sorted(names), targets, strict=True))
-            failed = guarded(lambda: self._taught(model, spec, inputs, targets))
-            if isinstance(failed, Failed):
-                return {"invalid": failed}
-        saved = guarded(lambda: self._save(model, spec["hops"][0], folder, 0, spec["writer"]))
-        if isinstance(saved, Failed):
-            return {"save": saved}
-        random_calls = is_random(graph)
-        truth = measure(self.side, model, inputs, targets, random_calls)
-        bad = next((v for v in truth.values() if isinstance(v, Failed)), None)
-        if bad is not None:
-            return {"invalid": bad}
-        return {"measured": truth, "data": (inputs, targets, random_calls), "told": saved}
+            if spec["compile"].get("sample_weight"):
+                weights = np.linspace(0.5, 1.5, build.BATCH).astype("float32")
+        graph = spec["model"]
+        stateful = any(has_state(node) for node in build.all_nodes(graph))
+        return Data(inputs, targets, weights, is_random(graph), stateful)
 
     def _made(self, builder: build.Builder, spec: dict[str, Any], inputs: list[Any]) -> Any:
         model = builder.model(spec["model"])
@@ -106,17 +129,17 @@ class Worker:
         builder.compiled(model, spec, **extra)
         return model
 
-    def _taught(self, model: Any, spec: dict[str, Any], inputs: list[Any], targets: Any) -> None:
-        x = inputs[0] if len(inputs) == 1 else inputs
-        y = targets[0] if len(targets) == 1 and isinstance(targets, list) else targets
+    def _taught(self, model: Any, spec: dict[str, Any], data: Data) -> None:
         for _ in range(spec.get("steps", 0)):
-            model.train_on_batch(x, y)
+            model.train_on_batch(data.x, data.y, sample_weight=data.weights)
 
     def _save(
         self, model: Any, hop: dict[str, str], folder: str, number: int, by: str
     ) -> list[str]:
         form, _, dialect = hop["form"].partition(":")
-        path = str(Path(folder, f"f{number}{SUFFIXES[form]}"))
+        path = path_of(hop, folder, number)
+        if form == "w":
+            return self._save_weights(model, path, dialect, by)
         if by == "dropin":
             model.save(path, **({"dialect": dialect} if dialect else {}))
             return []
@@ -132,41 +155,79 @@ class Worker:
         self.eager(True)
         return []
 
+    def _save_weights(self, model: Any, path: str, form: str, by: str) -> list[str]:
+        if by in ("hozon", "bare"):
+            import hozon
+
+            return list(hozon.save_weights(model, path, format=form).lost)
+        if by == "tf_keras" and form == "tf":
+            model.save_weights(path, save_format="tf")
+        else:
+            model.save_weights(path)
+        return []
+
     def _read(self, spec: dict[str, Any], number: int, folder: str, data: Any) -> dict[str, Any]:
         hop = spec["hops"][number - 1]
-        form = hop["form"].partition(":")[0]
-        path = str(Path(folder, f"f{number - 1}{SUFFIXES[form]}"))
+        path = path_of(hop, folder, number - 1)
         reader = hop["reader"]
         builder = build.Builder(self.keras, build.customs(self.keras))
         objects = None if reader == "bare" else builder.custom_objects(spec["model"])
         answer: dict[str, Any] = {}
         with warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("always")
-            model = guarded(lambda: self._load(reader, path, objects))
+            if hop["form"].startswith("w:"):
+                model = guarded(lambda: self._load_weights(reader, path, spec, data))
+            else:
+                model = guarded(lambda: self._load(reader, path, objects))
         if isinstance(model, Failed):
             return {"load": model}
-        answer["told"] = told(model) + [
+        report = getattr(model, "load_report", None)
+        if isinstance(model, tuple):
+            model, report = model
+        answer["told"] = told(report) + [
             str(w.message)
             for w in heard
             if reader in ("hozon", "bare", "dropin") and "hozon" in str(w.category)
         ]
         self.side.jit = spec.get("jit", False)
         if reader in ("hozon", "bare", "dropin"):
-            answer["report"] = str(model.load_report)
-        inputs, targets, random_calls = data
-        if number < len(spec["hops"]):
-            after = spec["hops"][number].get("after")
-            if after == "predict":
-                guarded(lambda: model.predict(inputs[0] if len(inputs) == 1 else inputs, verbose=0))
-            elif after == "call":
-                guarded(lambda: self.side.call(model, inputs, False))
-            saved = guarded(lambda: self._save(model, spec["hops"][number], folder, number, reader))
+            answer["report"] = str(report)
+        following = spec["hops"][number] if number < len(spec["hops"]) else {}
+        after = following.get("after")
+        if after == "fit":
+            answer["measured"] = measure(self.side, model, data)
+        elif after == "predict":
+            guarded(lambda: model.predict(data.x, verbose=0))
+        elif after == "call":
+            guarded(lambda: self.side.call(model, data.inputs, False))
+        if following:
+            saved = guarded(lambda: self._save(model, following, folder, number, reader))
             if isinstance(saved, Failed):
                 answer["save"] = saved
             else:
                 answer["told save"] = saved
-        answer["measured"] = measure(self.side, model, inputs, targets, random_calls)
+        if after != "fit":
+            answer["measured"] = measure(self.side, model, data)
         return answer
+
+    def _load_weights(
+        self, reader: str, path: str, spec: dict[str, Any], data: Data
+    ) -> tuple[Any, Any]:
+        spec = translated(spec, self.role == "tf_keras")
+        builder = build.Builder(self.keras, build.customs(self.keras))
+        self.keras.utils.set_random_seed(99)
+        model = builder.model(spec["model"])
+        self.side.call(model, data.inputs, False)
+        builder.compiled(model, spec)
+        for at in spec.get("freeze", ()):
+            if at < len(model.layers):
+                model.layers[at].trainable = False
+        if reader in ("hozon", "bare"):
+            import hozon
+
+            return model, hozon.load_weights(model, path)
+        found = model.load_weights(path)
+        return model, found if reader == "dropin" else None
 
     def _load(self, reader: str, path: str, objects: Any) -> Any:
         if reader in ("hozon", "bare"):
@@ -176,9 +237,15 @@ class Worker:
         return self.keras.models.load_model(path, custom_objects=objects)
 
 
-def told(model: Any) -> list[str]:
+def path_of(hop: dict[str, str], folder: str, number: int) -> str:
+    """Where the file of a hop is."""
+    form, _, kind = hop["form"].partition(":")
+    suffix = WEIGHTS[kind] if form == "w" else SUFFIXES[form]
+    return str(Path(folder, f"f{number}{suffix}"))
+
+
+def told(report: Any) -> list[str]:
     """What the report of a load says is not as it was."""
-    report = getattr(model, "load_report", None)
     if report is None:
         return []
     return [
@@ -189,12 +256,23 @@ def told(model: Any) -> list[str]:
     ]
 
 
+def reset_states(model: Any) -> None:
+    """Begin anew."""
+    for layer in model.layers:
+        if getattr(layer, "stateful", False) and hasattr(layer, "reset_states"):
+            layer.reset_states()
+        elif getattr(layer, "stateful", False) and hasattr(layer, "reset_state"):
+            layer.reset_state()
+
+
+def has_state(node: dict[str, Any]) -> bool:
+    """Whether a layer remembers the batch before."""
+    return bool(node.get("layer", {}).get("args", {}).get("stateful"))
+
+
 def is_random(graph: dict[str, Any]) -> bool:
     """Whether the training call is random."""
-    return any(
-        node.get("random") or ("model" in node and is_random(node["model"]))
-        for node in graph["nodes"]
-    )
+    return any(node.get("random") for node in build.all_nodes(graph))
 
 
 def late(number: int, frame: FrameType | None) -> None:
