@@ -319,7 +319,7 @@ KINDS = [
         (2,),
         conv,
         {"filters": [3], "kernel_size": [2, 3]},
-        {**SEPARABLE, "padding": ["same", "causal"]},
+        {**SEPARABLE, "padding": ["same"], "2:padding": ["causal"]},
         fits=several_steps,
     ),
     Kind(

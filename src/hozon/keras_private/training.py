@@ -18,6 +18,12 @@ def compile_config(model: keras.Model) -> dict[str, Any] | None:
     return {**config.config, "optimizer": model.optimizer}
 
 
+def training_metrics(model: keras.Model) -> list[keras.Variable]:
+    """The states of the metrics that `compile` gave a model: they begin anew with each epoch."""
+    metrics = (getattr(model, "_loss_tracker", None), getattr(model, "_compile_metrics", None))
+    return [variable for metric in metrics if metric is not None for variable in metric.variables]
+
+
 def forget_compiled_steps(model: keras.Model) -> None:
     """Make Keras trace its steps again, as the model computes something else now."""
     model.train_function = model.test_function = model.predict_function = None

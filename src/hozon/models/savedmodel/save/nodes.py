@@ -26,6 +26,7 @@ from hozon.formats.protos.tensor import Shape, TypeNumber
 from hozon.graph_level.written import DICT, FIRST, LIST, PLAIN, ObjectNodes
 from hozon.keras_private.graph import Functional
 from hozon.keras_private.layers import metrics_of, states_of
+from hozon.keras_private.training import training_metrics
 from hozon.models.savedmodel.load.objects import STATES
 from hozon.models.savedmodel.save.metadata import identifier
 from hozon.models.tracking import Describer
@@ -70,9 +71,13 @@ class SavedModelDescriber:
 def track_for_savedmodel(
     model: keras.Model, variables: Iterable[keras.Variable], *, optimizer: bool
 ) -> TrackedGraph:
-    """The tracked graph of a model, in which each of `variables` has a node."""
+    """The tracked graph of a model, in which each of `variables` has a node.
+
+    Not those of the metrics of training: TensorFlow would count them among the model's weights.
+    """
     tracked = track(model, SavedModelDescriber(model, optimizer=optimizer))
     reached = {id(v) for node in tracked.nodes for v in _variables(node.trackable.leaf)}
+    reached.update(id(v) for v in training_metrics(model))
     left = [v for v in variables if id(v) not in reached]
     if left:
         tracked = track(model, SavedModelDescriber(model, optimizer=optimizer, extra=left))
