@@ -65,6 +65,9 @@ def draw_spec(seed: int, number: int) -> Spec:
         form = draw.often(WEIGHTS[writer])
         who = FOREIGN[form] if writer == "hozon" and draw.chance(0.5) else "hozon"
         spec["hops"] = [{"form": form, "reader": who}]
+    if "ThresholdedReLU" in str(graph):  # a class of Hozon's to Keras 3
+        for hop in spec["hops"]:
+            hop["reader"] = "hozon" if hop["reader"] == "keras" else hop["reader"]
     if draw.chance(0.06):
         spec["policy"] = draw.one(["mixed_bfloat16", "mixed_float16", "float64"])
     if draw.chance(0.04):
