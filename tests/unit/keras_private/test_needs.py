@@ -101,7 +101,9 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (functional(), ("_post_build", "_run_eagerly", "_symbolic_build")),
         (functional(), ("_resolve_auto_jit_compile",)),
     ],
-    "training": [(functional(), ("_compile_config", "_initial_epoch"))],
+    "training": [
+        (functional(), ("_compile_config", "_initial_epoch", "_loss_tracker", "_compile_metrics"))
+    ],
     "values": [
         (VARIABLE, ("_direct_assign", "_dtype", "_initialize_layout", "_initializer", "_layout")),
         (VARIABLE, ("_initialize_with_initializer", "_shape", "_value")),
