@@ -136,6 +136,8 @@ def _graph_axes(graph: dict[str, Any], found: set[str]) -> None:
             _graph_axes(node["model"], found)
         else:
             found.add(f"layer {node['layer']['class']}")
+            if "activity_regularizer" in node["layer"]["args"]:
+                found.add("activity regularizer")
             if "/" in node["layer"].get("name", ""):
                 found.add("name with slash")
         if node.get("layer", {}).get("args", {}).get("stateful"):
