@@ -84,7 +84,10 @@ class LayerReader:
 
     def _make(self, found: type, class_name: str, name: str, config: dict[str, Any]) -> Any:
         trainable = config.pop("trainable", True) if issubclass(found, keras.layers.Layer) else True
+        bins = _learned_bins(found, config)
         layer = call_with(found, self.arguments(config), f"{class_name} {name!r}")
+        if bins is not None:
+            layer.bin_boundaries = bins
         if trainable is False:
             layer.trainable = False
         return layer
@@ -227,6 +230,13 @@ def is_layer_entry(value: Any, registry: Registry) -> bool:
         return False
     found = registry.find("layer", value["class_name"], value.get("registered_name"))
     return isinstance(found, type) and issubclass(found, keras.layers.Layer)
+
+
+def _learned_bins(found: type, config: dict[str, Any]) -> Any:
+    """Taken out of the config: boundaries that `adapt` made, which no constructor takes."""
+    if not issubclass(found, keras.layers.Discretization) or config.get("num_bins") is None:
+        return None
+    return config.pop("bin_boundaries", None)
 
 
 def is_made_of_tensors(found: Any) -> bool:

@@ -11,7 +11,7 @@ import keras
 from hozon.errors import MismatchError
 from hozon.formats.bundle import Bundle
 from hozon.formats.protos.trackable import TrackableNode
-from hozon.models.assignment import Assignment, apply
+from hozon.models.assignment import Assignment, Pair, apply
 from hozon.models.assignment.names import LiveName, Rename, StoredName, pair_by_names
 from hozon.models.tracking.leaves import ComputedLeaf
 from hozon.objects.keys import OBJECT_GRAPH_KEY, Key, parse_key, path_text
@@ -176,7 +176,10 @@ class NameOutcome:
         live = [LiveName(leaf, (leaf.name,), path, (path,)) for path, _, leaf in self._live]
         stored, assignment = named_values(self._bundle, self._nodes), self._assignment
         pair_by_names(live, stored, self._rename, assignment, self.file)
-        wrong = [pair for pair in assignment.pairs if not fits(pair.leaf, pair.tensor)]
+        wrong: list[Pair] = []
+        fitting: list[Pair] = []
+        for pair in assignment.pairs:
+            (fitting if fits(pair.leaf, pair.tensor) else wrong).append(pair)
         lines = [
             f"{pair.leaf.name}: stored {pair.tensor.shape}, the program has {pair.leaf.shape}"
             for pair in wrong
@@ -185,7 +188,7 @@ class NameOutcome:
             raise MismatchError(
                 "the checkpoint holds values of other shapes", mismatches=lines, file=self.file
             )
-        assignment.pairs = [pair for pair in assignment.pairs if pair not in wrong]
+        assignment.pairs = fitting
         assignment.report.mismatched += lines
         assignment.report.missing += [pair.label for pair in wrong]
         assignment.report.unexpected += [name for pair in wrong for name in pair.stored]

@@ -38,8 +38,6 @@ def bins(entry: Entry) -> None:
     value = entry.config.pop("bins", None)
     if value is not None:
         entry.config["bin_boundaries" if isinstance(value, list) else "num_bins"] = value
-    if entry.config.get("bin_boundaries") is not None:
-        entry.config.pop("num_bins", None)
 
 
 def resizing(entry: Entry) -> None:

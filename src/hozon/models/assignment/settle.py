@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from hozon.keras_private.layers import layers_of
 
@@ -17,9 +18,16 @@ def _finalize(layer: Layer) -> None:
     layer.finalize_state()
 
 
+def _bins(layer: Layer) -> None:
+    """Boundaries are made of the summary of the data, where there is one."""
+    if layer.num_bins is not None and layer.summary is not None and np.size(layer.summary):
+        layer.finalize_state()
+
+
 #: For each class of layer that keeps more than variables: what makes the rest of them.
 DERIVED: Mapping[type, Callable[[Layer], None]] = {
     keras.layers.Normalization: _finalize,
+    keras.layers.Discretization: _bins,
 }
 
 

@@ -152,7 +152,7 @@ def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str
 
 
 def _groups(model: Any, optimizer: bool) -> list[StateGroup]:
-    return [_group(owner) for owner in owners(model, optimizer=optimizer)]
+    return [_group(owner) for owner in owners(model, optimizer=optimizer) if owner.variables]
 
 
 def _group(owner: Owner) -> StateGroup:

@@ -50,6 +50,9 @@ def owners(root: Any, *, optimizer: bool, keras2: bool = False) -> Iterator[Owne
             known = variables and type(target).__module__.startswith("keras.")
             fixed = assigns or known or isinstance(target, keras.optimizers.Optimizer)
             yield Owner(path, target, stored, assigns, fixed)
+        elif isinstance(target, keras.layers.Discretization) and target.num_bins is not None:
+            # Keras 2 stores the summary of the data, which Keras 3 takes and does not store.
+            yield Owner(path, target, {}, assigns=False, fixed=False, optional=True)
         yield from _seeds(path, target)
 
 

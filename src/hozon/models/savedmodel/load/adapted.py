@@ -15,7 +15,6 @@ from hozon.config.text_layers.lookup import IndexLookup
 from hozon.config.text_layers.vectorization import TextVectorization
 from hozon.errors import UnsupportedError
 from hozon.graph_level.loader import ObjectGraphLoader
-from hozon.models.assignment.settle import settle_layer
 from hozon.models.savedmodel.load.objects import KerasObjects
 
 #: Edges from a layer to its table, the newest first (tf_keras ``index_lookup``, ``Table`` in
@@ -82,6 +81,3 @@ class AdaptedState:
         saved = self.objects.variable(node_id)
         stored = None if saved is None else self.objects.artifact.variable_value(node_id, saved)
         return None if stored is None else stored.read()
-
-
-finish = settle_layer
