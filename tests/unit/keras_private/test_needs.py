@@ -102,7 +102,9 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (functional(), ("_resolve_auto_jit_compile",)),
     ],
     "training": [
-        (functional(), ("_compile_config", "_initial_epoch", "_loss_tracker", "_compile_metrics"))
+        (functional(), ("_compile_config", "_initial_epoch", "_loss_tracker", "_compile_metrics")),
+        (LAYER, ("_call_signature", "_call_has_training_arg", "_call_has_context_arg")),
+        (LAYER, ("_get_call_context", "_maybe_reset_call_context")),
     ],
     "values": [
         (VARIABLE, ("_direct_assign", "_dtype", "_initialize_layout", "_initializer", "_layout")),
