@@ -14,6 +14,7 @@ from hozon.errors import HozonError, UnsupportedError
 from hozon.keras_private.compiled import name_logs
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.values import deferred_initializers
+from hozon.models.lookups import clipped_lookups
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.training import NO_CONFIG, NOT_COMPILED
 from hozon.models.text.strings import with_strings
@@ -94,6 +95,8 @@ def _compile(
         )
         model.compile(**arguments)
         name_logs(model)
+        if record.dialect != "keras3":
+            report.converted.extend(clipped_lookups(model))
     except (HozonError, ValueError, TypeError) as error:
         report.lost.append(f"training configuration: {error}")
         warn(NOT_COMPILED.format(error))

@@ -12,6 +12,7 @@ from hozon.errors import FormatError, HozonError, MismatchError, UnsafeError
 from hozon.keras_private.compiled import name_logs
 from hozon.models.assignment import Assignment, apply, close_account
 from hozon.models.assignment.optimizer import pair_optimizer
+from hozon.models.lookups import clipped_lookups
 from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
 from hozon.models.savedmodel.load.optimizers import SavedOptimizer
 from hozon.models.savedmodel.load.weights import Assigner, is_state
@@ -50,6 +51,7 @@ def restore_training(
         )
         model.compile(**arguments)
         name_logs(model)
+        report.converted.extend(clipped_lookups(model))
     except (FormatError, UnsafeError):
         raise
     except (HozonError, ValueError, TypeError) as error:
