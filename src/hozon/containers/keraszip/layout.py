@@ -14,5 +14,8 @@ VARS = "vars"
 #: The attribute of such a group that holds the object's name.
 NAME = "name"
 OPTIMIZER = "optimizer"
+#: One that scales losses, and the one that it wraps.
+LOSS_SCALE = "LossScaleOptimizer"
+INNER_OPTIMIZER = "optimizer/inner_optimizer"
 #: How tf_keras 2.12 and 2.13 call a model's layers.
 OLD_LAYERS = "_layer_checkpoint_dependencies"

@@ -10,6 +10,8 @@ from typing import Any
 from hozon.containers.keraszip.layout import (
     ASSETS,
     CONFIG,
+    INNER_OPTIMIZER,
+    LOSS_SCALE,
     METADATA,
     NAME,
     NPZ_WEIGHTS,
@@ -53,6 +55,8 @@ def _model(archive: Archive, file: str) -> ModelRecord:
     training = config.pop("compile_config", None)
     root = _state(archive, file)
     groups = list(groups_of(root, ""))
+    if dialect == "keras2" and isinstance(training, dict) and _scales_losses(groups):
+        training = _with_loss_scale(training)
     return ModelRecord(
         form="keras",
         path=file,
@@ -71,6 +75,26 @@ def _model(archive: Archive, file: str) -> ModelRecord:
         names=LazyNames(lambda: dict(names_of(root, ""))),
         metadata={"version": version},
     )
+
+
+def _scales_losses(groups: list[StateGroup]) -> bool:
+    return any(group.name == INNER_OPTIMIZER for group in groups)
+
+
+def _with_loss_scale(training: dict[str, Any]) -> dict[str, Any]:
+    """A compile config with the optimizer that tf_keras trained with.
+
+    Where models are of mixed precision it wraps the optimizer that `compile` is given in one that
+    scales losses, of which only the groups of its state tell.
+    """
+    optimizer = training.get("optimizer")
+    named = optimizer.get("class_name") if isinstance(optimizer, dict) else optimizer
+    if named is None or LOSS_SCALE in str(named):
+        return training
+    return {
+        **training,
+        "optimizer": {"class_name": LOSS_SCALE, "config": {"inner_optimizer": optimizer}},
+    }
 
 
 def _state(archive: Archive, file: str) -> Group:
