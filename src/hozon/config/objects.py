@@ -88,7 +88,11 @@ class ObjectReader:
         return call_with(found, {key: self.value(item) for key, item in config.items()}, name)
 
     def value(self, value: Any) -> Any:
-        """A value inside an object's config: plain data, a seed generator, a dtype policy."""
+        """A value inside an object's config: plain data, a function of the caller, an object."""
+        if is_serialized(value) and value["class_name"] in FUNCTIONS:
+            for name in (value.get("registered_name"), value.get("config")):
+                if isinstance(name, str) and name in self.registry.custom:
+                    return self.registry.custom[name]
         if is_serialized(value) and value["class_name"] == "SeedGenerator":
             return call_with(keras.random.SeedGenerator, _seed(value), "SeedGenerator")
         if is_serialized(value) and not is_tagged(value):

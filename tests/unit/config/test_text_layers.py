@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
+import hozon
 from hozon.config.build import build_layer, build_model
 from hozon.config.text_layers import TEXT_LAYERS
 from hozon.errors import (
@@ -260,3 +262,37 @@ out["config"] = model.to_json()
     model = build_model(json.loads(answer["config"]), dialect="keras2")
     assert model.output_shape == (None, 3)
     assert model.inputs[0].dtype == "string"
+
+
+OWN_FUNCTIONS = """
+import os
+def lowered(texts):
+    return tf.strings.lower(texts)
+@keras.utils.register_keras_serializable("mine")
+def parted(texts):
+    return tf.strings.split(texts, "-")
+layer = keras.layers.TextVectorization(standardize=lowered, split=parted)
+layer.adapt(np.array(["a-b c", "a d-e", "f", "a"]))
+text = keras.Input((1,), dtype="string")
+model = keras.Model(text, layer(text))
+model.save(path)
+out["indices"] = model.predict(tf.constant(x), verbose=0)
+"""
+
+
+@pytest.mark.filterwarnings("ignore:No training configuration:UserWarning")
+def test_functions_of_the_caller_in_a_keras_file(oracle: Oracle, tmp_path: Path) -> None:
+    path = tmp_path / "m.keras"
+    x = [["A-b"], ["a d-zz-a"], ["f"], ["B C-E"]]
+    want = oracle.python(OWN_FUNCTIONS, path=str(path), x=x)["indices"]
+
+    def lowered(texts: Any) -> Any:
+        return np.array([text.lower() for text in texts.ravel()], object).reshape(texts.shape)
+
+    def parted(texts: Any) -> Any:
+        return [text.split(b"-") for text in texts]
+
+    with pytest.raises(MissingObjectError, match="lowered"):
+        hozon.load_model(path)
+    model = hozon.load_model(path, custom_objects={"lowered": lowered, "mine>parted": parted})
+    np.testing.assert_array_equal(model.predict(np.array(x), verbose=0), want)

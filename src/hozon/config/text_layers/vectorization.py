@@ -238,7 +238,7 @@ class TextVectorization(HostLayer):
 
 def _known(value: Any, names: Mapping[str, Any], argument: str) -> Any:
     """A known name, a function of the caller, or None."""
-    if value is None or value in names or callable(value):
+    if value is None or callable(value) or (isinstance(value, str) and value in names):
         return value
     name = value["config"] if isinstance(value, Mapping) and "config" in value else value
     raise MissingObjectError(
