@@ -34,6 +34,15 @@ Dialect = Literal["keras1", "keras2", "keras3"]
 Naming = Literal["layers", "attributes", "objects"]
 
 
+#: Attribute of a file in Keras 2's dialect whose optimizer made its steps in Keras 3.
+TRAINED_BY, KERAS3 = "trained_by", "keras3"
+
+
+def marked(value: Any) -> dict[str, str]:
+    """What the attribute says, where it says what is known."""
+    return {TRAINED_BY: KERAS3} if value == KERAS3 else {}
+
+
 @dataclass(frozen=True, slots=True)
 class StateGroup:
     """The stored tensors of one object: its name or path, and tensors by name, in file order."""
@@ -155,6 +164,18 @@ class ModelRecord:
     graph: Graph | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def marks(self) -> Mapping[str, str]:
+        """What files in Keras 2's dialect are to say of a state that Keras 3's steps made."""
+        made = not self.path and self.dialect == "keras2"
+        return marked(KERAS3 if made else self.metadata.get(TRAINED_BY))
+
+    @property
+    def compiled_by_keras2(self) -> bool:
+        """Whether Keras 2's steps made the state, compiled ones as far as the file tells."""
+        eager = bool((self.training or {}).get("run_eagerly"))
+        return self.metadata.get(TRAINED_BY) != KERAS3 and not eager
 
     @property
     def nbytes(self) -> int:

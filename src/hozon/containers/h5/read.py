@@ -23,7 +23,7 @@ from hozon.errors import FormatError
 from hozon.formats.hdf5.reader import Group, open_file
 from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
-from hozon.record import Dialect, ModelRecord, StateGroup
+from hozon.record import TRAINED_BY, Dialect, ModelRecord, StateGroup, marked
 from hozon.tensors.lazy import LazyTensor
 
 DIALECTS: dict[str, Dialect] = {"0": "keras1", "1": "keras1", "2": "keras2", "3": "keras3"}
@@ -66,7 +66,10 @@ def read_root(root: Group) -> ModelRecord:
         training=_json(root, TRAINING),
         state=() if weights is None else _layers(weights),
         optimizer=_optimizer(root),
-        metadata={"absent_layers": absent} if absent else {},
+        metadata={
+            **({"absent_layers": absent} if absent else {}),
+            **marked(root.attribute(TRAINED_BY)),
+        },
     )
 
 

@@ -62,6 +62,8 @@ def _write(record: ModelRecord, root: GroupWriter) -> None:
     if record.training is not None:
         root.attribute(TRAINING, _json(record.training))
     _weights(record, root.group(WEIGHTS))
+    for name, value in record.marks.items():
+        root.attribute(name, value)
     if record.optimizer is not None:
         _variables(record.optimizer, root.group(OPTIMIZER))
 

@@ -26,7 +26,7 @@ from hozon.formats.hdf5.reader import Group, open_hdf5
 from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
 from hozon.raw.stores import open_source, place
-from hozon.record import Dialect, LazyNames, ModelRecord, StateGroup
+from hozon.record import TRAINED_BY, Dialect, LazyNames, ModelRecord, StateGroup, marked
 
 
 def read(path: str | os.PathLike[str]) -> ModelRecord:
@@ -73,7 +73,7 @@ def _model(archive: Archive, file: str) -> ModelRecord:
             if name.startswith(ASSETS)
         },
         names=LazyNames(lambda: dict(names_of(root, ""))),
-        metadata={"version": version},
+        metadata={"version": version, **marked(root.attribute(TRAINED_BY))},
     )
 
 
@@ -126,6 +126,7 @@ def _weights(root: Group) -> ModelRecord:
         state=tuple(g for g in groups if not is_of_optimizer(g)),
         optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
         names=LazyNames(lambda: dict(names_of(root, ""))),
+        metadata=marked(root.attribute(TRAINED_BY)),
     )
 
 

@@ -81,6 +81,8 @@ def _members(record: ModelRecord) -> Iterator[tuple[str, Any]]:
 
 def _write_state(record: ModelRecord, path: str, into: BinaryIO | None = None) -> None:
     with write_hdf5(path, into) as root:
+        for name, value in record.marks.items():
+            root.attribute(name, value)
         root.group(VARS)  # tf_keras asks for the model's own, even if it has none
         groups = [*record.state, *([record.optimizer] if record.optimizer is not None else [])]
         for group in groups:

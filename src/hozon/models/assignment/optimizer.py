@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hozon.config.legacy.optimizers import Nadam as OldNadam
 from hozon.errors import MismatchError
 from hozon.keras_private.optimizers import (
     is_placeholder,
@@ -62,12 +63,14 @@ class OptimizerState:
         unknown: names of tensors that are nothing which Keras 3's optimizer has.
         aside: names of tensors that nothing needs, with the reason.
         reason: why nothing of it can be taken up; "" where it can.
+        compiled: whether compiled steps of tf_keras made it, as far as the file tells.
     """
 
     values: dict[Role, Stored] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     aside: dict[str, str] = field(default_factory=dict)
     reason: str = ""
+    compiled: bool = False
 
     @property
     def names(self) -> Iterator[str]:
@@ -173,7 +176,7 @@ def _pair(optimizer: Any, state: OptimizerState, lost: Lost) -> None:
     live, assignment = roles_of(optimizer), lost.assignment
     kinds = {name for name, _ in live}
     trained = {id(v) for v in trained_by(optimizer)}
-    for role, stored in (state.values | _derived(optimizer, state, live)).items():
+    for role, stored in (state.values | _derived(optimizer, state, live, lost)).items():
         name, variable = lost.title(role), live.get(role)
         if variable is not None and not _is_none(role, variable):
             assignment.pair(KerasLeaf(variable), stored.tensor, name, *stored.names)
@@ -219,7 +222,9 @@ def _steps(state: OptimizerState) -> int:
     return 0 if stored is None else int(stored.tensor.read())
 
 
-def _derived(optimizer: Any, state: OptimizerState, live: Mapping[Role, Any]) -> dict[Role, Stored]:
+def _derived(
+    optimizer: Any, state: OptimizerState, live: Mapping[Role, Any], lost: Lost
+) -> dict[Role, Stored]:
     """What follows from the rest: the counter of a wrapper, Nadam's product of momenta."""
     steps = state.values.get(ITERATIONS)
     if steps is None:
@@ -228,17 +233,33 @@ def _derived(optimizer: Any, state: OptimizerState, live: Mapping[Role, Any]) ->
     if COUNTER in live and COUNTER not in state.values:
         found[COUNTER] = steps
     if PRODUCT in live and PRODUCT not in state.values:
-        product = momentum_product(wrapped(optimizer), int(steps.tensor.read()))
+        inner, count = wrapped(optimizer), int(steps.tensor.read())
+        compiled = state.compiled and not isinstance(inner, OldNadam)
+        variables = len(trained_by(optimizer)) if compiled else 1
+        product = momentum_product(inner, count, variables)
         found[PRODUCT] = Stored(lazy_array("product of momenta", product), steps.names)
+        if compiled and count:
+            lost.assignment.report.converted.append(
+                f"{lost.title(PRODUCT)}: the file holds none; as {count} compiled steps of "
+                f"tf_keras leave it, which multiply it for each of {variables} variables"
+            )
     return found
 
 
-def momentum_product(optimizer: Any, steps: int) -> np.ndarray[Any, Any]:
-    """Nadam's product of momenta after some steps, which files of TensorFlow 2.11 on lack."""
+def momentum_product(optimizer: Any, steps: int, variables: int = 1) -> np.ndarray[Any, Any]:
+    """Nadam's product of momenta after some steps, which files of TensorFlow 2.11 on lack.
+
+    Eager steps multiply it once. Compiled ones do so for each of their variables but one in the
+    steps from the number of variables on, as often as there are variables: tf_keras counts when it
+    traces, and `fit` traces twice.
+    """
     decay = getattr(optimizer, "schedule_decay", 1.0)
-    exponents = np.arange(1, steps + 1, dtype=np.float64) * decay
-    momenta = optimizer.beta_1 * (1 - 0.5 * np.power(0.96, exponents))
-    return np.asarray(np.prod(momenta), np.float32)
+    numbers = np.arange(1, steps + 1, dtype=np.float64)
+    momenta = optimizer.beta_1 * (1 - 0.5 * np.power(0.96, numbers * decay))
+    times = np.full(steps, variables)
+    if variables > 1:
+        times[variables - 1 : 2 * variables - 1] -= 1
+    return np.asarray(np.prod(momenta**times), np.float32)
 
 
 def numbered(model: Any, stored: Sequence[Stored], order: Order, file: str) -> OptimizerState:

@@ -32,7 +32,9 @@ def stored_state(model: Any, record: ModelRecord, plan: Plan) -> OptimizerState:
         every = [name for value in stored.values() for name in value.names]
         reason = "it is in the layout of weights that had to be converted"
         return OptimizerState(unknown=every, reason=reason)
-    return _Named(model, record, plan).state(stored)
+    state = _Named(model, record, plan).state(stored)
+    state.compiled = record.compiled_by_keras2
+    return state
 
 
 def _keras3_leaves(optimizer: Any) -> list[KerasLeaf]:

@@ -126,6 +126,7 @@ def _pair_compiled(model: Any, record: ModelRecord, assignment: Assignment, comp
         pair_optimizer(model, state, assignment)
         return
     state = numbered(model, stored, _order(model, record, stored), record.path)
+    state.compiled = _is_of_keras2(record, stored) and record.compiled_by_keras2
     pair_optimizer(model, state, assignment)
 
 
@@ -153,8 +154,11 @@ def _stored(group: StateGroup) -> list[Stored]:
 
 def _order(model: Any, record: ModelRecord, stored: Sequence[Stored]) -> Order:
     """How the writer numbered values: tf_keras counts steps in 64 bits, Keras 3 in 32."""
-    keras2 = record.dialect == "keras2" or (stored and stored[0].tensor.dtype is INT64)
-    return partial(keras2_leaves, model) if keras2 else keras3_leaves
+    return partial(keras2_leaves, model) if _is_of_keras2(record, stored) else keras3_leaves
+
+
+def _is_of_keras2(record: ModelRecord, stored: Sequence[Stored]) -> bool:
+    return record.dialect == "keras2" or (bool(stored) and stored[0].tensor.dtype is INT64)
 
 
 # Optimizers of a step of the model's own
