@@ -84,11 +84,19 @@ WEIGHTS: Mapping[str, Callable[[int, int], Array]] = {
 
 
 def resized(images: Any, height: int, width: int, interpolation: str) -> Any:
-    """Images (..., height, width, channels) of another size; theirs must be known."""
+    """Images (..., height, width, channels) of another size; theirs must be known.
+
+    As in TensorFlow, integers and half floats are resized in float32 and cast back, which truncates
+    and saturates.
+    """
+    dtype = keras.backend.standardize_dtype(images.dtype)
+    wide = dtype if dtype == "float64" else "float32"
     made = WEIGHTS[interpolation]
-    rows = keras.ops.cast(made(int(images.shape[HEIGHT]), height), images.dtype)
-    columns = keras.ops.cast(made(int(images.shape[WIDTH]), width), images.dtype)
-    return keras.ops.einsum("ih,...hwc,jw->...ijc", rows, images, columns)
+    rows = keras.ops.cast(made(int(images.shape[HEIGHT]), height), wide)
+    columns = keras.ops.cast(made(int(images.shape[WIDTH]), width), wide)
+    images = keras.ops.cast(images, wide)
+    found = keras.ops.einsum("ih,...hwc,jw->...ijc", rows, images, columns)
+    return keras.ops.cast(found, dtype)
 
 
 @register
