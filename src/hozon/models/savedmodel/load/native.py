@@ -7,6 +7,7 @@ tracking the new model gives again, so every variable finds its value by its key
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -20,12 +21,25 @@ from hozon.keras_private.compiled import name_logs
 from hozon.keras_private.optimizers import thawed_variables, trained_by, wrapped
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.assignment import Assignment, apply, close_account, settle
-from hozon.models.assignment.optimizer import SCALING, roles_of
+from hozon.models.assignment.optimizer import (
+    ITERATIONS,
+    RATE,
+    SCALE,
+    SCALING,
+    STEPS,
+    OptimizerState,
+    Stored,
+    numbered,
+    pair_optimizer,
+    roles_of,
+)
+from hozon.models.keras3.optimizer import keras2_leaves
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.objects import NATIVE, KerasNode
 from hozon.models.savedmodel.load.training import NO_CONFIG, NOT_COMPILED
 from hozon.models.savedmodel.save.functions import variables_of
 from hozon.models.savedmodel.save.nodes import UNTRACKED, track_for_savedmodel
+from hozon.models.slots import SCALARS, known_name
 from hozon.models.tracking.optimizers import describe_optimizer
 from hozon.objects.keys import ATTRIBUTES, OBJECT_GRAPH_KEY
 from hozon.objects.tracking import TrackedGraph
@@ -35,6 +49,14 @@ OPTIMIZER = "optimizer/"
 WRAPPERS_RATE = (f"{SCALING}_learning_rate", 0)
 #: What an optimizer numbers: its slots, as the counter of steps has a shorter name.
 NUMBERED = f"{OPTIMIZER}_variables/"
+#: What an optimizer keeps besides slots, by the edges that lead there.
+SCALAR_ROLES = {
+    "_iterations": ITERATIONS,
+    "_learning_rate": RATE,
+    "loss_scale/current_loss_scale": SCALE,
+    "loss_scale/good_steps": STEPS,
+}
+VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
 
 
 def revive_native(
@@ -89,7 +111,7 @@ def _revived(
             _compile(model, training, custom_objects, report)
         assignment = Assignment(report=report)
         stored = [] if artifact.bundle is None else [*artifact.bundle]
-        fits = _build_optimizer(model, stored, assignment)
+        fits = _build_optimizer(model, artifact, stored, assignment)
         tracked = track_for_savedmodel(model, variables_of(model), optimizer=fits)
         _pair(artifact, tracked, assignment)
         _leave(assignment, stored, str(artifact.path))
@@ -144,11 +166,13 @@ def _compile(
     name_logs(model)
 
 
-def _build_optimizer(model: Any, stored: list[str], assignment: Assignment) -> bool:
+def _build_optimizer(
+    model: Any, artifact: SavedModel, stored: list[str], assignment: Assignment
+) -> bool:
     """Build the optimizer if it was; whether it has as many slots as the file holds.
 
     One whose layers are all frozen by now is built for what it trained. Where only some are, the
-    numbers of slots are those of other variables, so the state is lost, which is told.
+    numbers of slots are those of other variables, so the state is given to it here.
     """
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None or not model.built:
@@ -157,15 +181,36 @@ def _build_optimizer(model: Any, stored: list[str], assignment: Assignment) -> b
     if not any(key.startswith(OPTIMIZER) and key.split("/")[2] != ATTRIBUTES for key in stored):
         return True
     optimizer.build(list(model.trainable_variables) or thawed_variables(model))
-    numbered = describe_optimizer(optimizer, trained_by(optimizer))
-    found = numbered.children["_variables"].trackable.children
+    described = describe_optimizer(optimizer, trained_by(optimizer))
+    found = described.children["_variables"].trackable.children
     if not wanted or len(found) - 1 == len(wanted):
         return True
-    keys = [key for key in stored if key.startswith(OPTIMIZER)]
-    line = f"state of optimizer {type(wrapped(optimizer)).__name__}: layers were frozen since"
-    assignment.lose(line, roles_of(optimizer).values(), keys)
-    warn(f"The optimizer's state did not come back, training goes on without it: {line}")
+    pair_optimizer(model, _frozen_since(model, artifact, stored), assignment)
     return False
+
+
+def _frozen_since(model: Any, artifact: SavedModel, stored: list[str]) -> OptimizerState:
+    """The state of an optimizer that was built before some of its layers were frozen."""
+    bundle: Any = artifact.bundle
+    values = {k: Stored(bundle[k], (k,)) for k in stored if k.startswith(OPTIMIZER)}
+    roles = {f"{OPTIMIZER}{edge}/{VALUE}": role for edge, role in SCALAR_ROLES.items()}
+    for attribute, edges in SCALARS.get(known_name(type(wrapped(model.optimizer))), ()):
+        roles |= {f"{OPTIMIZER}{edge}/{VALUE}": (attribute, 0) for edge in edges}
+    scalars = {roles[key]: values[key] for key in values if key in roles}
+    slots = sorted((key for key in values if key.startswith(NUMBERED)), key=_number)
+    counted = [value for role, value in scalars.items() if role == ITERATIONS]
+    order = partial(keras2_leaves, model)
+    state = numbered(model, [*counted, *(values[k] for k in slots)], order, str(artifact.path))
+    if state.reason:
+        state.unknown += [n for r, v in scalars.items() if r != ITERATIONS for n in v.names]
+    else:
+        state.values |= scalars
+    state.unknown += [key for key in values if key not in roles and key not in slots]
+    return state
+
+
+def _number(key: str) -> int:
+    return int(key.removeprefix(NUMBERED).split("/")[0])
 
 
 def _pair(artifact: SavedModel, tracked: TrackedGraph, assignment: Assignment) -> None:
