@@ -31,6 +31,7 @@ from hozon.config.survey import missing_names
 from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import OUTPUT_NAMES, Upgraded, is_keras3, short_name, upgrade
 from hozon.errors import FormatError, HozonError, MissingObjectError, UnsupportedError
+from hozon.keras_private.assigned import keep_assignments
 from hozon.keras_private.compiled import name_outputs
 from hozon.keras_private.graph import build_inside
 from hozon.keras_private.sharing import sharing
@@ -146,7 +147,12 @@ class Builder:
             made = self._whole(upgraded.config, shares=config.get("module") is not None)
         if isinstance(made, keras.Model) and has_metrics(made):
             let_follow(made)
+        if isinstance(made, keras.Layer) and self._dialect(config) != "keras3":
+            keep_assignments(made)
         return made
+
+    def _dialect(self, config: Mapping[str, Any]) -> str:
+        return self.dialect or ("keras3" if is_keras3(config) else "keras2")
 
     def _whole(self, config: Mapping[str, Any], *, shares: bool) -> Any:
         """The live object; `shares`: whether numbers of shared layers count for the whole config.
@@ -159,11 +165,10 @@ class Builder:
             return self.reader.read(with_shared(config, self.changes))
 
     def _upgraded(self, config: Mapping[str, Any]) -> Upgraded:
-        dialect = self.dialect or ("keras3" if is_keras3(config) else "keras2")
         if not is_serialized(config):
             raise FormatError("the config is no object: it has no class name")
         with _errors_of_ours():
-            if dialect == "keras3":
+            if self._dialect(config) == "keras3":
                 return Upgraded(ends_from_zero(config))
             return upgrade(config, frozenset(self._sequential_classes()))
 

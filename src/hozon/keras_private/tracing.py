@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras.src.backend.common import dtypes
 
+from hozon.keras_private.assigned import may_keep_assignments
 from hozon.keras_private.bends import asked, bend
 
 #: The dtype of arrays that are strings to Keras while this thread traces for a file.
@@ -79,9 +80,10 @@ def symbolic_sizes() -> Iterator[None]:
 
 def _merging(original: Callable[..., Any]) -> Callable[..., Any]:
     def call(layer: Any, inputs: Any, training: Any = None, mask: Any = None) -> Any:
-        if not _SYMBOLIC.get() or isinstance(inputs.shape[1], int):
-            return original(layer, inputs, training=training, mask=mask)
-        return over_merged_steps(layer.layer, inputs, training, mask)
+        symbolic = _SYMBOLIC.get() and not isinstance(inputs.shape[1], int)
+        if symbolic or may_keep_assignments(layer.layer):  # once a batch, not once a step
+            return over_merged_steps(layer.layer, inputs, training, mask)
+        return original(layer, inputs, training=training, mask=mask)
 
     return call
 

@@ -48,6 +48,10 @@ LAYER = keras.layers.Dense(2)
 
 #: File -> what it needs: an object, and names that it has.
 NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
+    "assigned": [
+        (functional(), ("_update_metrics_variables", "compute_loss_and_updates")),
+        (keras.StatelessScope(), ("add_update", "get_current_value")),
+    ],
     "bends": [],
     "backend": [],
     "compiled": [

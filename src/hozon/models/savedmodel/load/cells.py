@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -38,21 +35,3 @@ class KerasCell(Cell):
     def assign(self, value: Value) -> None:
         """Replace the value."""
         self.variable.assign(value)
-        noted = _NOTED.get()
-        if noted is not None and self.variable.trainable:
-            noted[id(self.variable)] = value.astype(self.variable.dtype)
-
-
-#: Where this thread notes what is assigned to trainable variables.
-_NOTED: ContextVar[dict[int, Value] | None] = ContextVar("assignments", default=None)
-
-
-@contextmanager
-def assignments() -> Iterator[dict[int, Value]]:
-    """The last values that calls inside assign to trainable variables, by the variables' ids."""
-    noted: dict[int, Value] = {}
-    token = _NOTED.set(noted)
-    try:
-        yield noted
-    finally:
-        _NOTED.reset(token)

@@ -17,6 +17,7 @@ from hozon.errors import MismatchError, UnsupportedError
 from hozon.formats.protos.struct import TensorSpec, TypeSpec
 from hozon.graph_level.functions import ConcreteFunction, Function
 from hozon.graph_level.structures import flatten, map_structure, pack
+from hozon.keras_private.assigned import KeepsAssignments
 from hozon.keras_private.layers import layers_of
 from hozon.models.savedmodel.load.call_metrics import CallMetrics
 from hozon.models.savedmodel.save.specs import CONTEXT, CallSpec, spec_of_symbols
@@ -185,7 +186,7 @@ class SavedPenalty(keras.regularizers.Regularizer):  # type: ignore[misc]
         return self.function()
 
 
-class GraphCallMixin:
+class GraphCallMixin(KeepsAssignments):
     """What revived layers and models share: they call the saved functions."""
 
     saved_call: SavedCall

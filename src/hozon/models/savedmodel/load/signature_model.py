@@ -17,9 +17,9 @@ from hozon.graph_level.endpoints import Endpoint, choose
 from hozon.graph_level.loader import LoadedModel
 from hozon.graph_level.structures import flatten, map_structure
 from hozon.graphs.emit.trace import ArgumentSpec
+from hozon.keras_private.assigned import KeepsAssignments
 from hozon.keras_private.layers import take_anything
 from hozon.models.report import LoadReport
-from hozon.models.savedmodel.load.assigned import KeepsAssignments
 from hozon.models.savedmodel.load.composites import with_composites
 from hozon.models.savedmodel.load.eager import eager
 from hozon.models.savedmodel.load.module import read_module

@@ -1,0 +1,120 @@
+"""Weights that a call assigns while it trains, as clipping or spectral normalization does.
+
+In TensorFlow the assignment happens first: the loss is differentiated at the new value, not through
+what made it, and the optimizer goes on from there. Keras on JAX differentiates through the
+assignment, and then drops it. Here models train as in TensorFlow that hold a layer marked so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import jax
+import keras
+
+from hozon.keras_private.bends import asked, bend
+from hozon.keras_private.layers import layers_of
+
+#: Attribute of layers whose assignments to trainable variables last.
+_MARK = "keeps_assignments"
+
+#: What the step that this thread traces assigns to trainable variables, by the variables' ids.
+_ASSIGNED: ContextVar[dict[int, Any] | None] = ContextVar("assigned variables", default=None)
+
+
+class KeepsAssignments:
+    """Mixed into the classes of layers whose calls may assign to trainable variables."""
+
+    keeps_assignments = True
+
+
+def keep_assignments(layer: keras.Layer) -> None:
+    """Mark a layer of a file of Keras 2, and those in it, where their calls may assign weights."""
+    for inside in layers_of(layer):
+        if _may_assign(inside):
+            object.__setattr__(inside, _MARK, True)
+
+
+def _may_assign(layer: keras.Layer) -> bool:
+    """Of Keras' own layers one does; what others do is not known."""
+    own = type(layer).__module__.startswith("keras.")
+    return isinstance(layer, keras.layers.SpectralNormalization) or not own
+
+
+def may_keep_assignments(layer: keras.Layer) -> bool:
+    """Whether a layer or model is marked, or one inside of it."""
+    return any(getattr(inside, _MARK, False) for inside in layers_of(layer))
+
+
+def _noting(original: Callable[..., None]) -> Callable[..., None]:
+    def add_update(scope: keras.StatelessScope, update: tuple[Any, Any]) -> None:
+        variable, value = update
+        assigned = _ASSIGNED.get()
+        present = None
+        if assigned is not None and variable.trainable:
+            present = scope.get_current_value(variable)
+        if assigned is not None and present is not None:
+            value = assigned[id(variable)] = jax.lax.stop_gradient(value)
+            value = value + (present - jax.lax.stop_gradient(present))
+        original(scope, (variable, value))
+
+    return add_update
+
+
+def _training(original: Callable[..., Any]) -> Callable[..., Any]:
+    def train_step(model: Any, *args: Any, **kwargs: Any) -> Any:
+        step = _train if may_keep_assignments(model) else original
+        return step(model, *args, **kwargs)
+
+    return train_step
+
+
+def _train(model: Any, state: Any, data: Any) -> Any:
+    """A step of Keras' JAX trainer whose optimizer goes on from what was assigned."""
+    weights, others, slots, metrics = state
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+
+    def loss_at(weights: Sequence[Any]) -> Any:
+        with asked(_ASSIGNED, {}) as assigned:
+            loss, rest = model.compute_loss_and_updates(
+                weights,
+                others,
+                metrics,
+                x,
+                y,
+                sample_weight,
+                training=True,
+                optimizer_variables=slots,
+            )
+        return loss, (rest, _with_assigned(model, weights, assigned or {}))
+
+    derived = jax.value_and_grad(loss_at, has_aux=True)
+    (_, ((loss, outputs, others, metrics), weights)), gradients = derived(weights)
+    weights, slots = model.optimizer.stateless_apply(slots, gradients, weights)
+    logs, metrics = model._update_metrics_variables(metrics, loss, x, y, outputs, sample_weight)
+    return logs, (weights, others, slots, metrics)
+
+
+def _testing(original: Callable[..., Any]) -> Callable[..., Any]:
+    def test_step(model: Any, *args: Any, **kwargs: Any) -> Any:
+        if not may_keep_assignments(model):
+            return original(model, *args, **kwargs)
+        with asked(_ASSIGNED, {}) as assigned:
+            logs, (weights, *rest) = original(model, *args, **kwargs)
+        return logs, (_with_assigned(model, weights, assigned or {}), *rest)
+
+    return test_step
+
+
+def _with_assigned(model: Any, weights: Sequence[Any], assigned: dict[int, Any]) -> list[Any]:
+    """The values of a model's trainable variables, those that were assigned replaced."""
+    pairs = zip(model.trainable_variables, weights, strict=True)
+    return [assigned.get(id(variable), value) for variable, value in pairs]
+
+
+if keras.config.backend() == "jax":
+    bend(keras.StatelessScope, "add_update", _noting)
+    bend(keras.Model, "train_step", _training)
+    bend(keras.Model, "test_step", _testing)
