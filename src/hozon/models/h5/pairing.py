@@ -189,29 +189,28 @@ def _label(label: str, variable: Any) -> str:
 
 
 def _ordered(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[Pair]:
-    """Pairs by order; where shapes say that it is another one, by the only order they allow."""
+    """Pairs by order; where shapes say that it is another one, by names that tell one each."""
     if len(live) != len(stored):
         raise Disagreement(f"{label}: {_counts(live, stored)}")
-    if all(tuple(v.shape) == t.shape for v, (_, t) in zip(live, stored, strict=True)):
-        order = list(live)
-    else:
-        order = _by_shape(live, stored, label)
+    order = list(live)
+    if any(tuple(v.shape) != t.shape for v, (_, t) in zip(live, stored, strict=True)):
+        order = _told_apart(live, stored, label)
     return [
         Pair(v, t, _label(label, v), (name,)) for v, (name, t) in zip(order, stored, strict=True)
     ]
 
 
-def _by_shape(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[Any]:
-    waiting, order = list(live), []
-    for name, tensor in stored:
-        fitting = [v for v in waiting if tuple(v.shape) == tensor.shape]
-        if not fitting:
-            wanted = ", ".join(f"{v.name} {tuple(v.shape)}" for v in waiting)
-            raise Disagreement(f"{label}: stored {name} {tensor.shape}, waiting are {wanted}")
-        if len(fitting) > 1:
-            last = name.rsplit("/", 1)[-1]
-            same = [v for v in fitting if v.name == last]
-            fitting = same or fitting
-        waiting.remove(fitting[0])
+def _told_apart(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[Any]:
+    """Each stored tensor's variable by the last part of its name, which shapes must agree with."""
+    order: list[Any] = []
+    for place, (name, tensor) in enumerate(stored):
+        last = name.rsplit("/", 1)[-1]
+        fitting = [v for v in live if v.name == last and tuple(v.shape) == tensor.shape]
+        if len(fitting) != 1 or any(fitting[0] is v for v in order):
+            wanted = live[place]
+            raise Disagreement(
+                f"{label}: stored {name} {tensor.shape}, in its place is {wanted.name} "
+                f"{tuple(wanted.shape)}"
+            )
         order.append(fitting[0])
     return order
