@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hozon import arguments as check
 from hozon.errors import UnsupportedError
-from hozon.raw.collection import here_to_stay
+from hozon.raw.collection import gc_paused_for_imports
 from hozon.raw.stores import place, size_on_disk
 from hozon.tensors.meter import Progress, metered
 
@@ -78,14 +78,14 @@ def save_model(
         >>> report = hozon.save_model(model, "my_model")
         >>> hozon.load_model("my_model").predict(x)
     """
-    with here_to_stay():
+    with gc_paused_for_imports():
         from hozon.forms import SaveOptions, form_to_write, save
-        from hozon.models.built import require_model, settle
+        from hozon.models.built import require_model, sync_variables
         from hozon.models.in_memory import size_of
 
         form = form_to_write("a model", place(path), format)
         require_model("model", model)
-        settle(model)
+        sync_variables(model)
         options = SaveOptions(
             overwrite=overwrite,
             include_optimizer=include_optimizer,
@@ -145,7 +145,7 @@ def load_model(
         >>> model = hozon.load_model("my_model")
         >>> model.predict(x)
     """
-    with here_to_stay():
+    with gc_paused_for_imports():
         from hozon.forms import BuildOptions, model_form
 
         form = model_form(place(path))
@@ -201,16 +201,16 @@ def save_weights(
         >>> hozon.save_weights(model, "ckpts/weights")
         >>> hozon.load_weights(model, "ckpts/weights").assert_consumed()
     """
-    with here_to_stay():
+    with gc_paused_for_imports():
         from hozon.forms import SaveOptions, form_to_write, save
-        from hozon.models.built import settle
+        from hozon.models.built import sync_variables
 
         form = form_to_write("weights", place(path), format)
         form.require_owner("model_or_layer", model_or_layer)
         if max_shard_size is not None and not form.shards:
             accepted = "a number of GiB for paths that end in .weights.json alone"
             raise check.wrong("max_shard_size", max_shard_size, accepted)
-        settle(model_or_layer)
+        sync_variables(model_or_layer)
         options = SaveOptions(overwrite=overwrite, max_shard_size=max_shard_size, blocking=blocking)
         return save(form, model_or_layer, place(path), options)
 
@@ -258,14 +258,14 @@ def load_weights(
     Example:
         >>> hozon.load_weights(model, "ckpts/weights").assert_consumed()
     """
-    with here_to_stay():
+    with gc_paused_for_imports():
         from hozon.forms import LoadOptions, form_of
-        from hozon.models.built import settle
+        from hozon.models.built import sync_variables
         from hozon.train.weights import require_held
 
         require_held("model_or_layer", model_or_layer)
         form = form_of(place(path))
         form.require_owner("model_or_layer", model_or_layer)
-        settle(model_or_layer)
+        sync_variables(model_or_layer)
         options = LoadOptions(by_name, rename, skip_mismatch)
         return form.load(model_or_layer, place(path), options)

@@ -81,8 +81,8 @@ def read_array(path: str) -> np.ndarray[Any, Any]:
 def write_outputs(outputs: Mapping[str, Any], folder: str | os.PathLike[str]) -> list[str]:
     """Write each output to ``NAME.npy`` in `folder`.
 
-    Strings become fixed-width bytes, floats that NumPy has not (bfloat16) float32; what a name
-    may not have in a file becomes ``_``.
+    Strings become fixed-width bytes, floats that NumPy does not have (bfloat16) float32; what a
+    name may not have in a file becomes ``_``.
 
     Raises MismatchError when two outputs would be written to the same file.
     """

@@ -182,7 +182,7 @@ class ModelRecord:
         """Bytes of all weights, the optimizer's left out."""
         return sum(group.nbytes for group in self.state)
 
-    def held(self) -> ModelRecord:
+    def copied_to_memory(self) -> ModelRecord:
         """The record with copies of its tensors in memory, which nothing changes any more."""
         optimizer = None if self.optimizer is None else _held(self.optimizer)
         state = tuple(map(_held, self.state))

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hozon import arguments as check
-from hozon.raw.collection import here_to_stay
+from hozon.raw.collection import gc_paused_for_imports
 from hozon.raw.stores import place
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def load(path: str | os.PathLike[str], tags: str | Iterable[str] | None = None) 
         >>> model = hozon.saved_model.load("my_model")
         >>> model.signatures["serving_default"](x=np.ones((1, 3), "float32"))
     """
-    with here_to_stay():
+    with gc_paused_for_imports():
         from hozon.graphs.kernels.memory import keep_freed_memory
 
         keep_freed_memory()  # before JAX starts its threads
@@ -97,7 +97,7 @@ def load_graph(
         >>> classify = hozon.saved_model.load_graph("frozen.pb", "images", ["classes", "scores"])
         >>> classes, scores = classify(images)
     """
-    with here_to_stay():
+    with gc_paused_for_imports():
         from hozon.containers.graph_file import read
         from hozon.graphs.kernels.memory import keep_freed_memory
 

@@ -59,7 +59,7 @@ class ToyForm(PathsForm):
 
         check_file(self, path, options)
         record, lost = describe_weights(model)
-        return write_later(self, options.held(record), lost, path, _write)
+        return write_later(self, options.copied(record), lost, path, _write)
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
         """A record of weights by path."""

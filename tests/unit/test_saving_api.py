@@ -13,7 +13,7 @@ import pytest
 
 import hozon
 from hozon.errors import SaveError, UnsafeError, UnsupportedError
-from hozon.forms.background import line
+from hozon.forms.background import save_queue
 
 X = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
 WHOLE = ("m", "m.h5", "m.keras")
@@ -60,8 +60,8 @@ def test_what_fails_in_the_background_is_logged_too(
     folder = tmp_path / "gone"
     folder.mkdir()
     one, gate = model(), threading.Event()
-    line().wait()
-    line().pool.submit(gate.wait)
+    save_queue().wait()
+    save_queue().pool.submit(gate.wait)
     with caplog.at_level(logging.ERROR, "hozon"):
         report = hozon.save_model(one, folder / "m.keras", blocking=False)
         assert not report.done

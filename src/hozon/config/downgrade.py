@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hozon.config.dialects import written_rules_of
+from hozon.config.dialects import to_keras2_rules_of
 from hozon.config.dialects.calls import CALL_NAMES, WRITTEN_CALLS
 from hozon.config.dialects.operations import written_operation
 from hozon.config.dialects.rules import Config, Entry
-from hozon.config.dialects.written import CLASSES, KERAS3_LAYERS, LAYERS
+from hozon.config.dialects.to_keras2 import CLASSES, KERAS3_LAYERS, LAYERS
 from hozon.config.entries import (
     ends_from_zero,
     is_functional,
@@ -32,9 +32,9 @@ from hozon.config.entries import (
 from hozon.config.masks import merged_otherwise, without_implied_masks
 from hozon.config.nodes import FIXED, OVERRIDDEN, STRUCTURED, Key
 from hozon.config.tagged import is_serialized
+from hozon.config.to_keras2_nodes import named_call, written_call, written_ends
+from hozon.config.to_keras2_objects import Form, ObjectWriter
 from hozon.config.upgrade import LAYER_KEYS, SHARED, short_name
-from hozon.config.written_nodes import named_call, written_call, written_ends
-from hozon.config.written_objects import Form, ObjectWriter
 from hozon.errors import FormatError, UnsupportedError
 from hozon.limits import LIMITS
 
@@ -143,7 +143,7 @@ class Downgrader:
         registered, name = source.get("registered_name"), str(source["class_name"])
         for given in (registered, name):
             if isinstance(given, str) and given.startswith("hozon>"):
-                return given if given in CLASSES or written_rules_of(given) else short_name(given)
+                return given if given in CLASSES or to_keras2_rules_of(given) else short_name(given)
         module = str(source.get("module") or "keras.layers")
         if not is_keras_module(module) or registered not in (None, name):
             return None
@@ -169,7 +169,7 @@ class Downgrader:
             dict(build) if isinstance(build, Mapping) else {},
         )
         self._nested(entry)
-        for rule in written_rules_of(known):
+        for rule in to_keras2_rules_of(known):
             rule(entry)
         entry.class_name = CLASSES.get(entry.class_name, entry.class_name)
         made = self.form.entry("keras.layers", entry.class_name, entry.config)

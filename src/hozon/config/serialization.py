@@ -23,9 +23,9 @@ from hozon.config.registry import KINDS, Registry, objects_by_name
 from hozon.config.tagged import is_serialized, is_tagged, plain
 from hozon.config.text_layers import TEXT_LAYERS
 from hozon.config.text_layers.public import in_keras_words
+from hozon.config.to_keras2_training import objective_to_keras2, optimizer_to_keras2
 from hozon.config.training import compile_arguments
 from hozon.config.upgrade import MODELS, policy, short_name
-from hozon.config.written_training import objective_to_keras2, optimizer_to_keras2
 from hozon.errors import FormatError, UnsafeError, UnsupportedError
 from hozon.keras_private.layers import initialized
 from hozon.keras_private.losses import forgotten_arguments

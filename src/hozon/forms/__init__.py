@@ -84,13 +84,13 @@ def form_of(path: str) -> Form:
 
     Raises:
         MissingFileError: there is nothing.
-        ForeignFileError: there is something of no form that is known: what it is.
+        ForeignFileError: there is something in no known format: what it is.
         FormatError: it is damaged.
     """
     found = next(claiming(path), None)
     if found is None:
         raise ForeignFileError(
-            f"{path} is of no form that is known: {describe_foreign(path)}",
+            f"{path} is in no known format: {describe_foreign(path)}",
             file=path,
             instead="give the directory that holds a saved_model.pb, a TensorFlow checkpoint by "
             f"the prefix before .index or by its folder, or a file of {_suffixes(FORMS)}",

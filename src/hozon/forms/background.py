@@ -14,7 +14,7 @@ LOG = logging.getLogger("hozon")
 Write = Callable[[], SaveReport]
 
 
-class Line:
+class SaveQueue:
     """One thread, which a process waits for at its end, and what it does last."""
 
     def __init__(self) -> None:
@@ -32,16 +32,16 @@ class Line:
             wait([self._last])
 
 
-_lines = [Line()]
+_queues = [SaveQueue()]
 
 
-def line() -> Line:
+def save_queue() -> SaveQueue:
     """The line of this process."""
-    return _lines[0]
+    return _queues[0]
 
 
 def _new_line() -> None:
-    _lines[0] = Line()
+    _queues[0] = SaveQueue()
 
 
 if hasattr(os, "register_at_fork"):  # a child of the process has no such thread
@@ -54,21 +54,21 @@ def in_background(path: str, form: str, prepare: Callable[[], Write]) -> SaveRep
     Waits for an earlier one first, so that memory holds the copies of one save at most. What fails
     is logged, as nobody may ever wait for it.
     """
-    line().wait()
+    save_queue().wait()
     write = prepare()
     report = SaveReport(path, form)
 
     def run() -> None:
         report.take(write())
 
-    report.task = line().add(run)
+    report.task = save_queue().add(run)
     report.task.add_done_callback(lambda done: _log(path, done))
     return report
 
 
 def in_turn(prepare: Callable[[], Write]) -> SaveReport:
     """A save by the caller, after those that are being written."""
-    line().wait()
+    save_queue().wait()
     return prepare()()
 
 

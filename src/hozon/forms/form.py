@@ -54,9 +54,9 @@ class SaveOptions:
     max_shard_size: float | None = None
     blocking: bool = True
 
-    def held(self, record: ModelRecord) -> ModelRecord:
+    def copied(self, record: ModelRecord) -> ModelRecord:
         """What is to be written of a record: itself, or copies if the caller goes on."""
-        return record if self.blocking else record.held()
+        return record if self.blocking else record.copied_to_memory()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,4 +42,4 @@ class H5Form(LayersForm):
         check_file(self, path, options)
         record, lost = describe_h5(model, options.dialect, options.include_optimizer)
         put = partial(write, overwrite=options.overwrite)
-        return write_later(self, options.held(record), lost, path, put)
+        return write_later(self, options.copied(record), lost, path, put)

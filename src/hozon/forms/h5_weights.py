@@ -64,4 +64,4 @@ class H5WeightsForm(LayersForm):
         check_file(self, path, options)
         record, lost = describe_h5_weights(model)
         put = partial(write, overwrite=options.overwrite)
-        return write_later(self, options.held(record), lost, path, put)
+        return write_later(self, options.copied(record), lost, path, put)

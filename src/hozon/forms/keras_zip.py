@@ -50,7 +50,7 @@ class KerasZipForm(PathsForm):
         check_file(self, path, options)
         record, lost = describe(model, options.dialect, options.include_optimizer)
         put = partial(write, overwrite=options.overwrite)
-        return write_later(self, options.held(record), lost, path, put)
+        return write_later(self, options.copied(record), lost, path, put)
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
         """A record with a config."""

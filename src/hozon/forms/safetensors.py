@@ -47,7 +47,7 @@ class SafetensorsForm(PathsForm):
         except (UnsupportedError, TypeError, ValueError):  # a layer, or a model without a config
             record, lost = describe_weights(model)
         put = partial(write, overwrite=options.overwrite)
-        return write_later(self, options.held(record), lost, path, put)
+        return write_later(self, options.copied(record), lost, path, put)
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
         """A record of weights by path."""

@@ -41,7 +41,7 @@ class ShardedForm(PathsForm):
 
         check_file(self, path, options)
         record, lost = describe_weights(model)
-        record = options.held(record)
+        record = options.copied(record)
 
         def written() -> SaveReport:
             report = self.write(record, path, options)

@@ -58,7 +58,7 @@ class WeightsH5Form(PathsForm):
         check_file(self, path, options)
         record, lost = describe_weights(model)
         put = partial(write_weights, overwrite=options.overwrite)
-        return write_later(self, options.held(record), lost, path, put)
+        return write_later(self, options.copied(record), lost, path, put)
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
         """A record of weights by path."""

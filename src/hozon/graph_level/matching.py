@@ -216,7 +216,7 @@ def castable(value: Any, array: Any, dtype: np.dtype[Any]) -> bool:
 
 
 def _kind(dtype: np.dtype[Any]) -> str:
-    """NumPy's letter for the kind of number, also of the small floats that NumPy has not."""
+    """NumPy's letter for the kind of number, also of the small floats that NumPy does not have."""
     return "f" if jax.numpy.issubdtype(dtype, np.floating) else np.dtype(dtype).kind
 
 

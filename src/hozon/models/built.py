@@ -19,7 +19,7 @@ def require_built(model: Any, lacking: str) -> None:
         )
 
 
-def settle(model: Any) -> None:
+def sync_variables(model: Any) -> None:
     """Give a model's variables their present values, which JAX's `fit` keeps to itself."""
     sync = getattr(model, "jax_state_sync", None)
     if callable(sync):

@@ -23,11 +23,14 @@ from hozon.reports import warn
 
 #: What gives a model its weights, and returns the report and what is to be done once the model is
 #: compiled, or is not to be: its optimizer's state, and the account of all that is in the record.
-Give = Callable[[keras.Model, ModelRecord], tuple[LoadReport, Callable[[keras.Model], None]]]
+LoadWeights = Callable[[keras.Model, ModelRecord], tuple[LoadReport, Callable[[keras.Model], None]]]
 
 
 def revive(
-    record: ModelRecord, custom_objects: Mapping[str, Any] | None, compiled: bool, give: Give
+    record: ModelRecord,
+    custom_objects: Mapping[str, Any] | None,
+    compiled: bool,
+    load_weights: LoadWeights,
 ) -> keras.Model:
     """The live model of a record; it carries ``load_report``.
 
@@ -35,7 +38,7 @@ def revive(
         record: of a whole model.
         custom_objects: classes and functions by name.
         compiled: whether to compile it as it was, the optimizer's state included.
-        give: what finds the weights.
+        load_weights: what finds the weights.
 
     Raises:
         MissingObjectError: names all classes and functions that must be supplied.
@@ -55,7 +58,7 @@ def revive(
         model = build_model(
             record.config, custom_objects=custom_objects, report=changes, dialect=record.dialect
         )
-        report, finish = give(model, record)
+        report, finish = load_weights(model, record)
         deferred.finish()
     report.converted.extend(changes)
     custom = type(model).__name__ in (custom_objects or {})

@@ -39,7 +39,7 @@ def collection_paused() -> Iterator[bool]:
 
 
 @contextmanager
-def here_to_stay() -> Iterator[None]:
+def gc_paused_for_imports() -> Iterator[None]:
     """Collect no garbage inside, and count modules imported there as old afterwards.
 
     Python would walk what modules hold again and again while its amount grows (0.3 s of a first

@@ -20,9 +20,9 @@ from hozon.formats.protos.trackable import (
     decode_trackable_graph,
     encode_trackable_graph,
 )
+from hozon.models.assignment.finalize import finalize_layers
 from hozon.models.assignment.names import Rename
-from hozon.models.assignment.settle import settle as settle_layers
-from hozon.models.built import settle
+from hozon.models.built import sync_variables
 from hozon.models.tracking import Describer, is_trackable
 from hozon.models.tracking.check import check_names
 from hozon.models.tracking.containers import items_with_arrays
@@ -282,13 +282,13 @@ class Checkpoint:
             raise nothing_matches(names or bundle, wanted, bundle.prefix)
         for layer in (root, *self._attributes.values()):
             if isinstance(layer, keras.Layer):
-                settle_layers(layer)
+                finalize_layers(layer)
         return LoadStatus(outcome)
 
     def _leaves(self) -> list[tuple[str, Leaf]]:
         """(key, value) of all that is saved, in the order of keys."""
         for value in (self._root, *self._attributes.values()):
-            settle(value)
+            sync_variables(value)
         with collection_paused():
             root, describe = self._graph()
             graph = track(root, describe)

@@ -21,7 +21,7 @@ from hozon.formats.bundle import Bundle
 from hozon.formats.protos.trackable import Edge, TrackableNode
 from hozon.keras_private.watch import can_grow, unwatch, watch
 from hozon.models.assignment import Assignment, apply
-from hozon.models.assignment.settle import is_derived, settle_layer
+from hozon.models.assignment.finalize import finalize_layer, is_derived
 from hozon.models.tracking.containers import is_container
 from hozon.objects.graph import path_names
 from hozon.objects.keys import ATTRIBUTES, TABLE, TABLE_PARTS, VARIABLE_VALUE
@@ -235,7 +235,7 @@ class Restoration:
             self._fill(table, node)
         self.assigned.update(planned)
         for target in self._settled:
-            settle_layer(target)
+            finalize_layer(target)
 
     def _fill(self, table: Table, node: int) -> None:
         # Some versions of TensorFlow list a table with the beginning of its tensors' keys only.

@@ -95,7 +95,7 @@ def test_inspect_loads_neither_jax_nor_keras(model: Path) -> None:
         (["predict", "MODEL", "--signature", "g"], 2, "no signature 'g'; it has: f, t"),
         (["predict", "MODEL"], 2, "it has: f, t"),
         (["predict", "MODEL", "--signature", "f"], 2, "missing: x"),
-        (["inspect", "FILE"], 1, "of no form that is known"),
+        (["inspect", "FILE"], 1, "in no known format"),
     ],
 )
 def test_exit_codes(

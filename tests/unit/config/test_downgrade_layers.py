@@ -327,7 +327,7 @@ def test_lambda_of_a_named_function_and_of_bytecode() -> None:
 
 
 def test_every_layer_of_both_is_tried() -> None:
-    from hozon.config.dialects.written import LAYERS
+    from hozon.config.dialects.to_keras2 import LAYERS
 
     tried = {words.partition("(")[0] for words in (*WORDS, *REFUSED)}
     inside = {"SimpleRNNCell", "LSTMCell", "GRUCell", "InputLayer", "Lambda"}

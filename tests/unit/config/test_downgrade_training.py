@@ -9,13 +9,13 @@ import keras
 import numpy as np
 import pytest
 
-from hozon.config.training import compile_arguments
-from hozon.config.written_training import (
+from hozon.config.to_keras2_training import (
     compile_to_keras2,
     objective_to_keras2,
     optimizer_to_keras2,
     training_to_keras2,
 )
+from hozon.config.training import compile_arguments
 from hozon.errors import FormatError, UnsupportedError
 
 #: Keras reads its learning rates in a way that NumPy warns of.

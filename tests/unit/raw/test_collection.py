@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from hozon.raw.collection import FEW, collection_paused, here_to_stay
+from hozon.raw.collection import FEW, collection_paused, gc_paused_for_imports
 
 
 class Knot:
@@ -26,7 +26,7 @@ def test_what_imports_made_is_old_and_can_still_be_collected(
     modules: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gc.collect()
-    with here_to_stay():
+    with gc_paused_for_imports():
         assert not gc.isenabled()
         knot = Knot()
         for number in range(modules):
@@ -44,14 +44,14 @@ def test_what_imports_made_is_old_and_can_still_be_collected(
 def test_who_paused_or_froze_before_keeps_it_so() -> None:
     gc.disable()
     try:
-        with here_to_stay():
+        with gc_paused_for_imports():
             pass
         assert not gc.isenabled()
     finally:
         gc.enable()
     gc.freeze()
     try:
-        with here_to_stay():
+        with gc_paused_for_imports():
             pass
         assert gc.get_freeze_count() > 0
     finally:
@@ -59,7 +59,7 @@ def test_who_paused_or_froze_before_keeps_it_so() -> None:
 
 
 def test_an_error_inside_starts_collecting_again() -> None:
-    with pytest.raises(ValueError, match="inside"), here_to_stay():
+    with pytest.raises(ValueError, match="inside"), gc_paused_for_imports():
         raise ValueError("inside")
     assert gc.isenabled()
 

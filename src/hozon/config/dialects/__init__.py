@@ -15,7 +15,7 @@ from hozon.config.dialects.preprocessing import PREPROCESSING, PREPROCESSING_WRI
 from hozon.config.dialects.recurrent import RECURRENT_LAYERS, RECURRENT_WRITTEN
 from hozon.config.dialects.rules import Rule, Table
 from hozon.config.dialects.tensorflow import TENSORFLOW
-from hozon.config.dialects.written import INTERNAL, LAYERS
+from hozon.config.dialects.to_keras2 import INTERNAL, LAYERS
 
 __all__ = [
     "CLASSES",
@@ -26,7 +26,7 @@ __all__ = [
     "WRITTEN",
     "is_known",
     "rules_of",
-    "written_rules_of",
+    "to_keras2_rules_of",
 ]
 
 FAMILIES: tuple[Table, ...] = (
@@ -75,6 +75,6 @@ def is_known(class_name: str) -> bool:
     return any(short in table for table in tables)
 
 
-def written_rules_of(class_name: str) -> tuple[Rule, ...]:
+def to_keras2_rules_of(class_name: str) -> tuple[Rule, ...]:
     """The rows that lead from a class of Keras 3 to Keras 2's."""
     return WRITTEN.get(class_name, ())

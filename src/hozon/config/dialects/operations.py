@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hozon.config.nodes import Renumber, key_of
-from hozon.config.written_nodes import named_call, sequence, written_call
+from hozon.config.to_keras2_nodes import named_call, sequence, written_call
 from hozon.errors import UnsupportedError
 
 Config = dict[str, Any]

@@ -22,7 +22,7 @@ NOTHING = np.iinfo(np.int64).max
 
 
 def mode_of(name: Any, allowed: tuple[str, ...]) -> str:
-    """An output mode by its name; raises MismatchError for one that the layer has not."""
+    """An output mode by its name; raises MismatchError for one that the layer does not have."""
     mode = OLD_MODES.get(name, name)
     if mode not in allowed:
         raise MismatchError(f"output_mode {name!r}; there are {', '.join(allowed)}")

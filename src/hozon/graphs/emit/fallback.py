@@ -23,7 +23,7 @@ from hozon.graphs.emit.values import Tensor, all_static, declared_shape, type_nu
 
 #: What a module is compiled for. TensorFlow's name of the platform is in upper case.
 _PLATFORM = "cpu"
-#: Custom calls that are StableHLO's own. Others are kernels of JAX, which TensorFlow has not.
+#: Custom calls that are StableHLO's own. Others are kernels of JAX, which TensorFlow does not have.
 _OWN_CALLS = re.compile(r"(stablehlo|mhlo|chlo)\..+|shape_assertion|Sharding")
 #: The version of StableHLO that TensorFlow 2.21 reads.
 _VERSION = "1.13.7"

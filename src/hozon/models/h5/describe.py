@@ -12,7 +12,7 @@ from hozon.config.completed import beyond_keras3, shared_layers
 from hozon.config.downgrade import to_keras2
 from hozon.config.outputs import outputs_of
 from hozon.config.serialization import serialize
-from hozon.config.written_training import training_to_keras2
+from hozon.config.to_keras2_training import training_to_keras2
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import UnsupportedError
 from hozon.keras_private.graph import functional_of

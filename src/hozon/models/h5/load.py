@@ -9,7 +9,7 @@ from typing import Any
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import MismatchError, UnsupportedError
 from hozon.keras_private.layers import layers_of
-from hozon.models.assignment import Assignment, apply, close_account, optimizers_of, settle
+from hozon.models.assignment import Assignment, apply, close_account, finalize_layers, optimizers_of
 from hozon.models.assignment.names import LiveName, Rename, StoredName, pair_by_names
 from hozon.models.built import require_built
 from hozon.models.h5.layouts import Origin
@@ -111,7 +111,7 @@ def load_h5_weights(
         )
     _leave_optimizer(model, record, assignment)
     apply(assignment, record.path)
-    settle(model)
+    finalize_layers(model)
     close_account(model, assignment, stored_names(record))
     return report
 

@@ -10,7 +10,7 @@ import keras
 
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import MismatchError
-from hozon.models.assignment import apply, close_account, settle
+from hozon.models.assignment import apply, close_account, finalize_layers
 from hozon.models.assignment.optimizer import pair_optimizer
 from hozon.models.h5.load import Plan, names_in, plan_of, stored_names, valid
 from hozon.models.h5.optimizer import stored_state
@@ -33,7 +33,7 @@ def _give(
     plan = _plan(model, record)
     assignment = plan.assignment
     apply(assignment, record.path)
-    settle(model)
+    finalize_layers(model)
 
     def finish(live: keras.Model) -> None:
         _pair_optimizer(live, record, plan)

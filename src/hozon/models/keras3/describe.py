@@ -14,7 +14,7 @@ from hozon.config.completed import beyond_keras3, shared_layers
 from hozon.config.downgrade import to_keras2
 from hozon.config.outputs import outputs_of
 from hozon.config.serialization import serialize
-from hozon.config.written_training import compile_to_keras2
+from hozon.config.to_keras2_training import compile_to_keras2
 from hozon.errors import UnsupportedError
 from hozon.keras_private.layers import layers_of
 from hozon.keras_private.training import compile_config

@@ -9,7 +9,7 @@ import keras
 
 from hozon.errors import MismatchError, UnsupportedError
 from hozon.keras_private.layers import variables_of
-from hozon.models.assignment import Assignment, apply, close_account, settle
+from hozon.models.assignment import Assignment, apply, close_account, finalize_layers
 from hozon.models.assignment.assignment import Bundle
 from hozon.models.assignment.names import (
     LiveName,
@@ -77,7 +77,7 @@ def load_weights(
         )
     pair_optimizers(model, record, assignment, compare=True)
     apply(assignment, record.path)
-    settle(model)
+    finalize_layers(model)
     close_account(model, assignment, stored_names(record))
     return report
 

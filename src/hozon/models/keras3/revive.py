@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from hozon.errors import MismatchError
-from hozon.models.assignment import apply, close_account, settle
+from hozon.models.assignment import apply, close_account, finalize_layers
 from hozon.models.keras3.assets import give_assets
 from hozon.models.keras3.load import plan_of, stored_names, weights_missing
 from hozon.models.keras3.optimizer import pair_optimizers
@@ -37,7 +37,7 @@ def _give(
             "the file lacks weights of its own model", mismatches=problems, file=record.path
         )
     apply(assignment, record.path)
-    settle(model)
+    finalize_layers(model)
 
     def finish(live: keras.Model) -> None:
         pair_optimizers(live, record, assignment)

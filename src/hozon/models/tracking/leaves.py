@@ -86,7 +86,7 @@ class TwoLeaves:
 
 @dataclass(frozen=True, slots=True)
 class ComputedLeaf:
-    """A value that files have and Keras 3 has not: computed for writing, skipped in reading."""
+    """A value that files have and Keras 3 does not: computed for writing, skipped in reading."""
 
     name: str
     dtype: DType

@@ -136,7 +136,7 @@ class Optimizer:
         return found
 
     def _unknown_lists(self) -> dict[str, list[Any]]:
-        """The slot lists of a class that Keras 2 has not: attributes with a slot per variable.
+        """Slot lists of a class that Keras 2 does not have: attributes with a slot a variable.
 
         Muon, for one, has none for some variables.
         """

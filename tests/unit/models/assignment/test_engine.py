@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hozon.errors import InternalError, MismatchError
-from hozon.models.assignment import Assignment, apply, close_account, settle
+from hozon.models.assignment import Assignment, apply, close_account, finalize_layers
 from hozon.models.assignment.account import reachable
 from hozon.models.assignment.assignment import Bundle
 from hozon.models.tracking.leaves import KerasLeaf
@@ -100,5 +100,5 @@ def test_layers_are_settled_at_any_depth() -> None:
         [keras.Input((2, 3)), L.TimeDistributed(keras.Sequential([keras.Input((3,)), inner]))]
     )
     inner.adapt_mean.assign([1.0, 2.0, 3.0])
-    settle(live)
+    finalize_layers(live)
     np.testing.assert_allclose(np.ravel(inner.mean), [1, 2, 3])

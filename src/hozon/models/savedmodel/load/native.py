@@ -20,7 +20,7 @@ from hozon.errors import FormatError, HozonError, MismatchError, UnsafeError
 from hozon.keras_private.compiled import name_logs
 from hozon.keras_private.optimizers import thawed_variables, trained_by, wrapped
 from hozon.keras_private.values import deferred_initializers
-from hozon.models.assignment import Assignment, apply, close_account, settle
+from hozon.models.assignment import Assignment, apply, close_account, finalize_layers
 from hozon.models.assignment.optimizer import (
     ITERATIONS,
     RATE,
@@ -117,7 +117,7 @@ def _revived(
         _leave(assignment, stored, str(artifact.path))
         apply(assignment, str(artifact.path))
         deferred.finish()
-        settle(model)
+        finalize_layers(model)
     if fits:
         for role, variable in roles_of(model.optimizer).items():
             if role == WRAPPERS_RATE:

@@ -30,7 +30,7 @@ from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import keep_states, layers_of, states_of, take_anything
 from hozon.keras_private.training import hand_training_on
 from hozon.keras_private.values import deferred_initializers
-from hozon.models.assignment import settle
+from hozon.models.assignment import finalize_layers
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.adapted import AdaptedState
 from hozon.models.savedmodel.load.agreement import agrees
@@ -358,7 +358,7 @@ class Revival:
         else:
             self.assigner.assign_layer(node.node, layer, node.path)
             self._assign_states(node.node, layer, node.path)
-            settle(layer)
+            finalize_layers(layer)
 
     def _assign_states(self, at: int, layer: Any, path: str) -> None:
         """What stateful RNNs had kept from the last call, those inside of wrappers too."""

@@ -130,7 +130,7 @@ def _end(name: str, length: int) -> tuple[str, ...]:
 
 
 def _is_seed(variable: keras.Variable) -> bool:
-    """Whether a variable is the state of a Keras 3 seed generator, which Keras 2 has not."""
+    """Whether a variable is the state of a Keras 3 seed generator, which Keras 2 does not have."""
     return bool(variable.name == "seed_generator_state")
 
 

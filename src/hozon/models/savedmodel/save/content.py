@@ -11,7 +11,7 @@ import numpy as np
 from hozon.config.outputs import outputs_of
 from hozon.config.serialization import serialize
 from hozon.config.text_layers.functional import accept_strings
-from hozon.config.written_training import training_to_keras2
+from hozon.config.to_keras2_training import training_to_keras2
 from hozon.containers.savedmodel.content import Content
 from hozon.errors import FormatError, UnsupportedError
 from hozon.formats.protos.keras_metadata import KerasObject

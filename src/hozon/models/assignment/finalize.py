@@ -36,13 +36,13 @@ def is_derived(target: Any) -> bool:
     return isinstance(target, tuple(DERIVED))
 
 
-def settle(root: Any) -> None:
+def finalize_layers(root: Any) -> None:
     """Settle a layer or model and all layers inside of it, at any depth."""
     for layer in layers_of(root):
-        settle_layer(layer)
+        finalize_layer(layer)
 
 
-def settle_layer(layer: Any) -> None:
+def finalize_layer(layer: Any) -> None:
     """Settle one layer, those inside of it aside."""
     for kind, derive in DERIVED.items():
         if isinstance(layer, kind):

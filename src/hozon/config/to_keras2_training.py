@@ -25,7 +25,7 @@ from hozon.config.dialects.training import (
 )
 from hozon.config.outputs import METRICS, NONE, Outputs, nested_metrics
 from hozon.config.tagged import is_serialized
-from hozon.config.written_objects import FUNCTIONS, Form, ObjectWriter
+from hozon.config.to_keras2_objects import FUNCTIONS, Form, ObjectWriter
 from hozon.errors import FormatError, UnsupportedError
 
 LOSS_SCALE = "LossScaleOptimizer"

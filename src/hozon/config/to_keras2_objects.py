@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hozon.config.dialects.rules import Config
-from hozon.config.dialects.values import MODULES, kind_of_key
-from hozon.config.dialects.written import (
+from hozon.config.dialects.to_keras2 import (
     ACTIVATION_LAYERS,
     ACTIVATIONS,
     INITIALIZER_NEWER,
@@ -17,6 +16,7 @@ from hozon.config.dialects.written import (
     NEW_ACTIVATIONS,
     NEW_INITIALIZERS,
 )
+from hozon.config.dialects.values import MODULES, kind_of_key
 from hozon.config.tagged import ARRAYS, SEQUENCES, is_serialized
 from hozon.errors import FormatError, UnsupportedError
 
