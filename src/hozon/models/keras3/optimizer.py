@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,8 @@ from hozon.tensors.dtypes import INT64
 from hozon.tensors.lazy import lazy_array
 
 NAME = "optimizer"
+#: What Keras puts behind the name of a second optimizer of one class.
+NUMBER = re.compile(r"_\d+$")
 
 
 def keras3_leaves(optimizer: Any) -> list[Leaf]:
@@ -142,7 +145,7 @@ def _is_legacy(training: Any) -> bool:
 
 def other_class(model: Any, record: ModelRecord) -> str:
     """The class of the file's optimizer where it names another one than the model's; else ""."""
-    name = record.names.get(NAME, "").lower().replace("_", "")
+    name = NUMBER.sub("", record.names.get(NAME, "")).lower().replace("_", "")
     known = {kind.lower() for kind in ROWS}
     live = {kind.__name__.lower() for kind in type(wrapped(model.optimizer)).__mro__}
     return name if name in known - live else ""
