@@ -180,18 +180,19 @@ def _own_variables(target: Any) -> list[Any]:
 def _renamed(
     live: Mapping[str, Owner], stored: Mapping[str, StateGroup]
 ) -> Iterator[tuple[str, str]]:
-    """Layers whose class had another name when saved, which paths are made of.
+    """A layer whose class had another name when saved, which paths are made of.
 
-    One that alone of all left over has the same objects with variables of the same shapes.
+    It is told only where it alone is left over, in the model and in the file; the objects in it
+    are the same ones then.
     """
     wanted = _by_layer(
         {path: _shapes(o.variables) for path, o in live.items() if path not in stored}
     )
     found = _by_layer({path: _shapes(g.tensors) for path, g in stored.items() if path not in live})
-    for layer, parts in wanted.items():
-        same = [other for other, inside in found.items() if inside == parts]
-        if len(same) == 1 and sum(inside == parts for inside in wanted.values()) == 1:
-            yield from ((f"{layer}{rest}", f"{same[0]}{rest}") for rest in parts)
+    if len(wanted) == len(found) == 1:
+        ((layer, parts),), ((other, inside),) = wanted.items(), found.items()
+        if parts == inside:
+            yield from ((f"{layer}{rest}", f"{other}{rest}") for rest in parts)
 
 
 def _by_layer(shapes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
