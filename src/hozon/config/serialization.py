@@ -21,8 +21,6 @@ from hozon.config.objects import ObjectReader, from_custom, missing
 from hozon.config.optimizers import read_schedule
 from hozon.config.registry import KINDS, Registry, objects_by_name
 from hozon.config.tagged import is_serialized, is_tagged, plain
-from hozon.config.text_layers import TEXT_LAYERS
-from hozon.config.text_layers.public import in_keras_words
 from hozon.config.to_keras2_training import objective_to_keras2, optimizer_to_keras2
 from hozon.config.training import compile_arguments
 from hozon.config.upgrade import MODELS, policy, short_name
@@ -76,7 +74,7 @@ def serialize(obj: Any, *, dialect: str = "keras3") -> Any:
         complete(obj, made)
     if is_serialized(made) and isinstance(made.get("config"), dict):
         made["config"].update(forgotten_arguments(obj))
-    return in_keras_words(made, TEXT_LAYERS) if dialect == "keras3" else _downgraded(obj, made)
+    return made if dialect == "keras3" else _downgraded(obj, made)
 
 
 def _known_dialect(dialect: str) -> None:

@@ -12,6 +12,8 @@ from hozon.config.completed import beyond_keras3, shared_layers
 from hozon.config.downgrade import to_keras2
 from hozon.config.outputs import outputs_of
 from hozon.config.serialization import serialize
+from hozon.config.text_layers import TEXT_LAYERS
+from hozon.config.text_layers.public import in_keras_words
 from hozon.config.to_keras2_training import training_to_keras2
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import UnsupportedError
@@ -105,7 +107,7 @@ def _config(
     model: keras.Model, dialect: Dialect | None, lines: Lines
 ) -> tuple[Mapping[str, Any], Dialect]:
     _require_config(model)
-    made = serialize(model)
+    made = in_keras_words(serialize(model), TEXT_LAYERS)
     made.pop("compile_config", None)
     if dialect == "keras3":
         lines.extend(beyond_keras3(model, made))

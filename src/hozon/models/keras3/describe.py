@@ -14,6 +14,8 @@ from hozon.config.completed import beyond_keras3, shared_layers
 from hozon.config.downgrade import to_keras2
 from hozon.config.outputs import outputs_of
 from hozon.config.serialization import serialize
+from hozon.config.text_layers import TEXT_LAYERS
+from hozon.config.text_layers.public import in_keras_words
 from hozon.config.to_keras2_training import compile_to_keras2
 from hozon.errors import UnsupportedError
 from hozon.keras_private.layers import layers_of
@@ -114,7 +116,7 @@ def describe_weights(model: Any) -> tuple[ModelRecord, Lines]:
 
 def _config(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str, Any]:
     try:
-        made = dict(serialize(model))
+        made = dict(in_keras_words(serialize(model), TEXT_LAYERS))
     except NotImplementedError as error:
         name = type(model).__name__
         raise UnsupportedError(
