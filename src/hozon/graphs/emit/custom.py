@@ -121,7 +121,10 @@ def _gradient(
     own = body.gradient([*arguments, *held.values()])
     given = [held[i] if i in held else own.constant(body.value(x)) for i, x in enumerate(inputs)]
     exact = [i for i, x in enumerate(results) if _is_inexact(x)]
-    closed = _pullback(eqn, varied, exact)
+    try:
+        closed = _pullback(eqn, varied, exact)
+    except (NotImplementedError, TypeError) as error:  # JAX derives it at known sizes alone
+        raise NoRule(f"derivative of {eqn.primitive}") from error
     made = own.inline(closed, [*given, *(arguments[i] for i in exact)])
     outputs = {
         f"identity_{k}" if k else "identity": own.add("Identity", [x], shape=x.shape, dtype=x.dtype)

@@ -171,7 +171,7 @@ def test_hozon_runs_it_alike(case: Case) -> None:
 
 def ops(function: Any, *specs: tuple[str, str]) -> list[str]:
     """The ops of a function but for its constants."""
-    nodes = written(Case("ops", function, specs, []), "f").nodes
+    nodes = written(Case("ops", function, specs, []), "f")[0].nodes
     return [node.op for node in nodes if node.op != "Const"]
 
 
@@ -201,5 +201,5 @@ def test_the_rest_of_a_symbolic_size_needs_no_number() -> None:
 
 def test_a_large_constant_of_one_number_is_one_number() -> None:
     case = Case("full", lambda x: jax.numpy.full((100, 100), 3.0) @ x, [("100, 2", F32)], [])
-    nodes = written(case, "f").nodes
+    nodes = written(case, "f")[0].nodes
     assert max(len(node.attrs["value"].content) for node in nodes if node.op == "Const") <= 8
