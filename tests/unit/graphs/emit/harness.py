@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import jax
@@ -125,9 +126,13 @@ def _argument(name: str, x: Tensor) -> ArgDef:
     return ArgDef(name, TypeNumber(dtype_of_numpy(x.dtype).number))
 
 
+#: TensorFlow registers a gradient's name once for its process, which many modules ask.
+NUMBERS = count()
+
+
 def ask(oracle: Oracle, cases: Sequence[Case]) -> dict[str, Any]:
     """TensorFlow's answers to all cases, by the cases' names."""
-    names = {case.name: f"f{i}" for i, case in enumerate(cases)}
+    names = {case.name: f"f{next(NUMBERS)}" for case in cases}
     assert len(names) == len(cases)
     made = {names[case.name]: written(case, names[case.name]) for case in cases}
     functions = {name: definition for name, (definition, _) in made.items()}
