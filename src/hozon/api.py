@@ -10,7 +10,7 @@ from hozon import arguments as check
 from hozon.errors import UnsupportedError
 from hozon.raw.collection import gc_paused_for_imports
 from hozon.raw.stores import place, size_on_disk
-from hozon.tensors.meter import Progress, metered
+from hozon.stored.meter import Progress, metered
 
 if TYPE_CHECKING:
     import keras

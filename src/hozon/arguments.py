@@ -178,7 +178,7 @@ def _is_flag(value: Any) -> bool:
 
 
 def progress(name: str, value: Any) -> Any:
-    """What watches a long call; see `hozon.tensors.meter`."""
+    """What watches a long call; see `hozon.stored.meter`."""
     if value is None or callable(value):
         return value
     if _is_flag(value):

@@ -34,7 +34,7 @@ from hozon.forms.form import check_file
 from hozon.raw.stores import is_file, place, size, size_on_disk
 from hozon.record import Dialect, ModelRecord
 from hozon.reports import SaveReport
-from hozon.tensors.meter import Progress, metered
+from hozon.stored.meter import Progress, metered
 
 __all__ = ["convert"]
 

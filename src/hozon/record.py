@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Literal
 
-from hozon.tensors.lazy import LazyTensor, copied
+from hozon.stored.lazy import LazyTensor, copied
 
 __all__ = [
     "Dialect",

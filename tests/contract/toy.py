@@ -16,7 +16,7 @@ from hozon.raw.commit import replacing_file
 from hozon.raw.stores import open_source, read_bytes, write_bytes
 from hozon.record import ModelRecord, StateGroup
 from hozon.reports import SaveReport
-from hozon.tensors.lazy import lazy_array
+from hozon.stored.lazy import lazy_array
 
 MARK = b"toy weights 1\n"
 

@@ -13,7 +13,7 @@ import hozon
 from hozon.containers.keraszip import detect, read
 from hozon.errors import MissingObjectError, UnsafeError
 from hozon.record import ModelRecord
-from hozon.tensors.lazy import LazyTensor
+from hozon.stored.lazy import LazyTensor
 from tests.wild.recorded import Recorded, compare_array, file_of, models
 
 FILES = models("keras_v3", "keras_v2zip", "weights_h5_v3")

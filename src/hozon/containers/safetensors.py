@@ -17,7 +17,7 @@ from hozon.formats.safetensors import is_safetensors, read_header, write_safeten
 from hozon.raw.commit import replacing_file
 from hozon.raw.stores import exists, is_directory, open_source, place
 from hozon.record import ModelRecord, StateGroup
-from hozon.tensors.lazy import LazyTensor
+from hozon.stored.lazy import LazyTensor
 
 CONFIG, TRAINING, NAMES = "config", "compile_config", "names"
 MARK = f"/{VARS}/"

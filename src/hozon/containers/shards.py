@@ -42,7 +42,7 @@ from hozon.raw.stores import (
     write_bytes,
 )
 from hozon.record import LazyNames, ModelRecord, StateGroup
-from hozon.tensors.lazy import LazyTensor
+from hozon.stored.lazy import LazyTensor
 
 SUFFIX, SHARD_SUFFIX = ".weights.json", ".weights.h5"
 #: What names of shards end in.

@@ -17,9 +17,9 @@ from hozon.errors import FormatError, SaveError, UnsupportedError
 from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
 from hozon.raw.stores import create
-from hozon.tensors.dtypes import dtype_of_safetensors
-from hozon.tensors.extents import Extents, index_of
-from hozon.tensors.lazy import LazyTensor
+from hozon.stored.dtypes import dtype_of_safetensors
+from hozon.stored.extents import Extents, index_of
+from hozon.stored.lazy import LazyTensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

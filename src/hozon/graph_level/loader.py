@@ -42,7 +42,7 @@ from hozon.graph_level.signature import FunctionSpec
 from hozon.graphs.library import PREPARING, CustomGradient, Library
 from hozon.graphs.resources import Variable
 from hozon.graphs.values import Value
-from hozon.tensors.dtypes import dtype_of_number
+from hozon.stored.dtypes import dtype_of_number
 
 #: How TensorFlow names a trace of a Python function.
 TRACE_NAME = re.compile(r"^__inference_(.+?)_\d+$")

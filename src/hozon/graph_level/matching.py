@@ -20,7 +20,7 @@ from hozon.formats.protos.tensor import Shape, TypeNumber
 from hozon.graph_level.structures import RaggedTensor, SparseTensor, flatten, map_structure
 from hozon.graphs.resources import Variable, fits
 from hozon.graphs.values import Value
-from hozon.tensors.dtypes import STRING, dtype_of_number
+from hozon.stored.dtypes import STRING, dtype_of_number
 
 INT64 = TypeNumber(9)
 ANY_SHAPE = Shape(None)

@@ -16,7 +16,7 @@ import numpy as np
 
 from hozon.errors import SaveError
 from hozon.graph_level.written import DICT, LIST, PLAIN
-from hozon.tensors.dtypes import DType, dtype_of_numpy
+from hozon.stored.dtypes import DType, dtype_of_numpy
 
 CONSTANTS = (bool, int, float, complex, str, bytes, type, np.dtype)
 

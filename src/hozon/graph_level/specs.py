@@ -9,7 +9,7 @@ from hozon.formats.protos.struct import BoundedTensorSpec, TypeSpec
 from hozon.formats.protos.struct import TensorSpec as SavedSpec
 from hozon.formats.protos.tensor import Shape, TypeNumber
 from hozon.graph_level.structures import map_structure
-from hozon.tensors.dtypes import dtype_of_number
+from hozon.stored.dtypes import dtype_of_number
 
 Sizes = tuple[int | None, ...] | None
 

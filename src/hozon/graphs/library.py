@@ -16,7 +16,7 @@ from hozon.graphs.ir import ARGUMENT_OP, Function, Node
 from hozon.graphs.resources import Resources
 from hozon.graphs.table import Kernel, NodeView, OpEntry
 from hozon.graphs.values import Cell
-from hozon.tensors.dtypes import STRING
+from hozon.stored.dtypes import STRING
 
 #: Ops whose output is a TensorFlow 1 reference to a variable.
 REFERENCE_OPS = frozenset({"Variable", "VariableV2", "TemporaryVariable"})

@@ -24,7 +24,7 @@ from typing import Any
 from hozon.errors import FormatError, UnsupportedError
 from hozon.graphs.ir import Node
 from hozon.graphs.opdefs import OpDef, op_def
-from hozon.tensors.dtypes import DType, dtype_of_number
+from hozon.stored.dtypes import DType, dtype_of_number
 
 Kernel = Callable[..., Any]
 Handler = Callable[["NodeView"], Kernel]

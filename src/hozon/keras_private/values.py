@@ -14,7 +14,7 @@ import numpy as np
 from keras.src.backend import Variable as BackendVariable
 
 from hozon.keras_private.bends import asked, bend
-from hozon.tensors.dtypes import dtype_of_name
+from hozon.stored.dtypes import dtype_of_name
 
 Initializer = Callable[..., Any]
 

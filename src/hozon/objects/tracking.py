@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hozon.formats.protos.trackable import Edge, SavedTensor, TrackableGraph, TrackableNode
 from hozon.objects.keys import ATTRIBUTES, TABLE, TABLE_PARTS, VARIABLE_VALUE, escape
-from hozon.tensors.dtypes import DType
+from hozon.stored.dtypes import DType
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

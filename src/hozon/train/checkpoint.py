@@ -37,8 +37,8 @@ from hozon.raw.stores import (
     remove_folders,
     require_local,
 )
-from hozon.tensors.dtypes import STRING
-from hozon.tensors.lazy import LazyTensor
+from hozon.stored.dtypes import STRING
+from hozon.stored.lazy import LazyTensor
 from hozon.train.outcome import (
     SAVE_COUNTER,
     GraphOutcome,

@@ -12,7 +12,7 @@ from hozon.containers.checkpoint.read import read
 from hozon.containers.savedmodel.read import detect as is_savedmodel
 from hozon.formats.bundle import Bundle, open_bundle
 from hozon.raw.stores import join, place
-from hozon.tensors.dtypes import DType
+from hozon.stored.dtypes import DType
 
 
 def open_checkpoint(path: str | os.PathLike[str]) -> Bundle:

@@ -26,7 +26,7 @@ from hozon.models.tracking.containers import is_container
 from hozon.objects.graph import path_names
 from hozon.objects.keys import ATTRIBUTES, TABLE, TABLE_PARTS, VARIABLE_VALUE
 from hozon.objects.tracking import Leaf, Table, Trackable, Virtual, identity
-from hozon.tensors.lazy import LazyTensor
+from hozon.stored.lazy import LazyTensor
 
 #: Two ways of counting layers: all of them, and those with weights.
 ALL_LAYERS = re.compile(r"layer-\d+")

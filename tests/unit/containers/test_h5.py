@@ -14,7 +14,7 @@ import pytest
 from hozon.containers.h5 import detect, read, write
 from hozon.errors import FormatError, SaveError, UnsafeError, UnsupportedError
 from hozon.record import ModelRecord, StateGroup
-from hozon.tensors.lazy import lazy_array
+from hozon.stored.lazy import lazy_array
 
 CONFIG = {"class_name": "Sequential", "config": {"name": "m", "layers": []}}
 

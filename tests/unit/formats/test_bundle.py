@@ -14,7 +14,7 @@ from hozon.formats.bundle import is_bundle, open_bundle
 from hozon.formats.bundle.slices import slice_key
 from hozon.raw.sources import Source
 from hozon.raw.stores import open_source
-from hozon.tensors.dtypes import STRING
+from hozon.stored.dtypes import STRING
 from tests.oracle.client import Oracle
 from tests.unit.formats import bundle_files as files
 

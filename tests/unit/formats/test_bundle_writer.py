@@ -25,9 +25,9 @@ from hozon.limits import LIMITS
 from hozon.raw import kernel
 from hozon.raw.location import Location
 from hozon.raw.stores import open_source
-from hozon.tensors.dtypes import BY_NUMPY, QINT8, VALUE_TYPES, dtype_of_name
-from hozon.tensors.lazy import ArraySource, LazyTensor
-from hozon.tensors.streams import Blocks, Parts, fetched_ahead
+from hozon.stored.dtypes import BY_NUMPY, QINT8, VALUE_TYPES, dtype_of_name
+from hozon.stored.lazy import ArraySource, LazyTensor
+from hozon.stored.streams import Blocks, Parts, fetched_ahead
 from tests.conftest import shared_folder
 from tests.oracle.client import Oracle
 from tests.unit.formats import bundle_files as files

@@ -17,8 +17,8 @@ from hozon.formats.hdf5.layout import ATTRIBUTE_BYTES
 from hozon.formats.hdf5.reader import Group, open_file, open_hdf5
 from hozon.formats.hdf5.writer import write_hdf5
 from hozon.raw.sources import MemorySource
-from hozon.tensors.dtypes import BFLOAT16, STRING
-from hozon.tensors.lazy import lazy_array
+from hozon.stored.dtypes import BFLOAT16, STRING
+from hozon.stored.lazy import lazy_array
 
 Fill = Callable[[Any], None]
 

@@ -28,7 +28,7 @@ from hozon.models.h5 import (
     revive_record,
 )
 from hozon.record import ModelRecord, StateGroup
-from hozon.tensors.lazy import lazy_array
+from hozon.stored.lazy import lazy_array
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 RNG = np.random.default_rng(0)

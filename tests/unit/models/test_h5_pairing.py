@@ -9,7 +9,7 @@ import pytest
 from hozon.models.h5.layouts import Origin
 from hozon.models.h5.pairing import Disagreement, pairs_of
 from hozon.record import StateGroup
-from hozon.tensors.lazy import lazy_array
+from hozon.stored.lazy import lazy_array
 
 
 def group(**shapes: tuple[int, ...]) -> StateGroup:

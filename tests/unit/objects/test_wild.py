@@ -14,7 +14,7 @@ from hozon.formats.protos.saved_model import decode_saved_model
 from hozon.formats.protos.trackable import TrackableGraph, decode_trackable_graph
 from hozon.objects.graph import paths, slots, tensor_owners, variable_keys
 from hozon.objects.keys import OBJECT_GRAPH_KEY, VARIABLE_VALUE, parse_key, tensor_key
-from hozon.tensors.dtypes import dtype_of_number
+from hozon.stored.dtypes import dtype_of_number
 from tests.conftest import shared_folder
 
 WILD = shared_folder() / "wild"

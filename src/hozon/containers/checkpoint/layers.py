@@ -19,7 +19,7 @@ from hozon.formats.protos.trackable import TrackableNode, decode_trackable_graph
 from hozon.objects.graph import children, paths
 from hozon.objects.keys import OBJECT_GRAPH_KEY, VARIABLE_VALUE
 from hozon.record import ModelRecord, StateGroup
-from hozon.tensors.lazy import LazyTensor
+from hozon.stored.lazy import LazyTensor
 
 LAYER = re.compile(r"layer_with_weights-(\d+)")
 CELL = ("cell/kernel", "cell/recurrent_kernel", "cell/bias")

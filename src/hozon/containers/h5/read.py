@@ -24,7 +24,7 @@ from hozon.formats.hdf5.reader import Group, open_file
 from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
 from hozon.record import TRAINED_BY, Dialect, ModelRecord, StateGroup, marked
-from hozon.tensors.lazy import LazyTensor
+from hozon.stored.lazy import LazyTensor
 
 DIALECTS: dict[str, Dialect] = {"0": "keras1", "1": "keras1", "2": "keras2", "3": "keras3"}
 

@@ -11,7 +11,7 @@ import numpy as np
 from hozon.formats.protos.graph import FunctionDef
 from hozon.formats.protos.keras_metadata import KerasObject
 from hozon.formats.protos.object_graph import SavedObjectGraph
-from hozon.tensors.meter import count
+from hozon.stored.meter import count
 
 
 @dataclass(frozen=True, slots=True)

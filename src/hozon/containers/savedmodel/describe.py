@@ -13,7 +13,7 @@ from hozon.formats.protos.saved_model import MetaGraph
 from hozon.formats.protos.signatures import TensorInfo
 from hozon.objects.keys import OBJECT_GRAPH_KEY
 from hozon.record import Graph, LayerInfo, ModelRecord, SignatureInfo, StateGroup, TensorSummary
-from hozon.tensors.dtypes import dtype_of_number
+from hozon.stored.dtypes import dtype_of_number
 
 #: Signatures that hold ops to run while loading.
 INTERNAL_PREFIX = "__saved_model"

@@ -22,7 +22,7 @@ from hozon.formats.protos.signatures import SignatureDef, TensorInfo
 from hozon.formats.protos.struct import TensorSpec
 from hozon.formats.protos.tensor import Shape, TensorRecord, TypeNumber
 from hozon.formats.protos.tensorproto import from_numpy
-from hozon.tensors.dtypes import RESOURCE, STRING
+from hozon.stored.dtypes import RESOURCE, STRING
 
 PREDICT = "tensorflow/serving/predict"
 INIT_OP = "__saved_model_init_op"

@@ -34,8 +34,8 @@ from hozon.formats.protos.trackable import SavedTensor, TrackableGraph, decode_t
 from hozon.objects.graph import stored_tensors
 from hozon.objects.keys import VARIABLE_VALUE
 from hozon.raw.stores import is_file, is_inside, join, parent_and_name, place, read_bytes
-from hozon.tensors.dtypes import dtype_of_number
-from hozon.tensors.lazy import LazyTensor
+from hozon.stored.dtypes import dtype_of_number
+from hozon.stored.lazy import LazyTensor
 
 TEXT_GRAPH_FILE = "saved_model.pbtxt"
 KERAS_IDENTIFIER = "_tf_keras"

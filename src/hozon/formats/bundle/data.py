@@ -16,9 +16,9 @@ from hozon.formats.bundle.strings import read_strings
 from hozon.raw.checksum import masked_crc32c
 from hozon.raw.location import Location
 from hozon.raw.sources import Source
-from hozon.tensors.dtypes import STRING, VARIANT, DType
-from hozon.tensors.extents import Extents, full_extents, index_of, intersect, relative, shape_of
-from hozon.tensors.lazy import LazyTensor
+from hozon.stored.dtypes import STRING, VARIANT, DType
+from hozon.stored.extents import Extents, full_extents, index_of, intersect, relative, shape_of
+from hozon.stored.lazy import LazyTensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,7 +17,7 @@ from hozon.formats.sstable import read_table
 from hozon.limits import Limits
 from hozon.raw.location import Location
 from hozon.raw.sources import Source
-from hozon.tensors.dtypes import BY_NUMBER
+from hozon.stored.dtypes import BY_NUMBER
 
 
 @dataclass(frozen=True, slots=True)

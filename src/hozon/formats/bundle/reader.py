@@ -17,8 +17,8 @@ from hozon.limits import LIMITS, Limits
 from hozon.raw.location import Location
 from hozon.raw.sources import Source, is_same_file
 from hozon.raw.stores import exists, is_remote, open_source, place
-from hozon.tensors.dtypes import dtype_of_number
-from hozon.tensors.lazy import LazyTensor
+from hozon.stored.dtypes import dtype_of_number
+from hozon.stored.lazy import LazyTensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

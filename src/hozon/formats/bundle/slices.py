@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hozon.raw.location import Location
-from hozon.tensors.extents import Extents
+from hozon.stored.extents import Extents
 
 SLICE_MARK = b"\0"
 """The first byte of a slice's key, which no tensor's name has."""

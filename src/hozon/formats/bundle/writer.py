@@ -55,9 +55,9 @@ from hozon.raw.stores import (
     remove_file,
     write_bytes,
 )
-from hozon.tensors.dtypes import STRING, DType
-from hozon.tensors.extents import Extents, shape_of
-from hozon.tensors.streams import (
+from hozon.stored.dtypes import STRING, DType
+from hozon.stored.extents import Extents, shape_of
+from hozon.stored.streams import (
     Blocks,
     Parts,
     array_of,

@@ -19,9 +19,9 @@ from hozon.formats.hdf5.layout import (
     FILTERS,
 )
 from hozon.limits import LIMITS
-from hozon.tensors.dtypes import BFLOAT16, STRING, DType, dtype_of_name, dtype_of_numpy
-from hozon.tensors.extents import Extents, index_of
-from hozon.tensors.lazy import LazyTensor
+from hozon.stored.dtypes import BFLOAT16, STRING, DType, dtype_of_name, dtype_of_numpy
+from hozon.stored.extents import Extents, index_of
+from hozon.stored.lazy import LazyTensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

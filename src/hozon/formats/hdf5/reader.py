@@ -18,7 +18,7 @@ from hozon.limits import LIMITS
 from hozon.raw.sniff import looks_like
 from hozon.raw.sources import Source
 from hozon.raw.stores import open_source, place
-from hozon.tensors.lazy import LazyTensor
+from hozon.stored.lazy import LazyTensor
 
 __all__ = ["Group", "is_hdf5", "open_file", "open_hdf5"]
 

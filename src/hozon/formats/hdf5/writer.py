@@ -17,8 +17,8 @@ from hozon.errors import SaveError
 from hozon.formats.hdf5.layout import ATTRIBUTE_BYTES, DTYPE_ATTRIBUTE
 from hozon.formats.hdf5.stream import WriteStream
 from hozon.raw.stores import create
-from hozon.tensors.dtypes import dtype_of_numpy
-from hozon.tensors.streams import array_of, is_string, string_items
+from hozon.stored.dtypes import dtype_of_numpy
+from hozon.stored.streams import array_of, is_string, string_items
 
 __all__ = ["GroupWriter", "write_hdf5"]
 

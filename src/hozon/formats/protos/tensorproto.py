@@ -23,7 +23,7 @@ from hozon.formats.protos.tensor import (
     VariantRecord,
 )
 from hozon.limits import LIMITS
-from hozon.tensors.dtypes import (
+from hozon.stored.dtypes import (
     BOOL,
     INVALID,
     RESOURCE,

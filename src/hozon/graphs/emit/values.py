@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 
 from hozon.formats.protos.tensor import Shape, TypeNumber
-from hozon.tensors import dtypes
+from hozon.stored import dtypes
 
 #: A size: an int, or one of JAX's symbolic sizes (a polynomial over names, see `jax.export`).
 Dim = Any

@@ -14,7 +14,7 @@ from hozon.formats.protos.tensorproto import to_numpy
 from hozon.graphs.ops.sparse import row_major
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, static, static_ints
-from hozon.tensors.dtypes import VARIANT
+from hozon.stored.dtypes import VARIANT
 
 SPARSE_STORE = OpTable("sparse_store")
 Array = np.ndarray[Any, Any]

@@ -9,7 +9,7 @@ from hozon.errors import MismatchError
 from hozon.keras_private.rollback import unchanged_on_error
 from hozon.models.assignment.assignment import Assignment, Bundle, Pair, variables_of
 from hozon.models.tracking.leaves import ItemLeaf
-from hozon.tensors.lazy import read_all
+from hozon.stored.lazy import read_all
 
 
 def apply(assignment: Assignment, file: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from hozon.models.report import LoadReport
 from hozon.models.tracking.leaves import KerasLeaf, TwoLeaves
 from hozon.objects.tracking import Leaf
-from hozon.tensors.lazy import LazyTensor
+from hozon.stored.lazy import LazyTensor
 
 
 @dataclass(frozen=True, slots=True)

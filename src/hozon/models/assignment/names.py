@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hozon.errors import MismatchError
 from hozon.models.assignment.assignment import Assignment
 from hozon.objects.tracking import Leaf
-from hozon.tensors.lazy import LazyTensor
+from hozon.stored.lazy import LazyTensor
 
 #: What a caller says of names: patterns, or a function from a stored name to the model's.
 Rename = Mapping[str, str | None] | Callable[[str], str | None] | None

@@ -26,7 +26,7 @@ from hozon.models.assignment.assignment import Assignment, variables_of
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.objects.tracking import Leaf
 from hozon.reports import warn
-from hozon.tensors.lazy import LazyTensor, lazy_array
+from hozon.stored.lazy import LazyTensor, lazy_array
 
 #: What a value is: its name, and the identity of the variable that it is a slot of (0 for none).
 Role = tuple[str, int]

@@ -27,8 +27,8 @@ from hozon.models.h5.portable import portable
 from hozon.models.h5.written import optimizer_group, shared_training
 from hozon.models.savedmodel.load.graph_layers import require_classes
 from hozon.record import Dialect, ModelRecord, StateGroup
-from hozon.tensors.dtypes import dtype_of_name
-from hozon.tensors.lazy import LazyTensor, lazy_array
+from hozon.stored.dtypes import dtype_of_name
+from hozon.stored.lazy import LazyTensor, lazy_array
 
 PRODUCERS: Mapping[Dialect, str] = {"keras2": "keras 2.15.0", "keras3": "keras 3.15.1"}
 #: Layers that tf_keras has, but not in the list that its reader of H5 files goes by.

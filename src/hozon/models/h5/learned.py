@@ -10,7 +10,7 @@ import numpy as np
 
 from hozon.config.text_layers.lookup import IndexLookup
 from hozon.config.text_layers.vectorization import TextVectorization
-from hozon.tensors.dtypes import FLOAT32, DType
+from hozon.stored.dtypes import FLOAT32, DType
 
 #: The name of these weights in Keras 2, which gave them none but the last.
 IDF, SUMMARY = "Variable", "summary"

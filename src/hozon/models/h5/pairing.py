@@ -15,7 +15,7 @@ from hozon.errors import HozonError
 from hozon.models.h5.layouts import Origin, converted, restored
 from hozon.models.h5.owners import owners, unique, weights_of
 from hozon.record import StateGroup
-from hozon.tensors.lazy import LazyTensor, lazy_array
+from hozon.stored.lazy import LazyTensor, lazy_array
 
 #: State of a random generator that layers of TensorFlow 2.8 to 2.15 saved with their weights.
 RANDOM_STATE = re.compile(r"(^|/)StateVar(_\d+)?$")

@@ -17,7 +17,7 @@ from hozon.models.tracking.layers import trainable_order
 from hozon.models.tracking.optimizers import Optimizer
 from hozon.objects.tracking import Virtual
 from hozon.record import Dialect, StateGroup
-from hozon.tensors.lazy import LazyTensor, lazy_array
+from hozon.stored.lazy import LazyTensor, lazy_array
 
 #: Losses and metrics whose short names Keras 3's own H5 reader does not know.
 LONG_NAMES: Mapping[str, str] = {

@@ -28,7 +28,7 @@ from hozon.models.keras3.optimizer import keras2_group
 from hozon.models.keras3.owners import Owner, keras2_paths, owners
 from hozon.models.savedmodel.load.graph_layers import require_classes
 from hozon.record import Dialect, ModelRecord, StateGroup
-from hozon.tensors.lazy import lazy_array
+from hozon.stored.lazy import lazy_array
 
 Lines = list[str]
 OPTIMIZER = "optimizer"

@@ -28,8 +28,8 @@ from hozon.models.tracking.leaves import KerasLeaf
 from hozon.models.tracking.optimizers import describe_optimizer
 from hozon.objects.tracking import Leaf, Virtual
 from hozon.record import ModelRecord, StateGroup
-from hozon.tensors.dtypes import INT64
-from hozon.tensors.lazy import lazy_array
+from hozon.stored.dtypes import INT64
+from hozon.stored.lazy import lazy_array
 
 NAME = "optimizer"
 #: What Keras puts behind the name of a second optimizer of one class.

@@ -19,7 +19,7 @@ from hozon.config.text_layers.vectorization import TextVectorization
 from hozon.keras_private.layers import layers_of
 from hozon.models.tracking.leaves import ComputedLeaf
 from hozon.objects.tracking import Table, Trackable, Virtual
-from hozon.tensors.dtypes import FLOAT32, INT64, DType, dtype_of_name
+from hozon.stored.dtypes import FLOAT32, INT64, DType, dtype_of_name
 
 #: Edges to the table of a vocabulary in older files.
 VOCABULARIES = ("_table", "_static_table")

@@ -15,7 +15,7 @@ from hozon.models.tracking.containers import contains
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.models.tracking.names import BOOKKEEPING, RENAMES, STORED_TYPES
 from hozon.objects.tracking import Trackable, Virtual
-from hozon.tensors.dtypes import dtype_of_name
+from hozon.stored.dtypes import dtype_of_name
 
 #: Attribute of a layer that stands for an object that was none, a ``tf.Module``: the types in files
 #: of variables by name, where they are not their own.

@@ -12,7 +12,7 @@ import numpy as np
 
 from hozon.errors import UnsupportedError
 from hozon.keras_private.values import give_value
-from hozon.tensors.dtypes import FLOAT32, STRING, DType, dtype_of_name, dtype_of_numpy
+from hozon.stored.dtypes import FLOAT32, STRING, DType, dtype_of_name, dtype_of_numpy
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ from hozon.models.tracking.leaves import (
     TwoLeaves,
 )
 from hozon.objects.tracking import Leaf, Trackable, Virtual
-from hozon.tensors.dtypes import FLOAT32, INT64, dtype_of_name
+from hozon.stored.dtypes import FLOAT32, INT64, dtype_of_name
 
 #: Lists that every optimizer has besides slots of its own.
 SHARED = frozenset({"_trainable_variables", "_variables", AVERAGE.attribute, ACCUMULATED})

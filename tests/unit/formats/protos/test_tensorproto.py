@@ -17,7 +17,7 @@ from hozon.formats.protos.tensor import (
     parse_tensor,
 )
 from hozon.formats.protos.tensorproto import handles, to_numpy
-from hozon.tensors.dtypes import VALUE_TYPES, DType, dtype_of_name
+from hozon.stored.dtypes import VALUE_TYPES, DType, dtype_of_name
 from tests.oracle.client import Oracle
 
 NUMERIC = [dtype for dtype in VALUE_TYPES if dtype.fixed]

@@ -13,7 +13,7 @@ from hozon.formats.protos.keras_metadata import decode_keras_metadata
 from hozon.formats.protos.object_graph import SavedNode, UserObject
 from hozon.formats.protos.saved_model import MetaGraph, SavedModelRecord, decode_saved_model
 from hozon.formats.protos.signatures import TensorInfo
-from hozon.tensors.dtypes import dtype_of_number
+from hozon.stored.dtypes import dtype_of_number
 from tests.conftest import shared_folder
 
 WILD = shared_folder() / "wild"

@@ -26,7 +26,7 @@ from hozon.graphs.emit.primitives import PRIMITIVES
 from hozon.graphs.emit.values import Tensor
 from hozon.graphs.execute import call
 from hozon.graphs.library import Library
-from hozon.tensors.dtypes import dtype_of_numpy
+from hozon.stored.dtypes import dtype_of_numpy
 from tests.oracle.client import Oracle
 
 #: Imports the functions and runs each with its feeds; an error is an answer too.

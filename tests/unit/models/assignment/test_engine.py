@@ -13,7 +13,7 @@ from hozon.models.assignment import Assignment, apply, close_account, finalize_l
 from hozon.models.assignment.account import reachable
 from hozon.models.assignment.assignment import Bundle
 from hozon.models.tracking.leaves import KerasLeaf
-from hozon.tensors.lazy import lazy_array
+from hozon.stored.lazy import lazy_array
 
 L = keras.layers
 

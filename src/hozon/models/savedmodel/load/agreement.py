@@ -11,7 +11,7 @@ from hozon.errors import HozonError
 from hozon.graph_level.structures import flatten
 from hozon.keras_private.graph import functional_of, input_structure
 from hozon.models.savedmodel.load.graph_layers import SavedCall
-from hozon.tensors.dtypes import dtype_of_name
+from hozon.stored.dtypes import dtype_of_name
 
 #: Sizes that are free: of the batch, and of other axes.
 BATCH, FREE = 2, 8

@@ -15,7 +15,7 @@ from hozon.config.followed import follow
 from hozon.formats.protos.object_graph import Variable as SavedVariable
 from hozon.graphs.values import Cell, Value
 from hozon.models.savedmodel.load.objects import KerasObjects
-from hozon.tensors.dtypes import dtype_of_number
+from hozon.stored.dtypes import dtype_of_number
 
 #: The one metric that ``add_metric`` of a tensor makes, and its variables.
 MEAN = ("_tf_keras_metric", "Mean")

@@ -21,7 +21,7 @@ from hozon.keras_private.assigned import KeepsAssignments
 from hozon.keras_private.layers import layers_of
 from hozon.models.savedmodel.load.call_metrics import CallMetrics
 from hozon.models.savedmodel.save.specs import CONTEXT, CallSpec, spec_of_symbols
-from hozon.tensors.dtypes import BOOL, STRING, dtype_of_number
+from hozon.stored.dtypes import BOOL, STRING, dtype_of_number
 
 WITH_LOSSES = ("call_and_return_all_conditional_losses", "call_and_return_conditional_losses")
 

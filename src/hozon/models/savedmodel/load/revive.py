@@ -62,7 +62,7 @@ from hozon.models.savedmodel.load.training import finish as finish_training
 from hozon.models.savedmodel.load.training import restore_training
 from hozon.models.savedmodel.load.weights import Assigner
 from hozon.models.text.strings import with_strings
-from hozon.tensors.dtypes import STRING
+from hozon.stored.dtypes import STRING
 
 
 class GivenClassError(Exception):

@@ -25,7 +25,7 @@ from hozon.models.savedmodel.load.eager import eager
 from hozon.models.savedmodel.load.module import read_module
 from hozon.models.savedmodel.load.module_variables import Planting
 from hozon.models.text.strings import with_strings
-from hozon.tensors.dtypes import STRING, dtype_of_number
+from hozon.stored.dtypes import STRING, dtype_of_number
 
 #: Attribute of a SavedModel made to be used again: functions of no arguments.
 REGULARIZATION = "regularization_losses"

@@ -32,7 +32,7 @@ from hozon.keras_private.layers import layers_of, states_of
 from hozon.models.savedmodel.save.calls import captures, pure_call, pure_function, pure_value
 from hozon.models.savedmodel.save.specs import CallSpec
 from hozon.models.savedmodel.save.text import RULES
-from hozon.tensors.dtypes import dtype_of_name
+from hozon.stored.dtypes import dtype_of_name
 
 #: Plain values that a saved signature can hold.
 PLAIN = (bool, int, float, str, type(None))

@@ -23,7 +23,7 @@ from hozon.models.savedmodel.save.functions import FunctionWriter
 from hozon.models.savedmodel.save.nodes import Nodes
 from hozon.objects.keys import TABLE
 from hozon.objects.tracking import Table
-from hozon.tensors.dtypes import INT64
+from hozon.stored.dtypes import INT64
 
 EDGE, LOOKUP_EDGE = "lookup_table", "_lookup_layer"
 #: The parts of a saved tensor, in the order in which TensorFlow flattens them.

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hozon.tensors.dtypes import STRING, DType, dtype_of_numpy
-from hozon.tensors.extents import Extents
-from hozon.tensors.lazy import LazyTensor
-from hozon.tensors.meter import count
+from hozon.stored.dtypes import STRING, DType, dtype_of_numpy
+from hozon.stored.extents import Extents
+from hozon.stored.lazy import LazyTensor
+from hozon.stored.meter import count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

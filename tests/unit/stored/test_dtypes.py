@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hozon.errors import UnsupportedError
-from hozon.tensors import dtypes
-from hozon.tensors.dtypes import ALL_TYPES, BFLOAT16, COMPLEX64, FLOAT32, INT8, STRING, VALUE_TYPES
+from hozon.stored import dtypes
+from hozon.stored.dtypes import ALL_TYPES, BFLOAT16, COMPLEX64, FLOAT32, INT8, STRING, VALUE_TYPES
 from tests.oracle.client import Oracle
 
 ENUMERATE = """

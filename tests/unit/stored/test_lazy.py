@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from hozon.errors import MismatchError
-from hozon.tensors.dtypes import FLOAT32, STRING
-from hozon.tensors.extents import extents_of, full_extents, intersect, relative
-from hozon.tensors.lazy import lazy_array
+from hozon.stored.dtypes import FLOAT32, STRING
+from hozon.stored.extents import extents_of, full_extents, intersect, relative
+from hozon.stored.lazy import lazy_array
 
 ARRAY = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 

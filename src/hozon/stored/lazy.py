@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from hozon.tensors.dtypes import DType, dtype_of_numpy
-from hozon.tensors.extents import Extents, extents_of, index_of
-from hozon.tensors.meter import count
+from hozon.stored.dtypes import DType, dtype_of_numpy
+from hozon.stored.extents import Extents, extents_of, index_of
+from hozon.stored.meter import count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
