@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from hozon.config.serialization import serialize as serialize
     from hozon.conversion import convert as convert
     from hozon.inspection import inspect as inspect
+    from hozon.stored_tensors import tensors as tensors
 
 __version__ = "0.1.0"
 
@@ -67,6 +68,7 @@ _LAZY = {
     "save_weights": "hozon.api",
     "saved_model": "hozon.saved_model",
     "serialize": "hozon.config.serialization",
+    "tensors": "hozon.stored_tensors",
     "tf": "hozon.tf",
     "train": "hozon.train",
 }
@@ -101,6 +103,7 @@ __all__ = [
     "save_weights",
     "saved_model",
     "serialize",
+    "tensors",
     "tf",
     "train",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 from hozon.arguments import checked, path_to_read
 from hozon.forms import form_of
 from hozon.raw.stores import place
-from hozon.record import Graph, LayerInfo, ModelRecord, SignatureInfo, TensorSummary
+from hozon.record import Graph, LayerInfo, SignatureInfo, TensorSummary
 
 __all__ = ["ArtifactInfo", "LayerInfo", "SignatureInfo", "TensorSummary", "inspect"]
 
@@ -73,7 +73,10 @@ def inspect(path: str | os.PathLike[str]) -> ArtifactInfo:
         tags=graph.tags,
         signatures=graph.signatures,
         layers=graph.layers,
-        variables=tuple(_state(record)),
+        variables=tuple(
+            TensorSummary(name, tensor.dtype.name, tensor.shape, tensor.nbytes)
+            for name, tensor in form.named(record).items()
+        ),
         training_config=record.training,
         functions=graph.functions,
         ops=graph.ops,
@@ -93,13 +96,3 @@ def _layers_of(entry: Mapping[str, Any], path: str) -> Iterable[LayerInfo]:
     for number, layer in enumerate(layers if isinstance(layers, list) else ()):
         if isinstance(layer, Mapping):
             yield from _layers_of(layer, f"{path}.layer-{number}")
-
-
-def _state(record: ModelRecord) -> Iterable[TensorSummary]:
-    """The weights, then the optimizer's variables."""
-    optimizer = () if record.optimizer is None else (record.optimizer,)
-    for group in (*record.state, *optimizer):
-        for name, tensor in group.tensors.items():
-            whole = not group.name or name.startswith(group.name)
-            full = name if whole else f"{group.name}/{name}"
-            yield TensorSummary(full, tensor.dtype.name, tensor.shape, tensor.nbytes)

@@ -24,6 +24,7 @@ __all__ = [
     "SignatureInfo",
     "StateGroup",
     "TensorSummary",
+    "named_tensors",
 ]
 
 #: Which Keras the configs speak for.
@@ -192,3 +193,18 @@ class ModelRecord:
 
 def _held(group: StateGroup) -> StateGroup:
     return StateGroup(group.name, {name: copied(t) for name, t in group.tensors.items()})
+
+
+def named_tensors(record: ModelRecord) -> dict[str, LazyTensor]:
+    """All tensors of a record, the optimizer's last, each under a name of its own.
+
+    The name is that of its group and its own; only its own where that begins with the group's.
+    """
+    groups = (*record.state, *(() if record.optimizer is None else (record.optimizer,)))
+    found: dict[str, LazyTensor] = {}
+    for group in groups:
+        for name, tensor in group.tensors.items():
+            whole = not group.name or name.startswith(f"{group.name}/")
+            short = name if whole else f"{group.name}/{name}"
+            found[f"{group.name}/{name}" if short in found else short] = tensor
+    return found

@@ -168,11 +168,96 @@ def test_what_it_holds_is_listed(form: Form, saved: dict[str, Path], model: kera
     )
 
 
+@pytest.mark.parametrize("form", ALL, ids=lambda form: form.name)
+def test_tensors_have_the_names_that_are_listed(
+    form: Form, saved: dict[str, Path], model: keras.Model
+) -> None:
+    held = hozon.tensors(saved[form.name])
+    listed = {v.name: v for v in hozon.inspect(saved[form.name]).variables}
+    graph = "_CHECKPOINTABLE_OBJECT_GRAPH"
+    assert set(held) - {graph} == set(listed)
+    assert (graph in held) == (form.naming == "objects")
+    for name, told in listed.items():
+        tensor = held[name]
+        assert (tensor.shape, tensor.dtype, tensor.nbytes) == (told.shape, told.dtype, told.nbytes)
+        assert np.asarray(tensor).shape == tensor.shape
+    if form.holds == "an architecture":
+        assert not held
+        return
+    wide = [np.asarray(t) for t in held.values() if t.shape == (WIDE, WIDE)]
+    expected = np.asarray(model.get_layer("square").kernel)
+    assert any(np.array_equal(found, expected) for found in wide)
+
+
+@pytest.mark.parametrize("form", HOLD_WEIGHTS, ids=lambda form: form.name)
+def test_a_part_of_a_tensor_is_read_alone(
+    form: Form,
+    saved: dict[str, Path],
+    remote: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here, there = hozon.tensors(saved[form.name]), hozon.tensors(remote[form.name])
+    assert list(here) == list(there)
+    name = next(name for name, t in here.items() if t.shape == (WIDE, WIDE))
+    whole = np.asarray(here[name])
+    read = counted_bytes(monkeypatch)
+    for index in PARTS:
+        np.testing.assert_array_equal(here[name][index], whole[index])
+        np.testing.assert_array_equal(there[name][index], whole[index])
+        if form is not TOY and index is not COLUMNS:
+            assert sum(read) < whole.nbytes / 2
+    for index in (WIDE, (0, 0, 0), [1, 2], (..., ...)):
+        with pytest.raises(IndexError):
+            here[name][index]
+
+
+COLUMNS = np.s_[..., None, 4:6]
+PARTS: list[Any] = [
+    np.s_[2:5, :],
+    np.s_[2:5],
+    7,
+    -1,
+    np.s_[3, 2:5],
+    np.s_[1:9:3, ::-2],
+    np.s_[5:2],
+    COLUMNS,
+]
+
+
+def counted_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes of each request to fsspec's memory from now on."""
+    read: list[int] = []
+    memory = type(fsspec.filesystem("memory"))
+    fetch = memory.cat_file
+
+    def counted(self: Any, path: str, start: int, end: int) -> Any:
+        read.append(end - start)
+        return fetch(self, path, start, end)
+
+    monkeypatch.setattr(memory, "cat_file", counted)
+    return read
+
+
+@pytest.mark.parametrize(
+    # In a zip archive values lie at any address, and are copied to one that NumPy can use.
+    "form",
+    [f for f in HOLD_WEIGHTS if f.name not in ("toy", "keras")],
+    ids=lambda form: form.name,
+)
+def test_a_mapped_tensor_is_no_copy(form: Form, saved: dict[str, Path]) -> None:
+    held = hozon.tensors(saved[form.name])
+    tensor = next(t for t in held.values() if t.shape == (WIDE, WIDE))
+    first, second = np.asarray(tensor), np.asarray(tensor)
+    assert np.shares_memory(first, second)
+    assert not first.flags.writeable
+
+
 LIGHT = """
 import sys
 import hozon
 for path in sys.argv[1:]:
     hozon.inspect(path)
+    hozon.tensors(path)
 print(*sorted({"jax", "keras", "tensorflow"} & set(sys.modules)))
 """
 
@@ -225,15 +310,7 @@ def test_only_what_is_used_is_read(
     remote: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    read: list[int] = []
-    memory = type(fsspec.filesystem("memory"))
-    fetch = memory.cat_file
-
-    def counted(self: Any, path: str, start: int, end: int) -> Any:
-        read.append(end - start)
-        return fetch(self, path, start, end)
-
-    monkeypatch.setattr(memory, "cat_file", counted)
+    read = counted_bytes(monkeypatch)
     kernel = WIDE * WIDE * 4
     record = form.read(remote[form.name])
     looked = sum(read)

@@ -42,7 +42,10 @@ class ToyForm(PathsForm):
             raise FormatError(f"{path} is damaged: {error}", file=path) from error
         if not lines or lines[-1] != "end":
             raise FormatError(f"{path} is cut short", file=path)
-        groups = [StateGroup(name, dict(map(_tensor, held))) for name, held in lines[:-1]]
+        groups = [
+            StateGroup(name, {item[0]: _tensor(name, item) for item in held})
+            for name, held in lines[:-1]
+        ]
         return ModelRecord(
             form=self.name,
             path=path,
@@ -66,9 +69,9 @@ class ToyForm(PathsForm):
         return write_now(self, record, path, partial(_write))
 
 
-def _tensor(item: Any) -> Any:
+def _tensor(group: str, item: Any) -> Any:
     name, dtype, shape, values = item
-    return name, lazy_array(name, np.asarray(values, dtype).reshape(shape))
+    return lazy_array(f"{group}/vars/{name}", np.asarray(values, dtype).reshape(shape))
 
 
 def _write(record: ModelRecord, path: str) -> None:

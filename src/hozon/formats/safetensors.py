@@ -18,7 +18,7 @@ from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
 from hozon.raw.stores import create
 from hozon.stored.dtypes import dtype_of_safetensors
-from hozon.stored.extents import Extents, index_of
+from hozon.stored.extents import Extents, span_of
 from hozon.stored.lazy import LazyTensor
 
 if TYPE_CHECKING:
@@ -92,17 +92,30 @@ class _Data:
     def read_tensor(self, tensor: LazyTensor, verify: bool) -> NDArray[Any]:  # noqa: ARG002
         """The whole tensor, a view of the file."""
         begin, end = tensor.record
-        data = self._source.view(self._start + begin, end - begin)
+        return self._values(tensor, begin, end - begin, tensor.shape)
+
+    def _values(
+        self, tensor: LazyTensor, begin: int, nbytes: int, shape: tuple[int, ...]
+    ) -> NDArray[Any]:
+        data = self._source.view(self._start + begin, nbytes)
         if not data.flags.aligned or (self._start + begin) % max(1, tensor.dtype.itemsize):
             data = data.copy()
-        array = data.view(tensor.dtype.numpy.newbyteorder("<")).reshape(tensor.shape)
+        array = data.view(tensor.dtype.numpy.newbyteorder("<")).reshape(shape)
         array = array.astype(tensor.dtype.numpy, copy=False)
         array.flags.writeable = False
         return array
 
-    def read_extents(self, tensor: LazyTensor, extents: Extents, verify: bool) -> NDArray[Any]:
-        """A part of a tensor."""
-        return self.read_tensor(tensor, verify)[index_of(extents)]
+    def read_extents(
+        self,
+        tensor: LazyTensor,
+        extents: Extents,
+        verify: bool,  # noqa: ARG002
+    ) -> NDArray[Any]:
+        """A part of a tensor; of a mapped file a view."""
+        span = span_of(extents, tensor.shape, tensor.dtype.itemsize)
+        begin = tensor.record[0] + span.offset
+        part: NDArray[Any] = self._values(tensor, begin, span.nbytes, span.shape)[span.index]
+        return part
 
 
 def _check_cover(tensors: Mapping[str, LazyTensor], source: Source, start: int) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hozon.forms.background import Write
 from hozon.forms.form import Form, LoadOptions, SaveOptions
 from hozon.record import ModelRecord, Naming
 from hozon.reports import SaveReport
+from hozon.stored.lazy import LazyTensor
 
 if TYPE_CHECKING:
     import keras
@@ -36,6 +38,12 @@ class CheckpointForm(Form):
         from hozon.containers.checkpoint.read import read_record
 
         return read_record(path)
+
+    def tensors(self, path: str) -> Mapping[str, LazyTensor]:
+        """All tensors, that of the object graph too."""
+        from hozon.containers.checkpoint.read import read
+
+        return dict(read(path).items())
 
     def read_named(self, path: str, naming: Naming) -> ModelRecord | None:
         """By layer too, where the object graph tells layers and the order of their weights."""

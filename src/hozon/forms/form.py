@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from hozon.errors import SaveError, UnsupportedError
 from hozon.forms.background import Write
 from hozon.raw.stores import exists, is_directory, size
-from hozon.record import Dialect, ModelRecord, Naming
+from hozon.record import Dialect, ModelRecord, Naming, named_tensors
 from hozon.reports import SaveReport
+from hozon.stored.lazy import LazyTensor
 
 if TYPE_CHECKING:
     import keras
@@ -119,6 +120,14 @@ class Form(Protocol):
 
     def read(self, path: str) -> ModelRecord:
         """What is there as a record; its tensors are read when used. Neither Keras nor JAX."""
+
+    def named(self, record: ModelRecord) -> Mapping[str, LazyTensor]:
+        """The tensors of a record by the names that people know them by, each of its own."""
+        return named_tensors(record)
+
+    def tensors(self, path: str) -> Mapping[str, LazyTensor]:
+        """All tensors that are there, by name; no values are read, and no checksum of them."""
+        return self.named(self.read(path))
 
     def read_named(self, path: str, naming: Naming) -> ModelRecord | None:
         """The weights as a record of this naming; None where only the model could name them so."""

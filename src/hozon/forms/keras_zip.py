@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from hozon.forms.form import BuildOptions, SaveOptions, check_file, write_later,
 from hozon.forms.weights_h5 import PathsForm
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
+from hozon.stored.lazy import LazyTensor
 
 if TYPE_CHECKING:
     import keras
@@ -35,6 +37,12 @@ class KerasZipForm(PathsForm):
         from hozon.containers.keraszip import read
 
         return read(path)
+
+    def tensors(self, path: str) -> Mapping[str, LazyTensor]:
+        """The tensors; the archive's checksum is compared when one is read whole."""
+        from hozon.containers.keraszip import read
+
+        return self.named(read(path, check=False))
 
     def build(self, path: str, options: BuildOptions) -> keras.Model:
         """The model by its config."""

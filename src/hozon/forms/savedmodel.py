@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hozon.forms.background import Write
@@ -9,6 +10,7 @@ from hozon.forms.checkpoint import CheckpointForm
 from hozon.forms.form import BuildOptions, Form, LoadOptions, SaveOptions
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
+from hozon.stored.lazy import LazyTensor
 
 if TYPE_CHECKING:
     import keras
@@ -39,6 +41,13 @@ class SavedModelForm(Form):
         from hozon.containers.savedmodel.describe import describe
 
         return describe(path)
+
+    def tensors(self, path: str) -> Mapping[str, LazyTensor]:
+        """The variables by their keys, without a look into the graph; none where there are none."""
+        from hozon.containers.savedmodel.read import open_variables
+
+        bundle = open_variables(path)
+        return {} if bundle is None else dict(bundle.items())
 
     def build(self, path: str, options: BuildOptions) -> keras.Model:
         """The model, each object by the best rung of the ladder."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from hozon.forms.background import Write
 from hozon.forms.form import Form, LoadOptions, SaveOptions, check_file, write_later, write_now
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
+from hozon.stored.lazy import LazyTensor
 
 if TYPE_CHECKING:
     import keras
@@ -21,6 +23,12 @@ class PathsForm(Form):
 
     naming = "attributes"
     optimizer = True
+
+    def named(self, record: ModelRecord) -> Mapping[str, LazyTensor]:
+        """The tensors by their places in the file, ``layers/dense/vars/0``."""
+        optimizer = () if record.optimizer is None else (record.optimizer,)
+        groups = (*record.state, *optimizer)
+        return {tensor.name: tensor for group in groups for tensor in group.tensors.values()}
 
     def load(self, model: keras.Layer, path: str, options: LoadOptions) -> LoadReport:
         """The weights, by the paths of attributes."""

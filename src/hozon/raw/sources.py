@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -57,6 +57,14 @@ class Source(Protocol):
 
     def view(self, offset: int, length: int) -> Bytes:
         """`length` bytes from `offset` on; the caller has checked that they exist."""
+
+
+@runtime_checkable
+class CheckedSource(Source, Protocol):
+    """A source whose bytes have a checksum, which is compared when asked."""
+
+    def check(self) -> None:
+        """Compare it, the first time; raise FormatError where it differs."""
 
 
 class MemorySource:
@@ -160,6 +168,23 @@ def map_file(path: str | os.PathLike[str]) -> MemorySource:
     finally:
         os.close(descriptor)
     return MemorySource(os.fspath(path), mapped, (status.st_dev, status.st_ino))
+
+
+def forget(part: Bytes) -> None:
+    """Let go of the memory that a part of a mapped file takes now that its bytes were touched.
+
+    They stay in the system's cache of the file and come back when they are touched again. Does
+    nothing for bytes that are not mapped.
+    """
+    owner: Any = part
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    mapped = owner.obj if isinstance(owner, memoryview) else owner
+    if not isinstance(mapped, mmap.mmap) or not hasattr(mapped, "madvise") or not part.size:
+        return
+    start = part.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
+    first = start // mmap.PAGESIZE * mmap.PAGESIZE
+    mapped.madvise(mmap.MADV_DONTNEED, first, start + part.nbytes - first)
 
 
 def is_same_file(source: Source, path: str) -> bool:

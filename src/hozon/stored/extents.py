@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import operator
 import re
+from dataclasses import dataclass
+from typing import Any
 
 from hozon.errors import MismatchError
 
@@ -48,6 +50,39 @@ def intersect(a: Extents, b: Extents) -> Extents | None:
 def relative(part: Extents, origin: Extents) -> Extents:
     """A part's extents counted from the start of another one that holds it."""
     return tuple((a[0] - b[0], a[1]) for a, b in zip(part, origin, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The bytes of a tensor in C order that hold a part of it, without gaps.
+
+    Attributes:
+        offset: where they begin, counted from the tensor's own beginning.
+        nbytes: how many they are.
+        shape: what they hold.
+        index: the part in it.
+    """
+
+    offset: int
+    nbytes: int
+    shape: tuple[int, ...]
+    index: tuple[Any, ...]
+
+
+def span_of(extents: Extents, shape: tuple[int, ...], itemsize: int) -> Span:
+    """The least run of bytes, one after the other, that holds a part."""
+    nbytes = itemsize
+    for length in shape:
+        nbytes *= length
+    offset, inner = 0, 0
+    for (start, length), size in zip(extents, shape, strict=True):
+        row = nbytes // size if size else 0
+        offset, nbytes, inner = offset + start * row, length * row, inner + 1
+        if length != 1:
+            break
+    held = (*shape_of(extents[:inner]), *shape[inner:])
+    whole = (slice(None),) * inner
+    return Span(offset, nbytes, held, (..., *whole, *index_of(extents[inner:])))
 
 
 def extents_of(part: Part, shape: tuple[int, ...], name: str) -> tuple[Extents, tuple[bool, ...]]:

@@ -29,8 +29,13 @@ from hozon.raw.stores import open_source, place
 from hozon.record import TRAINED_BY, Dialect, LazyNames, ModelRecord, StateGroup, marked
 
 
-def read(path: str | os.PathLike[str]) -> ModelRecord:
+def read(path: str | os.PathLike[str], *, check: bool = True) -> ModelRecord:
     """The model or the weights of a file; tensors are mapped from it, not read.
+
+    Args:
+        path: the file.
+        check: whether to compare an archive's checksum of its weights now; else when the first
+            tensor is read whole.
 
     Raises:
         FormatError: it is neither, or damaged.
@@ -40,10 +45,10 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
     source = open_source(place(path))
     if not is_zip(source):
         return _weights(open_hdf5(source))
-    return _model(Archive(source), source.name)
+    return _model(Archive(source), source.name, check)
 
 
-def _model(archive: Archive, file: str) -> ModelRecord:
+def _model(archive: Archive, file: str, check: bool) -> ModelRecord:
     config = dict(parse_object(archive.read(CONFIG, LIMITS.header_bytes), file=file, record=CONFIG))
     metadata = (
         parse_object(archive.read(METADATA, LIMITS.header_bytes), file=file, record=METADATA)
@@ -53,7 +58,7 @@ def _model(archive: Archive, file: str) -> ModelRecord:
     version = str(metadata.get("keras_version", ""))
     dialect: Dialect = "keras2" if version.startswith("2.") else "keras3"
     training = config.pop("compile_config", None)
-    root = _state(archive, file)
+    root = _state(archive, file, check)
     groups = list(groups_of(root, ""))
     if dialect == "keras2" and isinstance(training, dict) and _scales_losses(groups):
         training = _with_loss_scale(training)
@@ -97,9 +102,9 @@ def _with_loss_scale(training: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _state(archive: Archive, file: str) -> Group:
+def _state(archive: Archive, file: str, check: bool) -> Group:
     if WEIGHTS in archive:
-        return open_hdf5(archive.open(WEIGHTS))
+        return open_hdf5(archive.open(WEIGHTS, check=check))
     if NPZ_WEIGHTS in archive:
         raise UnsupportedError(
             "the weights are in an NPZ file, where Keras keeps pickled objects, which could run "

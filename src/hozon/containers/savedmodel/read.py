@@ -38,6 +38,7 @@ from hozon.stored.dtypes import dtype_of_number
 from hozon.stored.lazy import LazyTensor
 
 TEXT_GRAPH_FILE = "saved_model.pbtxt"
+VARIABLES = ("variables", "variables")
 KERAS_IDENTIFIER = "_tf_keras"
 METADATA_FILE = "keras_metadata.pb"
 OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -95,13 +96,12 @@ class SavedModel:
     @cached_property
     def bundle(self) -> Bundle | None:
         """The variables, opened when first asked for; None for a model without any."""
-        prefix = self.variables_prefix
-        return open_bundle(prefix) if is_bundle(prefix) else None
+        return open_variables(self.path)
 
     @property
     def variables_prefix(self) -> str:
         """The prefix of the checkpoint with the variables."""
-        return join(self.path, "variables", "variables")
+        return join(self.path, *VARIABLES)
 
     @cached_property
     def keras_metadata(self) -> Mapping[int, KerasObject]:
@@ -246,6 +246,12 @@ class SavedModel:
     def gradients(self) -> dict[str, str]:
         """Gradient functions by registered gradient op type."""
         return dict(self.meta_graph.graph.library.registered_gradients)
+
+
+def open_variables(path: str) -> Bundle | None:
+    """The checkpoint with the variables of a directory; None where there are none."""
+    prefix = join(path, *VARIABLES)
+    return open_bundle(prefix) if is_bundle(prefix) else None
 
 
 def parse_metadata(item: KerasObject, path: str) -> Mapping[str, Any]:

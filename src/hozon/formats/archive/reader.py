@@ -16,7 +16,7 @@ from hozon.errors import FormatError, UnsafeError, UnsupportedError
 from hozon.formats.hdf5.stream import SourceStream
 from hozon.limits import LIMITS
 from hozon.raw.sniff import looks_like
-from hozon.raw.sources import MemorySource, Source
+from hozon.raw.sources import MemorySource, Source, forget
 from hozon.raw.stores import open_source, place
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ LOCAL_HEADER = 30
 ENCRYPTED = 0x1
 #: Bytes that a compressed member may always expand to.
 EXPANSION_FLOOR = 16 << 20
+_BLOCK = 8 << 20
 
 
 def is_zip(source: Source) -> bool:
@@ -94,8 +95,13 @@ class Archive:
             )
         return self.open(name).view(0, self.members[name].file_size).tobytes()
 
-    def open(self, name: str) -> Source:
+    def open(self, name: str, *, check: bool = True) -> Source:
         """A member as a source: a view of the file if it is stored as it is.
+
+        Args:
+            name: the member.
+            check: whether to compare its checksum now, for which all of it is read; else
+                ``check()`` of the source does, the first time that it is called.
 
         Raises:
             FormatError: there is none of that name, or it is damaged.
@@ -110,11 +116,9 @@ class Archive:
                 found=", ".join(sorted(self.members)[:8]) or "an empty archive",
             )
         if info.compress_type == zipfile.ZIP_STORED:
-            source = _Part(f"{file}:{name}", self._source, self._start(info), info.file_size)
-            if zlib.crc32(source.view(0, source.size).data) != info.CRC:
-                raise FormatError(
-                    f"{name!r} is damaged: its checksum differs", file=file, record=name
-                )
+            source = Member(info, self._source, self._start(info))
+            if check:
+                source.check()
             return source
         try:
             return MemorySource(f"{file}:{name}", self._zip.read(info))
@@ -136,14 +140,40 @@ class Archive:
         return start
 
 
-class _Part:
-    """A part of another source."""
+class Member:
+    """A member that is stored as it is: a part of the archive's own source."""
 
-    def __init__(self, name: str, source: Source, start: int, size: int) -> None:
-        self.name = name
-        self.size = size
+    def __init__(self, info: zipfile.ZipInfo, source: Source, start: int) -> None:
+        self.name = f"{source.name}:{info.filename}"
+        self.size = info.file_size
+        self._info = info
         self._source = source
         self._start = start
+        self._checked = False
+
+    def check(self) -> None:
+        """Compare the checksum, once, a block after the other.
+
+        Raises:
+            FormatError: it differs.
+        """
+        if self._checked:
+            return
+        found = 0
+        for start in range(0, self.size, _BLOCK):
+            block = self.view(start, min(_BLOCK, self.size - start))
+            found = zlib.crc32(block.data, found)
+            forget(block)
+        if found != self._info.CRC:
+            name = self._info.filename
+            raise FormatError(
+                f"{name!r} is damaged: its checksum differs",
+                file=self._source.name,
+                record=name,
+                expected=f"{self._info.CRC:#010x}",
+                found=f"{found:#010x}",
+            )
+        self._checked = True
 
     def view(self, offset: int, length: int) -> Bytes:
         """`length` bytes from `offset` on."""

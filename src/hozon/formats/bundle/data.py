@@ -17,7 +17,15 @@ from hozon.raw.checksum import masked_crc32c
 from hozon.raw.location import Location
 from hozon.raw.sources import Source
 from hozon.stored.dtypes import STRING, VARIANT, DType
-from hozon.stored.extents import Extents, full_extents, index_of, intersect, relative, shape_of
+from hozon.stored.extents import (
+    Extents,
+    full_extents,
+    index_of,
+    intersect,
+    relative,
+    shape_of,
+    span_of,
+)
 from hozon.stored.lazy import LazyTensor
 
 if TYPE_CHECKING:
@@ -62,7 +70,7 @@ class BundleData:
         return self._read(entry, tensor.shape, tensor.dtype, tensor.name, verify)
 
     def read_extents(self, tensor: LazyTensor, extents: Extents, verify: bool) -> NDArray[Any]:
-        """A part of a tensor; without `verify`, only its rows are read."""
+        """A part of a tensor; without `verify`, only what it lies in is read."""
         entry: Entry = tensor.record
         if entry.slices:
             return self._join(tensor, extents, verify)
@@ -72,14 +80,12 @@ class BundleData:
         return self._read_rows(entry, tensor, extents)
 
     def _read_rows(self, entry: Entry, tensor: LazyTensor, extents: Extents) -> NDArray[Any]:
-        (first, rows), *_ = extents
         self._check_size(entry, tensor.shape, tensor.dtype, tensor.name)
-        row_bytes = entry.size // tensor.shape[0] if tensor.shape[0] else 0
-        offset = entry.offset + first * row_bytes
-        part = entry._replace(offset=offset, size=rows * row_bytes)
-        shape = (rows, *tensor.shape[1:])
-        array = self._read(part, shape, tensor.dtype, tensor.name, verify=False)
-        return array[(slice(None), *index_of(extents[1:]))]
+        span = span_of(extents, tensor.shape, tensor.dtype.itemsize)
+        part = entry._replace(offset=entry.offset + span.offset, size=span.nbytes)
+        array = self._read(part, span.shape, tensor.dtype, tensor.name, verify=False)
+        rows: NDArray[Any] = array[span.index]
+        return rows
 
     def _read(
         self, entry: Entry, shape: tuple[int, ...], dtype: DType, name: str, verify: bool

@@ -19,14 +19,14 @@ from hozon.formats.hdf5.layout import (
     FILTERS,
 )
 from hozon.limits import LIMITS
+from hozon.raw.sources import CheckedSource, Source
 from hozon.stored.dtypes import BFLOAT16, STRING, DType, dtype_of_name, dtype_of_numpy
-from hozon.stored.extents import Extents, index_of
+from hozon.stored.extents import Extents, full_extents, intersect, shape_of, span_of
 from hozon.stored.lazy import LazyTensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hozon.raw.sources import Source
 
 Identifier = Any
 _PIECE = 1 << 20
@@ -152,40 +152,42 @@ class DatasetSource:
 
     # Reading
 
-    def read_tensor(self, tensor: LazyTensor, verify: bool) -> NDArray[Any]:  # noqa: ARG002
-        """The whole tensor; HDF5 keeps no checksum that could be verified."""
+    def read_tensor(self, tensor: LazyTensor, verify: bool) -> NDArray[Any]:
+        """The whole tensor; HDF5 keeps no checksum, but an archive around it may."""
+        if verify and isinstance(self._source, CheckedSource):
+            self._source.check()
+        return self._part(tensor, full_extents(tensor.shape))
+
+    def read_extents(
+        self,
+        tensor: LazyTensor,
+        extents: Extents,
+        verify: bool,  # noqa: ARG002
+    ) -> NDArray[Any]:
+        """A part of a tensor; only the bytes or chunks that hold it are read."""
+        return self._part(tensor, extents)
+
+    def _part(self, tensor: LazyTensor, extents: Extents) -> NDArray[Any]:
         stored: Stored = tensor.record
         if stored.offset is not None:
-            return self._mapped(tensor, stored)
-        if tensor.dtype is STRING:
-            return self._strings(tensor, stored)
-        self._check_deflated(tensor, stored)
-        array = np.empty(tensor.shape, stored.dtype)
+            return self._mapped(tensor, stored, stored.offset, extents)
+        text = tensor.dtype is STRING
+        self._check_deflated(tensor, stored, extents)
+        kind = np.dtype(stored.dataset.dtype) if text else stored.dtype
+        array = np.empty(shape_of(extents), kind)
         if array.size:
-            self._guarded(tensor, lambda: stored.dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array))
-        return _native(array, tensor.dtype)
+            self._guarded(tensor, lambda: _read_part(stored.dataset, extents, array))
+        return _texts(array) if text else _native(array, tensor.dtype)
 
-    def read_extents(self, tensor: LazyTensor, extents: Extents, verify: bool) -> NDArray[Any]:
-        """A part of a tensor; of a mapped one, only its bytes are touched."""
-        return self.read_tensor(tensor, verify)[index_of(extents)]
-
-    def _mapped(self, tensor: LazyTensor, stored: Stored) -> NDArray[Any]:
-        assert stored.offset is not None
-        data = self._source.view(stored.offset, tensor.nbytes)
-        array = data.view(stored.dtype).reshape(tensor.shape)
+    def _mapped(
+        self, tensor: LazyTensor, stored: Stored, offset: int, extents: Extents
+    ) -> NDArray[Any]:
+        span = span_of(extents, tensor.shape, stored.dtype.itemsize)
+        data = self._source.view(offset + span.offset, span.nbytes)
+        array = data.view(stored.dtype).reshape(span.shape)
         if not array.flags.aligned:
             array = array.copy()
-        return _native(array, tensor.dtype)
-
-    def _strings(self, tensor: LazyTensor, stored: Stored) -> NDArray[Any]:
-        self._check_deflated(tensor, stored)
-        array = np.empty(tensor.shape, np.dtype(stored.dataset.dtype))
-        if array.size:
-            self._guarded(tensor, lambda: stored.dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array))
-        texts = np.empty(tensor.shape, object)
-        texts[...] = array
-        texts.flags.writeable = False
-        return texts
+        return _native(array[span.index], tensor.dtype)
 
     def _guarded(self, tensor: LazyTensor, read: Any) -> None:
         try:
@@ -197,16 +199,19 @@ class DatasetSource:
                 record=tensor.name,
             ) from error
 
-    def _check_deflated(self, tensor: LazyTensor, stored: Stored) -> None:
+    def _check_deflated(self, tensor: LazyTensor, stored: Stored, extents: Extents) -> None:
         """Refuse chunks that would expand beyond a chunk: HDF5 itself goes on to the end."""
         dataset, plan = stored.dataset, stored.dataset.get_create_plist()
         if plan.get_layout() != h5py.h5d.CHUNKED:
             return
         if not any(plan.get_filter(i)[0] == DEFLATE for i in range(plan.get_nfilters())):
             return
-        size = int(np.prod(plan.get_chunk(), dtype=object)) * dataset.get_type().get_size()
+        lengths = plan.get_chunk()
+        size = int(np.prod(lengths, dtype=object)) * dataset.get_type().get_size()
         for index in range(dataset.get_num_chunks()):
             info = dataset.get_chunk_info(index)
+            if intersect(tuple(zip(info.chunk_offset, lengths, strict=True)), extents) is None:
+                continue
             # Only the end of a checksum may follow the values (Fletcher32 adds four bytes).
             if _inflated(self._source, info.byte_offset, info.size, size + 4) > size + 4:
                 raise FormatError(
@@ -231,6 +236,22 @@ def _inflated(source: Source, offset: int, length: int, limit: int) -> int:
     except zlib.error:
         return 0  # a chunk may be stored without its filters; HDF5 knows
     return count
+
+
+def _read_part(dataset: Identifier, extents: Extents, into: NDArray[Any]) -> None:
+    if not extents or into.shape == tuple(dataset.shape):
+        dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, into)
+        return
+    space = dataset.get_space()
+    space.select_hyperslab(tuple(start for start, _ in extents), into.shape)
+    dataset.read(h5py.h5s.create_simple(into.shape), space, into)
+
+
+def _texts(array: NDArray[Any]) -> NDArray[Any]:
+    texts = np.empty(array.shape, object)
+    texts[...] = array
+    texts.flags.writeable = False
+    return texts
 
 
 def _numpy_type(dataset: Identifier, name: str, file: str) -> np.dtype[Any]:
