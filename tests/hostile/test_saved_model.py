@@ -66,7 +66,7 @@ def change(model: Path, edit: Callable[[Any], None]) -> None:
 
 def run(model: Path) -> None:
     """Load, call everything and look inside; errors come through."""
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         loaded = hozon.saved_model.load(model)
         loaded.signatures["f"](x=X)
@@ -75,7 +75,7 @@ def run(model: Path) -> None:
         loaded.look(["red"])
         hozon.inspect(model)
     finally:
-        assert time.perf_counter() - started < SECONDS
+        assert time.process_time() - started < SECONDS
 
 
 #: What `run` meets when the damage renamed or emptied an object, which is no error of the file.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +75,8 @@ def test_inspect_loads_neither_jax_nor_keras(model: Path) -> None:
         "import sys; from hozon.cli import main; main(sys.argv[1:]); "
         "sys.exit(bool({'jax', 'keras', 'tensorflow'} & set(sys.modules)))"
     )
-    started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code, "inspect", str(model)], capture_output=True)
     assert done.returncode == 0
-    assert time.perf_counter() - started < 5
 
 
 @pytest.mark.parametrize(

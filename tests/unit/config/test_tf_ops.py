@@ -416,7 +416,7 @@ def test_random_functions_draw_anew(
     name: str, args: dict[str, Any], mean: float, spread: float
 ) -> None:
     layer = function_layer(function=name)
-    first, second = (np.asarray(layer([200, 50], **args)) for _ in range(2))
+    first, second = (np.asarray(layer([2000, 50], **args)) for _ in range(2))
     assert not np.array_equal(first, second)
     np.testing.assert_allclose([first.mean(), first.std()], [mean, spread], atol=0.05)
 
