@@ -31,9 +31,9 @@ from hozon.config.survey import missing_names
 from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import OUTPUT_NAMES, Upgraded, is_keras3, short_name, upgrade
 from hozon.errors import FormatError, HozonError, MissingObjectError, UnsupportedError
-from hozon.keras_private.assigned import keep_assignments
 from hozon.keras_private.compiled import name_outputs
 from hozon.keras_private.graph import build_inside
+from hozon.keras_private.keras2_training import train_as_keras2
 from hozon.keras_private.sharing import sharing
 
 
@@ -148,7 +148,7 @@ class Builder:
         if isinstance(made, keras.Model) and has_metrics(made):
             let_follow(made)
         if isinstance(made, keras.Layer) and self._dialect(config) != "keras3":
-            keep_assignments(made)
+            train_as_keras2(made)
         return made
 
     def _dialect(self, config: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 A layer that stands in several places of a model, in a nested model and beside it, has the same
 ``shared_object_id`` in each. Calls that keep an argument, whatever their model is called with, name
-it under ``fixed``.
+it under ``fixed``. A layer that trains as in Keras 2 says so under ``trains_as``.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import keras
 from hozon.config.entries import name_of
 from hozon.config.nodes import FIXED
 from hozon.config.tagged import is_serialized
-from hozon.config.upgrade import OUTPUT_NAMES, SHARED
+from hozon.config.upgrade import OUTPUT_NAMES, SHARED, TRAINS_AS
 from hozon.keras_private.compiled import are_outputs_named
 from hozon.keras_private.fixed import calls_in, fixed_in
 from hozon.keras_private.graph import Functional
+from hozon.keras_private.keras2_training import trains_as_keras2
 from hozon.keras_private.layers import layers_of
 
 Entry = dict[str, Any]
@@ -38,6 +39,8 @@ def complete(layer: keras.Layer, entry: Entry) -> None:
         found.pop(SHARED, None)  # Keras counts by addresses, and forgets the first place
         if counts[id(inner)] > 1:
             found[SHARED] = numbers.setdefault(id(inner), len(numbers) + 1)
+        if trains_as_keras2(inner):
+            found[TRAINS_AS] = "keras2"
 
 
 def fixed_calls(model: keras.Layer, name: str) -> list[str]:

@@ -15,8 +15,9 @@ from hozon.config.legacy.tf_ops import one_tensor_function
 from hozon.config.objects import ObjectReader, call_with, from_custom, missing
 from hozon.config.registry import Registry, kind_of_entry
 from hozon.config.tagged import is_serialized, is_tagged, plain
-from hozon.config.upgrade import LAYER_KEYS, MODEL_KEYS, MODELS, SHARED, short_name
+from hozon.config.upgrade import LAYER_KEYS, MODEL_KEYS, MODELS, SHARED, TRAINS_AS, short_name
 from hozon.errors import FormatError, HozonError, UnsafeError, UnsupportedError
+from hozon.keras_private.keras2_training import train_as_keras2
 from hozon.keras_private.sharing import hand_over, share, shared, sharing
 
 Factory = Callable[[dict[str, Any]], Any]
@@ -54,6 +55,8 @@ class LayerReader:
         made = shared(number)
         if made is None:
             made = self._read(entry)
+            if entry.get(TRAINS_AS) == "keras2" and isinstance(made, keras.Layer):
+                train_as_keras2(made)
             share(number, made)
         return made
 

@@ -34,6 +34,8 @@ from hozon.limits import LIMITS
 OUTPUT_NAMES = "output_names"
 #: Key of an entry whose object stands in several places of a config: a number of its own.
 SHARED = "shared_object_id"
+#: Key of a layer's Keras 3 entry: the generation that it trains as, where it is not Keras 3.
+TRAINS_AS = "trains_as"
 MODELS = frozenset({"Sequential", "Functional", "Model", "Network", "Graph"})
 #: Keys of a model's own config; a class of the user may have more.
 MODEL_KEYS = frozenset(

@@ -43,6 +43,11 @@ def _may_assign(layer: keras.Layer) -> bool:
     return isinstance(layer, keras.layers.SpectralNormalization) or not own
 
 
+def keeps_assignments(layer: Any) -> bool:
+    """Whether this layer is marked, those in it left aside."""
+    return _MARK in vars(layer)
+
+
 def may_keep_assignments(layer: keras.Layer) -> bool:
     """Whether a layer or model is marked, or one inside of it."""
     return any(getattr(inside, _MARK, False) for inside in layers_of(layer))

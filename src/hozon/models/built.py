@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from hozon.arguments import wrong
 from hozon.errors import UnsupportedError
+from hozon.keras_private.layers import layers_inside
 
 
 def require_built(model: Any, lacking: str) -> None:
@@ -17,6 +19,17 @@ def require_built(model: Any, lacking: str) -> None:
             f"{model.name!r} is not built, so it has no {lacking}",
             instead="call it once on a batch, or call its build() with the input shape",
         )
+
+
+def build_as_recorded(model: Any, shapes: Mapping[str, Any]) -> None:
+    """Build a model of a class of its own for the shapes that were saved with it.
+
+    Keras calls it on symbols for that, and does not note that it is built then.
+    """
+    model.build_from_config(shapes)
+    inside = layers_inside(model)
+    if inside and all(layer.built for layer in inside):
+        model.built = True
 
 
 def sync_variables(model: Any) -> None:

@@ -15,6 +15,7 @@ from hozon.keras_private.compiled import name_logs
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.lookups import clipped_lookups
+from hozon.models.outputs import compiled_outputs
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.training import NO_CONFIG, NOT_COMPILED
 from hozon.models.text.strings import with_strings
@@ -93,7 +94,7 @@ def _compile(
             record.training,
             custom_objects=dict(custom_objects or {}),
             report=report.converted,
-            outputs=outputs_of(model),
+            outputs=outputs_of(model) if record.dialect == "keras3" else compiled_outputs(model),
             dialect=record.dialect,
         )
         model.compile(**arguments)

@@ -128,6 +128,8 @@ def _config(
             f"TensorFlow's own reader of H5 files makes {', '.join(shared)} anew in each model "
             "that shares it"
         )
+    if functional_of(model) is None and made.get("build_config"):
+        written = {**written, "build_config": made["build_config"]}
     return portable(written), "keras2"
 
 
@@ -231,12 +233,16 @@ def _not_held(model: keras.Model) -> Lines:
 
 
 def _not_found(model: keras.Model, dialect: Dialect) -> Lines:
+    if dialect != "keras2":
+        return []
     names = {type(layer).__name__ for layer in _all_layers(model)}
-    return [
+    lines = [
         f"TensorFlow's own reader of H5 files does not know {name}"
         for name in sorted(names & UNLISTED)
-        if dialect == "keras2"
     ]
+    if functional_of(model) is None and not isinstance(model, keras.Sequential):
+        lines.append("TensorFlow's own reader of H5 files cannot open subclassed models")
+    return lines
 
 
 def _all_layers(model: keras.Model) -> list[Any]:

@@ -12,6 +12,7 @@ from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import MismatchError
 from hozon.models.assignment import apply, close_account, finalize_layers
 from hozon.models.assignment.optimizer import pair_optimizer
+from hozon.models.built import build_as_recorded
 from hozon.models.h5.load import Plan, names_in, plan_of, stored_names, valid
 from hozon.models.h5.optimizer import stored_state
 from hozon.models.h5.owners import top_layers, weights_of
@@ -30,6 +31,9 @@ def revive_record(
 def _give(
     model: keras.Model, record: ModelRecord
 ) -> tuple[LoadReport, Callable[[keras.Model], None]]:
+    shapes = (record.config or {}).get("build_config")
+    if not model.built and shapes:
+        build_as_recorded(model, shapes)
     plan = _plan(model, record)
     assignment = plan.assignment
     apply(assignment, record.path)

@@ -9,6 +9,7 @@ import keras
 
 from hozon.errors import MismatchError
 from hozon.models.assignment import apply, close_account, finalize_layers
+from hozon.models.built import build_as_recorded
 from hozon.models.keras3.assets import give_assets
 from hozon.models.keras3.load import plan_of, stored_names, weights_missing
 from hozon.models.keras3.optimizer import pair_optimizers
@@ -51,4 +52,4 @@ def _build(model: keras.Model, config: Mapping[str, Any]) -> None:
     """Build a model of a class of its own for the shapes that were saved with it."""
     shapes = config.get("build_config")
     if not model.built and shapes:
-        model.build_from_config(shapes)
+        build_as_recorded(model, shapes)

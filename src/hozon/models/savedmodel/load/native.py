@@ -33,6 +33,7 @@ from hozon.models.assignment.optimizer import (
     pair_optimizer,
     roles_of,
 )
+from hozon.models.built import build_as_recorded
 from hozon.models.keras3.optimizer import keras2_leaves
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.objects import NATIVE, KerasNode
@@ -136,7 +137,7 @@ def _built(
     )
     shapes = config.get("build_config")
     if not model.built and shapes:
-        model.build_from_config(shapes)
+        build_as_recorded(model, shapes)
     return model
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 
 import keras
 
-from hozon.config.outputs import outputs_of
 from hozon.config.training import compile_arguments
 from hozon.errors import FormatError, HozonError, MismatchError, UnsafeError
 from hozon.keras_private.compiled import name_logs
 from hozon.models.assignment import Assignment, apply, close_account
 from hozon.models.assignment.optimizer import pair_optimizer
 from hozon.models.lookups import clipped_lookups
+from hozon.models.outputs import compiled_outputs
 from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
 from hozon.models.savedmodel.load.optimizers import SavedOptimizer
 from hozon.models.savedmodel.load.weights import Assigner, is_state
@@ -46,7 +46,7 @@ def restore_training(
             config,
             custom_objects=dict(custom_objects),
             report=report.converted,
-            outputs=outputs_of(model),
+            outputs=compiled_outputs(model),
             dialect="keras2",
         )
         model.compile(**arguments)

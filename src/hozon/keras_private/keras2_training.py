@@ -1,0 +1,21 @@
+"""Layers that train as those of Keras 2, where Keras 3's own of the same class train otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from hozon.keras_private.assigned import keep_assignments, keeps_assignments
+from hozon.keras_private.variance import keep_unbiased_variance, keeps_unbiased_variance
+
+
+def train_as_keras2(layer: keras.Layer) -> None:
+    """Mark a layer or model, and those in it, to train as in Keras 2."""
+    keep_assignments(layer)
+    keep_unbiased_variance(layer)
+
+
+def trains_as_keras2(layer: Any) -> bool:
+    """Whether this layer, those in it left aside, is marked so."""
+    return keeps_assignments(layer) or keeps_unbiased_variance(layer)
