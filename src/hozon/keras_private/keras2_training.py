@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from hozon.keras_private.assigned import keep_assignments, keeps_assignments
+from hozon.keras_private.training import enter_models, enters_model
 from hozon.keras_private.variance import keep_unbiased_variance, keeps_unbiased_variance
 
 
@@ -14,8 +15,9 @@ def train_as_keras2(layer: keras.Layer) -> None:
     """Mark a layer or model, and those in it, to train as in Keras 2."""
     keep_assignments(layer)
     keep_unbiased_variance(layer)
+    enter_models(layer)
 
 
 def trains_as_keras2(layer: Any) -> bool:
     """Whether this layer, those in it left aside, is marked so."""
-    return keeps_assignments(layer) or keeps_unbiased_variance(layer)
+    return keeps_assignments(layer) or keeps_unbiased_variance(layer) or enters_model(layer)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras.src.backend.common import global_state
+
+from hozon.keras_private.bends import bend
+from hozon.keras_private.graph import functional_of
+from hozon.keras_private.layers import layers_of
+
+#: Attribute of models whose compiled steps enter them as calls do.
+_ENTERED = "hozon_enters_model"
+_HANDS_ON = "hozon_hands_training_on"
 
 
 def compile_config(model: keras.Model) -> dict[str, Any] | None:
@@ -40,6 +49,8 @@ def hand_training_on(model: keras.Model) -> None:
     Keras 3's compiled steps tell a model's `call` of training only where it asks for it, and the
     layers in it only where it hands that on.
     """
+    if getattr(model.call, _HANDS_ON, False):
+        return
     original = model.call
     signature = inspect.signature(original)
     takes = "training" in signature.parameters
@@ -62,6 +73,7 @@ def hand_training_on(model: keras.Model) -> None:
         model._call_has_training_arg = True
         model._call_has_context_arg = {**model._call_has_context_arg, "training": True}
     call.__signature__ = signature  # type: ignore[attr-defined]
+    setattr(call, _HANDS_ON, True)
     object.__setattr__(model, "call", call)
 
 
@@ -72,3 +84,39 @@ def _with_training(signature: inspect.Signature) -> inspect.Signature:
     wild = [p for p in parameters if p.kind is inspect.Parameter.VAR_KEYWORD]
     kept = [p for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD]
     return signature.replace(parameters=[*kept, added, *wild])
+
+
+def enter_models(layer: keras.Layer) -> None:
+    """Make compiled steps of a model, and of those in it, calls of the model as in Keras 2.
+
+    In Keras 3's steps each layer that a model's `call` calls is called on its own: it does not
+    know of training unless it is told, and one that is called twice forgets the losses of its
+    first call.
+    """
+    for inside in layers_of(layer):
+        if isinstance(inside, keras.Model):
+            object.__setattr__(inside, _ENTERED, True)
+            if functional_of(inside) is None and not isinstance(inside, keras.Sequential):
+                hand_training_on(inside)
+
+
+def enters_model(layer: Any) -> bool:
+    """Whether this is a model whose compiled steps enter it."""
+    return _ENTERED in vars(layer)
+
+
+def _entering(original: Callable[..., Any]) -> Callable[..., Any]:
+    def stateless_call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        outer = global_state.get_global_attribute("current_call_ctx")
+        if outer is not None or not enters_model(layer):
+            return original(layer, *args, **kwargs)
+        layer._get_call_context().set_value("training", kwargs.get("training"))
+        try:
+            return original(layer, *args, **kwargs)
+        finally:
+            layer._maybe_reset_call_context()
+
+    return stateless_call
+
+
+bend(keras.Layer, "stateless_call", _entering)

@@ -70,6 +70,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (LAYER, ("_flatten_layers", "_inbound_nodes")),
         (keras.Sequential([keras.Input((2,)), LAYER]), ("_functional",)),
     ],
+    "keras2_training": [],
     "layers": [
         (LAYER, ("_build_shapes_dict", "_flatten_layers", "_layers", "_metrics", "_tracker")),
         (LAYER, ("_trainable_variables", "_non_trainable_variables", "_losses", "_loss_ids")),
@@ -114,6 +115,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (VARIABLE, ("_direct_assign", "_dtype", "_initialize_layout", "_initializer", "_layout")),
         (VARIABLE, ("_initialize_with_initializer", "_shape", "_value")),
     ],
+    "variance": [],
     "watch": [(LAYER, ("_setattr_hook", "_track_variable", "_tracker"))],
 }
 FILES = {path.stem: path for path in Path(room.__file__).parent.glob("[!_]*.py")}
