@@ -11,7 +11,6 @@ BACKEND = "the message for a backend that is missing is not the first thing show
 NAMES = "metrics given by name log under Keras 3's names in Keras"
 NUL = "a NUL in the name of a layer ends in h5py's own error"
 DRAWS = "kinds of faults that draws found and that are not mended"
-NADAM = "Nadam's product of momenta follows compiled steps, this draw's file does not"
 
 OPEN: Mapping[str, str] = {
     "tests/unit/test_backend.py::test_a_backend_that_is_missing": BACKEND,
@@ -19,5 +18,4 @@ OPEN: Mapping[str, str] = {
     "[metrics by name]": NAMES,
     "tests/hostile/test_keras_files.py::test_names_of_layers_are_no_paths[a\\x00b]": NUL,
     "tests/differential/test_differential.py::test_draws_of_a_seed": DRAWS,
-    "tests/differential/test_differential.py::test_mended_kinds[Nadam in": NADAM,
 }

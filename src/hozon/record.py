@@ -35,13 +35,17 @@ Dialect = Literal["keras1", "keras2", "keras3"]
 Naming = Literal["layers", "attributes", "objects"]
 
 
-#: Attribute of a file in Keras 2's dialect whose optimizer made its steps in Keras 3.
+#: Attribute of a file in Keras 2's dialect by Hozon, and what it says of the optimizer's steps:
+#: those of Keras 3, or others like compiled or eager ones of tf_keras.
 TRAINED_BY, KERAS3 = "trained_by", "keras3"
+COMPILED, EAGER = "keras2 compiled", "keras2 eager"
+#: Who made an optimizer's steps: Keras 3, or tf_keras eagerly, compiled, or in an unknown way.
+Steps = Literal["keras3", "eager", "compiled", "unknown"]
 
 
 def marked(value: Any) -> dict[str, str]:
     """What the attribute says, where it says what is known."""
-    return {TRAINED_BY: KERAS3} if value == KERAS3 else {}
+    return {TRAINED_BY: value} if value in (KERAS3, COMPILED, EAGER) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +172,16 @@ class ModelRecord:
 
     @property
     def marks(self) -> Mapping[str, str]:
-        """What files in Keras 2's dialect are to say of a state that Keras 3's steps made."""
-        made = not self.path and self.dialect == "keras2"
-        return marked(KERAS3 if made else self.metadata.get(TRAINED_BY))
+        """What files in Keras 2's dialect are to say of the steps that led to their state."""
+        made = KERAS3 if not self.path and self.dialect == "keras2" else None
+        return marked(self.metadata.get(TRAINED_BY, made))
 
     @property
-    def compiled_by_keras2(self) -> bool:
-        """Whether Keras 2's steps made the state, compiled ones as far as the file tells."""
+    def steps(self) -> Steps:
+        """Who made the steps of a state in Keras 2's dialect, as far as the file tells."""
+        told: Mapping[Any, Steps] = {KERAS3: "keras3", COMPILED: "compiled", EAGER: "eager"}
         eager = bool((self.training or {}).get("run_eagerly"))
-        return self.metadata.get(TRAINED_BY) != KERAS3 and not eager
+        return told.get(self.metadata.get(TRAINED_BY), "eager" if eager else "unknown")
 
     @property
     def nbytes(self) -> int:

@@ -125,7 +125,7 @@ class Worker:
                 noise = np.abs(r.normal(0, 0.1, variable.shape))
                 variable.assign(np.asarray(variable) + noise.astype(np.asarray(variable).dtype))
         self.side.jit = spec.get("jit", False)
-        extra = {} if self.role == "tf_keras" or self.side.jit else {"run_eagerly": True}
+        extra = {} if self.side.jit else {"run_eagerly": True}
         builder.compiled(model, spec, **extra)
         return model
 

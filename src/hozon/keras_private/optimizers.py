@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import MethodType
 from typing import Any
 
 import keras
@@ -59,6 +60,50 @@ def is_scalar(optimizer: Any, variable: Any) -> bool:
 def momentum_product_of(optimizer: Any) -> Any:
     """The variable with Nadam's product of momenta."""
     return optimizer._u_product
+
+
+def keep_product(optimizer: Any) -> None:
+    """Have Nadam's product last from step to step: Keras forgets it in one that scales losses."""
+    if not keeps_product(optimizer):
+        optimizer._variables.append(momentum_product_of(optimizer))
+
+
+def keeps_product(optimizer: Any) -> bool:
+    """Whether Nadam's product of momenta is among what an optimizer keeps."""
+    product = momentum_product_of(optimizer)
+    return any(variable is product for variable in optimizer._variables)
+
+
+def multiply_momenta(optimizer: Any, *, by_variable: bool) -> None:
+    """Have one Nadam multiply its product by each variable, as compiled steps of tf_keras do.
+
+    Without `by_variable` it does so once a step, as Keras has it.
+    """
+    own = {"_backend_update_step": _plain_steps, "update_step": _multiplying_step}
+    for name, function in own.items():
+        if by_variable:
+            object.__setattr__(optimizer, name, MethodType(function, optimizer))
+        elif name in vars(optimizer):
+            object.__delattr__(optimizer, name)
+
+
+def multiplies_by_variable(optimizer: Any) -> bool:
+    """Whether an optimizer was told so by `multiply_momenta`."""
+    return "update_step" in vars(optimizer)
+
+
+def _plain_steps(optimizer: Any, grads: Any, variables: Any, learning_rate: Any) -> None:
+    super(keras.optimizers.Nadam, optimizer)._backend_update_step(grads, variables, learning_rate)
+
+
+def _multiplying_step(optimizer: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    """A variable's step, which multiplies but where tf_keras takes it to be done already."""
+    ops, product, step = keras.ops, optimizer._u_product, optimizer.iterations + 1
+    place = optimizer._get_variable_index(variable)
+    done = ops.equal(step, len(optimizer._trainable_variables) + place)
+    momentum = optimizer.beta_1 * (1 - 0.5 * ops.power(0.96, ops.cast(step, product.dtype)))
+    optimizer.assign(product, product * ops.where(done, 1.0, momentum))
+    type(optimizer).update_step(optimizer, gradient, variable, learning_rate)
 
 
 def _is_variable(value: Any) -> bool:

@@ -8,9 +8,11 @@ from typing import Any
 
 import keras
 
+from hozon.config.legacy.optimizers import steps_as_legacy
 from hozon.errors import MismatchError
 from hozon.formats.bundle import Bundle
 from hozon.formats.protos.trackable import TrackableNode
+from hozon.keras_private.optimizers import wrapped
 from hozon.models.assignment import Assignment, Pair, apply
 from hozon.models.assignment.names import LiveName, Rename, StoredName, pair_by_names
 from hozon.models.tracking.leaves import ComputedLeaf
@@ -19,6 +21,8 @@ from hozon.objects.tracking import Leaf, Trackable, TrackedNode, track
 from hozon.train.restore import Restoration, fits
 
 SAVE_COUNTER = "save_counter"
+#: Edge to the counter of steps of optimizers of Keras 2's older generation.
+LEGACY_COUNTER = "iter"
 SHOWN = 10
 
 
@@ -77,6 +81,18 @@ class GraphOutcome:
     def mismatched(self) -> list[str]:
         """Values left out because shapes differ."""
         return list(self._restoration.mismatched)
+
+    def lost(self) -> list[str]:
+        """Optimizers of the older generation whose state went to one that makes other steps."""
+        restoration = self._restoration
+        return [
+            f"{restoration.name(node)}: the file's is of Keras 2's older generation, which made "
+            f"other steps than keras.optimizers.{type(wrapped(target)).__name__}"
+            for node, target in restoration.objects.items()
+            if isinstance(target, keras.optimizers.Optimizer)
+            and any(edge.name == LEGACY_COUNTER for edge in restoration.nodes[node].children)
+            and not steps_as_legacy(wrapped(target))
+        ]
 
     def is_met_by(self, planned: set[int]) -> bool:
         """Whether the file has anything for the program, given its objects that found their place.
@@ -214,6 +230,10 @@ class NameOutcome:
     def mismatched(self) -> list[str]:
         """Values left out because shapes differ."""
         return self._assignment.report.mismatched
+
+    def lost(self) -> list[str]:
+        """Nothing: names pair no optimizer's state."""
+        return []
 
 
 def nothing_matches(

@@ -40,6 +40,10 @@ class Outcome(Protocol):
         """Values that were left out because shapes differ."""
         ...
 
+    def lost(self) -> list[str]:
+        """What goes on in another way than in the program that wrote the file."""
+        ...
+
 
 class LoadStatus(LoadReport):
     """The outcome of restoring a checkpoint; later deferred restorations count.
@@ -49,7 +53,7 @@ class LoadStatus(LoadReport):
 
     def __init__(self, outcome: Outcome) -> None:
         # Not the parent's: here the other lists are properties.
-        self.objects, self.converted, self.lost, self.left_out = [], [], [], []
+        self.objects, self.converted, self.left_out = [], [], []
         self._outcome = outcome
 
     @property
@@ -76,6 +80,11 @@ class LoadStatus(LoadReport):
     def mismatched(self) -> list[str]:  # type: ignore[override]
         """Pairs that disagree in shape."""
         return self._outcome.mismatched()
+
+    @property
+    def lost(self) -> list[str]:  # type: ignore[override]
+        """What goes on in another way than in the program that wrote the file."""
+        return self._outcome.lost()
 
     def assert_consumed(self) -> Self:
         """Raise unless every stored value was taken and every variable got one."""
@@ -134,4 +143,4 @@ class _Nothing:
     def matched(self) -> list[str]:
         return []
 
-    missing = unexpected = deferred = mismatched = matched
+    missing = unexpected = deferred = mismatched = lost = matched

@@ -84,6 +84,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
     "optimizers": [
         (optimizer(), ("_trainable_variables", "_learning_rate", "_u_product")),
         (optimizer(), ("_variables", "_iterations")),
+        (optimizer(), ("_backend_update_step", "_get_variable_index")),
         (LAYER, ("_flatten_layers", "_trainable_variables")),
     ],
     "paths": [

@@ -84,3 +84,12 @@ class Nadam(keras.optimizers.Nadam):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "schedule_decay": self.schedule_decay}
+
+
+def steps_as_legacy(optimizer: Any) -> bool:
+    """Whether an optimizer makes the steps that the older generation's of its name made."""
+    if isinstance(optimizer, (RMSprop, Adagrad, Nadam)):
+        return True
+    if isinstance(optimizer, keras.optimizers.RMSprop):
+        return bool(optimizer.momentum > 0)
+    return not isinstance(optimizer, (keras.optimizers.Adagrad, keras.optimizers.Nadam))

@@ -41,7 +41,9 @@ def apply(assignment: Assignment, file: str) -> None:
     for bundle in assignment.bundles:
         report.matched.extend(f"{bundle.label}/{name}" for name in bundle.tensors)
     assignment.given += assignment.pairs
-    assignment.pairs, assignment.bundles = [], []
+    for follow in assignment.then:
+        follow()
+    assignment.pairs, assignment.bundles, assignment.then = [], [], []
 
 
 def _variables(assignment: Assignment) -> list[Any]:

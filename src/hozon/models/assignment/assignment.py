@@ -69,6 +69,7 @@ class Assignment:
         report: the names of all this, as the caller sees them.
         variables: the live variables that are accounted for, by identity.
         tensors: the file's tensors that are accounted for, by their names.
+        then: what follows once all values are given.
     """
 
     pairs: list[Pair] = field(default_factory=list)
@@ -77,6 +78,7 @@ class Assignment:
     report: LoadReport = field(default_factory=LoadReport)
     variables: set[int] = field(default_factory=set)
     tensors: set[str] = field(default_factory=set)
+    then: list[Callable[[], None]] = field(default_factory=list)
 
     def pair(self, leaf: Leaf, tensor: LazyTensor, label: str, *stored: str) -> None:
         """A value goes to a leaf; `stored` names its tensors where it is not one of the file's."""

@@ -1,4 +1,4 @@
-"""What layers derive from their variables, made anew once these have their stored values."""
+"""What layers and optimizers derive from their variables, made anew once these are given."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from hozon.keras_private.layers import layers_of
+from hozon.models.assignment.momenta import follow_product
 
 Layer = Any
 
@@ -24,10 +25,12 @@ def _bins(layer: Layer) -> None:
         layer.finalize_state()
 
 
-#: For each class of layer that keeps more than variables: what makes the rest of them.
+#: For each class that keeps more than variables: what makes the rest of them.
 DERIVED: Mapping[type, Callable[[Layer], None]] = {
     keras.layers.Normalization: _finalize,
     keras.layers.Discretization: _bins,
+    keras.optimizers.Nadam: follow_product,
+    keras.optimizers.LossScaleOptimizer: follow_product,
 }
 
 

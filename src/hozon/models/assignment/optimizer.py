@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import numpy as np
-
-from hozon.config.legacy.optimizers import Nadam as OldNadam
 from hozon.errors import MismatchError
 from hozon.keras_private.optimizers import (
     is_placeholder,
+    keep_product,
+    keeps_product,
     state_of,
     thawed_variables,
     trained_by,
@@ -23,8 +23,10 @@ from hozon.keras_private.optimizers import (
 )
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.assignment.assignment import Assignment, variables_of
+from hozon.models.assignment.momenta import differ, follow_product, products_of
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.objects.tracking import Leaf
+from hozon.record import Steps
 from hozon.reports import warn
 from hozon.stored.lazy import LazyTensor, lazy_array
 
@@ -63,14 +65,14 @@ class OptimizerState:
         unknown: names of tensors that are nothing which Keras 3's optimizer has.
         aside: names of tensors that nothing needs, with the reason.
         reason: why nothing of it can be taken up; "" where it can.
-        compiled: whether compiled steps of tf_keras made it, as far as the file tells.
+        steps: who made the steps that led to it.
     """
 
     values: dict[Role, Stored] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     aside: dict[str, str] = field(default_factory=dict)
     reason: str = ""
-    compiled: bool = False
+    steps: Steps = "keras3"
 
     @property
     def names(self) -> Iterator[str]:
@@ -114,6 +116,8 @@ def pair_optimizer(model: Any, state: OptimizerState, assignment: Assignment) ->
     else:
         build_optimizer(model, state.slots)
         _pair(optimizer, state, lost)
+        then = partial(follow_product, optimizer, of_keras2=state.steps != "keras3")
+        assignment.then.append(then)
     lost.warn()
 
 
@@ -188,10 +192,9 @@ def _pair(optimizer: Any, state: OptimizerState, lost: Lost) -> None:
         lost.add(f"optimizer variable {name}", (), [name])
     for name, reason in state.aside.items():
         assignment.leave(f"{name}: {reason}", name)
-    fresh = not state.slots and _steps(state) == 0
     for role, variable in live.items():
         if id(variable) not in assignment.variables:
-            _missing(role, variable, fresh, lost)
+            _missing(role, variable, state, lost)
 
 
 def _is_none(role: Role, variable: Any) -> bool:
@@ -199,18 +202,20 @@ def _is_none(role: Role, variable: Any) -> bool:
     return bool(role[1]) and role[0] in FACTORS and is_placeholder(variable)
 
 
-def _missing(role: Role, variable: Any, fresh: bool, lost: Lost) -> None:
+def _missing(role: Role, variable: Any, state: OptimizerState, lost: Lost) -> None:
     """What the optimizer keeps and the file does not hold."""
     name, assignment = lost.title(role), lost.assignment
     if role[0].removeprefix(SCALING) == RATE[0]:
         assignment.keep(f"{name}: as it is set up", variable)
     elif role == ITERATIONS:
         assignment.keep(f"{name}: the file counts no steps of this optimizer", variable)
+    elif role == PRODUCT and state.steps == "keras3":
+        assignment.keep(f"{name}: Keras leaves it as it is", variable)
     elif role[0].startswith(SCALING):
         assignment.keep(f"{name}: begins anew, as the file holds none", variable)
     elif _is_none(role, variable):
         assignment.keep(f"{name}: stands for none", variable)
-    elif fresh:
+    elif not state.slots and _steps(state) == 0:
         assignment.keep(f"{name}: the optimizer had made no step", variable)
     else:
         lost.add(f"{name}: the file holds none", [variable])
@@ -232,34 +237,23 @@ def _derived(
     found = {}
     if COUNTER in live and COUNTER not in state.values:
         found[COUNTER] = steps
-    if PRODUCT in live and PRODUCT not in state.values:
-        inner, count = wrapped(optimizer), int(steps.tensor.read())
-        compiled = state.compiled and not isinstance(inner, OldNadam)
-        variables = len(trained_by(optimizer)) if compiled else 1
-        product = momentum_product(inner, count, variables)
+    inner = wrapped(optimizer)
+    stays = state.steps == "keras3" and PRODUCT in live and not keeps_product(inner)
+    if PRODUCT in live and PRODUCT not in state.values and not stays:
+        product = _product(inner, int(steps.tensor.read()), state.steps, lost)
         found[PRODUCT] = Stored(lazy_array("product of momenta", product), steps.names)
-        if compiled and count:
-            lost.assignment.report.converted.append(
-                f"{lost.title(PRODUCT)}: the file holds none; as {count} compiled steps of "
-                f"tf_keras leave it, which multiply it for each of {variables} variables"
-            )
     return found
 
 
-def momentum_product(optimizer: Any, steps: int, variables: int = 1) -> np.ndarray[Any, Any]:
-    """Nadam's product of momenta after some steps, which files of TensorFlow 2.11 on lack.
-
-    Eager steps multiply it once. Compiled ones do so for each of their variables but one in the
-    steps from the number of variables on, as often as there are variables: tf_keras counts when it
-    traces, and `fit` traces twice.
-    """
-    decay = getattr(optimizer, "schedule_decay", 1.0)
-    numbers = np.arange(1, steps + 1, dtype=np.float64)
-    momenta = optimizer.beta_1 * (1 - 0.5 * np.power(0.96, numbers * decay))
-    times = np.full(steps, variables)
-    if variables > 1:
-        times[variables - 1 : 2 * variables - 1] -= 1
-    return np.asarray(np.prod(momenta**times), np.float32)
+def _product(optimizer: Any, count: int, steps: Steps, lost: Lost) -> Any:
+    """Nadam's product of momenta after some steps, which files of TensorFlow 2.11 on lack."""
+    once, compiled = products_of(optimizer, count)
+    if steps == "unknown" and differ(once, compiled):
+        lost.add(
+            f"{lost.title(PRODUCT)}: the file holds none; it is taken as {count} compiled steps "
+            f"of tf_keras leave it, {compiled:.3g}, but eager ones leave {once:.3g}"
+        )
+    return once if steps in ("keras3", "eager") else compiled
 
 
 def numbered(model: Any, stored: Sequence[Stored], order: Order, file: str) -> OptimizerState:
@@ -300,9 +294,17 @@ def numbered(model: Any, stored: Sequence[Stored], order: Order, file: str) -> O
 
 
 def _candidates(model: Any) -> Iterator[Any]:
-    """Optimizers whose layout may be the stored one: the model's own, and one with all thawed."""
+    """Optimizers whose layout may be the stored one: the model's own, one that scales losses and
+    keeps the product of momenta, and one with all thawed.
+    """
     if model.optimizer.built:
         yield model.optimizer
+        inner = wrapped(model.optimizer)
+        if PRODUCT in roles_of(inner) and not keeps_product(inner):
+            sample = sample_of(model.optimizer, trained_by(model.optimizer))
+            if sample is not None:
+                keep_product(wrapped(sample))
+                yield sample
     thawed = thawed_variables(model)
     if len(thawed) > len(model.trainable_variables):
         sample = sample_of(model.optimizer, thawed)

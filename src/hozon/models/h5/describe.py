@@ -19,6 +19,7 @@ from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import UnsupportedError
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import layers_of, losses_of, metrics_of
+from hozon.models.assignment.momenta import marks_of
 from hozon.models.built import require_built
 from hozon.models.h5.learned import learned_name, learned_value
 from hozon.models.h5.names import stored_names
@@ -76,6 +77,7 @@ def _whole(
         training=training,
         state=_state(model, chosen),
         optimizer=optimizer,
+        metadata=marks_of(model.optimizer) if optimizer is not None else {},
     )
     return record, [*lines, *_not_held(model), *_not_found(model, chosen)]
 

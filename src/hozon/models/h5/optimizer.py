@@ -33,7 +33,7 @@ def stored_state(model: Any, record: ModelRecord, plan: Plan) -> OptimizerState:
         reason = "it is in the layout of weights that had to be converted"
         return OptimizerState(unknown=every, reason=reason)
     state = _Named(model, record, plan).state(stored)
-    state.compiled = record.compiled_by_keras2
+    state.steps = record.steps
     return state
 
 

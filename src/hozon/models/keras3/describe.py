@@ -20,6 +20,7 @@ from hozon.config.to_keras2_training import compile_to_keras2
 from hozon.errors import UnsupportedError
 from hozon.keras_private.layers import layers_of
 from hozon.keras_private.training import compile_config
+from hozon.models.assignment.momenta import marks_of
 from hozon.models.built import require_built
 from hozon.models.h5.describe import lazy_variable
 from hozon.models.keras3.assets import assets_of
@@ -87,6 +88,7 @@ def _whole(
         optimizer=_optimizer(model, chosen, groups),
         assets=assets_of(model),
         names={} if chosen == "keras2" else dict(object_paths(model)),
+        metadata=marks_of(getattr(model, "optimizer", None)) if include_optimizer else {},
     )
     return record, lines
 

@@ -129,7 +129,8 @@ def _pair_compiled(model: Any, record: ModelRecord, assignment: Assignment, comp
         pair_optimizer(model, state, assignment)
         return
     state = numbered(model, stored, _order(model, record, stored), record.path)
-    state.compiled = _is_of_keras2(record, stored) and record.compiled_by_keras2
+    if _is_of_keras2(record, stored):
+        state.steps = record.steps
     pair_optimizer(model, state, assignment)
 
 

@@ -21,6 +21,7 @@ from hozon.keras_private.compiled import name_logs
 from hozon.keras_private.optimizers import thawed_variables, trained_by, wrapped
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.assignment import Assignment, apply, close_account, finalize_layers
+from hozon.models.assignment.momenta import follow_product
 from hozon.models.assignment.optimizer import (
     ITERATIONS,
     RATE,
@@ -116,6 +117,8 @@ def _revived(
         tracked = track_for_savedmodel(model, variables_of(model), optimizer=fits)
         _pair(artifact, tracked, assignment)
         _leave(assignment, stored, str(artifact.path))
+        if fits and getattr(model, "optimizer", None) is not None:
+            assignment.then.append(partial(follow_product, model.optimizer))
         apply(assignment, str(artifact.path))
         deferred.finish()
         finalize_layers(model)

@@ -46,7 +46,7 @@ class SavedOptimizer:
 
     def state(self, optimizer: Any) -> OptimizerState:
         """What is stored of it, for a live optimizer of its class."""
-        found = OptimizerState()
+        found = OptimizerState(steps="unknown")
         name = known_name(type(wrapped(optimizer)))
         levels = list(self._levels())
         for node in levels:
