@@ -14,6 +14,7 @@ from hozon.config.entries import ends_from_zero
 from hozon.config.followed import let_follow
 from hozon.config.lambdas import with_functions
 from hozon.config.layers import (
+    Compiled,
     Factory,
     LayerReader,
     has_own_constructor,
@@ -43,6 +44,7 @@ def build_model(
     custom_objects: Mapping[str, Any] | None = None,
     factories: Mapping[str, Factory] | None = None,
     report: list[str] | None = None,
+    inner: list[Compiled] | None = None,
     dialect: str | None = None,
 ) -> keras.Model:
     """The model of ``{"class_name": ..., "config": ...}``, weights as initializers leave them.
@@ -52,6 +54,7 @@ def build_model(
         custom_objects: classes and functions by name; those of Lambda layers by the layer's.
         factories: for layers by name, what makes them (of their config) in place of their class.
         report: receives a line for each thing translated from an older dialect.
+        inner: receives the models inside that were compiled by themselves, and how.
         dialect: "keras1", "keras2" or "keras3"; None to tell it from the config.
 
     Raises:
@@ -64,6 +67,8 @@ def build_model(
     made = builder.build(config)
     if not isinstance(made, keras.Model):
         raise FormatError(f"the config describes a {type(made).__name__}, not a model")
+    if inner is not None:
+        inner.extend((model, how) for model, how in builder.reader.compiled if model is not made)
     return made
 
 

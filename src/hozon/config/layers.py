@@ -21,6 +21,10 @@ from hozon.keras_private.keras2_training import train_as_keras2
 from hozon.keras_private.sharing import hand_over, share, shared, sharing
 
 Factory = Callable[[dict[str, Any]], Any]
+#: A model and what its config says of how it was compiled.
+Compiled = tuple[keras.Model, Mapping[str, Any]]
+#: Where Keras 3 says it.
+TRAINING = "compile_config"
 #: Keys that say what Keras 3's constructors do not take and need not know when they are empty.
 EMPTY = ("quantization_config", "registered_name")
 
@@ -29,7 +33,7 @@ class LayerReader:
     """Builds layers from Keras 3 configs.
 
     `factories` maps layer names to functions of the config that make the layer instead; a model
-    inside a model is built by `models`.
+    inside a model is built by `models`. `compiled` lists the models that were compiled.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class LayerReader:
         self.registry = registry
         self.factories = factories
         self.objects = ObjectReader(registry, self.read)
+        self.compiled: list[Compiled] = []
         self._models = models
 
     def read(self, entry: Mapping[str, Any]) -> Any:
@@ -58,6 +63,9 @@ class LayerReader:
             if entry.get(TRAINS_AS) == "keras2" and isinstance(made, keras.Layer):
                 train_as_keras2(made)
             share(number, made)
+            training = entry.get(TRAINING)
+            if isinstance(made, keras.Model) and training and isinstance(training, Mapping):
+                self.compiled.append((made, training))
         return made
 
     def _read(self, entry: Mapping[str, Any]) -> Any:

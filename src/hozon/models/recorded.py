@@ -8,12 +8,14 @@ from typing import Any
 import keras
 
 from hozon.config.build import build_model
+from hozon.config.layers import Compiled
 from hozon.config.outputs import outputs_of
 from hozon.config.training import compile_arguments
 from hozon.errors import HozonError, UnsupportedError
 from hozon.keras_private.compiled import name_logs
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.values import deferred_initializers
+from hozon.models.inner import compile_inner
 from hozon.models.lookups import clipped_lookups
 from hozon.models.outputs import compiled_outputs
 from hozon.models.report import LoadReport
@@ -55,13 +57,22 @@ def revive(
             instead="make the model by its own code, then hozon.load_weights(model, path)",
         )
     changes: list[str] = []
+    inner: list[Compiled] = []
+    notes = LoadReport()
     with deferred_initializers() as deferred:
         model = build_model(
-            record.config, custom_objects=custom_objects, report=changes, dialect=record.dialect
+            record.config,
+            custom_objects=custom_objects,
+            report=changes,
+            inner=inner,
+            dialect=record.dialect,
         )
+        if compiled and record.naming == "attributes":  # others hold no state of theirs
+            compile_inner(inner, dict(custom_objects or {}), notes)
         report, finish = load_weights(model, record)
         deferred.finish()
-    report.converted.extend(changes)
+    report.converted.extend([*changes, *notes.converted])
+    report.lost.extend(notes.lost)
     custom = type(model).__name__ in (custom_objects or {})
     rung = "custom class" if custom else "built-in class"
     report.add_object("root", type(model).__name__, rung)

@@ -100,15 +100,17 @@ def _role(prefix: str, name: str, of: Any) -> Role:
     return f"{prefix}{name}", 0 if of is None else id(of)
 
 
-def pair_optimizer(model: Any, state: OptimizerState, assignment: Assignment) -> None:
+def pair_optimizer(
+    model: Any, state: OptimizerState, assignment: Assignment, name: str = "optimizer"
+) -> None:
     """Pair what a model's optimizer keeps with what is stored; it is built where it is not yet.
 
     One that would train nothing, as all layers are frozen, is built for the variables that there
     are slots of, for the day they thaw. What is stored for other frozen layers is lost, as Keras
-    3's optimizers know no variables but those that they train.
+    3's optimizers know no variables but those that they train. Reports call it by `name`.
     """
     optimizer = model.optimizer
-    lost = Lost(assignment, {id(v): str(v.path) for v in thawed_variables(model)})
+    lost = Lost(assignment, {id(v): str(v.path) for v in thawed_variables(model)}, name)
     if state.reason:
         lost.add(f"state of optimizer {_kind(optimizer)}: {state.reason}", (), state.names)
         for role, variable in roles_of(optimizer).items():
@@ -122,12 +124,18 @@ def pair_optimizer(model: Any, state: OptimizerState, assignment: Assignment) ->
 
 
 def build_optimizer(model: Any, slots: set[int] = frozenset()) -> None:  # type: ignore[assignment]
-    """Build a model's optimizer for what the model trains, or else for the variables of `slots`."""
+    """Build a model's optimizer for what the model trains, or else for the variables of `slots`.
+
+    One that trains nothing and has no slots is left unbuilt, for the day that layers thaw; but for
+    one that scales losses, which keeps the scale besides.
+    """
     if model.optimizer.built:
         return
     variables = list(model.trainable_variables)
     if not variables:
         variables = [v for v in thawed_variables(model) if id(v) in slots]
+    if not variables and wrapped(model.optimizer) is model.optimizer:
+        return
     with deferred_initializers() as deferred:
         model.optimizer.build(variables)
         deferred.finish()
@@ -140,15 +148,18 @@ def _kind(optimizer: Any) -> str:
 class Lost:
     """State that does not come back: noted line by line, told in one warning."""
 
-    def __init__(self, assignment: Assignment, names: Mapping[int, str]) -> None:
+    def __init__(
+        self, assignment: Assignment, names: Mapping[int, str], name: str = "optimizer"
+    ) -> None:
         self.assignment = assignment
         self.lines: list[str] = []
         self._names = names
+        self._name = name
 
     def title(self, role: Role) -> str:
         """A role as reports name it."""
         name = role[0].removeprefix(SCALING).strip("_")
-        return f"optimizer/{name}" + (f"/{self._names.get(role[1], '?')}" if role[1] else "")
+        return f"{self._name}/{name}" + (f"/{self._names.get(role[1], '?')}" if role[1] else "")
 
     def add(self, line: str, variables: Iterable[Any] = (), stored: Iterable[str] = ()) -> None:
         """One loss."""

@@ -21,7 +21,14 @@ from hozon.models.assignment.names import (
 )
 from hozon.models.built import require_built
 from hozon.models.keras3.names import object_names, object_paths
-from hozon.models.keras3.optimizer import optimizers_of, pair_optimizers
+from hozon.models.keras3.optimizer import (
+    NAME as OPTIMIZER,
+)
+from hozon.models.keras3.optimizer import (
+    inner_models,
+    optimizers_of,
+    pair_optimizers,
+)
 from hozon.models.keras3.owners import Owner, owners
 from hozon.models.report import LoadReport
 from hozon.models.tracking.leaves import KerasLeaf
@@ -122,6 +129,12 @@ def _groups(model: Any, record: ModelRecord, assignment: Assignment) -> list[Sta
         names = [f"{group.name}/{name}" for name in group.tensors]
         assignment.leave(f"{group.name}: metrics begin anew", *names)
     aside = set(optimizers_of(model))
+    uncompiled = {f"{path}/{OPTIMIZER}" for path, _ in inner_models(model)} - aside
+    for group in record.state:
+        if group.name in uncompiled:
+            names = [f"{group.name}/{name}" for name in group.tensors]
+            assignment.leave(f"{group.name}: the model inside is not compiled", *names)
+    aside |= uncompiled
     return [g for g in record.state if not _is_of_metric(g) and g.name not in aside]
 
 

@@ -94,6 +94,7 @@ def pair_optimizers(
     elif record.optimizer is not None:
         assignment.leave("the optimizer's state: the model is not compiled", *_names(record))
     groups = {group.name: group for group in record.state}
+    inner = {id(getattr(part, "optimizer", None)): part for _, part in inner_models(model)}
     for path, optimizer in optimizers_of(model).items():
         if optimizer is getattr(model, "optimizer", None):
             continue
@@ -101,6 +102,8 @@ def pair_optimizers(
         if group is None:
             for variable in optimizer.variables:
                 assignment.keep(f"{path}/{variable.name}: not in the file", variable)
+        elif id(optimizer) in inner:
+            _pair_inner(path, inner[id(optimizer)], group, record, assignment)
         elif optimizer.built:
             _pair_own(path, optimizer, group, assignment, record.path)
         else:
@@ -163,6 +166,23 @@ def _order(model: Any, record: ModelRecord, stored: Sequence[Stored]) -> Order:
 
 def _is_of_keras2(record: ModelRecord, stored: Sequence[Stored]) -> bool:
     return record.dialect == "keras2" or (bool(stored) and stored[0].tensor.dtype is INT64)
+
+
+# Optimizers of models inside a model
+
+
+def inner_models(model: Any) -> list[tuple[str, Any]]:
+    """The models inside of one, by path."""
+    return [(path, m) for path, m in saveables(model) if path and isinstance(m, keras.Model)]
+
+
+def _pair_inner(
+    path: str, model: Any, group: StateGroup, record: ModelRecord, assignment: Assignment
+) -> None:
+    """The state of an optimizer that a model inside was compiled with."""
+    stored = _stored(group)
+    state = numbered(model, stored, _order(model, record, stored), record.path)
+    pair_optimizer(model, state, assignment, path)
 
 
 # Optimizers of a step of the model's own

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from hozon.config.build import build_model
+from hozon.config.layers import Compiled
 from hozon.config.outputs import outputs_of
 from hozon.config.training import compile_arguments
 from hozon.containers.savedmodel.read import SavedModel
@@ -35,6 +36,7 @@ from hozon.models.assignment.optimizer import (
     roles_of,
 )
 from hozon.models.built import build_as_recorded
+from hozon.models.inner import compile_inner
 from hozon.models.keras3.optimizer import keras2_leaves
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.objects import NATIVE, KerasNode
@@ -50,7 +52,7 @@ from hozon.reports import warn
 OPTIMIZER = "optimizer/"
 WRAPPERS_RATE = (f"{SCALING}_learning_rate", 0)
 #: What an optimizer numbers: its slots, as the counter of steps has a shorter name.
-NUMBERED = f"{OPTIMIZER}_variables/"
+NUMBERED = "_variables/"
 #: What an optimizer keeps besides slots, by the edges that lead there.
 SCALAR_ROLES = {
     "_iterations": ITERATIONS,
@@ -107,15 +109,21 @@ def _revived(
     compiled: bool,
 ) -> keras.Model:
     training = native.get("compile_config") if compiled else None
+    inner: list[Compiled] = []
     with deferred_initializers() as deferred:
-        model = _built(native["config"], custom_objects, report)
+        model = _built(native["config"], custom_objects, report, inner)
+        if compiled:
+            compile_inner(inner, custom_objects, report)
         if isinstance(training, Mapping):
             _compile(model, training, custom_objects, report)
         assignment = Assignment(report=report)
         stored = [] if artifact.bundle is None else [*artifact.bundle]
         fits = _build_optimizer(model, artifact, stored, assignment)
         tracked = track_for_savedmodel(model, variables_of(model), optimizer=fits)
-        _pair(artifact, tracked, assignment)
+        inside = _inner_models(tracked)
+        for place, part in inside.items():
+            _pair_inner(part, place, artifact, stored, assignment)
+        _pair(artifact, tracked, assignment, tuple(inside))
         _leave(assignment, stored, str(artifact.path))
         if fits and getattr(model, "optimizer", None) is not None:
             assignment.then.append(partial(follow_product, model.optimizer))
@@ -133,10 +141,17 @@ def _revived(
 
 
 def _built(
-    config: Mapping[str, Any], custom_objects: Mapping[str, Any], report: LoadReport
+    config: Mapping[str, Any],
+    custom_objects: Mapping[str, Any],
+    report: LoadReport,
+    inner: list[Compiled],
 ) -> keras.Model:
     model = build_model(
-        config, custom_objects=custom_objects, dialect="keras3", report=report.converted
+        config,
+        custom_objects=custom_objects,
+        dialect="keras3",
+        report=report.converted,
+        inner=inner,
     )
     shapes = config.get("build_config")
     if not model.built and shapes:
@@ -181,7 +196,7 @@ def _build_optimizer(
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None or not model.built:
         return optimizer is not None
-    wanted = {key.split("/")[2] for key in stored if key.startswith(NUMBERED)}
+    wanted = {key.split("/")[2] for key in stored if key.startswith(OPTIMIZER + NUMBERED)}
     if not any(key.startswith(OPTIMIZER) and key.split("/")[2] != ATTRIBUTES for key in stored):
         return True
     optimizer.build(list(model.trainable_variables) or thawed_variables(model))
@@ -189,19 +204,44 @@ def _build_optimizer(
     found = described.children["_variables"].trackable.children
     if not wanted or len(found) - 1 == len(wanted):
         return True
-    pair_optimizer(model, _frozen_since(model, artifact, stored), assignment)
+    pair_optimizer(model, _state_by_number(model, OPTIMIZER, artifact, stored), assignment)
     return False
 
 
-def _frozen_since(model: Any, artifact: SavedModel, stored: list[str]) -> OptimizerState:
-    """The state of an optimizer that was built before some of its layers were frozen."""
+def _inner_models(tracked: TrackedGraph) -> dict[str, Any]:
+    """The models inside a model, by where their optimizers are stored."""
+    return {
+        f"{node.text}/{OPTIMIZER}": node.target
+        for node in tracked.nodes[1:]
+        if isinstance(node.target, keras.Model)
+    }
+
+
+def _pair_inner(
+    model: Any, place: str, artifact: SavedModel, stored: list[str], assignment: Assignment
+) -> None:
+    """The state of an optimizer that a model inside was compiled with."""
+    if getattr(model, "optimizer", None) is not None:
+        state = _state_by_number(model, place, artifact, stored)
+        pair_optimizer(model, state, assignment, place.rstrip("/"))
+        return
+    for key in stored:
+        if key.startswith(place):
+            assignment.leave(f"{key}: the model inside is not compiled", key)
+
+
+def _state_by_number(
+    model: Any, place: str, artifact: SavedModel, stored: list[str]
+) -> OptimizerState:
+    """The state of an optimizer that may have been built before some layers were frozen."""
     bundle: Any = artifact.bundle
-    values = {k: Stored(bundle[k], (k,)) for k in stored if k.startswith(OPTIMIZER)}
-    roles = {f"{OPTIMIZER}{edge}/{VALUE}": role for edge, role in SCALAR_ROLES.items()}
+    values = {k: Stored(bundle[k], (k,)) for k in stored if k.startswith(place)}
+    roles = {f"{place}{edge}/{VALUE}": role for edge, role in SCALAR_ROLES.items()}
     for attribute, edges in SCALARS.get(known_name(type(wrapped(model.optimizer))), ()):
-        roles |= {f"{OPTIMIZER}{edge}/{VALUE}": (attribute, 0) for edge in edges}
+        roles |= {f"{place}{edge}/{VALUE}": (attribute, 0) for edge in edges}
     scalars = {roles[key]: values[key] for key in values if key in roles}
-    slots = sorted((key for key in values if key.startswith(NUMBERED)), key=_number)
+    numbers = {key: _number(key, place) for key in values if key.startswith(place + NUMBERED)}
+    slots = sorted(numbers, key=lambda key: numbers[key])
     counted = [value for role, value in scalars.items() if role == ITERATIONS]
     order = partial(keras2_leaves, model)
     state = numbered(model, [*counted, *(values[k] for k in slots)], order, str(artifact.path))
@@ -213,12 +253,14 @@ def _frozen_since(model: Any, artifact: SavedModel, stored: list[str]) -> Optimi
     return state
 
 
-def _number(key: str) -> int:
-    return int(key.removeprefix(NUMBERED).split("/")[0])
+def _number(key: str, place: str) -> int:
+    return int(key.removeprefix(place + NUMBERED).split("/")[0])
 
 
-def _pair(artifact: SavedModel, tracked: TrackedGraph, assignment: Assignment) -> None:
-    """Every value of the model with the stored tensor of the same key.
+def _pair(
+    artifact: SavedModel, tracked: TrackedGraph, assignment: Assignment, aside: tuple[str, ...]
+) -> None:
+    """Every value of the model with the stored tensor of the same key, but those below `aside`.
 
     Raises MismatchError for one that the file lacks.
     """
@@ -229,7 +271,7 @@ def _pair(artifact: SavedModel, tracked: TrackedGraph, assignment: Assignment) -
             own = type(node.target).__module__.startswith("keras.")
             rung = "built-in class" if own else "custom class"
             assignment.report.add_object(path, type(node.target).__name__, rung)
-        for key, leaf in node.leaves:
+        for key, leaf in () if node.text.startswith(aside) else node.leaves:
             tensor = stored.get(key)
             if tensor is None:
                 raise MismatchError(f"the checkpoint holds no {key}", file=str(artifact.path))
