@@ -143,6 +143,10 @@ class Body:
             self._values[made.name] = value
         return self._constants[key]
 
+    def scalar(self, op: str, *inputs: Tensor, dtype: OneType) -> Tensor:
+        """The one output of a node that takes scalars."""
+        return self.add(op, list(inputs), shape=(), dtype=dtype)
+
     def value(self, x: Tensor) -> np.ndarray[Any, Any] | None:
         """The value of a tensor that is a constant, else None."""
         return self._values.get(x.name)
@@ -189,7 +193,7 @@ class Body:
             return self.constant(np.asarray(dim, np.int32))
         key = str(dim)
         if key not in self._sizes:
-            self._sizes[key] = computed(self, key, self.symbol)
+            self._sizes[key] = computed(self, key)
         return self._sizes[key]
 
     def shape(self, dims: Sequence[Dim]) -> Tensor:
