@@ -260,6 +260,7 @@ class Checkpoint:
         if self._restoration is not None:
             self._restoration.stop()
         self.__dict__["_restoration"] = restoration
+        outcome.report()  # closes the account
         return LoadStatus(outcome)
 
     def _read_names(
@@ -276,7 +277,7 @@ class Checkpoint:
             bundle, nodes, root, describe, skip_mismatch=skip_mismatch, rename=rename
         )
         outcome.run()
-        if outcome.missing() and not outcome.matched():
+        if outcome.report().missing and not outcome.report().matched:
             wanted = [leaf.name for _, _, leaf in live_leaves(root, describe)]
             names = [value.title for value in named_values(bundle, nodes)]
             raise nothing_matches(names or bundle, wanted, bundle.prefix)

@@ -12,9 +12,12 @@ from hozon.config.legacy.optimizers import steps_as_legacy
 from hozon.errors import MismatchError
 from hozon.formats.bundle import Bundle
 from hozon.formats.protos.trackable import TrackableNode
-from hozon.keras_private.optimizers import wrapped
-from hozon.models.assignment import Assignment, Pair, apply
+from hozon.keras_private.optimizers import is_placeholder, rate_of, wrapped
+from hozon.models.assignment import Assignment, Pair, apply, close_account
+from hozon.models.assignment.account import OPTIMIZER, REASONS, reachable
+from hozon.models.assignment.assignment import variables_of
 from hozon.models.assignment.names import LiveName, Rename, StoredName, pair_by_names
+from hozon.models.report import LoadReport
 from hozon.models.tracking.leaves import ComputedLeaf
 from hozon.objects.keys import OBJECT_GRAPH_KEY, Key, parse_key, path_text
 from hozon.objects.tracking import Leaf, Trackable, TrackedNode, track
@@ -24,19 +27,47 @@ SAVE_COUNTER = "save_counter"
 #: Edge to the counter of steps of optimizers of Keras 2's older generation.
 LEGACY_COUNTER = "iter"
 SHOWN = 10
+#: Objects below which variables are looked for.
+OWNERS = (keras.Layer, keras.Metric, keras.optimizers.Optimizer)
 
 
 def live_leaves(
     root: Any, describe: Callable[[Any], Trackable]
 ) -> list[tuple[str, TrackedNode, Leaf]]:
     """(path, node, value) of all that exists now, save counters and computed values aside."""
+    return _leaves(track(root, describe).nodes)
+
+
+def _leaves(nodes: Sequence[TrackedNode]) -> list[tuple[str, TrackedNode, Leaf]]:
     return [
         (path_text(node.path), node, node.trackable.leaf)
-        for node in track(root, describe).nodes
+        for node in nodes
         if node.trackable.leaf is not None
         and not isinstance(node.trackable.leaf, ComputedLeaf)
         and node.path[-1:] != (SAVE_COUNTER,)
     ]
+
+
+def close(assignment: Assignment, bundle: Bundle, nodes: Sequence[TrackedNode]) -> None:
+    """Close the account of a restore: all that hangs on live objects, and the whole file.
+
+    What a live object keeps and no checkpoint can name is missing as well.
+    """
+    roots = [node.target for node in nodes if isinstance(node.target, OWNERS)]
+    for live in reachable(*roots):
+        if id(live.variable) in assignment.variables:
+            continue
+        if live.kind == OPTIMIZER and is_of_none(live.variable, roots):
+            assignment.keep(f"{live.label}: nothing of it is used", live.variable)
+        elif live.kind not in REASONS:
+            assignment.miss(live.label, live.variable)
+    close_account(assignment, (key for key in bundle if key != OBJECT_GRAPH_KEY), *roots)
+
+
+def is_of_none(variable: Any, roots: Sequence[Any]) -> bool:
+    """Whether a variable of an optimizer stands for none, or is a wrapper's own rate."""
+    wrappers = [root for root in roots if hasattr(root, "inner_optimizer")]
+    return is_placeholder(variable) or any(variable is rate_of(one) for one in wrappers)
 
 
 class GraphOutcome:
@@ -54,35 +85,38 @@ class GraphOutcome:
         """The checkpoint's prefix."""
         return self._restoration.bundle.prefix
 
-    def matched(self) -> list[str]:
-        """Paths of live values that were restored."""
-        return [path for path, node, _ in self._live() if self._assigned(node)]
+    def report(self) -> LoadReport:
+        """What was restored, by live paths, and what is left on either side, by the file's."""
+        done = self._restoration
+        done.again()
+        assignment = Assignment()
+        assignment.report.mismatched += done.mismatched
+        nodes = track(self._root, self._describe).nodes
+        for path, node, leaf in _leaves(nodes):
+            if done.node_of(node.target) in done.assigned:
+                assignment.took(path, leaf)
+            else:
+                assignment.miss(path, *variables_of(leaf))
+        self._stored(assignment)
+        assignment.report.lost += self._other_steps()
+        close(assignment, done.bundle, nodes)
+        return assignment.report
 
-    def missing(self) -> list[str]:
-        """Paths of live values without a stored one."""
-        return [path for path, node, _ in self._live() if not self._assigned(node)]
+    def _stored(self, assignment: Assignment) -> None:
+        """What became of each tensor of the file."""
+        done = self._restoration
+        waiting = done.deferred()
+        for node, keys in done.keys().items():
+            if node in done.assigned:
+                assignment.tensors.update(keys)
+            elif node in waiting:
+                assignment.defer(done.name(node), *keys)
+            else:
+                assignment.surplus(*keys, label=done.name(node))
+        rest = (key for key in done.bundle if key not in assignment.tensors)
+        assignment.surplus(*(key for key in rest if key != OBJECT_GRAPH_KEY))
 
-    def unexpected(self) -> list[str]:
-        """Paths of the file's values that nothing took."""
-        self._restoration.again()
-        aside = self._restoration.assigned | self._restoration.deferred()
-        return self._named(lambda node: node not in aside)
-
-    def deferred(self) -> list[str]:
-        """Paths of the file's values that wait for variables which do not exist yet."""
-        self._restoration.again()
-        waiting = self._restoration.deferred() - self._restoration.assigned
-        return self._named(lambda node: node in waiting)
-
-    def _named(self, wanted: Callable[[int], bool]) -> list[str]:
-        nodes = enumerate(self._restoration.nodes)
-        return [self._restoration.name(i) for i, node in nodes if node.tensors and wanted(i)]
-
-    def mismatched(self) -> list[str]:
-        """Values left out because shapes differ."""
-        return list(self._restoration.mismatched)
-
-    def lost(self) -> list[str]:
+    def _other_steps(self) -> list[str]:
         """Optimizers of the older generation whose state went to one that makes other steps."""
         restoration = self._restoration
         return [
@@ -112,13 +146,6 @@ class GraphOutcome:
     def _without_optimizers(self, target: Any) -> Trackable:
         optimizer = isinstance(target, keras.optimizers.Optimizer)
         return Trackable() if optimizer else self._describe(target)
-
-    def _live(self) -> list[tuple[str, TrackedNode, Leaf]]:
-        self._restoration.again()
-        return live_leaves(self._root, self._describe)
-
-    def _assigned(self, node: TrackedNode) -> bool:
-        return self._restoration.node_of(node.target) in self._restoration.assigned
 
 
 def named_values(bundle: Bundle, nodes: Sequence[TrackableNode]) -> list[StoredName]:
@@ -174,7 +201,7 @@ class NameOutcome:
     ) -> None:
         self._bundle = bundle
         self._nodes = nodes
-        self._live = live_leaves(root, describe)
+        self._live = track(root, describe).nodes
         self._skip = skip_mismatch
         self._rename = rename
         self._assignment = Assignment()
@@ -184,12 +211,18 @@ class NameOutcome:
         """The checkpoint's prefix."""
         return self._bundle.prefix
 
+    def report(self) -> LoadReport:
+        """What was restored; nothing waits, as names are those of now."""
+        return self._assignment.report
+
     def run(self) -> None:
         """Compare shapes, then assign.
 
         Raises MismatchError, with nothing assigned, where shapes differ.
         """
-        live = [LiveName(leaf, (leaf.name,), path, (path,)) for path, _, leaf in self._live]
+        live = [
+            LiveName(leaf, (leaf.name,), path, (path,)) for path, _, leaf in _leaves(self._live)
+        ]
         stored, assignment = named_values(self._bundle, self._nodes), self._assignment
         pair_by_names(live, stored, self._rename, assignment, self.file)
         wrong: list[Pair] = []
@@ -209,31 +242,9 @@ class NameOutcome:
         assignment.report.missing += [pair.label for pair in wrong]
         assignment.report.unexpected += [name for pair in wrong for name in pair.stored]
         apply(assignment, self.file)
-
-    def matched(self) -> list[str]:
-        """Paths of live values that were restored."""
-        return self._assignment.report.matched
-
-    def missing(self) -> list[str]:
-        """Paths of live values without a stored one."""
-        return self._assignment.report.missing
-
-    def unexpected(self) -> list[str]:
-        """Names of tensors that nothing took."""
-        keys = set(self._assignment.tensors) - set(self._assignment.report.unexpected)
-        return [name for name in self._bundle if name not in (*keys, OBJECT_GRAPH_KEY)]
-
-    def deferred(self) -> list[str]:
-        """Nothing waits: names are those of now."""
-        return []
-
-    def mismatched(self) -> list[str]:
-        """Values left out because shapes differ."""
-        return self._assignment.report.mismatched
-
-    def lost(self) -> list[str]:
-        """Nothing: names pair no optimizer's state."""
-        return []
+        rest = (key for key in self._bundle if key not in assignment.tensors)
+        assignment.surplus(*(key for key in rest if key != OBJECT_GRAPH_KEY))
+        close(assignment, self._bundle, self._live)
 
 
 def nothing_matches(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -246,6 +246,18 @@ class Restoration:
             table.assign(*(self.bundle[key + part].read() for part in TABLE_PARTS))
             self.assigned.add(node)
 
+    def keys(self) -> dict[int, list[str]]:
+        """The names of the tensors of each of the file's objects that has any."""
+        return {i: [*self._keys(node)] for i, node in enumerate(self.nodes) if node.tensors}
+
+    def _keys(self, node: TrackableNode) -> Iterator[str]:
+        for tensor in node.tensors:
+            parts = [
+                start + part for start in (tensor.key, tensor.key + TABLE) for part in TABLE_PARTS
+            ]
+            found = [key for key in (tensor.key, *parts) if key in self.bundle]
+            yield from found or [tensor.key]
+
     def _tensor(self, node: int) -> LazyTensor | None:
         key = self._key(node, VARIABLE_VALUE)
         return None if key is None else self.bundle[key]
@@ -292,16 +304,20 @@ class Restoration:
             for node, target in self.objects.items()
             if isinstance(target, (keras.Layer, keras.optimizers.Optimizer)) and not target.built
             for below in (
-                *(edge.node for edge in self._waiting[node]),
+                *(edge.node for edge in self.nodes[node].children),
                 *(slot.slot for slot in self.nodes[node].slot_variables),
             )
         ]
         found: set[int] = set()
+        seen: set[int] = set()
         while waiting:
             node = waiting.pop()
-            if node not in found and node not in self.objects:
+            if node in seen or not self._is_open(node):
+                continue
+            seen.add(node)
+            waiting.extend(edge.node for edge in self.nodes[node].children)
+            if node not in self.objects:
                 found.add(node)
-                waiting.extend(edge.node for edge in self.nodes[node].children)
         slots = {
             slot.slot
             for node in self.nodes
@@ -309,6 +325,11 @@ class Restoration:
             if slot.variable in found
         }
         return found | slots
+
+    def _is_open(self, node: int) -> bool:
+        """Whether one of the file's objects is bound to nothing, or to what may still grow."""
+        live = self.objects.get(node)
+        return live is None or isinstance(live, Virtual) or is_container(live)
 
     @property
     def is_deferred(self) -> bool:

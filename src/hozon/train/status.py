@@ -13,35 +13,15 @@ class UnmatchedError(MismatchError, AssertionError):
 
 
 class Outcome(Protocol):
-    """What a status object asks: the four lists, up to date with what was created since."""
+    """What a status object asks: the report, up to date with what was created since."""
 
     @property
     def file(self) -> str:
         """The checkpoint's prefix."""
         ...
 
-    def matched(self) -> list[str]:
-        """Names of live values that were restored."""
-        ...
-
-    def missing(self) -> list[str]:
-        """Names of live values that the file has none for."""
-        ...
-
-    def unexpected(self) -> list[str]:
-        """Names of stored values that nothing took."""
-        ...
-
-    def deferred(self) -> list[str]:
-        """Names of stored values that wait for variables which do not exist yet."""
-        ...
-
-    def mismatched(self) -> list[str]:
-        """Values that were left out because shapes differ."""
-        ...
-
-    def lost(self) -> list[str]:
-        """What goes on in another way than in the program that wrote the file."""
+    def report(self) -> LoadReport:
+        """What became of every live value and every stored one."""
         ...
 
 
@@ -52,47 +32,58 @@ class LoadStatus(LoadReport):
     """
 
     def __init__(self, outcome: Outcome) -> None:
-        # Not the parent's: here the other lists are properties.
-        self.objects, self.converted, self.left_out = [], [], []
+        # Not the parent's: here the lists of the account are properties.
+        self.objects, self.converted = [], []
         self._outcome = outcome
 
     @property
     def matched(self) -> list[str]:  # type: ignore[override]
         """Variables of the program that got a stored value."""
-        return self._outcome.matched()
+        return self._outcome.report().matched
 
     @property
     def missing(self) -> list[str]:  # type: ignore[override]
         """Variables of the program without a stored value."""
-        return self._outcome.missing()
+        return self._outcome.report().missing
 
     @property
     def unexpected(self) -> list[str]:  # type: ignore[override]
         """Stored values that no variable took (yet)."""
-        return self._outcome.unexpected()
+        return self._outcome.report().unexpected
 
     @property
     def deferred(self) -> list[str]:  # type: ignore[override]
         """Stored values that wait for variables which do not exist yet."""
-        return self._outcome.deferred()
+        return self._outcome.report().deferred
 
     @property
     def mismatched(self) -> list[str]:  # type: ignore[override]
         """Pairs that disagree in shape."""
-        return self._outcome.mismatched()
+        return self._outcome.report().mismatched
 
     @property
     def lost(self) -> list[str]:  # type: ignore[override]
         """What goes on in another way than in the program that wrote the file."""
-        return self._outcome.lost()
+        return self._outcome.report().lost
+
+    @property
+    def kept(self) -> list[str]:  # type: ignore[override]
+        """Variables that checkpoints hold no value for, with the reason."""
+        return self._outcome.report().kept
+
+    @property
+    def left_out(self) -> list[str]:  # type: ignore[override]
+        """Stored values that nothing here needs, with the reason."""
+        return self._outcome.report().left_out
 
     def assert_consumed(self) -> Self:
         """Raise unless every stored value was taken and every variable got one."""
-        return self._assert(self.missing, [*self.unexpected, *self.deferred])
+        now = self._outcome.report()
+        return self._assert(now, [*now.unexpected, *now.deferred])
 
     def assert_existing_objects_matched(self) -> Self:
         """Raise unless every variable that exists got a value; the file may hold more."""
-        return self._assert(self.missing, [])
+        return self._assert(self._outcome.report(), [])
 
     def assert_nontrivial_match(self) -> Self:
         """Raise if nothing matched."""
@@ -110,11 +101,11 @@ class LoadStatus(LoadReport):
     def run_restore_ops(self, session: object = None) -> None:
         """Nothing to do; see `initialize_or_restore`."""
 
-    def _assert(self, missing: list[str], unexpected: list[str]) -> Self:
+    def _assert(self, now: LoadReport, unexpected: list[str]) -> Self:
         problems = [
-            *(f"no stored value for {name}" for name in missing),
+            *(f"no stored value for {name}" for name in now.missing),
             *(f"nothing takes the stored {name}" for name in unexpected),
-            *self.mismatched,
+            *now.mismatched,
         ]
         if problems:
             raise UnmatchedError(
@@ -140,7 +131,5 @@ class InitializationOnlyStatus(LoadStatus):
 class _Nothing:
     file = ""
 
-    def matched(self) -> list[str]:
-        return []
-
-    missing = unexpected = deferred = mismatched = lost = matched
+    def report(self) -> LoadReport:
+        return LoadReport()

@@ -30,25 +30,42 @@ class Live:
     label: str
 
 
-def reachable(root: Any) -> Iterator[Live]:
-    """Every variable of a model or layer, its optimizers, metrics and random numbers, each once."""
+def reachable(*roots: Any) -> Iterator[Live]:
+    """Every variable below models, layers, metrics and optimizers, each once.
+
+    Of models also those of their optimizers, metrics and random numbers.
+    """
     seen: set[int] = set()
-    for live in _everything(root):
+    for live in _everything(roots):
         if id(live.variable) not in seen:
             seen.add(id(live.variable))
             yield live
 
 
-def _everything(root: Any) -> Iterator[Live]:
-    layers = layers_of(root)
+def _everything(roots: Iterable[Any]) -> Iterator[Live]:
+    own = list(roots)
+    layers = _layers(own)
     for layer in layers:
         yield from (Live(v, WEIGHT, str(v.path)) for v in variables_of(layer))
     for layer in layers:
         yield from (Live(g.state, SEED, str(g.state.path)) for g in seed_generators_of(layer))
-        for metric in (*metrics_of(layer), *(layer.metrics if layer is root else ())):
+        root = any(layer is other for other in own)
+        for metric in (*metrics_of(layer), *(layer.metrics if root else ())):
             yield from (Live(v, METRIC, str(v.path)) for v in metric.variables)
         for _, optimizer in optimizers_of(layer):
             yield from (Live(v, OPTIMIZER, str(v.path)) for v in optimizer.variables)
+    for kind, owner in ((METRIC, keras.Metric), (OPTIMIZER, keras.optimizers.Optimizer)):
+        for root in (other for other in own if isinstance(other, owner)):
+            yield from (Live(v, kind, str(v.path)) for v in root.variables)
+
+
+def _layers(roots: Iterable[Any]) -> list[Any]:
+    """The layers among some objects and all layers inside of them, each once."""
+    found: dict[int, Any] = {}
+    for root in roots:
+        if isinstance(root, keras.Layer) and id(root) not in found:
+            found |= {id(layer): layer for layer in layers_of(root)}
+    return list(found.values())
 
 
 def optimizers_of(layer: Any) -> list[tuple[str, Any]]:
@@ -57,17 +74,22 @@ def optimizers_of(layer: Any) -> list[tuple[str, Any]]:
     return [(name.lstrip("_"), optimizer) for name, optimizer in found]
 
 
-def close_account(root: Any, assignment: Assignment, stored: Iterable[str]) -> None:
+def close_account(assignment: Assignment, stored: Iterable[str], *roots: Any) -> None:
     """List what keeps its value for a reason that holds for every file, and allow no rest.
+
+    Args:
+        assignment: what the matchers made.
+        stored: the names of all tensors of the file.
+        *roots: the model or layer; of a checkpoint all that it holds.
 
     Raises InternalError for a variable or tensor that no matcher has taken up.
     """
-    rest = [live for live in reachable(root) if id(live.variable) not in assignment.variables]
-    for live in rest:
-        if live.kind in REASONS:
-            assignment.keep(f"{live.label}: {REASONS[live.kind]}", live.variable)
+    rest = [one for one in reachable(*roots) if id(one.variable) not in assignment.variables]
+    for one in rest:
+        if one.kind in REASONS:
+            assignment.keep(f"{one.label}: {REASONS[one.kind]}", one.variable)
     forgotten = [
-        *(f"variable {live.label} ({live.kind})" for live in rest if live.kind not in REASONS),
+        *(f"variable {one.label} ({one.kind})" for one in rest if one.kind not in REASONS),
         *(f"tensor {name}" for name in stored if name not in assignment.tensors),
     ]
     if forgotten:

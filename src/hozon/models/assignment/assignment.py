@@ -93,14 +93,20 @@ class Assignment:
         self.variables.update(map(id, bundle.variables))
         self.tensors.update(bundle.stored)
 
-    def miss(self, label: str, variable: Any = None) -> None:
-        """A variable that the file should have a value for, and has not."""
-        self.report.missing.append(label)
-        self.variables.add(id(variable))
+    def took(self, label: str, leaf: Leaf, *stored: str) -> None:
+        """A live value that has its stored one from an earlier assignment."""
+        self.report.matched.append(label)
+        self.variables.update(map(id, variables_of(leaf)))
+        self.tensors.update(stored)
 
-    def surplus(self, *stored: str) -> None:
-        """Tensors that no variable takes."""
-        self.report.unexpected.extend(stored)
+    def miss(self, label: str, *variables: Any) -> None:
+        """A value that the file should hold, and does not; the variables behind it."""
+        self.report.missing.append(label)
+        self.variables.update(map(id, variables))
+
+    def surplus(self, *stored: str, label: str = "") -> None:
+        """Tensors that no variable takes; by one label, or each by its name."""
+        self.report.unexpected.extend([label] if label else stored)
         self.tensors.update(stored)
 
     def disagree(

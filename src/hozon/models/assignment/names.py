@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hozon.errors import MismatchError
-from hozon.models.assignment.assignment import Assignment
+from hozon.models.assignment.assignment import Assignment, variables_of
 from hozon.objects.tracking import Leaf
 from hozon.stored.lazy import LazyTensor
 
@@ -137,7 +137,7 @@ def pair_by_names(
             entry = taken[id(item)]
             assignment.pair(item.leaf, entry.tensor, item.label, entry.own)
         else:
-            assignment.miss(item.label, getattr(item.leaf, "variable", None))
+            assignment.miss(item.label, *variables_of(item.leaf))
 
 
 def _by_ends(

@@ -112,7 +112,7 @@ def load_h5_weights(
     _leave_optimizer(model, record, assignment)
     apply(assignment, record.path)
     finalize_layers(model)
-    close_account(model, assignment, stored_names(record))
+    close_account(assignment, stored_names(record), model)
     return report
 
 

@@ -42,7 +42,7 @@ def _give(
     def finish(live: keras.Model) -> None:
         _pair_optimizer(live, record, plan)
         apply(assignment, record.path)
-        close_account(live, assignment, stored_names(record))
+        close_account(assignment, stored_names(record), live)
 
     return assignment.report, finish
 

@@ -85,7 +85,7 @@ def load_weights(
     pair_optimizers(model, record, assignment, compare=True)
     apply(assignment, record.path)
     finalize_layers(model)
-    close_account(model, assignment, stored_names(record))
+    close_account(assignment, stored_names(record), model)
     return report
 
 

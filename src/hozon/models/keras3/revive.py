@@ -43,7 +43,7 @@ def _give(
     def finish(live: keras.Model) -> None:
         pair_optimizers(live, record, assignment)
         apply(assignment, record.path)
-        close_account(live, assignment, stored_names(record))
+        close_account(assignment, stored_names(record), live)
 
     return assignment.report, finish
 

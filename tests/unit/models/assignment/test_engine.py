@@ -40,19 +40,19 @@ def test_a_forgotten_variable_is_a_fault() -> None:
     found = assigned(live)
     for variable in live.optimizer.variables:
         found.keep("optimizer", variable)
-    close_account(live, found, [v.path for v in live.weights])
+    close_account(found, [v.path for v in live.weights], live)
     assert any("metrics begin anew" in line for line in found.report.kept)
     assert any("random numbers" in line for line in found.report.kept)
     found.variables.discard(id(live.weights[0]))
     with pytest.raises(InternalError, match=r"variable .*a/kernel \(weight\)"):
-        close_account(live, found, ())
+        close_account(found, (), live)
 
 
 def test_a_forgotten_tensor_is_a_fault() -> None:
     live = L.Dense(2)
     live.build((None, 3))
     with pytest.raises(InternalError, match="tensor of nobody"):
-        close_account(live, assigned(live), ["of nobody"])
+        close_account(assigned(live), ["of nobody"], live)
 
 
 def test_all_that_can_be_reached_is_counted() -> None:

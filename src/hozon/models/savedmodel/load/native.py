@@ -134,7 +134,7 @@ def _revived(
         for role, variable in roles_of(model.optimizer).items():
             if role == WRAPPERS_RATE:
                 assignment.keep("optimizer/learning_rate: that of a wrapper is not used", variable)
-    close_account(model, assignment, (key for key in stored if key != OBJECT_GRAPH_KEY))
+    close_account(assignment, (key for key in stored if key != OBJECT_GRAPH_KEY), model)
     if compiled and training is None:
         warn(NO_CONFIG)
     return model

@@ -93,7 +93,7 @@ def finish(model: keras.Model, objects: KerasObjects, assigner: Assigner) -> Non
             ],
             file=str(objects.artifact.path),
         )
-    close_account(model, assignment, stored)
+    close_account(assignment, stored, model)
 
 
 def _optimizer(
