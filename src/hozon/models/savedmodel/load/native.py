@@ -289,6 +289,8 @@ def _leave(assignment: Assignment, stored: list[str], file: str) -> None:
             assignment.leave(f"{key}: the model is not compiled", key)
         elif key.startswith(f"{UNTRACKED}/"):
             assignment.leave(f"{key}: metrics begin anew", key)
+        elif f"/{OPTIMIZER}" in key:
+            assignment.leave(f"{key}: a model inside of another is not compiled", key)
     unknown = [key for key in rest if key not in assignment.tensors]
     if unknown:
         raise MismatchError(
