@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from hozon.conversion import convert as convert
     from hozon.inspection import inspect as inspect
     from hozon.stored_tensors import tensors as tensors
+    from hozon.verification import verify as verify
 
 __version__ = "0.1.0"
 
@@ -71,6 +72,7 @@ _LAZY = {
     "tensors": "hozon.stored_tensors",
     "tf": "hozon.tf",
     "train": "hozon.train",
+    "verify": "hozon.verification",
 }
 
 __all__ = [
@@ -106,6 +108,7 @@ __all__ = [
     "tensors",
     "tf",
     "train",
+    "verify",
 ]
 
 choose()

@@ -10,6 +10,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hozon import arguments as check
@@ -63,6 +64,7 @@ WHY_NOT = {
     dialect=check.dialect,
     custom_objects=check.objects_or_none,
     overwrite=check.flag,
+    include_optimizer=check.flag,
     progress=check.progress,
 )
 def convert(
@@ -73,6 +75,7 @@ def convert(
     dialect: Dialect | None = None,
     custom_objects: Mapping[str, Any] | None = None,
     overwrite: bool = True,
+    include_optimizer: bool = True,
     progress: Progress = None,
 ) -> SaveReport:
     """Convert a saved model, or saved weights, into another form.
@@ -87,6 +90,7 @@ def convert(
         dialect: ``"keras2"`` or ``"keras3"``, where the form has both.
         custom_objects: classes and functions of the model by name.
         overwrite: False refuses to replace what is there.
+        include_optimizer: False leaves out how the model was compiled, and the optimizer's state.
         progress: True for a bar on a terminal, or a function of the bytes read and in all.
 
     Returns:
@@ -104,7 +108,9 @@ def convert(
         >>> hozon.convert("model.keras", "for_tf_keras.h5", dialect="keras2")
     """
     with metered(progress, lambda: size_on_disk(source), f"converting {source}"):
-        options = SaveOptions(overwrite=overwrite, dialect=dialect)
+        options = SaveOptions(
+            overwrite=overwrite, dialect=dialect, include_optimizer=include_optimizer
+        )
         return _converted(place(source), place(target), format, options, custom_objects)
 
 
@@ -126,7 +132,8 @@ def _converted(
     copied = _copied(found, source, wanted, target, options)
     if copied is not None:
         return copied
-    model = found.build(source, BuildOptions(custom_objects, compile=wanted.optimizer))
+    compiled = wanted.optimizer and options.include_optimizer
+    model = found.build(source, BuildOptions(custom_objects, compile=compiled))
     report = save(wanted, model, target, options)
     if wanted.holds == "weights" and not wanted.optimizer:
         report.lost += _optimizer_lost(found.read(source), wanted)
@@ -214,6 +221,8 @@ def _only_weights(
 
 
 def _written(record: ModelRecord, wanted: Form, target: str, options: SaveOptions) -> SaveReport:
+    if not options.include_optimizer:
+        record = _without_optimizer(record, wanted)
     report = wanted.write(record, target, options)
     left = Counter(key.partition("/")[0] for key in record.metadata.get("left_out", ()))
     report.lost += [
@@ -222,6 +231,23 @@ def _written(record: ModelRecord, wanted: Form, target: str, options: SaveOption
     ]
     report.lost += _optimizer_lost(record, wanted)
     return report
+
+
+def _without_optimizer(record: ModelRecord, wanted: Form) -> ModelRecord:
+    """The weights alone.
+
+    Raises:
+        UnsupportedError: they are those of a checkpoint, whose object graph names the optimizer.
+    """
+    slots = (name for group in record.state for name in group.tensors if OPTIMIZER.search(name))
+    if record.naming == "objects" and any(slots):
+        raise UnsupportedError(
+            f"{record.path} names its optimizer among its objects",
+            feature="include_optimizer=False for a checkpoint",
+            file=record.path,
+            instead=f"make the model by its own code, load the weights, and save {wanted.label}",
+        )
+    return replace(record, optimizer=None)
 
 
 def _optimizer_lost(record: ModelRecord, wanted: Form) -> list[str]:

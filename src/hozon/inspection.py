@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from hozon.arguments import checked, path_to_read
 from hozon.forms import form_of
 from hozon.raw.stores import place
 from hozon.record import Graph, LayerInfo, SignatureInfo, TensorSummary
+from hozon.reports import Report, size_text
 
 __all__ = ["ArtifactInfo", "LayerInfo", "SignatureInfo", "TensorSummary", "inspect"]
 
 
-@dataclass(frozen=True, slots=True)
-class ArtifactInfo:
+@dataclass(frozen=True, slots=True, repr=False)
+class ArtifactInfo(Report):
     """What an artifact holds.
 
     `functions` counts the nodes of each function; `ops` counts op types over the whole graph.
     """
+
+    kind: ClassVar[str] = "artifact"
 
     path: str
     format: str
@@ -40,9 +42,23 @@ class ArtifactInfo:
         """Bytes of all stored tensors."""
         return sum(variable.nbytes for variable in self.variables)
 
-    def to_json(self) -> str:
-        """Everything as JSON text."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True)
+    def __str__(self) -> str:
+        held = ", ".join(
+            f"{count:,} {name}"
+            for count, name in (
+                (len(self.layers), "layers"),
+                (len(self.variables), "tensors"),
+                (len(self.signatures), "signatures"),
+                (len(self.functions), "functions"),
+                (len(self.assets), "assets"),
+            )
+            if count
+        )
+        lines = [f"{self.path}: {self.format}, {self.producer}"]
+        lines += [f"{held}; {size_text(self.nbytes)} of tensors"] if held else []
+        lines += [f"signature {signature}" for signature in self.signatures]
+        compiled = "compiled" if self.training_config else ""
+        return "\n".join([*lines, *([compiled] if compiled else [])])
 
 
 @checked(path=path_to_read)

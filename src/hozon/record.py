@@ -97,6 +97,11 @@ class TensorSummary:
     shape: tuple[int | None, ...] | None
     nbytes: int = 0
 
+    def __str__(self) -> str:
+        dims = self.shape
+        told = "..." if dims is None else ", ".join("?" if n is None else str(n) for n in dims)
+        return f"{self.name}: {self.dtype}[{told}]"
+
 
 @dataclass(frozen=True, slots=True)
 class SignatureInfo:
@@ -106,6 +111,10 @@ class SignatureInfo:
     inputs: tuple[TensorSummary, ...]
     outputs: tuple[TensorSummary, ...]
     method: str = ""
+
+    def __str__(self) -> str:
+        taken, given = ", ".join(map(str, self.inputs)), ", ".join(map(str, self.outputs))
+        return f"{self.name}({taken}) -> {given}"
 
 
 @dataclass(frozen=True, slots=True)

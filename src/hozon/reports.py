@@ -3,16 +3,116 @@
 from __future__ import annotations
 
 import inspect
+import json
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from html import escape
+from typing import Any, ClassVar, cast
 
-__all__ = ["SaveReport", "warn"]
+__all__ = ["SCHEMA_VERSION", "Report", "SaveReport", "plain", "size_text", "warn"]
+
+#: Of what `to_dict` gives; it grows where a name changes its meaning or goes.
+SCHEMA_VERSION = 1
+UNITS = ("B", "kB", "MB", "GB", "TB")
+#: Items of a list that a table in a notebook shows.
+SHOWN = 100
 
 
-@dataclass(slots=True)
-class SaveReport:
+class Report:
+    """What all reports have in common: text for people, plain JSON, a table in a notebook.
+
+    Attributes:
+        kind: what it is a report of; in `to_dict`.
+        hidden: attributes that are for the running program alone.
+    """
+
+    __slots__ = ()
+
+    kind: ClassVar[str] = "report"
+    hidden: ClassVar[tuple[str, ...]] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values, under ``schema_version`` and ``kind``."""
+        made = {name: plain(value) for name, value in self._facts()}
+        return {"schema_version": SCHEMA_VERSION, "kind": self.kind, **made}
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON text."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    def _facts(self) -> Iterator[tuple[str, Any]]:
+        for item in fields(cast("Any", self)):
+            if item.name not in self.hidden:
+                yield item.name, getattr(self, item.name)
+
+    def __repr__(self) -> str:
+        """One line: the first of `str()`, and how many of what is listed."""
+        counts = [
+            f"{len(value)} {name.replace('_', ' ')}"
+            for name, value in self._facts()
+            if isinstance(value, (list, tuple, dict, Mapping)) and value
+        ]
+        title = str(self).partition("\n")[0]
+        return f"<{type(self).__name__} {', '.join([title, *counts])[:200]}>"
+
+    def _repr_html_(self) -> str:
+        """A table of all facts, for notebooks."""
+        rows = [
+            f"<tr><th style='text-align:left;vertical-align:top'>{escape(name)}</th>"
+            f"<td style='text-align:left'>{_html(value)}</td></tr>"
+            for name, value in self._facts()
+            if value not in (None, "", (), [], {})
+        ]
+        title = escape(str(self).partition("\n")[0])
+        return f"<table><caption>{title}</caption>{''.join(rows)}</table>"
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: records as objects, sequences as lists, the rest as text."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):  # JSON has no name for what is no number
+        return value if math.isfinite(value) else str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    return plain(value.item()) if hasattr(value, "item") else str(value)
+
+
+def _html(value: Any) -> str:
+    if isinstance(value, Mapping):
+        lines = [f"{key}: {item}" for key, item in value.items()]
+    elif isinstance(value, (list, tuple)):
+        lines = [_line(item) for item in value]
+    else:
+        return escape(f"{value:,}" if type(value) is int else str(value))
+    more = [f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    listed = "<br>".join(escape(line) for line in [*lines[:SHOWN], *more])
+    return f"<details><summary>{len(lines)}</summary>{listed}</details>" if lines else ""
+
+
+def _line(item: Any) -> str:
+    if is_dataclass(item) and not isinstance(item, type) and type(item).__str__ is object.__str__:
+        return ", ".join(f"{getattr(item, field.name)}" for field in fields(item))
+    return str(item)
+
+
+def size_text(count: int) -> str:
+    """A number of bytes in a unit that people read."""
+    value = float(count)
+    unit = next(u for n, u in enumerate(UNITS) if value < 1000 ** (n + 1) or u == UNITS[-1])
+    value /= 1000 ** UNITS.index(unit)
+    return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+@dataclass(slots=True, repr=False)
+class SaveReport(Report):
     """The outcome of a save. One in the background, ``blocking=False``, fills it in when it ends.
 
     Attributes:
@@ -25,6 +125,9 @@ class SaveReport:
             TensorFlow has no ops for. They run in TensorFlow and give no gradients there.
         task: the save in the background, if it is one; see `wait`.
     """
+
+    kind: ClassVar[str] = "save"
+    hidden: ClassVar[tuple[str, ...]] = ("task",)
 
     path: str
     format: str

@@ -41,6 +41,7 @@ READ: Mapping[str, Door] = {
     "load_weights": lambda path: hozon.load_weights(model(), path),
     "inspect": hozon.inspect,
     "tensors": hozon.tensors,
+    "verify": hozon.verify,
     "convert": lambda path: hozon.convert(path, "never.keras"),
     "saved_model.load": hozon.saved_model.load,
     "predict": lambda path: predict(path, {}),

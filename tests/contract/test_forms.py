@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -169,6 +170,43 @@ def test_what_it_holds_is_listed(form: Form, saved: dict[str, Path], model: kera
 
 
 @pytest.mark.parametrize("form", ALL, ids=lambda form: form.name)
+def test_what_is_sound_is_verified(
+    form: Form, saved: dict[str, Path], remote: dict[str, str]
+) -> None:
+    report = hozon.verify(saved[form.name])
+    assert report.ok, str(report)
+    assert report.format == form.label
+    assert report.assert_ok() is report
+    size = sum(map(len, files_of(saved[form.name]).values()))
+    if form.holds == "an architecture" or form.name != "tf_checkpoint":
+        assert report.nbytes == size
+    assert report.covered + sum(report.uncovered.values()) == report.nbytes
+    told = report.to_dict()
+    assert json.loads(json.dumps(told)) == told
+    assert (told["schema_version"], told["kind"], told["ok"]) == (1, "verify", True)
+    there = hozon.verify(remote[form.name])
+    assert (there.ok, there.checked, there.covered) == (True, report.checked, report.covered)
+
+
+@pytest.mark.parametrize("form", ALL, ids=lambda form: form.name)
+def test_what_is_cut_short_is_not_verified(
+    form: Form, saved: dict[str, Path], tmp_path: Path
+) -> None:
+    for name, content in files_of(saved[form.name]).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    for name, content in files_of(saved[form.name]).items():
+        if len(content) < 300 and not form.suffixes:  # a fingerprint, a state file
+            continue
+        (tmp_path / name).write_bytes(content[: len(content) * 2 // 3])
+        path = tmp_path / saved[form.name].name
+        with pytest.raises(FormatError, match=saved[form.name].name.partition(".")[0]):
+            hozon.verify(path).assert_ok()
+        (tmp_path / name).write_bytes(content)
+    assert hozon.verify(tmp_path / saved[form.name].name).ok
+
+
+@pytest.mark.parametrize("form", ALL, ids=lambda form: form.name)
 def test_tensors_have_the_names_that_are_listed(
     form: Form, saved: dict[str, Path], model: keras.Model
 ) -> None:
@@ -258,6 +296,7 @@ import hozon
 for path in sys.argv[1:]:
     hozon.inspect(path)
     hozon.tensors(path)
+    hozon.verify(path)
 print(*sorted({"jax", "keras", "tensorflow"} & set(sys.modules)))
 """
 

@@ -1,109 +1,203 @@
-"""Arguments, and what each command does with them.
+"""Arguments of the commands, and how each ends.
 
-Exit codes: 0 fine, 1 the file is not what it should be, 2 bad use.
+Exit codes: 0 fine, 1 the file is not what it should be or the check failed, 2 bad use.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from hozon.cli import commands
+from hozon.cli.commands import BAD_USE, FAILED, FINE
 from hozon.errors import ArgumentError, HozonError, MismatchError
 
-FINE, FAILED, BAD_USE = 0, 1, 2
+Run = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = parser().parse_args(arguments)
     try:
-        code: int = options.run(options)
-    except (ArgumentError, MismatchError) as error:
-        print(f"hozon: {error}", file=sys.stderr)
-        return BAD_USE
-    except (HozonError, OSError) as error:
-        print(f"hozon: {error}", file=sys.stderr)
-        return FAILED
+        code = _run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has seen enough
+        _close_output()
+        return FINE
     return code
+
+
+def _run(options: argparse.Namespace) -> int:
+    run: Run = options.run
+    try:
+        return run(options)
+    except BrokenPipeError:
+        raise
+    except (ArgumentError, MismatchError) as error:
+        return _failed(error, options, BAD_USE)
+    except (HozonError, OSError) as error:
+        return _failed(error, options, FAILED)
+
+
+def _failed(error: Exception, options: argparse.Namespace, code: int) -> int:
+    if options.verbose:
+        traceback.print_exception(error)
+    if options.json:
+        print(json.dumps({"error": commands.error_dict(error)}, indent=2))
+    else:
+        print(f"hozon: {error}", file=sys.stderr)
+    return code
+
+
+def _close_output() -> None:
+    """Let Python's own flush at the end find an output that takes everything."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # noqa: TID251
+    except (OSError, ValueError):  # not a file, as under a test
+        return
+
+
+class Version(argparse.Action):
+    """``--version``, which is looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print it and end."""
+        import hozon
+
+        print(f"hozon {hozon.__version__}")
+        parser.exit()
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The parser of a command; `more` gives the rest of its help, when that is shown."""
+
+    more: Callable[[], str] | None = None
+
+    def format_help(self) -> str:
+        """The help, and what `more` says."""
+        return super().format_help() + (self.more() if self.more is not None else "")
+
+
+def _forms() -> str:
+    from hozon.forms import FORMS
+
+    lines = "\n".join(f"  {form.name:15} {form.label}" for form in FORMS)
+    return f"\nvalues of --format:\n{lines}\n"
 
 
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     top = argparse.ArgumentParser(
-        prog="hozon", description="Look into and run saved Keras and TensorFlow models."
+        prog="hozon",
+        description="Look into, check, compare, convert and run saved Keras and TensorFlow models.",
+        epilog="hozon COMMAND --help tells more of one, with examples.",
     )
-    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    top.add_argument("--version", action=Version, nargs=0, help="print the version")
+    added = top.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)
+    _inspect(added)
+    _verify(added)
+    _convert(added)
+    _predict(added)
+    return top
 
-    inspect = commands.add_parser("inspect", help="what is in a model or checkpoint")
-    inspect.add_argument("path", metavar="PATH")
-    inspect.add_argument("--json", action="store_true", help="everything, as JSON")
-    inspect.set_defaults(run=run_inspect)
 
-    predict = commands.add_parser("predict", help="run a signature on arrays from files")
-    predict.add_argument("path", metavar="PATH")
-    predict.add_argument("--signature", metavar="NAME", help="default: serving_default")
-    predict.add_argument(
+def _command(added: Any, name: str, run: Run, text: str, examples: Sequence[str]) -> CommandParser:
+    """A command with what all have in common."""
+    made: CommandParser = added.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog="examples:\n" + "\n".join(f"  hozon {name} {example}" for example in examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--json", action="store_true", help="everything as JSON, errors too")
+    loud = made.add_mutually_exclusive_group()
+    loud.add_argument("-q", "--quiet", action="store_true", help="print errors alone")
+    loud.add_argument("-v", "--verbose", action="store_true", help="print all there is")
+    made.set_defaults(run=run)
+    return made
+
+
+def _inspect(added: Any) -> None:
+    made = _command(
+        added,
+        "inspect",
+        commands.run_inspect,
+        "what is in models, weights or checkpoints",
+        ["my_model", "model.keras weights.h5", "my_model --json > my_model.json"],
+    )
+    made.add_argument("paths", metavar="PATH", nargs="+")
+
+
+def _verify(added: Any) -> None:
+    made = _command(
+        added,
+        "verify",
+        commands.run_verify,
+        "check every checksum, reference and shape; exit code 1 where something is damaged",
+        ["my_model", "checkpoints/*.index", "model.keras --json"],
+    )
+    made.add_argument("paths", metavar="PATH", nargs="+")
+
+
+def _convert(added: Any) -> None:
+    made = _command(
+        added,
+        "convert",
+        commands.run_convert,
+        "write models or weights in another form",
+        [
+            "my_model my_model.keras",
+            "model.h5 for_tf_keras.keras --dialect keras2",
+            "old.h5 new.keras --custom-objects my_layers:Attention --check",
+            "*.h5 --out-dir converted --format keras",
+        ],
+    )
+    made.more = _forms
+    made.add_argument("paths", metavar="SRC", nargs="+", help="and DST, without --out-dir")
+    made.add_argument("--out-dir", metavar="DIR", help="where to, for several sources")
+    made.add_argument("--format", metavar="NAME", help="default: by the suffix of DST; see below")
+    made.add_argument("--dialect", metavar="KERAS", help="keras2 or keras3, where both can be")
+    made.add_argument(
+        "--no-overwrite", action="store_true", help="refuse to replace what is at DST"
+    )
+    made.add_argument(
+        "--no-optimizer", action="store_true", help="leave training and its state out"
+    )
+    made.add_argument(
+        "--custom-objects",
+        metavar="MODULE:NAME",
+        action="append",
+        default=[],
+        help="a class or function of the model, imported from a module of yours; repeatable",
+    )
+    made.add_argument(
+        "--check",
+        action="store_true",
+        help="run both on generated inputs; exit code 1 where they differ",
+    )
+
+
+def _predict(added: Any) -> None:
+    made = _command(
+        added,
+        "predict",
+        commands.run_predict,
+        "run a signature on arrays from files",
+        ["my_model --input x=x.npy --output answers", "my_model --signature f --input words=w.txt"],
+    )
+    made.add_argument("path", metavar="PATH")
+    made.add_argument("--signature", metavar="NAME", help="default: serving_default")
+    made.add_argument(
         "--input",
         metavar="NAME=FILE",
         action="append",
         default=[],
         help="a .npy file, or a .txt file with one string a line; once per input",
     )
-    predict.add_argument("--output", metavar="DIR", default=".", help="where NAME.npy files go")
-    predict.set_defaults(run=run_predict)
-
-    convert = commands.add_parser("convert", help="write a model or weights in another form")
-    convert.add_argument("source", metavar="SRC")
-    convert.add_argument("target", metavar="DST")
-    convert.add_argument("--format", metavar="NAME", help="default: by the suffix of DST")
-    convert.add_argument("--dialect", metavar="KERAS", help="keras2 or keras3, where both can be")
-    convert.add_argument(
-        "--no-overwrite", action="store_true", help="refuse to replace what is at DST"
-    )
-    convert.set_defaults(run=run_convert)
-    return top
-
-
-def run_inspect(options: argparse.Namespace) -> int:
-    """``hozon inspect``."""
-    from hozon.inspection import inspect
-
-    info = inspect(options.path)
-    if options.json:
-        print(info.to_json())
-        return FINE
-    from hozon.cli.show import show
-
-    show(info)
-    return FINE
-
-
-def run_convert(options: argparse.Namespace) -> int:
-    """``hozon convert``."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from hozon.conversion import convert
-
-    report = convert(
-        options.source,
-        options.target,
-        format=options.format,
-        dialect=options.dialect,
-        overwrite=not options.no_overwrite,
-        progress=True,
-    )
-    print(report)
-    return FINE
-
-
-def run_predict(options: argparse.Namespace) -> int:
-    """``hozon predict``."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from hozon.prediction import predict, read_input, write_outputs
-
-    inputs = dict(read_input(argument) for argument in options.input)
-    outputs = predict(options.path, inputs, options.signature)
-    for file in write_outputs(outputs, options.output):
-        print(file)
-    return FINE
+    made.add_argument("--output", metavar="DIR", default=".", help="where NAME.npy files go")

@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hozon.inspection import ArtifactInfo, SignatureInfo, TensorSummary
+from hozon.inspection import ArtifactInfo, TensorSummary
+from hozon.reports import size_text
+
+if TYPE_CHECKING:
+    from hozon.cli.commands import Conversion
 
 #: Rows of a table that are shown; `--json` has all.
 MOST_ROWS = 40
-UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
-def show(info: ArtifactInfo, console: Console | None = None) -> None:
-    """Print an artifact's description."""
+def show(info: ArtifactInfo, console: Console | None = None, *, every: bool = False) -> None:
+    """Print an artifact's description, `every` row of long tables."""
     out = console or Console(highlight=False)
+    most = sys.maxsize if every else MOST_ROWS
     out.print(f"[bold]{escape(info.path)}[/]  {info.format}, {info.producer}", soft_wrap=True)
     if info.tags:
         out.print("tags: " + "; ".join(", ".join(tags) or "none" for tags in info.tags))
     for signature in info.signatures:
-        out.print(_signature(signature))
+        name = escape(signature.name)
+        out.print(f"[bold]{name}[/]{escape(str(signature)[len(signature.name) :])}")
     _table(
         out,
         "layers",
         ("path", "class", "name"),
         [(layer.path, layer.class_name, layer.name) for layer in info.layers],
+        most,
     )
     _table(
         out,
-        f"variables, {size(info.nbytes)}",
+        f"variables, {size_text(info.nbytes)}",
         ("name", "dtype", "shape", "size"),
-        [(v.name, v.dtype, shape(v), size(v.nbytes)) for v in info.variables],
+        [(v.name, v.dtype, shape(v), size_text(v.nbytes)) for v in info.variables],
+        most,
     )
     if info.training_config:
         out.print(f"training: {escape(_training(info))}")
@@ -47,12 +55,6 @@ def show(info: ArtifactInfo, console: Console | None = None) -> None:
         )
     if info.assets:
         out.print("assets: " + escape(", ".join(info.assets)))
-
-
-def _signature(signature: SignatureInfo) -> str:
-    inputs = ", ".join(f"{t.name}: {t.dtype}{shape(t)}" for t in signature.inputs)
-    outputs = ", ".join(f"{t.name}: {t.dtype}{shape(t)}" for t in signature.outputs)
-    return f"[bold]{escape(signature.name)}[/]({escape(inputs)}) -> {escape(outputs)}"
 
 
 def _training(info: ArtifactInfo) -> str:
@@ -71,18 +73,33 @@ def _named(loss: Any) -> str:
     return str(loss)
 
 
-def _table(out: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def show_conversions(done: Sequence[Conversion]) -> None:
+    """Print a table of conversions, and how many failed."""
+    out = Console(highlight=False)
+    rows = [(c.source, c.target, "done" if c.done else "FAILED", c.told) for c in done]
+    _table(out, "conversions", ("from", "to", "", "what was told"), rows, sys.maxsize)
+    failed = sum(not item.done for item in done)
+    out.print(f"{len(done) - failed} converted, {failed} failed")
+
+
+def _table(
+    out: Console,
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    most: int = MOST_ROWS,
+) -> None:
     rows = list(rows)
     if not rows:
         return
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for column in columns:
         table.add_column(column, overflow="fold")
-    for row in rows[:MOST_ROWS]:
+    for row in rows[:most]:
         table.add_row(*map(escape, row))
     out.print(table)
-    if len(rows) > MOST_ROWS:
-        out.print(f"  ... and {len(rows) - MOST_ROWS} more (--json lists all)")
+    if len(rows) > most:
+        out.print(f"  ... and {len(rows) - most} more (-v and --json list all)")
 
 
 def shape(tensor: TensorSummary) -> str:
@@ -90,13 +107,3 @@ def shape(tensor: TensorSummary) -> str:
     if tensor.shape is None:
         return "[...]"
     return "[" + ", ".join("?" if n is None else str(n) for n in tensor.shape) + "]"
-
-
-def size(count: int) -> str:
-    """A number of bytes in a unit that people read."""
-    value = float(count)
-    for unit in UNITS:
-        if value < 1000 or unit == UNITS[-1]:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError(unit)

@@ -6,11 +6,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from hozon.audit import Audit
+from hozon.containers.agreement import audit_record
 from hozon.errors import FormatError
 from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
 from hozon.raw.commit import replacing_file
-from hozon.raw.stores import open_source, place, write_bytes
+from hozon.raw.stores import open_source, place, size, write_bytes
 from hozon.record import ModelRecord
 
 CLASS, CONFIG, VERSION, MODULE = "class_name", "config", "keras_version", "module"
@@ -46,6 +48,15 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
         producer=f"keras {version}" if version else "",
         config=config,
     )
+
+
+def audit(path: str, found: Audit) -> None:
+    """Check that an architecture refers only to layers that it has."""
+    nbytes = size(path)
+    found.nbytes += nbytes
+    with found.checking("configs", file=path):
+        audit_record(read(path), found)
+    found.leave("JSON text has no checksum", nbytes)
 
 
 def write(text: str, path: str | os.PathLike[str]) -> int:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 
+from hozon.audit import Audit
+from hozon.containers.agreement import audit_record
 from hozon.containers.keraszip.layout import VARS
 from hozon.errors import SaveError, UnsupportedError
 from hozon.formats.jsondoc import parse_object
@@ -61,6 +63,17 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
         state=tuple(StateGroup(name, group) for name, group in groups.items()),
         names={k: v for k, v in (parsed.get(NAMES) or {}).items() if isinstance(v, str)},
     )
+
+
+def audit(path: str, found: Audit) -> None:
+    """Check the header of a file: types, shapes, and that offsets leave no gap to its end."""
+    source = open_source(place(path))
+    found.nbytes += source.size
+    with found.checking("headers", file=path):
+        tensors, _ = read_header(source)
+        found.checked["tensor extents"] += len(tensors)
+        audit_record(read(path), found)
+    found.leave("safetensors files have no checksum", source.size)
 
 
 def write(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = True) -> None:

@@ -18,7 +18,9 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
+from hozon.audit import Audit
 from hozon.containers import safetensors
+from hozon.containers.keraszip.audit import audit_weights
 from hozon.containers.keraszip.layout import OPTIMIZER, VARS
 from hozon.containers.keraszip.read import groups_of, is_of_optimizer, names_of
 from hozon.containers.keraszip.write import write_weights
@@ -98,6 +100,45 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
         optimizer=next((group for group in groups if group.name == OPTIMIZER), None),
         names=LazyNames(lambda: _object_names(where, weight_map)),
     )
+
+
+def audit(path: str, found: Audit) -> None:
+    """Check a set: the index, that each of its files is there, each file, and all of them together.
+
+    Raises:
+        FormatError: the index is damaged.
+        UnsafeError: it names a file that is not beside it.
+    """
+    folder = parent_and_name(path)[0]
+    weight_map = _weight_map(path)
+    found.nbytes += size(path)
+    found.leave("index", size(path))
+    for name in dict.fromkeys(name for names in weight_map.values() for name in names):
+        with found.checking("files of the set", name, path):
+            if not exists(join(folder, name)):
+                raise FormatError(f"the shard {name!r} is missing", file=path, record=name)
+            check = safetensors.audit if name.endswith(".safetensors") else audit_weights
+            check(join(folder, name), found)
+    before = len(found.damage)
+    with found.checking("sets", file=path):
+        if not before:
+            _check_total(path, read(path), found)
+
+
+def _check_total(where: str, record: ModelRecord, found: Audit) -> None:
+    source = open_source(where)
+    index = parse_object(bytes(source.view(0, source.size)), file=where, record="index")
+    metadata = index.get(METADATA)
+    said = metadata.get(TOTAL) if isinstance(metadata, dict) else None
+    stored = record.nbytes + (0 if record.optimizer is None else record.optimizer.nbytes)
+    if isinstance(said, int) and said != stored:
+        found.damaged(
+            "the index says another number of bytes than its files hold",
+            file=where,
+            record=TOTAL,
+            expected=f"{said} bytes",
+            found=f"{stored} bytes",
+        )
 
 
 def _object_names(where: str, weight_map: Mapping[str, list[str]]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hozon.audit import Audit
 from hozon.forms.background import Write
 from hozon.forms.form import Form, LoadOptions, SaveOptions
 from hozon.record import ModelRecord, Naming
@@ -44,6 +45,12 @@ class CheckpointForm(Form):
         from hozon.containers.checkpoint.read import read
 
         return dict(read(path).items())
+
+    def audit(self, path: str, audit: Audit) -> None:
+        """The blocks of the index, every tensor's checksum, the object graph."""
+        from hozon.containers.checkpoint.audit import audit_checkpoint
+
+        audit_checkpoint(path, audit)
 
     def read_named(self, path: str, naming: Naming) -> ModelRecord | None:
         """By layer too, where the object graph tells layers and the order of their weights."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hozon.audit import Audit
 from hozon.forms.background import Write
 from hozon.forms.form import BuildOptions, Form, SaveOptions, check_file
 from hozon.record import ModelRecord
@@ -37,6 +38,12 @@ class ConfigJsonForm(Form):
         from hozon.containers.config_json import read
 
         return read(path)
+
+    def audit(self, path: str, audit: Audit) -> None:
+        """That it refers only to layers that it has."""
+        from hozon.containers import config_json
+
+        config_json.audit(path, audit)
 
     def build(self, path: str, options: BuildOptions) -> keras.Model:
         """The model with fresh weights."""

@@ -11,12 +11,15 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from hozon.audit import Audit
+from hozon.containers.agreement import audit_record
 from hozon.errors import SaveError, UnsupportedError
 from hozon.forms.background import Write
-from hozon.raw.stores import exists, is_directory, size
+from hozon.raw.stores import exists, is_directory, size, size_on_disk
 from hozon.record import Dialect, ModelRecord, Naming, named_tensors
 from hozon.reports import SaveReport
 from hozon.stored.lazy import LazyTensor
+from hozon.stored.parts import read_parts
 
 if TYPE_CHECKING:
     import keras
@@ -132,6 +135,21 @@ class Form(Protocol):
     def read_named(self, path: str, naming: Naming) -> ModelRecord | None:
         """The weights as a record of this naming; None where only the model could name them so."""
         return self.read(path) if naming == self.naming else None
+
+    def audit(self, path: str, audit: Audit) -> None:
+        """Check all that is there: checksums, references, shapes. Neither Keras nor JAX.
+
+        A form that knows nothing better reads its record and each tensor.
+        """
+        audit.nbytes += size_on_disk(path)
+        with audit.checking("records", file=path):
+            record = self.read(path)
+            audit_record(record, audit)
+            for name, tensor in self.named(record).items():
+                with audit.checking("tensors", name, path):
+                    for part in read_parts(tensor):
+                        del part
+        audit.leave(f"{self.label} has no checksum", size_on_disk(path))
 
     def build(self, path: str, options: BuildOptions) -> keras.Model:
         """The live model; it carries ``load_report`` where it has weights."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hozon.audit import Audit
 from hozon.forms.background import Write
 from hozon.forms.form import Form, LoadOptions, SaveOptions, check_file, write_later, write_now
 from hozon.record import ModelRecord
@@ -27,6 +28,12 @@ class LayersForm(Form):
         from hozon.containers.h5 import read
 
         return read(path)
+
+    def audit(self, path: str, audit: Audit) -> None:
+        """The structures of the file, the config, and both together."""
+        from hozon.containers.h5.audit import audit_h5
+
+        audit_h5(path, audit)
 
     def load(self, model: keras.Layer, path: str, options: LoadOptions) -> LoadReport:
         """The weights, by layer and order or by name."""

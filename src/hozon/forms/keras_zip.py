@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hozon.audit import Audit
 from hozon.forms.background import Write
 from hozon.forms.form import BuildOptions, SaveOptions, check_file, write_later, write_now
 from hozon.forms.weights_h5 import PathsForm
@@ -43,6 +44,12 @@ class KerasZipForm(PathsForm):
         from hozon.containers.keraszip import read
 
         return self.named(read(path, check=False))
+
+    def audit(self, path: str, audit: Audit) -> None:
+        """Every member's checksum, the config, the weights."""
+        from hozon.containers.keraszip.audit import audit_archive
+
+        audit_archive(path, audit)
 
     def build(self, path: str, options: BuildOptions) -> keras.Model:
         """The model by its config."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hozon.audit import Audit
 from hozon.errors import UnsupportedError
 from hozon.forms.background import Write
 from hozon.forms.form import SaveOptions, check_file, write_later, write_now
@@ -35,6 +36,12 @@ class SafetensorsForm(PathsForm):
         from hozon.containers.safetensors import read
 
         return read(path)
+
+    def audit(self, path: str, audit: Audit) -> None:
+        """The header, and that the tensors fill the file."""
+        from hozon.containers import safetensors
+
+        safetensors.audit(path, audit)
 
     def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
         """What writes the weights of a model or layer, its config beside them if it has one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hozon.audit import Audit
 from hozon.forms.background import Write
 from hozon.forms.checkpoint import CheckpointForm
 from hozon.forms.form import BuildOptions, Form, LoadOptions, SaveOptions
@@ -48,6 +49,12 @@ class SavedModelForm(Form):
 
         bundle = open_variables(path)
         return {} if bundle is None else dict(bundle.items())
+
+    def audit(self, path: str, audit: Audit) -> None:
+        """The graph, the variables, the objects and what they refer to, assets."""
+        from hozon.containers.savedmodel.audit import audit_saved_model
+
+        audit_saved_model(path, audit)
 
     def build(self, path: str, options: BuildOptions) -> keras.Model:
         """The model, each object by the best rung of the ladder."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hozon.audit import Audit
 from hozon.forms.background import Write
 from hozon.forms.form import SaveOptions, check_file
 from hozon.forms.weights_h5 import PathsForm
@@ -34,6 +35,12 @@ class ShardedForm(PathsForm):
         from hozon.containers.shards import read
 
         return read(path)
+
+    def audit(self, path: str, audit: Audit) -> None:
+        """The index, every file of the set, and that they are all there."""
+        from hozon.containers import shards
+
+        shards.audit(path, audit)
 
     def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
         """What writes the weights of a model or layer."""

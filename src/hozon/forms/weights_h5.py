@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hozon.audit import Audit
 from hozon.forms.background import Write
 from hozon.forms.form import Form, LoadOptions, SaveOptions, check_file, write_later, write_now
 from hozon.record import ModelRecord
@@ -57,6 +58,12 @@ class WeightsH5Form(PathsForm):
         from hozon.containers.keraszip import read
 
         return read(path)
+
+    def audit(self, path: str, audit: Audit) -> None:
+        """The structures of the file."""
+        from hozon.containers.keraszip.audit import audit_weights
+
+        audit_weights(path, audit)
 
     def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
         """What writes the weights of a model or layer."""

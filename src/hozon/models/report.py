@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from typing import ClassVar
 
 from hozon.errors import MismatchError
+from hozon.reports import Report
 
 #: How an object came back, best first.
 RUNGS = ("custom class", "built-in class", "saved functions", "signature", "data")
@@ -21,8 +23,8 @@ class ObjectRung:
     note: str = ""
 
 
-@dataclass(slots=True)
-class LoadReport:
+@dataclass(slots=True, repr=False)
+class LoadReport(Report):
     """The outcome of a load, per object and per variable.
 
     `matched`: variables that got their stored value; `missing`: variables of the model without a
@@ -32,6 +34,8 @@ class LoadReport:
     `kept` and `left_out` complete the account: variables that such a file is not meant to hold
     (running metrics, random numbers), and stored values that nothing here needs, with the reason.
     """
+
+    kind: ClassVar[str] = "load"
 
     objects: list[ObjectRung] = field(default_factory=list)
     matched: list[str] = field(default_factory=list)

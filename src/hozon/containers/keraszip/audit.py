@@ -1,0 +1,48 @@
+"""All checksums and structures of ``.keras`` archives and ``.weights.h5`` files."""
+
+from __future__ import annotations
+
+from hozon.audit import Audit
+from hozon.containers.agreement import audit_record
+from hozon.containers.keraszip.layout import WEIGHTS
+from hozon.containers.keraszip.read import read
+from hozon.formats.archive import Archive
+from hozon.formats.hdf5.audit import audit_hdf5
+from hozon.formats.hdf5.reader import open_hdf5
+from hozon.raw.stores import open_source, place
+
+
+def audit_archive(path: str, audit: Audit) -> None:
+    """Check every member of a ``.keras`` file, its config and its weights."""
+    source = open_source(place(path))
+    audit.nbytes += source.size
+    archive: Archive | None = None
+    with audit.checking("archives", file=path):
+        archive = Archive(source)
+    if archive is None:
+        return
+    covered, before = 0, len(audit.damage)
+    for name in archive.members:
+        with audit.checking("zip checksums", name, path):
+            covered += archive.check(name)
+    audit.cover(covered)
+    audit.leave("headers of the archive", source.size - covered)
+    if len(audit.damage) > before:
+        return  # what is in a damaged member says nothing
+    with audit.checking("HDF5 files", WEIGHTS, path):
+        if WEIGHTS in archive:
+            audit_hdf5(open_hdf5(archive.open(WEIGHTS, check=False)), audit)
+    with audit.checking("configs", file=path):
+        audit_record(read(path, check=False), audit)
+
+
+def audit_weights(path: str, audit: Audit) -> None:
+    """Check a ``.weights.h5`` file."""
+    source = open_source(place(path))
+    audit.nbytes += source.size
+    covered = 0
+    with audit.checking("HDF5 files", file=path):
+        covered = audit_hdf5(open_hdf5(source), audit)
+        read(path)
+    audit.cover(covered)
+    audit.leave("HDF5 files have no checksum", source.size - covered)
