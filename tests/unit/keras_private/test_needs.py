@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from keras.src import saving
+from keras.src import api_export, saving
 from keras.src.backend.common import dtypes
 from keras.src.backend.common import variables as variables_module
 from keras.src.models import Functional
@@ -58,6 +58,10 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (followed(), ("_compile_loss", "_compile_metrics")),
         (followed()._compile_loss, ("_flat_losses", "_tracker")),
         (followed()._compile_metrics, ("_flat_metrics", "_flat_weighted_metrics")),
+    ],
+    "extended": [
+        (api_export, ("REGISTERED_OBJS_TO_NAMES", "get_name_from_symbol")),
+        (saving.object_registration, ("GLOBAL_CUSTOM_NAMES",)),
     ],
     "fixed": [
         (functional(), ("_get_operation_for_node", "_nodes")),

@@ -13,6 +13,7 @@ import keras
 
 from hozon.config.text_layers.host import to_bytes
 from hozon.config.text_layers.traced import is_traced
+from hozon.keras_private.extended import extend
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import layers_of, take_anything
 from hozon.keras_private.text_inputs import TextFunctional, takes_text
@@ -34,14 +35,7 @@ def accept_strings(model: keras.Model) -> keras.Model:
     for layer in layers_of(model):
         functional = functional_of(layer)
         if functional is not None and takes_text(functional):
-            _extend(functional)
+            extend(functional, StringFunctional)
             take_anything(functional)
             take_anything(layer)
     return model
-
-
-def _extend(functional: Any) -> None:
-    kind = type(functional)
-    if not issubclass(kind, StringFunctional):
-        names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
-        functional.__class__ = type(kind.__name__, (StringFunctional, kind), names)

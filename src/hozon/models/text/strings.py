@@ -17,6 +17,7 @@ import numpy as np
 
 from hozon.config.text_layers.functional import StringFunctional, accept_strings
 from hozon.errors import UnsupportedError
+from hozon.keras_private.extended import extend
 from hozon.keras_private.layers import take_anything
 from hozon.keras_private.trainer import HostTrainer
 from hozon.models.text.split import Split, is_numbers
@@ -157,9 +158,7 @@ def plain_class(model: Any) -> type:
 def with_strings(model: keras.Model) -> keras.Model:
     """Make a model take strings: its class is extended in place, its name kept."""
     accept_strings(model)
-    kind = type(model)
-    if not issubclass(kind, StringInputs):
-        model.__class__ = type(kind.__name__, (StringInputs, kind), {"__module__": kind.__module__})
+    extend(model, StringInputs)
     take_anything(model)
     model.split = Split.of(model)
     return model

@@ -18,6 +18,7 @@ from hozon.errors import UnsupportedError
 from hozon.formats.protos.struct import NamedTuple, TypeSpec
 from hozon.graph_level.structures import RaggedTensor, SparseTensor, flatten, map_structure
 from hozon.graphs.values import is_static
+from hozon.keras_private.extended import extend
 from hozon.keras_private.layers import take_anything
 from hozon.models.savedmodel.load.eager import eager
 
@@ -152,7 +153,6 @@ def with_composites(model: keras.Model, structure: Any) -> keras.Model:
     if not kinds(structure):
         return model
     take_anything(model)
-    kind = type(model)
-    model.__class__ = type(kind.__name__, (CompositeInputs, kind), {"__module__": kind.__module__})
+    extend(model, CompositeInputs)
     object.__setattr__(model, "input_structure", structure)
     return eager(model) if SPARSE in kinds(structure) else model

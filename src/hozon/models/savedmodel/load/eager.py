@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import keras
 
+from hozon.keras_private.extended import extend
 from hozon.keras_private.trainer import RunsEagerly
 
 
 def eager(model: keras.Model) -> keras.Model:
     """Extend a model's class in place, its name kept."""
-    kind = type(model)
-    model.__class__ = type(kind.__name__, (RunsEagerly, kind), {"__module__": kind.__module__})
+    extend(model, RunsEagerly)
     return model
