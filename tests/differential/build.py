@@ -12,6 +12,7 @@ from tests.differential.customs import custom_layers
 
 Spec = dict[str, Any]
 BATCH = 4
+WORDS = ["apple", "Pear", "plum", "fig", "kiwi", "a pear"]
 #: How attention layers take one value as query, value and key.
 SELF_ATTENTION = {
     "MultiHeadAttention": lambda x: (x, x),
@@ -83,7 +84,7 @@ class Builder:
         return [
             self.keras.Input(
                 tuple(i["shape"]),
-                dtype="int32" if i["takes"] == "ids" else None,
+                dtype={"ids": "int32", "text": "string"}.get(i["takes"]),
                 batch_size=i.get("batch"),
                 **_named(i),
             )
@@ -101,14 +102,13 @@ class Builder:
         layers = self.nodes(graph)
         for node, layer in zip(graph["nodes"], layers, strict=True):
             if id(layer) in self.adapting:
-                data = np.random.default_rng(5).normal(1.0, 2.0, (16, *node["takes"]))
-                layer.adapt(data.astype("float32"))
+                layer.adapt(adapted_to(node))
         return layers
 
     def _ends(self, graph: Spec) -> tuple[Any, Any]:
         inputs = self.inputs(graph)
         outputs = run(graph, inputs, self.adapted(graph))
-        return inputs[0] if len(inputs) == 1 else inputs, outputs
+        return given(graph, inputs), outputs
 
     def _functional(self, graph: Spec, **named: Any) -> Any:
         inputs, outputs = self._ends(graph)
@@ -135,6 +135,21 @@ class Builder:
         """Compile a model as its spec says."""
         if "compile" in spec:
             model.compile(**self.thing(spec["compile"]["args"]), **extra)
+
+
+def adapted_to(node: Spec) -> Any:
+    """Some data for a layer to adapt to."""
+    r = np.random.default_rng(5)
+    if "takes" not in node:
+        return r.choice(WORDS[:-2], (16, 1))
+    return r.normal(1.0, 2.0, (16, *node["takes"])).astype("float32")
+
+
+def given(graph: Spec, values: list[Any]) -> Any:
+    """Inputs as the model takes them."""
+    if graph.get("named inputs"):
+        return {i["name"]: value for i, value in zip(graph["inputs"], values, strict=True)}
+    return values[0] if len(values) == 1 else values
 
 
 def _named(spec: Spec) -> dict[str, str]:
@@ -238,12 +253,12 @@ def all_nodes(graph: Spec) -> list[Spec]:
 def batch(graph: Spec, number: int = 0) -> list[Any]:
     """The inputs of one batch."""
     r = np.random.default_rng(11 + number)
-    return [
-        r.integers(0, 7, (BATCH, *i["shape"])).astype("int32")
-        if i["takes"] == "ids"
-        else r.normal(size=(BATCH, *i["shape"])).astype("float32")
-        for i in graph["inputs"]
-    ]
+    makers = {
+        "ids": lambda shape: r.integers(0, 7, shape).astype("int32"),
+        "text": lambda shape: r.choice(WORDS, shape),
+        "float": lambda shape: r.normal(size=shape).astype("float32"),
+    }
+    return [makers[i["takes"]]((BATCH, *i["shape"])) for i in graph["inputs"]]
 
 
 def targets(kinds: list[str], outputs: list[Any]) -> list[Any]:

@@ -108,6 +108,11 @@ def axes(spec: dict[str, Any]) -> set[str]:
     if len(spec["hops"]) > 1:
         found.add("saved again")
     found |= {f"{axis} {spec[axis]}" for axis in ("policy", "jit", "freeze") if axis in spec}
+    if spec["model"].get("named inputs"):
+        found.add("dict inputs")
+    for own in ("OwnInitializer", "OwnRegularizer", "OwnConstraint"):
+        if own in str(spec["model"]):
+            found.add(own)
     if isinstance(spec["model"]["outputs"], dict):
         found.add("dict outputs")
     if "compile" in spec:
@@ -126,6 +131,7 @@ def _graph_axes(graph: dict[str, Any], found: set[str]) -> None:
         found.add("several inputs")
     if len(graph["outputs"]) > 1:
         found.add("several outputs")
+    found |= {f"input {i['takes']}" for i in graph["inputs"]}
     for node in graph["nodes"]:
         if "again" in node:
             found.add("shared layer")

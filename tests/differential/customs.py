@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 
 class TensorFlowOps:
     """The few functions that the classes below need, in TensorFlow."""
@@ -13,7 +15,8 @@ class TensorFlowOps:
 
         self.mean, self.sum, self.cast = tf.reduce_mean, tf.reduce_sum, tf.cast
         self.tanh, self.expand, self.square = tf.tanh, tf.expand_dims, tf.square
-        self.matmul, self.maximum = tf.matmul, tf.maximum
+        self.matmul, self.maximum, self.minimum = tf.matmul, tf.maximum, tf.minimum
+        self.custom_gradient = tf.custom_gradient
 
 
 class KerasOps:
@@ -24,7 +27,16 @@ class KerasOps:
 
         self.mean, self.sum, self.cast = ops.mean, ops.sum, ops.cast
         self.tanh, self.expand, self.square = ops.tanh, ops.expand_dims, ops.square
-        self.matmul, self.maximum = ops.matmul, ops.maximum
+        self.matmul, self.maximum, self.minimum = ops.matmul, ops.maximum, ops.minimum
+
+    @staticmethod
+    def custom_gradient(function: Any) -> Any:
+        """TensorFlow's way to say a derivative, for JAX."""
+        import jax
+
+        made = jax.custom_vjp(lambda x: function(x)[0])
+        made.defvjp(lambda x: (function(x)[0], x), lambda x, slope: (function(x)[1](slope),))
+        return made
 
 
 def custom_layers(keras: Any) -> dict[str, Any]:
@@ -117,6 +129,60 @@ def custom_layers(keras: Any) -> dict[str, Any]:
 
         def get_config(self) -> dict[str, Any]:
             return {**super().get_config(), "rate": self.rate}
+
+    class Slope(layers.Layer):  # type: ignore[misc, name-defined]
+        """Passes values on, and three times their derivative up to a limit."""
+
+        def call(self, inputs: Any) -> Any:
+            @ops.custom_gradient
+            def passed(x: Any) -> Any:
+                return x * 1.0, lambda slope: ops.minimum(3.0 * slope, 0.5)
+
+            return passed(inputs)
+
+    class Positive(layers.Layer):  # type: ignore[misc, name-defined]
+        """Makes a mask of each step."""
+
+        def call(self, inputs: Any) -> Any:
+            return ops.mean(inputs, -1) > 0.0
+
+    class OwnInitializer(keras.initializers.Initializer):  # type: ignore[misc, name-defined]
+        """Numbers that grow."""
+
+        def __init__(self, scale: float = 0.3) -> None:
+            self.scale = scale
+
+        def __call__(self, shape: Any, dtype: Any = None, **kwargs: Any) -> Any:
+            size = int(np.prod(shape))
+            values = self.scale * np.sin(np.arange(size, dtype="float32")).reshape(shape)
+            return ops.cast(values, dtype or "float32")
+
+        def get_config(self) -> dict[str, Any]:
+            return {"scale": self.scale}
+
+    class OwnRegularizer(keras.regularizers.Regularizer):  # type: ignore[misc, name-defined]
+        """A loss of fourth powers."""
+
+        def __init__(self, rate: float = 0.02) -> None:
+            self.rate = rate
+
+        def __call__(self, x: Any) -> Any:
+            return self.rate * ops.sum(ops.square(ops.square(x)))
+
+        def get_config(self) -> dict[str, Any]:
+            return {"rate": self.rate}
+
+    class OwnConstraint(keras.constraints.Constraint):  # type: ignore[misc, name-defined]
+        """Weights up to a limit."""
+
+        def __init__(self, limit: float = 0.4) -> None:
+            self.limit = limit
+
+        def __call__(self, w: Any) -> Any:
+            return ops.minimum(w, self.limit)
+
+        def get_config(self) -> dict[str, Any]:
+            return {"limit": self.limit}
 
     class MaskedMean(layers.Layer):  # type: ignore[misc, name-defined]
         """Takes a mask, and ends it."""
@@ -212,6 +278,11 @@ def custom_layers(keras: Any) -> dict[str, Any]:
         "Stack": Stack,
         "Counter": Counter,
         "Penalty": Penalty,
+        "Slope": Slope,
+        "Positive": Positive,
+        "OwnInitializer": OwnInitializer,
+        "OwnRegularizer": OwnRegularizer,
+        "OwnConstraint": OwnConstraint,
         "MaskedMean": MaskedMean,
         "Residual": Residual,
         "Cell": Cell,

@@ -20,6 +20,10 @@ BATCH = 4
 #: Layers whose call takes `training`: a graph may fix it.
 TRAINED = ("BatchNormalization", "Dropout", "Block", "Counter")
 STATES = {"LSTM": 2, "GRU": 1, "SimpleRNN": 1}
+#: Layers that Keras 3 has under Hozon alone, or not without TensorFlow.
+NOT_IN_KERAS = ("ThresholdedReLU", "TextVectorization", "StringLookup", "IntegerLookup", "Hashing")
+#: Layers that are now and then given a mask that another layer computes.
+MASKED = ("LSTM", "GRU", "SimpleRNN", "RNN", "GlobalAveragePooling1D", "MaskedMean")
 
 WAYS = {
     "sequential": 3.0,
@@ -65,9 +69,12 @@ def draw_spec(seed: int, number: int) -> Spec:
         form = draw.often(WEIGHTS[writer])
         who = FOREIGN[form] if writer == "hozon" and draw.chance(0.5) else "hozon"
         spec["hops"] = [{"form": form, "reader": who}]
-    if "ThresholdedReLU" in str(graph):  # a class of Hozon's to Keras 3
+    if any(f"'{name}'" in str(graph) for name in NOT_IN_KERAS):
         for hop in spec["hops"]:
-            hop["reader"] = "hozon" if hop["reader"] == "keras" else hop["reader"]
+            if hop["reader"] in ("keras", "bare"):
+                hop["reader"] = "hozon"
+            if hop["form"].startswith("w:"):
+                hop["reader"] = "dropin"
     if draw.chance(0.06):
         spec["policy"] = draw.one(["mixed_bfloat16", "mixed_float16", "float64"])
     if draw.chance(0.04):
@@ -108,6 +115,7 @@ class Graph:
     def __init__(self, draw: Draw, writer: str) -> None:
         self.draw = draw
         self.writer = writer
+        self.slashes = writer == "tf_keras"
 
     def model(
         self, way: str, depth: int, shape: Shape | None = None, outer: Sequence[Any] = ()
@@ -118,6 +126,8 @@ class Graph:
         take this shape, with what they give.
         """
         draw = self.draw
+        if way.startswith("subclass"):  # the class itself would refuse them in Keras 3
+            self.slashes = False
         chain = way.startswith("sequential")
         inputs = [self.input()] if shape is None else [{"shape": list(shape), "takes": "float"}]
         if not chain and shape is None and draw.chance(0.25):
@@ -129,6 +139,10 @@ class Graph:
         spec: Spec = {"way": way, "inputs": inputs, "nodes": []}
         if way == "functional_subclass" and draw.chance(0.4):
             spec["class"] = "Doubled"
+        if way in ("functional", "functional_subclass") and not depth and draw.chance(0.1):
+            spec["named inputs"] = True
+            for i, given in enumerate(inputs):
+                given["name"] = f"in_{i}"
         if draw.chance(0.2):
             spec["name"] = draw.one(["net", "my_model", "Model-1", "encoder"])
         loose = set(range(len(values)))  # what nothing has taken yet
@@ -138,11 +152,17 @@ class Graph:
         for _ in range(draw.number(1, MAX_NODES - 2 * depth)):
             before = len(values) - 1
             source = before if chain or draw.chance(0.6) else draw.number(0, before)
+            if values[source][1] == "bool":
+                continue
             self.node(spec, values, loose, source, chain, depth)
         while not chain and len(loose) > 1 and not draw.chance(0.3):
             self.join(spec, values, loose)
         if depth == 0:
             self.heads(spec, values, loose, chain)
+        for at in sorted(loose):
+            while depth and values[at][1] != "float":
+                self.node(spec, values, loose, at, True, 2)
+                at = len(values) - 1
         outputs = sorted(loose - set(range(len(inputs)))) or [len(values) - 1]
         spec["outputs"] = outputs[:1] if depth else outputs
         spec["shape"] = list(values[outputs[0]][0])
@@ -154,17 +174,27 @@ class Graph:
 
     def input(self) -> Spec:
         """One input."""
+        text = {((1,), "text"): 0.7} if self.writer == "tf_keras" else {}
         shape, takes = self.draw.often(
             {
                 ((4,), "float"): 4.0,
                 ((5, 3), "float"): 3.0,
                 ((6, 5, 2), "float"): 2.0,
                 ((5,), "ids"): 1.0,
+                **text,
             }
         )
         return {"shape": list(shape), "takes": takes}
 
-    def add(self, spec: Spec, values: list[Any], loose: set[int], node: Spec, shape: Shape) -> None:
+    def add(
+        self,
+        spec: Spec,
+        values: list[Any],
+        loose: set[int],
+        node: Spec,
+        shape: Shape,
+        made: str = "float",
+    ) -> None:
         """A node at the end."""
         takes, kind = values[node["on"][0]]
         if kind == "float":
@@ -174,7 +204,7 @@ class Graph:
         for refs in node.get("call", {}).values():
             loose.difference_update(refs["refs"] if isinstance(refs, dict) else [])
         loose.add(len(values))
-        values.append((shape, "float"))
+        values.append((shape, made))
 
     def node(
         self, spec: Spec, values: list[Any], loose: set[int], source: int, chain: bool, depth: int
@@ -185,7 +215,9 @@ class Graph:
         again = [
             i
             for i, n in enumerate(spec["nodes"])
-            if "takes" in n and n["takes"] == list(shape) and takes == "float"
+            if "takes" in n
+            and n["takes"] == list(shape)
+            and takes == values[len(spec["inputs"]) + i][1] == "float"
         ]
         if again and not chain and draw.chance(0.25):
             first = draw.one(again)
@@ -212,7 +244,7 @@ class Graph:
         if min(gives, default=1) < 1:
             return
         if draw.chance(0.1):
-            slashes = ["tower/fc", "a.b"] if self.writer == "tf_keras" else []
+            slashes = ["tower/fc", "a.b"] if self.slashes else []
             stem = draw.one(["fc", "block_1", "Layer", "a-b", *slashes])
             layer["name"] = f"{stem}{len(values)}"
         if draw.chance(0.04):
@@ -227,9 +259,13 @@ class Graph:
         if not chain and kind.name in STATES and draw.chance(0.3):
             refs = self.states(spec, values, loose, source, STATES[kind.name])
             node["call"] = {"initial_state": {"refs": refs}}
+        if not chain and kind.name in MASKED and draw.chance(0.15):
+            positive = {"layer": {"class": "Positive", "args": {}}, "on": [source]}
+            self.add(spec, values, loose, positive, shape[:1], "bool")
+            node["call"] = {**node.get("call", {}), "mask": {"refs": [len(values) - 1]}}
         if kind.random:
             node["random"] = True
-        self.add(spec, values, loose, node, gives)
+        self.add(spec, values, loose, node, gives, kind.makes)
 
     def states(
         self, spec: Spec, values: list[Any], loose: set[int], source: int, count: int
@@ -265,7 +301,7 @@ class Graph:
         """Two loose values become one, by a merge where their shapes allow it."""
         first, second = self.draw.some(sorted(loose), 2)
         for at in (first, second):
-            if values[at][1] == "ids":
+            if values[at][1] != "float":
                 loose.discard(at)
                 self.node(spec, values, loose, at, True, 1)
                 return

@@ -23,7 +23,7 @@ WITHOUT_OPTIMIZER = (
     ("w:weights.h5", "keras"),
 )
 #: What a save says where another reader will not open its file.
-WILL_NOT_OPEN = re.compile(r"own reader .*(cannot open|does not know)")
+WILL_NOT_OPEN = re.compile(r"own reader .*(cannot open|does not know)|for Keras 3 only")
 RELATIVE, ABSOLUTE = 1e-3, 2e-4
 
 
@@ -60,7 +60,8 @@ def judge(run: Run) -> list[Finding]:
             return [Finding("invalid", way, "save", str(first["save"]))]
         return [_failed(first["save"], way, "save")]
     told, later = list(first.get("told", ())), False
-    loose = 100.0 if spec.get("policy", "float64") != "float64" else 1.0
+    rounded = "mixed_" in str(spec["model"]) or spec.get("policy", "float64") != "float64"
+    loose = 100.0 if rounded else 1.0
     for answer, hop in zip(run.answers[1:], spec["hops"], strict=False):
         way = f"{hop['form']} {hop['reader']}"
         if not isinstance(answer, dict):
@@ -69,6 +70,8 @@ def judge(run: Run) -> list[Finding]:
             found = _failed(answer["load"], way, "load")
             foreign = hop["reader"] in ("tf_keras", "keras")
             said = foreign and any(map(WILL_NOT_OPEN.search, told))
+            if hop["reader"] == "bare" and hop["form"] != "savedmodel" and _asks_for_class(found):
+                return []
             return [replace(found, verdict="told") if said else found]
         told += answer["told"]
         later = later or hop.get("after") == "fit"
@@ -78,6 +81,8 @@ def judge(run: Run) -> list[Finding]:
             truth = {check: value for check, value in truth.items() if check not in EXCUSABLE}
         elif names_otherwise(spec, hop):
             truth, got = only_loss(truth), only_loss(got)
+        if spec["model"].get("class") == "Doubled":
+            truth, got = without_loss(truth), without_loss(got)
         found = compare(truth, got, way, told, loose)
         if "save" in answer:
             found.append(_failed(answer["save"], f"{hop['reader']} saves", "save"))
@@ -85,6 +90,11 @@ def judge(run: Run) -> list[Finding]:
         if found:
             return found
     return []
+
+
+def _asks_for_class(found: Finding) -> bool:
+    """Whether a reader without the classes of a draw refused by naming what it needs."""
+    return found.text.startswith("MissingObjectError") and "custom_objects={" in found.text
 
 
 def trains_otherwise(spec: dict[str, Any], hop: dict[str, str]) -> bool:
@@ -120,6 +130,14 @@ def only_loss(measured: dict[str, Any]) -> dict[str, Any]:
     return {**measured, "logs": {"loss": logs["loss"]}} if isinstance(logs, dict) else measured
 
 
+def without_loss(measured: dict[str, Any]) -> dict[str, Any]:
+    """Measured without the log of the loss: Keras 3 shows what an own `compute_loss` returns."""
+    logs = measured.get("logs")
+    if not isinstance(logs, dict):
+        return measured
+    return {**measured, "logs": {name: v for name, v in logs.items() if name != "loss"}}
+
+
 def verdict(findings: list[Finding]) -> str:
     """The worst."""
     return min((f.verdict for f in findings), key=VERDICTS.index, default="right")
@@ -135,6 +153,7 @@ def compare(
 ) -> list[Finding]:
     """Each check that differs."""
     found = []
+    foreign = way.endswith((" tf_keras", " keras")) and any("own reader" in line for line in told)
     for check, want in truth.items():
         value = got[check]
         if not isinstance(value, (list, dict)):
@@ -144,7 +163,7 @@ def compare(
             continue
         said = differs(check, want, value, loose)
         if said:
-            excused = told and check in EXCUSABLE
+            excused = foreign or (told and check in EXCUSABLE)
             found.append(Finding("told" if excused else "WRONG", way, check, said))
     return found
 

@@ -39,18 +39,21 @@ INITIALIZERS: list[Any] = [
     thing("initializers.VarianceScaling", scale=0.5, mode="fan_avg", distribution="uniform"),
     thing("initializers.Constant", value=0.25),
     thing("initializers.TruncatedNormal", mean=0.1, stddev=0.3),
+    thing("OwnInitializer", scale=0.3),
 ]
 REGULARIZERS: list[Any] = [
     "l2",
     "l1",
     thing("regularizers.L2", l2=0.03),
     thing("regularizers.L1L2", l1=0.01, l2=0.02),
+    thing("OwnRegularizer", rate=0.02),
 ]
 CONSTRAINTS: list[Any] = [
     "non_neg",
     thing("constraints.MaxNorm", max_value=0.5, axis=0),
     thing("constraints.UnitNorm", axis=0),
     thing("constraints.MinMaxNorm", min_value=0.2, max_value=0.6, rate=0.5, axis=0),
+    thing("OwnConstraint", limit=0.4),
 ]
 
 
@@ -70,7 +73,8 @@ class Kind:
     """One layer: the ranks that it takes, its arguments, what shape it gives.
 
     `always` are drawn each time, `spare` now and then. `random`: its training call cannot be
-    compared. `fits`: which shapes it takes, beside their rank.
+    compared. `fits`: which shapes it takes, beside their rank. `takes` and `makes` are "float",
+    "ids" (small whole numbers) or "text".
     """
 
     name: str
@@ -83,6 +87,7 @@ class Kind:
     fits: Callable[[Shape], bool] = lambda shape: True
     masks: bool = False
     takes: str = "float"
+    makes: str = "float"
     custom: bool = False
 
     def draw(self, draw: Draw, writer: str, spare: float = 0.3) -> dict[str, Any]:
@@ -578,12 +583,91 @@ KINDS = [
     ),
 ]
 
+WORDS = ["apple", "pear", "plum", "fig"]
+KINDS += [
+    Kind(
+        "TextVectorization",
+        (1,),
+        lambda s, a: (4,),
+        {"vocabulary": [WORDS], "output_sequence_length": [4]},
+        {"standardize": ["lower", None], "split": ["character"], "ngrams": [2]},
+        writers=KERAS2,
+        takes="text",
+        makes="ids",
+    ),
+    Kind(
+        "TextVectorization",
+        (1,),
+        lambda s, a: (7,),
+        {"adapted": [True], "max_tokens": [7], "pad_to_max_tokens": [True]}
+        | {"output_mode": ["multi_hot", "count", "tf_idf"]},
+        writers=KERAS2,
+        takes="text",
+    ),
+    Kind(
+        "StringLookup",
+        (1,),
+        same,
+        {"vocabulary": [WORDS]},
+        {"num_oov_indices": [2], "mask_token": ["fig"]},
+        writers=KERAS2,
+        takes="text",
+        makes="ids",
+    ),
+    Kind(
+        "StringLookup",
+        (1,),
+        lambda s, a: (5,),
+        {"vocabulary": [WORDS], "output_mode": ["multi_hot", "count"]},
+        writers=KERAS2,
+        takes="text",
+    ),
+    Kind(
+        "Hashing",
+        (1,),
+        same,
+        {"num_bins": [7]},
+        {"salt": [3, [3, 5]], "mask_value": ["fig"]},
+        writers=KERAS2,
+        takes="text",
+        makes="ids",
+    ),
+    Kind(
+        "IntegerLookup",
+        (1,),
+        same,
+        {"vocabulary": [[2, 5, 3, 6]]},
+        {"num_oov_indices": [2]},
+        writers=KERAS2,
+        takes="ids",
+        makes="ids",
+    ),
+    Kind(
+        "Discretization",
+        (1,),
+        same,
+        {"bin_boundaries": [[-0.5, 0.2, 1.0]]},
+        writers=KERAS2,
+        makes="ids",
+    ),
+    Kind(
+        "Discretization",
+        (1,),
+        same,
+        {"num_bins": [4], "adapted": [True]},
+        {"epsilon": [0.1]},
+        writers=KERAS2,
+        makes="ids",
+    ),
+]
+
 KINDS += [
     Kind("Scale", (1, 2, 3), same, {}, {"start": [0.3]}, custom=True),
     Kind("Block", (1, 2), last("units"), {"units": [3]}, custom=True),
     Kind("Stack", (1, 2), lambda s, a: (*s[:-1], 3), {}, {"depth": [1, 3]}, custom=True),
     Kind("Counter", (1, 2), same, custom=True),
     Kind("Penalty", (1, 2, 3), same, {}, {"rate": [0.5]}, custom=True),
+    Kind("Slope", (1, 2, 3), same, custom=True),
     Kind("MaskedMean", (2,), lambda s, a: (s[1],), custom=True, masks=True),
     Kind(
         "Residual",

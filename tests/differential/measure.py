@@ -50,11 +50,23 @@ class Data:
     weights: Any = None
     random: bool = False
     stateful: bool = False
+    names: tuple[str, ...] = ()
 
     @property
     def x(self) -> Any:
         """The inputs as `fit` takes them."""
-        return self.inputs[0] if len(self.inputs) == 1 else self.inputs
+        return self.given(self.inputs)
+
+    def given(self, values: list[Any]) -> Any:
+        """Inputs as the model takes them."""
+        if self.names:
+            return dict(zip(self.names, values, strict=True))
+        return values[0] if len(values) == 1 else values
+
+    @property
+    def has_text(self) -> bool:
+        """Whether some inputs are strings."""
+        return any(x.dtype.kind not in "fi" for x in self.inputs)
 
     @property
     def y(self) -> Any:
@@ -65,20 +77,20 @@ class Data:
 
 def measure(side: Any, model: Any, data: Data) -> Measured:
     """All checks, in one order everywhere: some change the model's state."""
-    inputs, targets = data.inputs, data.targets
     found: Measured = {
         "weights": guarded(lambda: side.weights(model)),
-        "predict": guarded(lambda: side.call(model, inputs, False)),
+        "predict": guarded(lambda: side.call(model, data, False)),
     }
-    if not data.stateful:  # TensorFlow's gradients leave state behind, those of JAX do not
-        found["gradients"] = guarded(lambda: side.gradients(model, inputs))
+    # TensorFlow's gradients leave state behind, those of JAX do not, and JAX takes no strings
+    if not data.stateful and not data.has_text:
+        found["gradients"] = guarded(lambda: side.gradients(model, data))
     if data.random:
         return found
-    found["training call"] = guarded(lambda: side.call(model, inputs, True))
-    if targets is not None:
+    found["training call"] = guarded(lambda: side.call(model, data, True))
+    if data.targets is not None:
         found["logs"] = guarded(lambda: side.fit(model, data))
         found["trained"] = guarded(lambda: side.weights(model))
-        found["trained predict"] = guarded(lambda: side.call(model, inputs, False))
+        found["trained predict"] = guarded(lambda: side.call(model, data, False))
     return found
 
 
@@ -107,24 +119,19 @@ class TensorFlowSide:
     def flat(self, outputs: Any) -> list[Any]:
         return [np.asarray(v) for v in self.tf.nest.flatten(outputs)]
 
-    def call(self, model: Any, inputs: list[Any], training: bool) -> list[Any]:
-        return self.flat(model(self._given(inputs), training=training))
+    def call(self, model: Any, data: Data, training: bool) -> list[Any]:
+        given = data.given([self.tf.constant(x) for x in data.inputs])
+        return self.flat(model(given, training=training))
 
-    def _given(self, inputs: list[Any]) -> Any:
-        tensors = [self.tf.constant(x) for x in inputs]
-        return tensors[0] if len(tensors) == 1 else tensors
-
-    def gradients(self, model: Any, inputs: list[Any]) -> list[Any]:
+    def gradients(self, model: Any, data: Data) -> list[Any]:
         tf = self.tf
-        tensors = [tf.constant(x) for x in inputs]
+        tensors = [tf.constant(x) for x in data.inputs]
         floats = [t for t in tensors if t.dtype.is_floating]
         variables = list(model.trainable_variables)
         with tf.GradientTape() as tape:
             for t in floats:
                 tape.watch(t)
-            outputs = tf.nest.flatten(
-                model(tensors[0] if len(tensors) == 1 else tensors, training=False)
-            )
+            outputs = tf.nest.flatten(model(data.given(tensors), training=False))
             total = sum(
                 tf.reduce_sum(tf.cast(o, tf.float32) * weighted(np.asarray(o), np.cos))
                 for o in outputs
@@ -153,12 +160,12 @@ class KerasSide:
         self.jit = False
         self.keras = keras
 
-    def call(self, model: Any, inputs: list[Any], training: bool) -> list[Any]:
-        given = inputs[0] if len(inputs) == 1 else inputs
-        return [np.asarray(v) for v in self.keras.tree.flatten(model(given, training=training))]
+    def call(self, model: Any, data: Data, training: bool) -> list[Any]:
+        made = model(data.x, training=training)
+        return [np.asarray(v) for v in self.keras.tree.flatten(made)]
 
-    def gradients(self, model: Any, inputs: list[Any]) -> list[Any]:
-        jax = self.jax
+    def gradients(self, model: Any, data: Data) -> list[Any]:
+        jax, inputs = self.jax, data.inputs
         fixed = [v.value for v in model.non_trainable_variables]
         variables = [v.value for v in model.trainable_variables]
         at = [i for i, x in enumerate(inputs) if x.dtype.kind == "f"]
@@ -167,9 +174,7 @@ class KerasSide:
             given: list[Any] = list(inputs)
             for i, value in zip(at, floats, strict=True):
                 given[i] = value
-            outputs, _ = model.stateless_call(
-                values, fixed, given[0] if len(given) == 1 else given, training=False
-            )
+            outputs, _ = model.stateless_call(values, fixed, data.given(given), training=False)
             return sum(
                 (o.astype("float32") * weighted(o, jax.numpy.cos)).sum()
                 for o in self.keras.tree.flatten(outputs)

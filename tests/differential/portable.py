@@ -11,7 +11,7 @@ RENAMED = {
 KERAS2_ONLY = {"implementation", "jit_compile"}
 KERAS3_ONLY = {"gradient_accumulation_steps"}
 #: What means something else in the other Keras.
-UNLIKE = ("hard_sigmoid", "ThresholdedReLU")
+UNLIKE = ("hard_sigmoid", "ThresholdedReLU", "causal")
 
 
 def same_everywhere(spec: Any) -> bool:

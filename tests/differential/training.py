@@ -82,7 +82,6 @@ METRICS: dict[str, list[Any]] = {
         "cosine_similarity",
         "mape",
         thing("metrics.LogCoshError"),
-        "MeanSquaredError",
     ],
     "binary": [
         thing("metrics.BinaryAccuracy", threshold=0.1),

@@ -14,6 +14,7 @@ import struct
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -76,12 +77,15 @@ class Worker:
     def _write(self, spec: dict[str, Any], folder: str) -> dict[str, Any]:
         builder = build.Builder(self.keras, build.customs(self.keras))
         graph = spec["model"]
-        inputs = build.batch(graph)
-        model = guarded(lambda: self._made(builder, spec, inputs))
+        given = Data(
+            build.batch(graph),
+            names=tuple(i["name"] for i in graph["inputs"]) if graph.get("named inputs") else (),
+        )
+        model = guarded(lambda: self._made(builder, spec, given))
         if isinstance(model, Failed):
             return {"invalid": model}
-        outputs = self.side.call(model, inputs, False)
-        data = self._data(spec, inputs, outputs)
+        outputs = self.side.call(model, given, False)
+        data = self._data(spec, given, outputs)
         if data.targets is not None:
             failed = guarded(lambda: self._taught(model, spec, data))
             if isinstance(failed, Failed):
@@ -103,7 +107,7 @@ class Worker:
             return {"invalid": bad}
         return {"measured": truth, "later": later, "data": data, "told": saved}
 
-    def _data(self, spec: dict[str, Any], inputs: list[Any], outputs: list[Any]) -> Data:
+    def _data(self, spec: dict[str, Any], given: Data, outputs: list[Any]) -> Data:
         targets, weights = None, None
         if "compile" in spec:
             targets = build.targets(spec["compile"]["targets"], outputs)
@@ -114,11 +118,13 @@ class Worker:
                 weights = np.linspace(0.5, 1.5, build.BATCH).astype("float32")
         graph = spec["model"]
         stateful = any(has_state(node) for node in build.all_nodes(graph))
-        return Data(inputs, targets, weights, is_random(graph), stateful)
+        return replace(
+            given, targets=targets, weights=weights, random=is_random(graph), stateful=stateful
+        )
 
-    def _made(self, builder: build.Builder, spec: dict[str, Any], inputs: list[Any]) -> Any:
+    def _made(self, builder: build.Builder, spec: dict[str, Any], given: Data) -> Any:
         model = builder.model(spec["model"])
-        self.side.call(model, inputs, False)
+        self.side.call(model, given, False)
         r = np.random.default_rng(3)
         for variable in model.weights:
             if variable.trainable or "moving" in variable.name:
@@ -199,7 +205,7 @@ class Worker:
         elif after == "predict":
             guarded(lambda: model.predict(data.x, verbose=0))
         elif after == "call":
-            guarded(lambda: self.side.call(model, data.inputs, False))
+            guarded(lambda: self.side.call(model, data, False))
         if following:
             saved = guarded(lambda: self._save(model, following, folder, number, reader))
             if isinstance(saved, Failed):
@@ -217,7 +223,7 @@ class Worker:
         builder = build.Builder(self.keras, build.customs(self.keras))
         self.keras.utils.set_random_seed(99)
         model = builder.model(spec["model"])
-        self.side.call(model, data.inputs, False)
+        self.side.call(model, data, False)
         builder.compiled(model, spec)
         for at in spec.get("freeze", ()):
             if at < len(model.layers):

@@ -150,7 +150,7 @@ class LayerReader:
 
     def _value(self, key: str, value: Any) -> Any:
         if key == "dtype":
-            return self.objects.dtype(value)
+            return named(self.objects.dtype(value))
         if key in LAYER_KEYS and isinstance(value, (list, tuple)):
             return [self.read(item) for item in value]
         if key in LAYER_KEYS and is_serialized(value):
@@ -207,8 +207,8 @@ class LayerReader:
 def named(policy: Any) -> Any:
     """A dtype policy as `from_config` of Keras gives it to a class: by name where that says all.
 
-    Keras writes the config of a class without `get_config` by the arguments that it was made
-    with, as long as they are plain.
+    Keras writes the config of a class without `get_config`, some of its own too, by the arguments
+    that it was made with, as long as they are plain.
     """
     if not isinstance(policy, keras.DTypePolicy) or policy.quantization_mode is not None:
         return policy

@@ -120,3 +120,36 @@ def _entering(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 bend(keras.Layer, "stateless_call", _entering)
+
+
+def _weighing(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Weights of samples are for all steps of a sequence, as in Keras 2.
+
+    Keras 3 takes them for weights of the steps, where there are as many, or refuses them.
+    """
+
+    def compute_loss(
+        model: Any,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        **options: Any,
+    ) -> Any:
+        if sample_weight is not None and enters_model(model):
+            tree = keras.tree
+            if tree.is_nested(sample_weight) or not tree.is_nested(y_pred):
+                sample_weight = tree.map_structure(_for_steps, sample_weight, y_pred)
+            else:
+                sample_weight = tree.map_structure(lambda p: _for_steps(sample_weight, p), y_pred)
+        return original(model, x, y, y_pred, sample_weight, **options)
+
+    return compute_loss
+
+
+def _for_steps(weights: Any, outputs: Any) -> Any:
+    sequences = len(outputs.shape) == 3 and len(weights.shape) == 1
+    return keras.ops.expand_dims(weights, -1) if sequences else weights
+
+
+bend(keras.Model, "compute_loss", _weighing)

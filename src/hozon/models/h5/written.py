@@ -78,6 +78,10 @@ def optimizer_group(model: Any, dialect: Dialect, lines: list[str]) -> StateGrou
     if optimizer is None or not optimizer.built:
         return None
     if dialect == "keras3":
+        lines.append(
+            "Keras 3's own reader of H5 files does not take up optimizer state, of its own files "
+            "neither; there the model trains once it is compiled again"
+        )
         named = [(str(v.path), v.value) for v in optimizer.variables]
     else:
         lines.append("Keras 3's own reader of H5 files does not take up optimizer state")
