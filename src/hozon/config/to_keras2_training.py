@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import keras
+
 from hozon.config.dialects.rules import Config
 from hozon.config.dialects.training import (
     COUNTING,
@@ -21,6 +23,7 @@ from hozon.config.dialects.training import (
     OPTIMIZER_NEWER,
     OPTIMIZERS_WRITTEN,
     REDUCTIONS_WRITTEN,
+    RESOLVED_BY_COMPILE,
     SCHEDULES_WRITTEN,
 )
 from hozon.config.outputs import METRICS, NONE, Outputs, nested_metrics
@@ -209,6 +212,8 @@ class TrainingWriter:
         if value is None:
             return None
         if isinstance(value, str):
+            value = value if kind == "loss" else metric_of_name(value)
+        if isinstance(value, str):
             return self._name(kind, value)
         if value["class_name"] in FUNCTIONS:
             return self._function(kind, value)
@@ -261,6 +266,23 @@ class TrainingWriter:
         if name in NEW_FUNCTIONS:
             raise UnsupportedError(f"Keras 2 has no {kind} {name!r}", feature=name)
         return name
+
+
+def metric_of_name(name: str) -> Any:
+    """The metric that Keras 3 takes a name for, which its logs have; Keras 2's have its own name.
+
+    A function's name means the same to both, and so does what `compile` resolves itself.
+    """
+    if name in RESOLVED_BY_COMPILE:
+        return name
+    try:
+        found = keras.metrics.get(name)
+    except ValueError:
+        return name
+    if not isinstance(found, keras.metrics.Metric):
+        return name
+    entry = keras.saving.serialize_keras_object(found)
+    return {**entry, "config": {**entry["config"], "name": name}}
 
 
 #: What the older generation of optimizers took.

@@ -10,6 +10,7 @@ import keras
 from hozon.config import safety
 from hozon.config.dialects.training import (
     CLASSES,
+    DEFAULT_NAMES,
     FUNCTIONS,
     RESOLVED_BY_COMPILE,
     SIMILARITY,
@@ -22,6 +23,7 @@ from hozon.config.registry import Registry
 from hozon.config.tagged import is_serialized, plain
 from hozon.config.upgrade import short_name
 from hozon.errors import MissingObjectError, UnsafeError, UnsupportedError
+from hozon.keras_private.paths import to_snake_case
 
 #: Key of a metric's config here: its name is without its output's.
 NAMED = "named_without_output"
@@ -55,7 +57,7 @@ def compile_arguments(
     """
     registry = Registry(custom_objects)
     safety.check(training_config, safety.Policy(frozenset(registry.custom)))
-    reader = TrainingReader(registry, [] if report is None else report, outputs)
+    reader = TrainingReader(registry, [] if report is None else report, outputs, dialect)
     if dialect != "keras3":
         training_config = by_output(training_config, outputs)
     optimizer = training_config.get("optimizer_config") or training_config.get("optimizer")
@@ -75,8 +77,15 @@ def compile_arguments(
 class TrainingReader:
     """Builds losses, metrics and optimizers through one registry; collects missing names."""
 
-    def __init__(self, registry: Registry, changes: list[str], outputs: Outputs = NONE) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        changes: list[str],
+        outputs: Outputs = NONE,
+        dialect: str | None = None,
+    ) -> None:
         self.registry = registry
+        self.dialect = dialect
         self.objects = ObjectReader(registry, _no_layers)
         self.changes = changes
         self.outputs = outputs.names if len(outputs.names) > 1 else ()
@@ -189,8 +198,17 @@ class TrainingReader:
             return keras.metrics.MeanMetricWrapper(function, name=short)
         if function is not None:
             return short if kind == "metric" else known
+        return self._of_class(kind, known, name)
+
+    def _of_class(self, kind: str, known: str, name: str) -> Any:
+        """A class by name; logs have Keras 3's names of metrics as given, Keras 2's as default."""
         found = self.registry.find(kind, known)
-        return missing(name) if found is None else call_with(found, {}, name)
+        if found is None:
+            return missing(name)
+        if kind == "metric" and self.dialect == "keras3" and _is_metric_of_keras(name):
+            return name
+        named = {"name": DEFAULT_NAMES.get(known, to_snake_case(known))} if kind == "metric" else {}
+        return call_with(found, named, name)
 
     def _wrapped(self, kind: str, config: dict[str, Any]) -> Any:
         """A wrapper around a function: the function decides the meaning, the name is kept."""

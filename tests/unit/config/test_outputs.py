@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
 import pytest
 
+import hozon
 from hozon.config.outputs import Outputs, by_output
 from tests.oracle.client import Oracle
 from tests.unit.config.truth import Case, faults_of_reading, write
@@ -117,6 +120,49 @@ def files(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 def test_logs_have_the_names_and_numbers_of_the_writer(files: tuple[Path, Any], name: str) -> None:
     folder, answers = files
     assert list(faults_of_reading(CASES[name], answers[name], folder / name)) == []
+
+
+LOGS = """
+out["logs"] = {}
+for name, path in paths.items():
+    keras.backend.clear_session()
+    model = keras.models.load_model(path)
+    targets = y if len(model.outputs) > 1 else y[0]
+    out["logs"][name] = model.evaluate(x, targets, verbose=0, return_dict=True)
+"""
+#: Models of Keras 3: names of metrics for each output.
+NAMED: Mapping[str, list[list[str]]] = {
+    "one": [["mae", "MSE", "AUC", "MeanAbsoluteError", "LogCoshError", "bce", "acc"]],
+    "two": [["mae", "KLDivergence"], ["msle", "RootMeanSquaredError", "accuracy"]],
+}
+WRITTEN = {"m.h5": "keras2", "3.h5": "keras3", "m": None, "m.keras": "keras2", "3.keras": None}
+
+
+@pytest.mark.oracle
+def test_logs_of_metrics_by_name_are_those_of_keras(oracle: Oracle, tmp_path: Path) -> None:
+    r = np.random.default_rng(0)
+    x, y = r.normal(size=(8, 3)), [r.uniform(size=(8, 1)) for _ in NAMED]
+    paths, wanted = {}, {}
+    for case, metrics in NAMED.items():
+        inputs = keras.Input((3,))
+        names = [f"h{i}" for i in range(len(metrics))]
+        heads = [keras.layers.Dense(1, "sigmoid", name=name)(inputs) for name in names]
+        model = keras.Model(inputs, heads)
+        model.compile("sgd", "mse", metrics=metrics[0] if len(heads) == 1 else metrics)
+        told = {"x": x, "y": y if len(heads) > 1 else y[0], "verbose": 0, "return_dict": True}
+        wanted[case] = model.evaluate(**told)
+        for form, dialect in WRITTEN.items():
+            path = tmp_path / f"{case}-{form}"
+            hozon.save_model(model, path, dialect=dialect)
+            assert hozon.load_model(path).evaluate(**told) == pytest.approx(wanted[case], rel=1e-4)
+            if dialect != "keras2" and form != "m":
+                back = keras.models.load_model(path)
+                assert back.evaluate(**told) == pytest.approx(wanted[case], rel=1e-4)
+            else:
+                paths[f"{case}-{form}"] = str(path)
+    logs = oracle.python(LOGS, paths=paths, x=x, y=y)["logs"]
+    for name, have in logs.items():
+        assert have == pytest.approx(wanted[name.partition("-")[0]], rel=1e-4)
 
 
 def test_what_is_not_known_of_the_outputs_is_left_as_it_is() -> None:

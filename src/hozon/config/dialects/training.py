@@ -63,6 +63,12 @@ CLASSES: Mapping[str, str] = {
     "LogCoshLoss": "LogCosh",
     "KLD": "KLDivergence",
 }
+#: Default names of Keras 2's metrics, where these are not those of the classes.
+DEFAULT_NAMES: Mapping[str, str] = {
+    "KLDivergence": "kullback_leibler_divergence",
+    "LogCoshError": "logcosh",
+    "FBetaScore": "fbeta_score",
+}
 #: Names that ``compile`` resolves itself, by the loss and the outputs' shapes.
 RESOLVED_BY_COMPILE = frozenset({"accuracy", "acc", "crossentropy", "ce"})
 #: Keras 2's classes around a function.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
 from hozon.config.legacy.optimizers import Nadam as OldNadam
+from hozon.config.to_keras2_training import metric_of_name
 from hozon.keras_private.optimizers import momentum_product_of, trained_by
 from hozon.models.h5.names import different, name_of
 from hozon.models.h5.owners import owners, unique, weights_of
@@ -19,7 +20,7 @@ from hozon.objects.tracking import Virtual
 from hozon.record import Dialect, StateGroup
 from hozon.stored.lazy import LazyTensor, lazy_array
 
-#: Losses and metrics whose short names Keras 3's own H5 reader does not know.
+#: Losses whose short names Keras 3's own H5 reader does not know.
 LONG_NAMES: Mapping[str, str] = {
     "mse": "mean_squared_error",
     "mae": "mean_absolute_error",
@@ -39,8 +40,9 @@ STARTS_FRESH: Mapping[type, str] = {
 def shared_training(training: Mapping[str, Any]) -> dict[str, Any]:
     """A training config with names that Keras 2 and Keras 3 both know."""
     made = dict(training)
-    for key in ("loss", "metrics", "weighted_metrics"):
-        made[key] = long_names(made.get(key))
+    made["loss"] = long_names(made.get("loss"))
+    for key in ("metrics", "weighted_metrics"):
+        made[key] = long_names(made.get(key), metric_of_name)
     optimizer = made.get("optimizer_config")
     if isinstance(optimizer, Mapping) and str(optimizer.get("class_name")).startswith("Custom>"):
         made["optimizer_config"] = _renamed(optimizer)
@@ -53,14 +55,18 @@ def _renamed(optimizer: Mapping[str, Any]) -> dict[str, Any]:
     return {**optimizer, "config": {**optimizer["config"], "name": name}}
 
 
-def long_names(value: Any) -> Any:
+def _long_name(name: str) -> str:
+    return LONG_NAMES.get(name.lower(), name)
+
+
+def long_names(value: Any, written: Callable[[str], Any] = _long_name) -> Any:
     """Losses or metrics in any structure, short names written out."""
     if isinstance(value, str):
-        return LONG_NAMES.get(value.lower(), value)
+        return written(value)
     if isinstance(value, (list, tuple)):
-        return [long_names(item) for item in value]
+        return [long_names(item, written) for item in value]
     if isinstance(value, Mapping) and "class_name" not in value:
-        return {key: long_names(item) for key, item in value.items()}
+        return {key: long_names(item, written) for key, item in value.items()}
     return _reduced(value)
 
 
