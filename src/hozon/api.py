@@ -15,7 +15,7 @@ from hozon.stored.meter import Progress, metered
 if TYPE_CHECKING:
     import keras
 
-    from hozon.models.assignment.names import Rename
+    from hozon.models.assignment.by_name import Rename
     from hozon.models.report import LoadReport
     from hozon.record import Dialect
     from hozon.reports import SaveReport

@@ -24,7 +24,7 @@ from hozon.stored.parts import read_parts
 if TYPE_CHECKING:
     import keras
 
-    from hozon.models.assignment.names import Rename
+    from hozon.models.assignment.by_name import Rename
     from hozon.models.report import LoadReport
 
 __all__ = ["BuildOptions", "Form", "Holds", "LoadOptions", "SaveOptions"]

@@ -20,8 +20,8 @@ from hozon.formats.protos.trackable import (
     decode_trackable_graph,
     encode_trackable_graph,
 )
+from hozon.models.assignment.by_name import Rename, nothing_matches
 from hozon.models.assignment.finalize import finalize_layers
-from hozon.models.assignment.names import Rename
 from hozon.models.built import sync_variables
 from hozon.models.tracking import Describer, is_trackable
 from hozon.models.tracking.check import check_names
@@ -44,8 +44,7 @@ from hozon.train.outcome import (
     GraphOutcome,
     NameOutcome,
     live_leaves,
-    named_values,
-    nothing_matches,
+    paths_in,
 )
 from hozon.train.reader import open_checkpoint
 from hozon.train.restore import Restoration
@@ -244,7 +243,13 @@ class Checkpoint:
         stored = bundle.get(OBJECT_GRAPH_KEY)
         nodes = () if stored is None else _object_graph(stored, bundle.prefix)
         if stored is None or by_name or rename is not None:
-            return self._read_names(bundle, nodes, skip_mismatch=skip_mismatch, rename=rename)
+            return self._read_names(
+                bundle,
+                nodes,
+                skip_mismatch=skip_mismatch,
+                rename=rename,
+                partial=by_name or rename is None,
+            )
         restoration = Restoration(bundle, nodes, describe, skip_mismatch=skip_mismatch)
         outcome = GraphOutcome(restoration, root, describe)
 
@@ -253,7 +258,8 @@ class Checkpoint:
                 return
             wanted = [path for path, _, _ in live_leaves(root, describe)]
             if wanted:
-                raise nothing_matches(bundle, wanted, bundle.prefix, restoration.mismatched)
+                held = [*paths_in(bundle)]
+                raise nothing_matches(held, wanted, bundle.prefix, restoration.mismatched)
 
         with collection_paused():
             restoration.start(root, check)
@@ -270,17 +276,20 @@ class Checkpoint:
         *,
         skip_mismatch: bool,
         rename: Rename,
+        partial: bool,
     ) -> LoadStatus:
         """Match by the names of variables."""
         root, describe = self._graph()
         outcome = NameOutcome(
-            bundle, nodes, root, describe, skip_mismatch=skip_mismatch, rename=rename
+            bundle,
+            nodes,
+            root,
+            describe,
+            skip_mismatch=skip_mismatch,
+            rename=rename,
+            partial=partial,
         )
         outcome.run()
-        if outcome.report().missing and not outcome.report().matched:
-            wanted = [leaf.name for _, _, leaf in live_leaves(root, describe)]
-            names = [value.title for value in named_values(bundle, nodes)]
-            raise nothing_matches(names or bundle, wanted, bundle.prefix)
         for layer in (root, *self._attributes.values()):
             if isinstance(layer, keras.Layer):
                 finalize_layers(layer)

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
 
 from hozon.config.legacy.optimizers import steps_as_legacy
-from hozon.errors import MismatchError
 from hozon.formats.bundle import Bundle
 from hozon.formats.protos.trackable import TrackableNode
 from hozon.keras_private.optimizers import is_placeholder, rate_of, wrapped
-from hozon.models.assignment import Assignment, Pair, apply, close_account
+from hozon.models.assignment import Assignment, apply, close_account
 from hozon.models.assignment.account import OPTIMIZER, REASONS, reachable
 from hozon.models.assignment.assignment import variables_of
-from hozon.models.assignment.names import LiveName, Rename, StoredName, pair_by_names
+from hozon.models.assignment.by_name import LiveName, Rename, StoredName, pair_by_names
 from hozon.models.report import LoadReport
 from hozon.models.tracking.leaves import ComputedLeaf
 from hozon.objects.keys import OBJECT_GRAPH_KEY, Key, parse_key, path_text
 from hozon.objects.tracking import Leaf, Trackable, TrackedNode, track
-from hozon.train.restore import Restoration, fits
+from hozon.train.restore import Restoration
 
 SAVE_COUNTER = "save_counter"
 #: Edge to the counter of steps of optimizers of Keras 2's older generation.
 LEGACY_COUNTER = "iter"
-SHOWN = 10
 #: Objects below which variables are looked for.
 OWNERS = (keras.Layer, keras.Metric, keras.optimizers.Optimizer)
 
@@ -148,6 +145,15 @@ class GraphOutcome:
         return Trackable() if optimizer else self._describe(target)
 
 
+def paths_in(bundle: Iterable[str]) -> Iterator[str]:
+    """What a checkpoint holds, by path."""
+    for name in bundle:
+        key = parse_key(name)
+        path = name if key is None else path_text(key.path)
+        if path not in (SAVE_COUNTER, OBJECT_GRAPH_KEY, ""):
+            yield path
+
+
 def named_values(bundle: Bundle, nodes: Sequence[TrackableNode]) -> list[StoredName]:
     """What a checkpoint holds, by the names of variables, by paths, and by keys.
 
@@ -198,12 +204,14 @@ class NameOutcome:
         *,
         skip_mismatch: bool = False,
         rename: Rename = None,
+        partial: bool = True,
     ) -> None:
         self._bundle = bundle
         self._nodes = nodes
         self._live = track(root, describe).nodes
         self._skip = skip_mismatch
         self._rename = rename
+        self._partial = partial
         self._assignment = Assignment()
 
     @property
@@ -218,61 +226,31 @@ class NameOutcome:
     def run(self) -> None:
         """Compare shapes, then assign.
 
-        Raises MismatchError, with nothing assigned, where shapes differ.
+        Raises MismatchError, with nothing assigned; see `pair_by_names`.
         """
-        live = [
-            LiveName(leaf, (leaf.name,), path, (path,)) for path, _, leaf in _leaves(self._live)
-        ]
-        stored, assignment = named_values(self._bundle, self._nodes), self._assignment
-        pair_by_names(live, stored, self._rename, assignment, self.file)
-        wrong: list[Pair] = []
-        fitting: list[Pair] = []
-        for pair in assignment.pairs:
-            (fitting if fits(pair.leaf, pair.tensor) else wrong).append(pair)
-        lines = [
-            f"{pair.leaf.name}: stored {pair.tensor.shape}, the program has {pair.leaf.shape}"
-            for pair in wrong
-        ]
-        if wrong and not self._skip:
-            raise MismatchError(
-                "the checkpoint holds values of other shapes", mismatches=lines, file=self.file
-            )
-        assignment.pairs = fitting
-        assignment.report.mismatched += lines
-        assignment.report.missing += [pair.label for pair in wrong]
-        assignment.report.unexpected += [name for pair in wrong for name in pair.stored]
+        assignment = self._assignment
+        optimizers = self._optimizers()
+        live = []
+        for path, _, leaf in _leaves(self._live):
+            if optimizers & {id(v) for v in variables_of(leaf)}:
+                assignment.keep(f"{path}: names tell no optimizer's state", *variables_of(leaf))
+            else:
+                live.append(LiveName(leaf, (leaf.name,), path, (path,)))
+        pair_by_names(
+            live,
+            named_values(self._bundle, self._nodes),
+            assignment,
+            self.file,
+            rename=self._rename,
+            partial=self._partial,
+            skip_mismatch=self._skip,
+        )
         apply(assignment, self.file)
         rest = (key for key in self._bundle if key not in assignment.tensors)
         assignment.surplus(*(key for key in rest if key != OBJECT_GRAPH_KEY))
         close(assignment, self._bundle, self._live)
 
-
-def nothing_matches(
-    held: Iterable[str], wanted: Sequence[str], file: str, differences: Sequence[str] = ()
-) -> MismatchError:
-    """The error for a checkpoint of which nothing matches: what it holds, what is wanted.
-
-    `differences` are lines about what matches by name but not in shape.
-    """
-    stored = [path_text(key.path) if (key := parse_key(name)) else name for name in held]
-    stored = [name for name in stored if name not in (SAVE_COUNTER, OBJECT_GRAPH_KEY, "")]
-    near = [
-        f"nearest: {name} (wanted) and {found[0]} (in the file)"
-        for name in wanted[:SHOWN]
-        if (found := difflib.get_close_matches(name, stored, 1, 0.4))
-    ]
-    return MismatchError(
-        "nothing in the checkpoint matches the program",
-        mismatches=[
-            _listed("the file holds", stored),
-            _listed("the program wants", wanted),
-            *near,
-            *differences[:SHOWN],
-        ],
-        file=file,
-    )
-
-
-def _listed(what: str, names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{what}: {', '.join(names[:SHOWN])}{more}"
+    def _optimizers(self) -> set[int]:
+        """The variables of optimizers, by identity."""
+        roots = [node.target for node in self._live if isinstance(node.target, OWNERS)]
+        return {id(live.variable) for live in reachable(*roots) if live.kind == OPTIMIZER}

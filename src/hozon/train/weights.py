@@ -20,7 +20,7 @@ from hozon.arguments import (
 )
 from hozon.errors import SaveError
 from hozon.formats.bundle import is_bundle
-from hozon.models.assignment.names import Rename
+from hozon.models.assignment.by_name import Rename
 from hozon.models.tracking import Describer
 from hozon.models.tracking.adapted import unsaved_vocabularies
 from hozon.models.tracking.check import awaits_build

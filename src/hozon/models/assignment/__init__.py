@@ -7,9 +7,18 @@ whole or not at all. `finalize_layers` lets layers derive what they derive from 
 and every tensor of the file is paired, or listed with a reason.
 """
 
-from hozon.models.assignment.account import close_account, optimizers_of
+from hozon.models.assignment.account import close_account, names_in, optimizers_of, stored_names
 from hozon.models.assignment.apply import apply
 from hozon.models.assignment.assignment import Assignment, Pair
 from hozon.models.assignment.finalize import finalize_layers
 
-__all__ = ["Assignment", "Pair", "apply", "close_account", "finalize_layers", "optimizers_of"]
+__all__ = [
+    "Assignment",
+    "Pair",
+    "apply",
+    "close_account",
+    "finalize_layers",
+    "names_in",
+    "optimizers_of",
+    "stored_names",
+]

@@ -11,6 +11,7 @@ import keras
 from hozon.errors import InternalError
 from hozon.keras_private.layers import layers_of, metrics_of, seed_generators_of, variables_of
 from hozon.models.assignment.assignment import Assignment
+from hozon.record import ModelRecord, StateGroup
 
 METRIC, SEED, OPTIMIZER, WEIGHT = "metric", "seed", "optimizer", "weight"
 #: Why variables of a kind may keep their values when a file holds none for them.
@@ -72,6 +73,18 @@ def optimizers_of(layer: Any) -> list[tuple[str, Any]]:
     """The optimizers that a model was compiled with, or that its class holds, by attribute."""
     found = [(k, v) for k, v in vars(layer).items() if isinstance(v, keras.optimizers.Optimizer)]
     return [(name.lstrip("_"), optimizer) for name, optimizer in found]
+
+
+def names_in(*groups: StateGroup | None) -> list[str]:
+    """The names of the tensors of some groups of a record, as assignments have them."""
+    return [
+        f"{group.name}/{name}" for group in groups if group is not None for name in group.tensors
+    ]
+
+
+def stored_names(record: ModelRecord) -> list[str]:
+    """The names of all tensors of a record, as assignments have them."""
+    return names_in(*record.state, record.optimizer)
 
 
 def close_account(assignment: Assignment, stored: Iterable[str], *roots: Any) -> None:

@@ -93,6 +93,13 @@ class Assignment:
         self.variables.update(map(id, bundle.variables))
         self.tensors.update(bundle.stored)
 
+    def drop(self, pair: Pair) -> None:
+        """A pair that does not fit is left as it is, on both sides."""
+        self.pairs = [other for other in self.pairs if other is not pair]
+        self.report.mismatched.append(str(pair.difference))
+        self.report.missing.append(pair.label)
+        self.report.unexpected.extend(pair.stored)
+
     def took(self, label: str, leaf: Leaf, *stored: str) -> None:
         """A live value that has its stored one from an earlier assignment."""
         self.report.matched.append(label)

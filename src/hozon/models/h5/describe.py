@@ -19,11 +19,11 @@ from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import UnsupportedError
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import layers_of, losses_of, metrics_of
+from hozon.models.assignment.layers import own_weights, top_layers, weights_of
+from hozon.models.assignment.learned import learned_name, learned_value
 from hozon.models.assignment.momenta import marks_of
 from hozon.models.built import require_built
-from hozon.models.h5.learned import learned_name, learned_value
 from hozon.models.h5.names import stored_names
-from hozon.models.h5.owners import own_weights, top_layers, weights_of
 from hozon.models.h5.portable import portable
 from hozon.models.h5.written import optimizer_group, shared_training
 from hozon.models.savedmodel.load.graph_layers import require_classes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hozon.models.h5.owners import owners, weights_of
+from hozon.models.assignment.layers import name_of, owners, weights_of
 from hozon.record import Dialect
 
 
@@ -18,14 +18,6 @@ def stored_names(layer: Any, variables: Sequence[Any], dialect: Dialect) -> list
     inside = {id(v): owner for owner in reversed(owners(layer)) for v in weights_of(owner)}
     names = [name_of(inside.get(id(v), layer), v) for v in variables]
     return [f"{name}{end}" for name in different(names)]
-
-
-def name_of(owner: Any, variable: Any) -> str:
-    """The name of one variable: the path from the layer on that has it."""
-    parts = str(variable.path).split("/")
-    if owner.name in parts:
-        return "/".join(parts[parts.index(owner.name) :])
-    return f"{owner.name}/{variable.name}"
 
 
 def different(names: Sequence[str]) -> list[str]:

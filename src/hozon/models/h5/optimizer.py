@@ -7,17 +7,17 @@ from typing import Any
 
 from hozon.errors import MismatchError
 from hozon.keras_private.optimizers import thawed_variables, wrapped
+from hozon.models.assignment import Pair
 from hozon.models.assignment.optimizer import OptimizerState, Stored, numbered
-from hozon.models.h5.load import Plan
-from hozon.models.h5.pairing import Pair, plain_name
+from hozon.models.assignment.within_layer import plain_name, variable_of
 from hozon.models.h5.slots import SlotTensors, sorted_out
 from hozon.models.slots import known_name
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.record import ModelRecord
 
 
-def stored_state(model: Any, record: ModelRecord, plan: Plan) -> OptimizerState:
-    """What a record holds of the optimizer of a model that it has given its weights.
+def stored_state(model: Any, record: ModelRecord, given: Sequence[Pair]) -> OptimizerState:
+    """What a record holds of the optimizer of a model that was given its weights.
 
     Raises:
         MismatchError: the state is that of another model.
@@ -28,11 +28,11 @@ def stored_state(model: Any, record: ModelRecord, plan: Plan) -> OptimizerState:
     if record.dialect == "keras3" and not any(":" in name for name in stored):
         # Keras 3 stores the learning rate with the rest, and names without output numbers.
         return numbered(model, list(stored.values()), _keras3_leaves, record.path)
-    if any(len(pair.stored) != 1 for pair in plan.pairs):
+    if any(len(pair.stored) != 1 for pair in given):
         every = [name for value in stored.values() for name in value.names]
         reason = "it is in the layout of weights that had to be converted"
         return OptimizerState(unknown=every, reason=reason)
-    state = _Named(model, record, plan).state(stored)
+    state = _Named(model, record, given).state(stored)
     state.steps = record.steps
     return state
 
@@ -44,23 +44,28 @@ def _keras3_leaves(optimizer: Any) -> list[KerasLeaf]:
 class _Named:
     """State by the names of slots, as Keras 1 and 2 wrote it."""
 
-    def __init__(self, model: Any, record: ModelRecord, plan: Plan) -> None:
+    def __init__(self, model: Any, record: ModelRecord, given: Sequence[Pair]) -> None:
         self.class_name = known_name(type(wrapped(model.optimizer)))
         self.file = record.path
         thawed = {id(v) for v in thawed_variables(model)}
-        once = {id(pair.variable): pair for pair in reversed(plan.pairs)}
+        once = {id(variable_of(pair)): pair for pair in reversed(given)}
         self.pairs = [
             pair
-            for pair in plan.pairs
-            if id(pair.variable) in thawed and once[id(pair.variable)] is pair
+            for pair in given
+            if id(variable_of(pair)) in thawed and once[id(variable_of(pair))] is pair
         ]
+        self.names = {
+            f"{group.name}/{name}": plain_name(name)
+            for group in record.state
+            for name in group.tensors
+        }
         trained = {id(v) for v in model.trainable_variables}
-        self.trained = [pair for pair in self.pairs if id(pair.variable) in trained]
+        self.trained = [pair for pair in self.pairs if id(variable_of(pair)) in trained]
         self.problems: list[str] = []
 
     def state(self, stored: Mapping[str, Stored]) -> OptimizerState:
         """What each tensor is."""
-        names = [plain_name(pair.stored[0]) for pair in self.pairs]
+        names = [self.names[pair.stored[0]] for pair in self.pairs]
         counts = (len(self.trained), len(self.pairs))
         found = sorted_out(self.class_name, stored, names, counts)
         state = OptimizerState(dict(found.scalars), found.unknown)
@@ -85,11 +90,11 @@ class _Named:
     ) -> None:
         for pair, value in self._owned(attribute, values, state):
             slot = attribute.strip("_")
-            if tuple(pair.variable.shape) == value.tensor.shape or slot in ("r", "c", "v"):
-                state.values[attribute, id(pair.variable)] = value
+            if pair.leaf.shape == value.tensor.shape or slot in ("r", "c", "v"):
+                state.values[attribute, id(variable_of(pair))] = value
             else:
                 self.problems.append(
-                    f"{slot} of {pair.label} has shape {tuple(pair.variable.shape)}, the file "
+                    f"{slot} of {pair.label} has shape {pair.leaf.shape}, the file "
                     f"holds {value.tensor.shape}"
                 )
 
@@ -97,7 +102,7 @@ class _Named:
         self, attribute: str, values: Sequence[tuple[str, Stored]], state: OptimizerState
     ) -> list[tuple[Pair, Stored]]:
         """Each slot with its variable: by name where names tell, else by the order of the file."""
-        by_name = {plain_name(pair.stored[0]): pair for pair in self.pairs}
+        by_name = {self.names[pair.stored[0]]: pair for pair in self.pairs}
         told = {name: value for name, value in values if name}
         if (
             len(by_name) == len(self.pairs)

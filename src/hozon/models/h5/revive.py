@@ -10,12 +10,19 @@ import keras
 
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import MismatchError
-from hozon.models.assignment import apply, close_account, finalize_layers
+from hozon.models.assignment import (
+    Assignment,
+    apply,
+    close_account,
+    finalize_layers,
+    names_in,
+    stored_names,
+)
+from hozon.models.assignment.by_layer import by_layer, valid
+from hozon.models.assignment.layers import top_layers, weights_of
 from hozon.models.assignment.optimizer import pair_optimizer
 from hozon.models.built import build_as_recorded
-from hozon.models.h5.load import Plan, names_in, plan_of, stored_names, valid
 from hozon.models.h5.optimizer import stored_state
-from hozon.models.h5.owners import top_layers, weights_of
 from hozon.models.recorded import revive
 from hozon.models.report import LoadReport
 from hozon.record import ModelRecord, StateGroup
@@ -34,46 +41,45 @@ def _give(
     shapes = (record.config or {}).get("build_config")
     if not model.built and shapes:
         build_as_recorded(model, shapes)
-    plan = _plan(model, record)
-    assignment = plan.assignment
+    assignment = _assignment(model, record)
     apply(assignment, record.path)
     finalize_layers(model)
 
     def finish(live: keras.Model) -> None:
-        _pair_optimizer(live, record, plan)
+        _pair_optimizer(live, record, assignment)
         apply(assignment, record.path)
         close_account(assignment, stored_names(record), live)
 
     return assignment.report, finish
 
 
-def _pair_optimizer(model: Any, record: ModelRecord, plan: Plan) -> None:
+def _pair_optimizer(model: Any, record: ModelRecord, assignment: Assignment) -> None:
     optimizer, group = getattr(model, "optimizer", None), record.optimizer
     if optimizer is not None and group is not None:
-        pair_optimizer(model, stored_state(model, record, plan), plan.assignment)
+        pair_optimizer(model, stored_state(model, record, assignment.given), assignment)
     elif optimizer is not None:
         for variable in optimizer.variables:
-            plan.assignment.keep(f"optimizer/{variable.name}: it had made no step", variable)
+            assignment.keep(f"optimizer/{variable.name}: it had made no step", variable)
     elif group is not None:
-        plan.assignment.leave("the optimizer's state: not compiled", *names_in(group))
+        assignment.leave("the optimizer's state: not compiled", *names_in(group))
 
 
-def _plan(model: Any, record: ModelRecord) -> Plan:
-    """The plan for all of a model's weights; one that is missing would be silently wrong."""
+def _assignment(model: Any, record: ModelRecord) -> Assignment:
+    """The assignment of all of a model's weights; one that is missing would be silently wrong."""
     if not model.built and not model.weights and not any(g.tensors for g in record.state):
-        return Plan()
+        return Assignment()
     kept, dropped = _split(model, record)
-    plan = plan_of(model, replace(record, state=kept))
+    assignment = by_layer(model, replace(record, state=kept))
     for group in dropped:
-        plan.assignment.surplus(*names_in(group))
-    missing = plan.assignment.report.missing
+        assignment.surplus(*names_in(group))
+    missing = assignment.report.missing
     if missing:
         raise MismatchError(
             "the file lacks weights of its own model",
             file=record.path,
             mismatches=[f"no stored value for {name}" for name in missing],
         )
-    return plan
+    return assignment
 
 
 def _split(model: Any, record: ModelRecord) -> tuple[list[StateGroup], list[StateGroup]]:

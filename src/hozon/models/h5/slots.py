@@ -20,7 +20,7 @@ from hozon.models.assignment.optimizer import (
     Role,
     Stored,
 )
-from hozon.models.h5.pairing import plain_name
+from hozon.models.assignment.within_layer import plain_name
 from hozon.models.slots import ROWS, slot_names
 
 ITERATION_NAMES = re.compile(r"iter(ation)?s?(_\d+)?")

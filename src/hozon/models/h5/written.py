@@ -11,8 +11,8 @@ import numpy as np
 from hozon.config.legacy.optimizers import Nadam as OldNadam
 from hozon.config.to_keras2_training import metric_of_name
 from hozon.keras_private.optimizers import momentum_product_of, trained_by
-from hozon.models.h5.names import different, name_of
-from hozon.models.h5.owners import owners, unique, weights_of
+from hozon.models.assignment.layers import name_of, owners, unique, weights_of
+from hozon.models.h5.names import different
 from hozon.models.slots import AVERAGE
 from hozon.models.tracking.layers import trainable_order
 from hozon.models.tracking.optimizers import Optimizer

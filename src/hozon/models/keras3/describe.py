@@ -21,12 +21,12 @@ from hozon.errors import UnsupportedError
 from hozon.keras_private.layers import layers_of
 from hozon.keras_private.training import compile_config
 from hozon.models.assignment.momenta import marks_of
+from hozon.models.assignment.object_names import object_paths
+from hozon.models.assignment.owners import Owner, keras2_paths, owners
 from hozon.models.built import require_built
 from hozon.models.h5.describe import lazy_variable
 from hozon.models.keras3.assets import assets_of
-from hozon.models.keras3.names import object_paths
 from hozon.models.keras3.optimizer import keras2_group
-from hozon.models.keras3.owners import Owner, keras2_paths, owners
 from hozon.models.savedmodel.load.graph_layers import require_classes
 from hozon.record import Dialect, ModelRecord, StateGroup
 from hozon.stored.lazy import lazy_array

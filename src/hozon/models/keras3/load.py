@@ -1,42 +1,29 @@
-"""Stored values and a live model's variables, paired by the paths of attributes."""
+"""Weights of a record into a live model, by the paths of attributes or by names."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import keras
-
-from hozon.errors import MismatchError, UnsupportedError
-from hozon.keras_private.layers import variables_of
-from hozon.models.assignment import Assignment, apply, close_account, finalize_layers
-from hozon.models.assignment.assignment import Bundle
-from hozon.models.assignment.names import (
-    LiveName,
-    Rename,
-    StoredName,
-    names_of,
-    nothing_matches,
-    pair_by_names,
+from hozon.errors import MismatchError
+from hozon.models.assignment import (
+    Assignment,
+    apply,
+    close_account,
+    finalize_layers,
+    stored_names,
 )
+from hozon.models.assignment.by_name import Rename, nothing_matches, pair_by_names
+from hozon.models.assignment.by_path import (
+    by_layer_names,
+    by_path,
+    miss_the_rest,
+    names_by_path,
+)
+from hozon.models.assignment.owners import owners
 from hozon.models.built import require_built
-from hozon.models.keras3.names import object_names, object_paths
-from hozon.models.keras3.optimizer import (
-    NAME as OPTIMIZER,
-)
-from hozon.models.keras3.optimizer import (
-    inner_models,
-    optimizers_of,
-    pair_optimizers,
-)
-from hozon.models.keras3.owners import Owner, owners
+from hozon.models.keras3.optimizer import pair_optimizers
 from hozon.models.report import LoadReport
-from hozon.models.tracking.leaves import KerasLeaf
-from hozon.record import ModelRecord, StateGroup
-
-#: Lines of a message that lists what is stored or wanted.
-SHOWN = 12
-METRICS = "metrics"
+from hozon.record import ModelRecord
 
 
 def load_weights(
@@ -63,319 +50,46 @@ def load_weights(
     """
     require_built(model, "variables to load into")
     if rename is not None:
-        assignment = _renamed_plan(model, record, rename)
-    elif by_name:
-        assignment = _named_plan(model, record)
-    else:
-        assignment = plan_of(model, record)
-    report = assignment.report
-    problems = list(report.mismatched)
-    if not by_name and rename is None and not skip_mismatch:
-        problems += [
-            *(f"no stored value for {name}" for name in report.missing),
-            *(f"no variable for the stored {name}" for name in report.unexpected),
-        ]
-    nothing = not assignment.pairs and not assignment.bundles and bool(record.state)
-    if nothing or (problems and not skip_mismatch):
-        raise MismatchError(
-            "nothing in the file matches the model" if nothing else "file and model do not match",
-            mismatches=problems or _both(model, record.state),
-            file=record.path,
+        assignment = Assignment()
+        live, stored = names_by_path(model, record, assignment)
+        pair_by_names(
+            live,
+            stored,
+            assignment,
+            record.path,
+            rename=rename,
+            partial=by_name,
+            skip_mismatch=skip_mismatch,
         )
+        miss_the_rest(model, assignment)
+    else:
+        assignment = by_layer_names(model, record) if by_name else by_path(model, record)
+        _require_match(model, record, assignment, partial=by_name, skip_mismatch=skip_mismatch)
     pair_optimizers(model, record, assignment, compare=True)
     apply(assignment, record.path)
     finalize_layers(model)
     close_account(assignment, stored_names(record), model)
-    return report
+    return assignment.report
 
 
-def stored_names(record: ModelRecord) -> Iterator[str]:
-    """The names of everything in a record, as assignments have them."""
-    groups = [*record.state, *(() if record.optimizer is None else (record.optimizer,))]
-    yield from (f"{group.name}/{name}" for group in groups for name in group.tensors)
-
-
-def _is_of_metric(group: StateGroup) -> bool:
-    """Whether a group is the state of a compiled metric, which tf_keras writes with the weights."""
-    return group.name.partition("/")[0] == METRICS
-
-
-def _both(model: Any, groups: Sequence[StateGroup]) -> list[str]:
-    wanted = [owner.path or "(itself)" for owner in owners(model, optimizer=False)]
-    stored = [group.name or "(itself)" for group in groups]
-    return [
-        f"the file holds: {', '.join(stored[:SHOWN]) or 'nothing'}",
-        f"the model wants: {', '.join(wanted[:SHOWN]) or 'nothing'}",
-    ]
-
-
-# By path
-
-
-def plan_of(model: Any, record: ModelRecord) -> Assignment:
-    """What goes where. A layer with its weights is found too in a file of its model."""
-    assignment = Assignment()
-    groups = _groups(model, record, assignment)
-    live, stored = _live(model, record, groups), {_alias(group.name): group for group in groups}
-    renamed = dict(_renamed(live, stored))
-    pairs = [(owner, stored.get(renamed.get(path, path))) for path, owner in live.items()]
-    _pair_objects(pairs, groups, assignment)
-    return assignment
-
-
-def _groups(model: Any, record: ModelRecord, assignment: Assignment) -> list[StateGroup]:
-    """The groups of a record that hold weights."""
-    for group in filter(_is_of_metric, record.state):
-        names = [f"{group.name}/{name}" for name in group.tensors]
-        assignment.leave(f"{group.name}: metrics begin anew", *names)
-    aside = set(optimizers_of(model))
-    uncompiled = {f"{path}/{OPTIMIZER}" for path, _ in inner_models(model)} - aside
-    for group in record.state:
-        if group.name in uncompiled:
-            names = [f"{group.name}/{name}" for name in group.tensors]
-            assignment.leave(f"{group.name}: the model inside is not compiled", *names)
-    aside |= uncompiled
-    return [g for g in record.state if not _is_of_metric(g) and g.name not in aside]
-
-
-def _live(model: Any, record: ModelRecord, groups: Iterable[StateGroup]) -> dict[str, Owner]:
-    """The objects of a model, by the paths of the Keras whose file it is.
-
-    Those of Keras 3, unless only tf_keras' tell all that the file holds.
-    """
-    stored = {_alias(group.name) for group in groups}
-    found = _by_path(owners(model, optimizer=False))
-    if record.dialect != "keras2" and (stored <= found.keys() or record.names):
-        return found
-    other = _by_path(owners(model, optimizer=False, keras2=True))
-    if stored <= other.keys() and (record.dialect == "keras2" or not stored <= found.keys()):
-        return other
-    return found
-
-
-def _by_path(found: Iterable[Owner]) -> dict[str, Owner]:
-    return {_alias(owner.path): owner for owner in found}
-
-
-def _pair_objects(
-    pairs: Iterable[tuple[Owner, StateGroup | None]],
-    groups: Iterable[StateGroup],
-    assignment: Assignment,
+def _require_match(
+    model: Any, record: ModelRecord, assignment: Assignment, *, partial: bool, skip_mismatch: bool
 ) -> None:
-    taken: set[str] = set()
-    for owner, group in pairs:
-        if group is not None:
-            taken.add(group.name)
-            _add(assignment, owner, group)
-        elif owner.optional:
-            for variable in owner.variables.values():
-                assignment.keep(f"{owner.path}: not in the file", variable)
-        else:
-            for name, value in owner.variables.items():
-                assignment.miss(f"{owner.path}/{name}".lstrip("/"), value)
-            _account_for(owner, assignment)
-    for group in groups:
-        if group.name not in taken:
-            assignment.surplus(*(f"{group.name}/{n}" for n in group.tensors))
-
-
-def _account_for(owner: Owner, assignment: Assignment) -> None:
-    """Variables of an object that saves other values than its variables."""
-    assignment.variables.update(map(id, _own_variables(owner.target)))
-
-
-def _own_variables(target: Any) -> list[Any]:
-    if isinstance(target, keras.Layer):
-        return variables_of(target)
-    return list(getattr(target, "variables", ()))
-
-
-def _renamed(
-    live: Mapping[str, Owner], stored: Mapping[str, StateGroup]
-) -> Iterator[tuple[str, str]]:
-    """A layer whose class had another name when saved, which paths are made of.
-
-    It is told only where it alone is left over, in the model and in the file; the objects in it
-    are the same ones then.
-    """
-    wanted = _by_layer(
-        {path: _shapes(o.variables) for path, o in live.items() if path not in stored}
-    )
-    found = _by_layer({path: _shapes(g.tensors) for path, g in stored.items() if path not in live})
-    if len(wanted) == len(found) == 1:
-        ((layer, parts),), ((other, inside),) = wanted.items(), found.items()
-        if parts == inside:
-            yield from ((f"{layer}{rest}", f"{other}{rest}") for rest in parts)
-
-
-def _by_layer(shapes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Shapes by the first two parts of their path, then by the rest of it."""
-    made: dict[str, dict[str, Any]] = {}
-    for path, value in shapes.items():
-        layer = "/".join(path.split("/")[:2])
-        made.setdefault(layer, {})[path[len(layer) :]] = value
-    return made
-
-
-def _shapes(values: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(value.shape) for name, value in values.items()}
-
-
-def _add(assignment: Assignment, owner: Owner, group: StateGroup) -> None:
-    label = owner.path or "(itself)"
-    stored = {name: f"{group.name}/{name}" for name in group.tensors}
-    problems = list(_disagreements(owner, group, label)) if owner.fixed else []
-    for problem in problems:
-        assignment.disagree(problem, owner.variables.values(), stored.values())
-    if problems:
-        _account_for(owner, assignment)
-    elif owner.assigns:
-        for name, variable in owner.variables.items():
-            leaf = KerasLeaf(variable)
-            assignment.pair(leaf, group.tensors[name], f"{label}/{variable.name}", stored[name])
-    else:
-        assignment.bundle(
-            Bundle(
-                owner.target.load_own_variables,
-                group.tensors,
-                label,
-                tuple(stored.values()),
-                tuple(_own_variables(owner.target)),
-            )
-        )
-
-
-def _disagreements(owner: Owner, group: StateGroup, label: str) -> Iterator[str]:
-    if owner.variables.keys() != group.tensors.keys():
-        yield f"{label}: {len(group.tensors)} stored variables, {len(owner.variables)} in the model"
-        return
-    for name, variable in owner.variables.items():
-        shape, stored = tuple(variable.shape), group.tensors[name].shape
-        if shape != stored:
-            known = getattr(variable, "name", name)
-            yield f"{label}/{known} has shape {shape}, the file holds {stored}"
-
-
-def _alias(path: str) -> str:
-    """A path without the underscores that one Keras puts before an attribute and another not."""
-    return "/".join(part.lstrip("_") for part in path.split("/"))
-
-
-# By name
-
-
-def _named_plan(model: Any, record: ModelRecord) -> Assignment:
-    """Objects by the names of the layers that lead to them."""
-    assignment = Assignment()
-    groups = _groups(model, record, assignment)
-    stored_objects = _require_names(record)
-    live_objects = dict(object_paths(model))
-    stored = _unique((names_of(group.name, stored_objects), group.name, group) for group in groups)
-    live = _unique(
-        (names_of(owner.path, live_objects), owner.path, owner)
-        for owner in owners(model, optimizer=False)
-    )
-    twice = [key for key, found in stored.items() if len(found) > 1 and key in live]
-    twice += [key for key, found in live.items() if len(found) > 1 and key in stored]
-    if twice:
-        raise MismatchError(
-            "names do not tell objects apart",
-            mismatches=[f"several are called {'/'.join(key) or '(itself)'}" for key in twice],
-            file=record.path,
-        )
-    pairs = [
-        (owner, stored[key][0] if key in stored else None)
-        for key, found in live.items()
-        for owner in found
-    ]
-    _pair_objects(pairs, groups, assignment)
-    return assignment
-
-
-def _unique(
-    entries: Iterable[tuple[tuple[str, ...], str, Any]],
-) -> dict[tuple[str, ...], list[Any]]:
-    """Objects by their names; one without a name by its path."""
-    found: dict[tuple[str, ...], list[Any]] = {}
-    for names, path, value in entries:
-        found.setdefault(names or ("", path), []).append(value)
-    return found
-
-
-def _require_names(record: ModelRecord) -> Mapping[str, str]:
-    found = object_names(record)
-    if not found and any(group.name for group in record.state):
-        raise UnsupportedError(
-            "the file does not say what its layers are called",
-            feature="by_name=True for this file",
-            file=record.path,
-            instead="by_name=False, which goes by the paths of attributes, or rename=",
-        )
-    return found
-
-
-def _renamed_plan(model: Any, record: ModelRecord, rename: Rename) -> Assignment:
-    """Variables by their names, as the caller's mapping says."""
-    assignment = Assignment()
-    groups = _groups(model, record, assignment)
-    stored_objects, live_objects = object_names(record), dict(object_paths(model))
-    live = [
-        LiveName(
-            KerasLeaf(variable),
-            tuple(_live_names(owner, name, variable, live_objects)),
-            f"{owner.path or '(itself)'}/{variable.name}",
-            _places(owner.path, name),
-        )
-        for owner in owners(model, optimizer=False)
-        for name, variable in owner.variables.items()
-        if isinstance(variable, keras.Variable) and not owner.optional
-    ]
-    stored = [
-        StoredName(
-            tensor,
-            tuple(_by_objects(group.name, name, stored_objects)),
-            f"{group.name}/{name}",
-            _places(group.name, name),
-        )
-        for group in groups
-        for name, tensor in group.tensors.items()
-    ]
-    pair_by_names(live, stored, rename, assignment, record.path)
-    if not assignment.pairs:
-        raise nothing_matches(
-            [entry.title for entry in stored], [item.label for item in live], record.path
-        )
-    for owner in owners(model, optimizer=False):
-        rest = [v for v in _own_variables(owner.target) if id(v) not in assignment.variables]
-        for variable in () if owner.optional else rest:
-            assignment.miss(str(variable.path), variable)
-    return assignment
-
-
-def _live_names(
-    owner: Owner, name: str, variable: Any, objects: Mapping[str, str]
-) -> Iterator[str]:
-    chain = names_of(owner.path, objects)
-    yield "/".join((*chain, str(variable.name)))
-    yield str(variable.path)
-    yield from _by_objects(owner.path, name, objects)
-
-
-def _by_objects(path: str, name: str, objects: Mapping[str, str]) -> Iterator[str]:
-    """What a value is called by the names of layers."""
-    chain = names_of(path, objects)
-    if chain:
-        yield "/".join((*chain, name))
-
-
-def _places(path: str, name: str) -> tuple[str, ...]:
-    """Where a value stands: by attributes, as in the file, and without the file's own words."""
-    return f"{path}/vars/{name}".lstrip("/"), f"{path}/{name}".lstrip("/")
+    report = assignment.report
+    if record.state and not assignment.pairs and not assignment.bundles:
+        held = [group.name or "(itself)" for group in record.state]
+        wanted = [owner.path or "(itself)" for owner in owners(model, optimizer=False)]
+        raise nothing_matches(held, wanted, record.path, report.mismatched)
+    problems = list(report.mismatched)
+    if not partial:
+        problems += [
+            *(f"no stored value for {name}" for name in report.missing),
+            *(f"no variable for the stored {name}" for name in report.unexpected),
+        ]
+    if problems and not skip_mismatch:
+        raise MismatchError("file and model do not match", mismatches=problems, file=record.path)
 
 
 def weights_missing(report: LoadReport) -> list[str]:
     """Why weights are not whole: what disagrees, and what is missing."""
     return [*report.mismatched, *(f"no stored value for {n}" for n in report.missing)]
-
-
-__all__ = ["load_weights", "plan_of", "stored_names", "weights_missing"]

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import keras
-
 from hozon.errors import MismatchError
 from hozon.keras_private.optimizers import trained_by, wrapped
-from hozon.keras_private.paths import saveables
 from hozon.keras_private.watch import unwatch, watch
 from hozon.models.assignment import Assignment, apply
 from hozon.models.assignment.optimizer import (
@@ -22,6 +19,7 @@ from hozon.models.assignment.optimizer import (
     numbered,
     pair_optimizer,
 )
+from hozon.models.assignment.owners import inner_models, optimizers_by_path
 from hozon.models.slots import ROWS
 from hozon.models.tracking.layers import trainable_order
 from hozon.models.tracking.leaves import KerasLeaf
@@ -69,15 +67,6 @@ def keras2_group(model: Any) -> StateGroup:
     return StateGroup(NAME, tensors)
 
 
-def optimizers_of(model: Any) -> dict[str, Any]:
-    """The optimizers of a model by path, those that a step of its own uses included."""
-    return {
-        path: target
-        for path, target in saveables(model)
-        if isinstance(target, keras.optimizers.Optimizer)
-    }
-
-
 def pair_optimizers(
     model: Any, record: ModelRecord, assignment: Assignment, *, compare: bool = False
 ) -> None:
@@ -95,7 +84,7 @@ def pair_optimizers(
         assignment.leave("the optimizer's state: the model is not compiled", *_names(record))
     groups = {group.name: group for group in record.state}
     inner = {id(getattr(part, "optimizer", None)): part for _, part in inner_models(model)}
-    for path, optimizer in optimizers_of(model).items():
+    for path, optimizer in optimizers_by_path(model).items():
         if optimizer is getattr(model, "optimizer", None):
             continue
         group = groups.get(path)
@@ -169,11 +158,6 @@ def _is_of_keras2(record: ModelRecord, stored: Sequence[Stored]) -> bool:
 
 
 # Optimizers of models inside a model
-
-
-def inner_models(model: Any) -> list[tuple[str, Any]]:
-    """The models inside of one, by path."""
-    return [(path, m) for path, m in saveables(model) if path and isinstance(m, keras.Model)]
 
 
 def _pair_inner(

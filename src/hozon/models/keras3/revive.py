@@ -8,10 +8,11 @@ from typing import Any
 import keras
 
 from hozon.errors import MismatchError
-from hozon.models.assignment import apply, close_account, finalize_layers
+from hozon.models.assignment import apply, close_account, finalize_layers, stored_names
+from hozon.models.assignment.by_path import by_path
 from hozon.models.built import build_as_recorded
 from hozon.models.keras3.assets import give_assets
-from hozon.models.keras3.load import plan_of, stored_names, weights_missing
+from hozon.models.keras3.load import weights_missing
 from hozon.models.keras3.optimizer import pair_optimizers
 from hozon.models.recorded import revive
 from hozon.models.report import LoadReport
@@ -31,7 +32,7 @@ def _give(
     """All weights; one that is missing would be silently wrong."""
     _build(model, record.config or {})
     give_assets(model, record)
-    assignment = plan_of(model, record)
+    assignment = by_path(model, record)
     problems = weights_missing(assignment.report)
     if problems:
         raise MismatchError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -220,24 +221,67 @@ def test_a_mapping_says_what_is_called_how(form: str, rename: Any, tmp_path: Pat
     assert len(report.matched) == 4
 
 
+#: Mappings that are refused: what the model's layers are called, what is asked, what is said.
+REFUSED = {
+    "a pattern without a name": (("a", "b"), {"nothing/*": "a/*"}, "no stored name matches"),
+    "a name without a variable": (("a", "b"), {"a/*": "none/*"}, "makes 'none/"),
+    "twice": (("a", "b"), {"a/*": "b/*"}, "2 stored values go to"),
+    "both renamed": (("c", "d"), {"a/*": "c/*", "b/*": "c/*"}, "2 stored values go to"),
+    "a function, twice": (("c", "d"), lambda name: f"c{name[1:]}", "2 stored values go to"),
+    "a variable without a value": (("c", "b"), {"b/*": "b/*"}, "no stored value for"),
+    "nothing": (("c", "d"), lambda name: f"other_{name}", "nothing in the file matches"),
+}
+
+
 @pytest.mark.parametrize("form", WEIGHTS)
-def test_a_mapping_that_matches_nothing_or_twice_is_refused(form: str, tmp_path: Path) -> None:
-    saved, model = net("a", "b"), net("a", "b")
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_mapping_that_matches_nothing_or_twice_is_refused(
+    case: str, form: str, tmp_path: Path
+) -> None:
+    names, rename, said = REFUSED[case]
+    saved, model = net("a", "b"), net(*names)
     hozon.save_weights(saved, tmp_path / form)
     before = model.get_weights()
-    for rename in ({"nothing/*": "a/*"}, {"a/*": "b/*"}):
-        with pytest.raises(MismatchError):
-            hozon.load_weights(model, tmp_path / form, rename=rename)
-        for got, want in zip(model.get_weights(), before, strict=True):
-            np.testing.assert_array_equal(got, want)
+    with pytest.raises(MismatchError, match=said) as raised:
+        hozon.load_weights(model, tmp_path / form, rename=rename)
+    listed = ("the file holds: ", "the program wants: ")
+    assert "go to" in said or any(words in str(raised.value) for words in listed)
+    for got, want in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.parametrize("form", WEIGHTS)
-def test_none_leaves_a_value_out(form: str, tmp_path: Path) -> None:
+def test_scopes_around_names_hide_no_second_value(form: str, tmp_path: Path) -> None:
+    """Models in a model, whose names stand in front of those of their variables."""
+    saved, model = keras.Sequential([net("a", "b")]), keras.Sequential([net("c", "d")])
+    for live in (saved, model):
+        live.build((None, 4))
+    hozon.save_weights(saved, tmp_path / form)
+    rename = lambda name: re.sub(r"\b[ab](?=/)", "c", name)
+    with pytest.raises(MismatchError, match="2 stored values go to"):
+        hozon.load_weights(model, tmp_path / form, rename=rename)
+
+
+@pytest.mark.parametrize("form", WEIGHTS)
+def test_renamed_values_of_other_shapes_are_left_out(form: str, tmp_path: Path) -> None:
+    saved = net("a", "b")
+    model = keras.Sequential([keras.Input((4,)), L.Dense(4, name="c"), L.Dense(3, name="d")])
+    hozon.save_weights(saved, tmp_path / form)
+    rename = {"a": "c", "b": "d"}
+    with pytest.raises(MismatchError, match=r"shape \(4, 3\), the file holds \(4, 4\)"):
+        hozon.load_weights(model, tmp_path / form, rename=rename)
+    report = hozon.load_weights(model, tmp_path / form, rename=rename, skip_mismatch=True)
+    np.testing.assert_array_equal(kernel(model, "c"), kernel(saved, "a"))
+    assert (len(report.matched), len(report.mismatched)) == (2, 2)
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+@pytest.mark.parametrize("form", WEIGHTS)
+def test_none_leaves_a_value_out(form: str, by_name: bool, tmp_path: Path) -> None:
     saved, model = net("a", "b"), net("a", "b")
     hozon.save_weights(saved, tmp_path / form)
     before = kernel(model, "b")
-    report = hozon.load_weights(model, tmp_path / form, rename={"b": None}, by_name=True)
+    report = hozon.load_weights(model, tmp_path / form, rename={"b": None}, by_name=by_name)
     np.testing.assert_array_equal(kernel(model, "a"), kernel(saved, "a"))
     np.testing.assert_array_equal(kernel(model, "b"), before)
     assert report.missing

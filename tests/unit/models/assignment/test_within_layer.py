@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from hozon.models.h5.layouts import Origin
-from hozon.models.h5.pairing import Disagreement, pairs_of
+from hozon.models.assignment.layouts import Origin
+from hozon.models.assignment.within_layer import Disagreement, pairs_of, variable_of
 from hozon.record import StateGroup
 from hozon.stored.lazy import lazy_array
 
@@ -30,4 +30,4 @@ def test_another_order_without_names_is_refused() -> None:
 
 def test_another_order_with_names_is_followed() -> None:
     found = pairs_of(dense(), group(bias=(2,), kernel=(3, 2)), Origin())
-    assert [pair.variable.name for pair in found] == ["bias", "kernel"]
+    assert [variable_of(pair).name for pair in found] == ["bias", "kernel"]

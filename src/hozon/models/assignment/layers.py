@@ -45,3 +45,11 @@ def owners(layer: Any) -> list[Any]:
 def unique(variables: Iterable[Any]) -> Variables:
     """Each variable once, where it comes first."""
     return list({id(v): v for v in variables}.values())
+
+
+def name_of(owner: Any, variable: Any) -> str:
+    """The name of one variable: the path from the layer on that has it."""
+    parts = str(variable.path).split("/")
+    if owner.name in parts:
+        return "/".join(parts[parts.index(owner.name) :])
+    return f"{owner.name}/{variable.name}"

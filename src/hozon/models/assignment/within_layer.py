@@ -8,35 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hozon.errors import HozonError
-from hozon.models.h5.layouts import Origin, converted, restored
-from hozon.models.h5.owners import owners, unique, weights_of
+from hozon.models.assignment.assignment import Pair
+from hozon.models.assignment.layers import owners, unique, weights_of
+from hozon.models.assignment.layouts import Origin, converted, restored
+from hozon.models.tracking.leaves import KerasLeaf
 from hozon.record import StateGroup
 from hozon.stored.lazy import LazyTensor, lazy_array
 
 #: State of a random generator that layers of TensorFlow 2.8 to 2.15 saved with their weights.
 RANDOM_STATE = re.compile(r"(^|/)StateVar(_\d+)?$")
 Stored = tuple[str, LazyTensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A variable and what is stored for it.
-
-    Attributes:
-        variable: the live variable.
-        tensor: its value.
-        label: the variable's name in reports.
-        stored: names of the file's tensors that the value is made of.
-    """
-
-    variable: Any
-    tensor: LazyTensor
-    label: str
-    stored: tuple[str, ...]
 
 
 class Disagreement(Exception):  # noqa: N818 - it never leaves this package
@@ -55,7 +39,7 @@ def stored_weights(group: StateGroup) -> list[Stored]:
 
 
 def pairs_of(layer: Any, group: StateGroup, origin: Origin) -> list[Pair]:
-    """A pair for every variable of a layer.
+    """A pair for every variable of a layer, with names as they stand in the group.
 
     Raises Disagreement where the group holds more, fewer or other tensors.
     """
@@ -76,7 +60,7 @@ def pairs_of(layer: Any, group: StateGroup, origin: Origin) -> list[Pair]:
         ]
     except Disagreement:
         return _in_order(layer, weights_of(layer), stored, origin, label)
-    found = {id(pair.variable): pair for pairs in named for pair in pairs}
+    found = {id(variable_of(pair)): pair for pairs in named for pair in pairs}
     rest = [v for v in weights_of(layer) if id(v) not in found]
     if rest:
         raise Disagreement(f"{label}: nothing is stored for {_paths(rest)}")
@@ -134,7 +118,7 @@ def _owner_pairs(
     made = _ordered(live, values, label)
     one_each = len(names) == len(made)
     return [
-        Pair(p.variable, p.tensor, p.label, (names[i],) if one_each else names)
+        Pair(p.leaf, p.tensor, p.label, (names[i],) if one_each else names)
         for i, p in enumerate(made)
     ]
 
@@ -176,7 +160,7 @@ def _named(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[Pa
         if len(names) == len(stored) and ends.keys() == names.keys():
             found = [(ends[_end(name, length)], name, tensor) for name, tensor in stored]
             if all(tuple(v.shape) == t.shape for v, _, t in found):
-                return [Pair(v, t, _label(label, v), (name,)) for v, name, t in found]
+                return [_pair(v, t, label, name) for v, name, t in found]
     return None
 
 
@@ -184,8 +168,13 @@ def _end(name: str, length: int) -> tuple[str, ...]:
     return tuple(name.split("/")[-length:])
 
 
-def _label(label: str, variable: Any) -> str:
-    return f"{label}/{variable.name}"
+def _pair(variable: Any, tensor: LazyTensor, label: str, name: str) -> Pair:
+    return Pair(KerasLeaf(variable), tensor, f"{label}/{variable.name}", (name,))
+
+
+def variable_of(pair: Pair) -> Any:
+    """The variable of a pair of `pairs_of`."""
+    return pair.leaf.variable if isinstance(pair.leaf, KerasLeaf) else None
 
 
 def _ordered(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[Pair]:
@@ -195,9 +184,7 @@ def _ordered(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[
     order = list(live)
     if any(tuple(v.shape) != t.shape for v, (_, t) in zip(live, stored, strict=True)):
         order = _told_apart(live, stored, label)
-    return [
-        Pair(v, t, _label(label, v), (name,)) for v, (name, t) in zip(order, stored, strict=True)
-    ]
+    return [_pair(v, t, label, name) for v, (name, t) in zip(order, stored, strict=True)]
 
 
 def _told_apart(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[Any]:

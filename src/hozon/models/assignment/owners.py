@@ -106,3 +106,17 @@ def _of_keras(method: Any) -> bool:
         "BaseOptimizer.load_own_variables",
         "Metric.load_own_variables",
     )
+
+
+def optimizers_by_path(model: Any) -> dict[str, Any]:
+    """The optimizers of a model by path, those that a step of its own uses included."""
+    return {
+        path: target
+        for path, target in saveables(model)
+        if isinstance(target, keras.optimizers.Optimizer)
+    }
+
+
+def inner_models(model: Any) -> list[tuple[str, Any]]:
+    """The models inside of one, by path."""
+    return [(path, m) for path, m in saveables(model) if path and isinstance(m, keras.Model)]
