@@ -7,7 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from hozon.graphs.values import Cell, Value
+from hozon.graphs.resources import Variable as GraphVariable
+from hozon.graphs.values import Cell, Value, is_traced
+from hozon.models.savedmodel.load.call_metrics import CallCell, CallMetrics
+from hozon.models.savedmodel.load.weights import Assigner
 
 
 class KerasCell(Cell):
@@ -35,3 +38,47 @@ class KerasCell(Cell):
     def assign(self, value: Value) -> None:
         """Replace the value."""
         self.variable.assign(value)
+
+
+class LateCell(Cell):
+    """A variable node of the graph, bound to its Keras variable when first used."""
+
+    trainable = True
+
+    def __init__(
+        self, node: int, variable: GraphVariable, assigner: Assigner, metrics: CallMetrics
+    ) -> None:
+        self._node = node
+        self._variable = variable
+        self._assigner = assigner
+        self._metrics = metrics
+        self.name = variable.name
+        self.shape = variable.shape
+        self.dtype = variable.dtype
+
+    @property
+    def _target(self) -> Any:
+        live = self._assigner.variables.get(self._node)
+        if live is not None:
+            return KerasCell(live, self.dtype)
+        return self._metrics.cells.get(self._node, self._variable)
+
+    @property
+    def initialized(self) -> bool:
+        """Whether there is a value to read."""
+        return bool(getattr(self._target, "initialized", True))
+
+    def read(self) -> Any:
+        """The current value."""
+        return self._target.read()
+
+    def peek(self) -> Any:
+        """The current value if a Keras variable holds it, so that it may be traced."""
+        target = self._target
+        return target.read() if isinstance(target, (KerasCell, CallCell)) else None
+
+    def assign(self, value: Any) -> None:
+        """Replace the value; a variable that no Keras object has does not take traced ones."""
+        target = self._target
+        if isinstance(target, (KerasCell, CallCell)) or not is_traced(value):
+            target.assign(value)

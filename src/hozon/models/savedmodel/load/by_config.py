@@ -1,0 +1,167 @@
+"""The second rung: an object built from its saved config, through the dialect tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from hozon.config.build import build_layer, build_model, unbuildable_layers
+from hozon.config.upgrade import is_model_config
+from hozon.errors import HozonError, MissingObjectError, UnsupportedError
+from hozon.keras_private.graph import functional_of
+from hozon.keras_private.values import deferred_initializers
+from hozon.models.savedmodel.load.agreement import agrees
+from hozon.models.savedmodel.load.assigning import (
+    assign_model,
+    assign_object,
+    build_for,
+    without_value,
+)
+from hozon.models.savedmodel.load.configs import config_of, without_classes
+from hozon.models.savedmodel.load.objects import KerasNode
+from hozon.models.savedmodel.load.own_class import REFUSALS
+from hozon.models.savedmodel.load.revival import GivenClassError, Revival
+from hozon.models.savedmodel.load.strings import takes_strings
+
+CONFIG_MODELS = ("Sequential", "Functional", "Model")
+
+#: Makes a layer of its saved functions.
+FromFunctions = Callable[[KerasNode], Any]
+
+
+def has_graph(root: KerasNode) -> bool:
+    """Whether an object is a model whose config says all of it."""
+    if not root.is_model or not isinstance((root.config or {}).get("layers"), list):
+        return False
+    return root.class_name in CONFIG_MODELS or is_model_config(root.config)
+
+
+def model_by_config(
+    revival: Revival, root: KerasNode, from_functions: FromFunctions
+) -> keras.Model | None:
+    """A model by its config, layers without a class made by `from_functions`; None if it cannot."""
+    if not has_graph(root):
+        return None
+    config, absent = without_classes(config_of(revival.objects, root), revival.is_known)
+    before = revival.before()
+    try:
+        with deferred_initializers() as deferred:
+            model = _build(revival, config, from_functions)
+            if root.node == 0:
+                _require_text_inputs(revival, root, model)
+            assign_model(revival, root, model)
+            _require_all(revival, model)
+            deferred.finish()
+        if absent or _passes_masks(revival):
+            _require_agreement(revival, root, model, absent)
+    except (HozonError, *REFUSALS) as error:
+        revival.fall(root, before, error)
+        return None
+    return model
+
+
+def layer_by_config(revival: Revival, node: KerasNode) -> Any:
+    """A layer by config, built for the input shape that was saved with it; None if it cannot."""
+    if node.config is None:
+        return None
+    before = revival.before()
+    try:
+        with deferred_initializers() as deferred:
+            layer = build_layer(
+                config_of(revival.objects, node),
+                custom_objects=revival.custom_objects,
+                dialect="keras2",
+            )
+            build_for(node, layer)
+            if len(layer.weights) != len(revival.objects.weights(node.node)):
+                return None
+            assign_object(revival, node, layer)
+            deferred.finish()
+    except (HozonError, ValueError, TypeError) as error:
+        revival.fall(node, before, error)
+        return None
+    return layer
+
+
+def _build(revival: Revival, config: dict[str, Any], from_functions: FromFunctions) -> keras.Model:
+    """Build by config; where classes are missing, layers that run their saved functions."""
+    arguments: dict[str, Any] = {"custom_objects": revival.custom_objects, "dialect": "keras2"}
+    changes: list[str] = []
+    try:
+        model = build_model(config, report=changes, **arguments)
+    except HozonError as error:
+        changes = []
+        missing = unbuildable_layers(config, **arguments)
+        if isinstance(error, MissingObjectError):
+            revival.needed = error
+        if any(revival.is_given(name) for name in missing.values()):
+            raise GivenClassError(error) from error
+        factories = _factories(revival, missing, from_functions)
+        if not factories:
+            raise
+        model = build_model(config, report=changes, factories=factories, **arguments)
+    revival.report.converted.extend(changes)
+    return model
+
+
+def _factories(
+    revival: Revival, missing: Mapping[str, str], from_functions: FromFunctions
+) -> dict[str, Callable[..., Any]]:
+    """For each layer that no class can be found for, what makes it from saved functions.
+
+    None at all if one of them has no saved functions.
+    """
+    factories: dict[str, Callable[..., Any]] = {}
+    for name in missing:
+        at = revival.objects.by_name.get(name)
+        if at is None or not revival.saved_call(revival.objects.nodes[at]).exists:
+            return {}
+        factories[name] = _factory(revival.objects.nodes[at], from_functions)
+    return factories
+
+
+def _factory(node: KerasNode, from_functions: FromFunctions) -> Callable[..., Any]:
+    return lambda config: from_functions(node)
+
+
+# What must hold of a model that was built by its config
+
+
+def _require_agreement(
+    revival: Revival, root: KerasNode, model: keras.Model, absent: Sequence[str]
+) -> None:
+    """Classes that nobody has may compute more, or other masks, than the config says."""
+    names = ", ".join(map(repr, absent))
+    if not agrees(model, revival.saved_call(root)):
+        what = f"{names}, a class that nobody gave, has" if absent else "layers have"
+        raise UnsupportedError(f"{what} a call or mask of its own that no config tells of")
+    if absent:
+        revival.report.lost.append(
+            f"{root.path}: {names} was not given, so training is that of keras.Model: a "
+            "train_step, test_step or compute_loss of its own is lost "
+            f"(custom_objects={{{absent[0]!r}: ...}} has it)"
+        )
+
+
+def _passes_masks(revival: Revival) -> bool:
+    """Whether a layer without its class hands masks on, which is guessed from those behind."""
+    return any(getattr(layer, "passes_mask", False) for layer in revival.layers.values())
+
+
+def _require_text_inputs(revival: Revival, root: KerasNode, model: keras.Model) -> None:
+    """Strings enter a model built from its config by inputs that are declared as strings."""
+    functional = functional_of(model)
+    inputs = () if functional is None else functional.inputs
+    if takes_strings(revival.artifact, root) and not any(t.dtype == "string" for t in inputs):
+        raise UnsupportedError("it takes strings, but its config declares no input for them")
+
+
+def _require_all(revival: Revival, model: keras.Model) -> None:
+    """A model of which a variable found no place would be silently wrong."""
+    report = revival.report
+    left = [*report.mismatched, *(f"{name} found no place" for name in report.unexpected)]
+    left += without_value(revival, model)
+    if left:
+        raise UnsupportedError(f"its variables do not fit: {'; '.join(left[:3])}")
