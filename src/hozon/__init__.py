@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from hozon.api import load_weights as load_weights
     from hozon.api import save_model as save_model
     from hozon.api import save_weights as save_weights
+    from hozon.comparison import diff as diff
     from hozon.config.serialization import clone_model as clone_model
     from hozon.config.serialization import custom_object_scope as custom_object_scope
     from hozon.config.serialization import deserialize as deserialize
@@ -57,6 +58,7 @@ _LAZY = {
     "convert": "hozon.conversion",
     "custom_object_scope": "hozon.config.serialization",
     "deserialize": "hozon.config.serialization",
+    "diff": "hozon.comparison",
     "inspect": "hozon.inspection",
     "keras": "hozon.keras",
     "layers": "hozon.layers",
@@ -93,6 +95,7 @@ __all__ = [
     "convert",
     "custom_object_scope",
     "deserialize",
+    "diff",
     "inspect",
     "keras",
     "layers",

@@ -132,7 +132,9 @@ def _converted(
     copied = _copied(found, source, wanted, target, options)
     if copied is not None:
         return copied
-    compiled = wanted.optimizer and options.include_optimizer
+    asked = wanted.optimizer and options.include_optimizer
+    # A model that was never compiled is none to warn of here.
+    compiled = asked and found.read(source).training is not None
     model = found.build(source, BuildOptions(custom_objects, compile=compiled))
     report = save(wanted, model, target, options)
     if wanted.holds == "weights" and not wanted.optimizer:

@@ -42,6 +42,8 @@ READ: Mapping[str, Door] = {
     "inspect": hozon.inspect,
     "tensors": hozon.tensors,
     "verify": hozon.verify,
+    "diff": lambda path: hozon.diff(path, source()),
+    "diff with": lambda path: hozon.diff(source(), path),
     "convert": lambda path: hozon.convert(path, "never.keras"),
     "saved_model.load": hozon.saved_model.load,
     "predict": lambda path: predict(path, {}),

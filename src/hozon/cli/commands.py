@@ -49,6 +49,18 @@ def run_verify(options: argparse.Namespace) -> int:
     return max(_each(options, checked, print), code)
 
 
+def run_diff(options: argparse.Namespace) -> int:
+    """``hozon diff``."""
+    from hozon.comparison import diff
+
+    report = diff(options.a, options.b, rtol=options.rtol, atol=options.atol)
+    if options.json:
+        print(report.to_json())
+    elif not options.quiet:
+        print(report)
+    return FINE if report.same else FAILED
+
+
 def _each(
     options: argparse.Namespace, work: Callable[[str], Report], show: Callable[[Any], object]
 ) -> int:

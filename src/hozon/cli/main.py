@@ -101,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
     added = top.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)
     _inspect(added)
     _verify(added)
+    _diff(added)
     _convert(added)
     _predict(added)
     return top
@@ -143,6 +144,20 @@ def _verify(added: Any) -> None:
         ["my_model", "checkpoints/*.index", "model.keras --json"],
     )
     made.add_argument("paths", metavar="PATH", nargs="+")
+
+
+def _diff(added: Any) -> None:
+    made = _command(
+        added,
+        "diff",
+        commands.run_diff,
+        "what differs between two models, weights or checkpoints; exit code 1 where they differ",
+        ["before.keras after.keras", "my_model my_model.h5 --rtol 1e-5", "a.h5 b.h5 --json"],
+    )
+    made.add_argument("a", metavar="A")
+    made.add_argument("b", metavar="B")
+    made.add_argument("--rtol", type=float, default=0.0, help="how far a value may move, of itself")
+    made.add_argument("--atol", type=float, default=0.0, help="how far any value may move")
 
 
 def _convert(added: Any) -> None:

@@ -6,6 +6,7 @@ those that weights are of; weights of Keras' own layers have the shapes that the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -53,13 +54,20 @@ def entry_name(entry: Config) -> str:
     return str(named or entry.get("name") or "")
 
 
+def snake_name(class_name: str) -> str:
+    """The name of a class as Keras spells it in names and paths: Conv2DTranspose, LSTM."""
+    text = re.sub(r"\W+", "", class_name)
+    text = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", text)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", text).lower()
+
+
 def _dangling(entry: Config, place: str) -> Iterator[str]:
     """Names of layers in calls, inputs and outputs that the model does not have."""
     layers, config = layers_of(entry), entry.get("config")
     names = {entry_name(layer) for layer in layers} | {str(e.get("name")) for e in layers}
     for layer in layers:
         told = f"{place} / {entry_name(layer)}"
-        for called in _called(layer.get("inbound_nodes")):
+        for called in called_layers(layer.get("inbound_nodes")):
             if called not in names:
                 yield f"layer {entry_name(layer)!r} is called on {called!r}, which does not exist"
         yield from _dangling(layer, told)
@@ -71,7 +79,7 @@ def _dangling(entry: Config, place: str) -> Iterator[str]:
                 yield f"{key} of {place} name {called!r}, which does not exist"
 
 
-def _called(value: Any) -> Iterator[str]:
+def called_layers(value: Any) -> Iterator[str]:
     """The layers that calls name: in Keras 3's tensors, or Keras 2's lists of four."""
     if isinstance(value, Mapping):
         history = value.get("config", {})
@@ -79,13 +87,13 @@ def _called(value: Any) -> Iterator[str]:
             yield str((history.get(HISTORY) or [""])[0])
         else:
             for inner in value.values():
-                yield from _called(inner)
-    elif isinstance(value, list):
+                yield from called_layers(inner)
+    elif isinstance(value, (list, tuple)):
         if _is_reference(value):
             yield value[0]
         else:
             for inner in value:
-                yield from _called(inner)
+                yield from called_layers(inner)
 
 
 def _ends(value: Any) -> Iterator[str]:
@@ -96,7 +104,7 @@ def _ends(value: Any) -> Iterator[str]:
             yield from _ends(inner)
 
 
-def _is_reference(value: list[Any]) -> bool:
+def _is_reference(value: Sequence[Any]) -> bool:
     """Whether a list is ``[layer, node, tensor]``, arguments after it or not."""
     return (
         len(value) in (3, 4)

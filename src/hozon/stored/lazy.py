@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -29,6 +29,14 @@ class TensorSource(Protocol):
 
     def read_extents(self, tensor: LazyTensor, extents: Extents, verify: bool) -> NDArray[Any]:
         """The part of a tensor within `extents`, one (start, length) for each axis."""
+
+
+@runtime_checkable
+class CheckedTensors(Protocol):
+    """A source that has a checksum of each tensor, and compares it with little memory."""
+
+    def check(self, tensor: LazyTensor) -> int:
+        """Compare it; the bytes that it covers. Raise FormatError where it differs."""
 
 
 class LazyTensor:

@@ -30,7 +30,7 @@ def describe(path: str) -> ModelRecord:
     metadata = _metadata(artifact)
     root = metadata.get("root", {})
     tensors = dict(artifact.bundle or {})
-    tensors.pop(OBJECT_GRAPH_KEY, None)
+    graph = tensors.pop(OBJECT_GRAPH_KEY, None)
     names = [asset.filename for asset in meta_graph.assets]
     return ModelRecord(
         form="savedmodel",
@@ -38,10 +38,12 @@ def describe(path: str) -> ModelRecord:
         dialect="keras2",
         naming="objects",
         producer=_producer(meta_graph, root),
+        config=_config(root),
         training=root.get("training_config"),
         state=(StateGroup("", tensors),),
         assets={name: partial(artifact.read_asset, ASSET_PREFIX + name.encode()) for name in names},
         graph=_graph(artifact, metadata),
+        metadata={OBJECT_GRAPH_KEY: graph},
     )
 
 
@@ -61,6 +63,13 @@ def _graph(artifact: SavedModel, metadata: Mapping[str, Mapping[str, Any]]) -> G
         functions=functions,
         ops=dict(sorted(ops.items())),
     )
+
+
+def _config(root: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The architecture, where Keras could say it."""
+    config = root.get("config")
+    has_layers = isinstance(config, Mapping) and "layers" in config
+    return {"class_name": root.get("class_name", ""), "config": config} if has_layers else None
 
 
 def _producer(meta_graph: MetaGraph, root: Mapping[str, Any]) -> str:

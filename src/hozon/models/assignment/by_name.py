@@ -309,16 +309,3 @@ def nothing_matches(
         ],
         file=file,
     )
-
-
-def names_of(path: str, objects: Mapping[str, str]) -> tuple[str, ...]:
-    """The names of the objects on the way to one, by the paths of attributes that lead there.
-
-    One without a name, as a seed generator in a layer, goes by its attributes below the last name.
-    """
-    parts = path.split("/") if path else []
-    ways = ["/".join(parts[: i + 1]) for i in range(len(parts))]
-    named = [i for i, way in enumerate(ways) if way in objects]
-    if not named:
-        return ()
-    return (*(objects[ways[i]].replace("/", "_") for i in named), *parts[named[-1] + 1 :])

@@ -10,11 +10,11 @@ import keras
 from hozon.errors import MismatchError, UnsupportedError
 from hozon.keras_private.layers import variables_of
 from hozon.models.assignment.assignment import Assignment, Bundle
-from hozon.models.assignment.by_name import LiveName, StoredName, names_of
+from hozon.models.assignment.by_name import LiveName, StoredName
 from hozon.models.assignment.object_names import object_names, object_paths
 from hozon.models.assignment.owners import Owner, inner_models, optimizers_by_path, owners
 from hozon.models.tracking.leaves import KerasLeaf
-from hozon.record import ModelRecord, StateGroup
+from hozon.record import ModelRecord, StateGroup, names_of
 
 METRICS = "metrics"
 OPTIMIZER = "optimizer"
