@@ -15,7 +15,8 @@ from difflib import get_close_matches
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from hozon.errors import ArgumentError
+from hozon.errors import ArgumentError, UnknownFormatError
+from hozon.raw.sniff import SUFFIXES, suffix_of
 from hozon.raw.stores import file_system, is_remote, place, require_local
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "path_or_none",
     "path_to_read",
     "path_to_write",
+    "prefix_to_write",
     "progress",
     "renaming",
     "require_known",
@@ -139,6 +141,26 @@ def path_to_write(name: str, value: Any) -> str:
     """
     text = require_local(value) if isinstance(value, str) else value
     return path_to_read(name, text)
+
+
+def prefix_to_write(name: str, value: Any) -> str:
+    """The prefix of a checkpoint's files.
+
+    Raises:
+        UnknownFormatError: its end means another kind of file.
+    """
+    path = path_to_write(name, value)
+    suffix = suffix_of(path)
+    if suffix is not None:
+        raise UnknownFormatError(
+            f"{name}={path!r}: {suffix} means {SUFFIXES[suffix]}; a checkpoint is several files of "
+            "one prefix",
+            argument=name,
+            accepted="a prefix that does not end in a suffix",
+            file=path,
+            instead="a prefix without this suffix",
+        )
+    return path
 
 
 def path_or_none(name: str, value: Any) -> str | None:

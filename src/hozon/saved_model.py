@@ -161,6 +161,8 @@ def save(
     from hozon.reports import SaveReport
 
     require_directory(place(path))
+    if obj is None:
+        raise check.wrong("obj", obj, "a pytree of arrays, such as a dictionary of parameters")
     check_target(path, overwrite=overwrite)
     draft = TreeDraft(obj, signatures or {}, native_only=native_ops_only)
     nbytes = write(draft, path, overwrite=overwrite)

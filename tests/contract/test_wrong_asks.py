@@ -146,6 +146,19 @@ ARGUMENTS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "tags": (lambda: hozon.saved_model.load("m", tags=3), "tags=3"),
     "signatures": (lambda: hozon.saved_model.save({}, "m", signatures=[1]), "signatures="),
+    "a checkpoint with another suffix": (
+        lambda: checkpoint().save("w.pth"),
+        "file_prefix='w.pth': .pth means a PyTorch file",
+    ),
+    "a checkpoint with a suffix of Keras": (
+        lambda: checkpoint().write("w.weights.h5"),
+        ".h5 means a Keras H5 file",
+    ),
+    "a checkpoint of weights with another suffix": (
+        lambda: hozon.train.save_weights(model(), "w.onnx"),
+        ".onnx means an ONNX model",
+    ),
+    "a SavedModel of nothing": (lambda: hozon.saved_model.save(None, "m"), "obj=None: give"),
     "double checkpoint": (lambda: callback(double_checkpoint="x"), "double_checkpoint='x'"),
     "max_to_keep": (lambda: manager(max_to_keep="3"), "max_to_keep='3'"),
     "max_to_keep is whole": (lambda: manager(max_to_keep=1.5), "max_to_keep=1.5"),

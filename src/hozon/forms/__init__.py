@@ -24,7 +24,7 @@ from hozon.forms.safetensors import SafetensorsForm
 from hozon.forms.savedmodel import SavedModelForm
 from hozon.forms.sharded import ShardedForm
 from hozon.forms.weights_h5 import WeightsH5Form
-from hozon.raw.sniff import SUFFIXES
+from hozon.raw.sniff import SUFFIXES, suffix_of
 from hozon.raw.stores import is_file
 from hozon.reports import SaveReport
 
@@ -158,8 +158,7 @@ def by_suffix(path: str, forms: Sequence[Form]) -> tuple[Form | None, str | None
             return form, end
     if ends:
         return None, max((end for end, _ in ends), key=len)
-    suffix = "." + text.rpartition("/")[2].rpartition(".")[2]
-    return None, suffix if text.endswith(suffix) and suffix in SUFFIXES else None
+    return None, suffix_of(path)
 
 
 def unknown_format(

@@ -22,18 +22,21 @@ _MAGICS: tuple[tuple[bytes, str], ...] = (
     (b"GGUF", "a GGUF file"),
     (b"version https://git-lfs", "a Git LFS pointer (fetch the file itself with `git lfs pull`)"),
 )
-#: What people expect of a file with such an end, where it is none that Hozon writes.
+#: What people expect of a file with such an end.
 SUFFIXES: Mapping[str, str] = {
     ".bin": "a binary file",
     ".csv": "a table",
     ".gguf": "a GGUF file",
     ".gz": "a gzip file",
+    ".h5": "a Keras H5 file",
     ".hdf": "an HDF5 file",
+    ".hdf5": "a Keras H5 file",
     ".html": "an HTML page",
     ".index": "the index of a checkpoint, which is named without it",
     ".ipynb": "a notebook",
     ".joblib": "a Python pickle",
     ".json": "JSON text",
+    ".keras": "a Keras archive",
     ".md": "text",
     ".mlmodel": "a Core ML model",
     ".mlpackage": "a Core ML model",
@@ -49,6 +52,7 @@ SUFFIXES: Mapping[str, str] = {
     ".pt2": "a PyTorch file",
     ".pth": "a PyTorch file",
     ".py": "a Python program",
+    ".safetensors": "safetensors",
     ".tar": "a tar archive",
     ".tflite": "a LiteRT (TensorFlow Lite) model",
     ".tgz": "a tar archive",
@@ -107,3 +111,9 @@ def _text(head: bytes) -> str:
     if start.startswith((b"{", b"[")):
         return "JSON text"
     return "HTML or XML text" if start.startswith(b"<") else "text"
+
+
+def suffix_of(path: str) -> str | None:
+    """The end of a path that means a kind of file; None where it means none."""
+    suffix = "." + path.lower().rpartition("/")[2].rpartition(".")[2]
+    return suffix if path.lower().endswith(suffix) and suffix in SUFFIXES else None

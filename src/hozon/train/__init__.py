@@ -1,5 +1,6 @@
 """TensorFlow's checkpoints: `Checkpoint`, `CheckpointManager`, and readers."""
 
+import hozon.models  # noqa: F401 - checks Keras' backend before Keras is imported
 from hozon.train.checkpoint import Checkpoint, Counter
 from hozon.train.manager import CheckpointManager
 from hozon.train.reader import (

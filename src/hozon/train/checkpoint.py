@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from hozon.arguments import checked, flag_or_none, path_or_none, path_to_read, path_to_write
+from hozon.arguments import checked, flag_or_none, path_or_none, path_to_read, prefix_to_write
 from hozon.errors import ArgumentError, FormatError, HozonError, MismatchError, SaveError
 from hozon.formats.bundle import Bundle
 from hozon.formats.bundle.writer import write_bundle
@@ -147,7 +147,7 @@ class Checkpoint:
         counter: Counter = self._attributes.setdefault(SAVE_COUNTER, Counter())
         return counter
 
-    @checked(file_prefix=path_to_write, durable=flag_or_none)
+    @checked(file_prefix=prefix_to_write, durable=flag_or_none)
     def save(self, file_prefix: str | os.PathLike[str], *, durable: bool | None = None) -> str:
         """Save as ``<file_prefix>-<number>`` and note it as the folder's latest.
 
@@ -175,7 +175,7 @@ class Checkpoint:
         note_latest(path, durable=durable)
         return path
 
-    @checked(file_prefix=path_to_write, durable=flag_or_none)
+    @checked(file_prefix=prefix_to_write, durable=flag_or_none)
     def write(self, file_prefix: str | os.PathLike[str], *, durable: bool | None = None) -> str:
         """Save under exactly this prefix, without counting and without a state file.
 

@@ -14,7 +14,7 @@ from hozon.arguments import (
     flag,
     flag_or_none,
     path_to_read,
-    path_to_write,
+    prefix_to_write,
     renaming,
     wrong,
 )
@@ -33,7 +33,7 @@ from hozon.train.state import check_state_file
 from hozon.train.status import LoadStatus
 
 
-@checked(path=path_to_write, overwrite=flag, durable=flag_or_none)
+@checked(path=prefix_to_write, overwrite=flag, durable=flag_or_none)
 def save_weights(
     model: Any, path: str | os.PathLike[str], *, overwrite: bool = True, durable: bool | None = None
 ) -> str:

@@ -337,3 +337,16 @@ def test_nothing_is_written_twice_or_too_long(tmp_path: Path) -> None:
             root.names_attribute("names", ["a" * 70_000])
         with pytest.raises(SaveError, match="cannot be written"):
             root.attribute("long", np.zeros(70_000, "u1"))
+
+
+@pytest.mark.parametrize("kind", ["group", "names", "attribute", "tensor", "strings"])
+def test_text_with_a_nul_is_refused(kind: str, tmp_path: Path) -> None:
+    """h5py cuts it off, or raises an error of its own."""
+    with pytest.raises(SaveError, match="NUL"), write_hdf5(str(tmp_path / "f.h5")) as root:
+        {
+            "group": lambda: root.group("a\0b"),
+            "names": lambda: root.names_attribute("names", ["a", "b\0"]),
+            "attribute": lambda: root.attribute("name", "a\0b"),
+            "tensor": lambda: root.tensor("a/b\0", np.ones(2, "float32")),
+            "strings": lambda: root.tensor("a", np.array([b"a\0b"], object)),
+        }[kind]()

@@ -65,15 +65,23 @@ class GroupWriter:
         self._path = path
 
     def group(self, path: str) -> GroupWriter:
-        """The group at a path of names joined by "/"; it is made where it is missing."""
+        """The group at a path of names joined by "/"; it is made where it is missing.
+
+        Raises:
+            SaveError: HDF5 holds no such name.
+        """
+        self._require_text(path)
         return GroupWriter(self._group.require_group(path), self._path)
 
     def attribute(self, name: str, value: Any) -> None:
         """Text of any length, a number, or an array.
 
         Raises:
-            SaveError: an array is longer than HDF5 allows an attribute; see `names_attribute`.
+            SaveError: an array is longer than HDF5 allows an attribute, see `names_attribute`; or
+                HDF5 holds no such text.
         """
+        if isinstance(value, str):
+            self._require_text(value)
         try:
             self._group.attrs[name] = value
         except (RuntimeError, OSError) as error:
@@ -81,12 +89,22 @@ class GroupWriter:
                 f"attribute {name!r} cannot be written: {error}", file=self._path
             ) from error
 
+    def _require_text(self, text: str | bytes) -> None:
+        if 0 in (text.encode() if isinstance(text, str) else text):
+            raise SaveError(
+                f"{text!r:.80} has a NUL in it, which no text in an HDF5 file may have",
+                file=self._path,
+                instead="another name or text, or a SavedModel",
+            )
+
     def names_attribute(self, name: str, values: Sequence[str]) -> None:
         """A list of names as Keras stores it: split where it is longer than HDF5 allows.
 
         Raises:
-            SaveError: one name alone is longer.
+            SaveError: one name alone is longer, or HDF5 holds no such text.
         """
+        for value in values:
+            self._require_text(value)
         encoded = [value.encode() for value in values]
         longest = max((len(value) for value in encoded), default=1)
         if longest > ATTRIBUTE_BYTES:
@@ -107,14 +125,17 @@ class GroupWriter:
             value: an array of NumPy or JAX, a number, or a stored tensor.
 
         Raises:
-            SaveError: there is something at that place already.
+            SaveError: there is something at that place already, or HDF5 holds no such text.
         """
+        self._require_text(path)
         if path in self._group:
             raise SaveError(f"{path!r} would be written twice", file=self._path)
         array, dtype = array_of(value)
         if is_string(dtype):
             texts = np.empty(array.shape, object)
             texts.reshape(-1)[:] = string_items(array)
+            for text in texts.reshape(-1):
+                self._require_text(text)
             self._group.create_dataset(path, data=texts, dtype=h5py.string_dtype("ascii"))
             return
         opaque = _is_opaque(array.dtype)
