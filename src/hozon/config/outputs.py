@@ -92,6 +92,38 @@ def nested_metrics(value: Any, outputs: Outputs) -> Any:
     return [None if item is None else [item] for item in value]
 
 
+def named_for_outputs(config: Mapping[str, Any], outputs: Outputs) -> dict[str, Any]:
+    """Metrics of several outputs under names that begin with the outputs'.
+
+    tf_keras' H5 files and SavedModels have them so, and take those that they hold as they are.
+    """
+    if len(outputs.names) < 2:
+        return {}
+    places = dict(zip(outputs.keys or range(len(outputs.names)), outputs.names, strict=True))
+    used: set[str] = set()
+    return {key: _begin(config.get(key), places, used) for key in METRICS}
+
+
+def _begin(metrics: Any, places: Mapping[Any, str], used: set[str]) -> Any:
+    if isinstance(metrics, list) and len(metrics) == len(places):
+        return [_renamed(m, n, used) for m, n in zip(metrics, places.values(), strict=True)]
+    if isinstance(metrics, Mapping) and not is_serialized(metrics):
+        return {key: _renamed(m, places.get(key, key), used) for key, m in metrics.items()}
+    return metrics
+
+
+def _renamed(metric: Any, output: str, used: set[str]) -> Any:
+    if isinstance(metric, list):
+        return [_renamed(item, output, used) for item in metric]
+    config = metric["config"] if is_serialized(metric) else None
+    if not isinstance(config, Mapping) or not isinstance(config.get("name"), str):
+        return metric
+    name = config["name"]
+    begun = f"{output}_{name}" if f"{output}_{name}" not in used else f"{output}_weighted_{name}"
+    used.add(begun)
+    return {**metric, "config": {**config, "name": begun}}
+
+
 def _is_nested(value: Any) -> bool:
     return isinstance(value, (list, tuple)) or (
         isinstance(value, Mapping) and not is_serialized(value)

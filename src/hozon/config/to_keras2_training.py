@@ -26,7 +26,7 @@ from hozon.config.dialects.training import (
     RESOLVED_BY_COMPILE,
     SCHEDULES_WRITTEN,
 )
-from hozon.config.outputs import METRICS, NONE, Outputs, nested_metrics
+from hozon.config.outputs import METRICS, NONE, Outputs, named_for_outputs, nested_metrics
 from hozon.config.tagged import is_serialized
 from hozon.config.to_keras2_objects import FUNCTIONS, Form, ObjectWriter
 from hozon.errors import FormatError, UnsupportedError
@@ -45,6 +45,7 @@ def training_to_keras2(
     *,
     report: list[str] | None = None,
     outputs: Outputs = NONE,
+    final: bool = True,
 ) -> Config:
     """The training config of H5 files and SavedModels for a Keras 3 compile config.
 
@@ -52,12 +53,16 @@ def training_to_keras2(
         compile_config: ``{"optimizer", "loss", "metrics", ...}`` as Keras 3 serializes it.
         report: receives a line for each thing that Keras 2 says less of.
         outputs: of the model.
+        final: whether metrics have the names of tf_keras' logs, the outputs' included; Keras 3
+            puts these before them again.
 
     Raises:
         UnsupportedError: a loss, metric or optimizer that Keras 2 does not have.
     """
     writer = TrainingWriter(Form(tags=False), report)
     made = writer.parts(compile_config, outputs)
+    if final:
+        made |= named_for_outputs(made, outputs)
     made["loss_weights"] = writer.objects.plain(compile_config.get("loss_weights"))
     return {**made, "optimizer_config": writer.optimizer(compile_config.get("optimizer"))}
 

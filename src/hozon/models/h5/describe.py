@@ -10,7 +10,7 @@ import keras
 from hozon.config.added import without_added
 from hozon.config.completed import beyond_keras3, shared_layers
 from hozon.config.downgrade import to_keras2
-from hozon.config.outputs import outputs_of
+from hozon.config.outputs import METRICS, outputs_of
 from hozon.config.serialization import serialize
 from hozon.config.text_layers import TEXT_LAYERS
 from hozon.config.text_layers.public import in_keras_words
@@ -64,7 +64,7 @@ def _whole(
     config, chosen = _config(model, dialect, lines)
     training, optimizer = None, None
     if include_optimizer and model.compiled:
-        training = _training(model, chosen, lines)
+        training = _training(model, chosen, lines, final=dialect == "keras2")
         optimizer = None if training is None else optimizer_group(model, chosen, lines)
     record = ModelRecord(
         form="h5",
@@ -146,16 +146,24 @@ def _require_config(model: keras.Model) -> None:
         )
 
 
-def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str, Any] | None:
+def _training(
+    model: keras.Model, dialect: Dialect, lines: Lines, *, final: bool
+) -> Mapping[str, Any] | None:
     compiled = model.get_compile_config()
     if compiled is None:
         lines.append("the training configuration: the model's class keeps none")
         return None
     if dialect == "keras3":
         return shared_training({**compiled, "optimizer_config": compiled["optimizer"]})
+    outputs = outputs_of(model)
+    if not final and len(outputs.names) > 1 and any(compiled.get(key) for key in METRICS):
+        lines.append(
+            "TensorFlow's Keras shows the metrics without the names of their outputs; with "
+            "dialect='keras2' it shows them, and Keras 3 shows them twice"
+        )
     try:
         return shared_training(
-            training_to_keras2(compiled, report=lines, outputs=outputs_of(model))
+            training_to_keras2(compiled, report=lines, outputs=outputs, final=final)
         )
     except UnsupportedError as error:
         lines.append(f"the training configuration: {error}")
