@@ -21,8 +21,6 @@ from hozon.config.text_layers import (
     StringLookup,
     TextVectorization,
 )
-from hozon.models.text.made import install
+from hozon.models.text import made as made  # lets models take strings
 
 __all__ = ["HashedCrossing", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization"]
-
-install()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -160,23 +161,47 @@ REPLACED: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
     (keras.Layer, "add_metric", lambda original: add_metric),
     *([(keras.Model, STEP, following)] if hasattr(keras.Model, STEP) else []),
 )
-#: What the classes themselves had; None for what they inherited or did not have.
-_originals: dict[tuple[type, str], Any] = {}
+_installed: list[Replaced] = []
+#: Whether the thread that calls has opted in, beside those that an import opted in.
+opted: ContextVar[bool] = ContextVar("opted", default=False)
+
+
+class Everywhere:
+    """Whether an import opted the whole process in."""
+
+    opted = False
+
+
+class Replaced:
+    """A method that is Hozon's for who opted in, and Keras' own for every thread beside."""
+
+    def __init__(self, owner: type, name: str, make: Callable[[Any], Any]) -> None:
+        self.owner, self.name = owner, name
+        self.own = vars(owner).get(name)
+        self.given = make(inspect.getattr_static(owner, name, None))
+
+    def __get__(self, instance: Any, kind: type | None = None) -> Any:
+        """The method for the thread that asks."""
+        if Everywhere.opted or opted.get():
+            return self.given.__get__(instance, kind)
+        if self.own is not None:
+            return self.own.__get__(instance, kind)
+        return getattr(super(self.owner, kind if instance is None else instance), self.name)
 
 
 def install() -> None:
     """Put the replacements in, once."""
-    for kind, name, make in REPLACED:
-        if (kind, name) not in _originals:
-            _originals[kind, name] = vars(kind).get(name)
-            setattr(kind, name, make(inspect.getattr_static(kind, name, None)))
+    if not _installed:
+        _installed.extend(Replaced(*entry) for entry in REPLACED)
+        for one in _installed:
+            setattr(one.owner, one.name, one)
 
 
 def remove() -> None:
     """Put Keras' own methods back; a later ``install`` replaces them again."""
-    for (kind, name), original in _originals.items():
-        if original is None:
-            delattr(kind, name)
+    for one in _installed:
+        if one.own is None:
+            delattr(one.owner, one.name)
         else:
-            setattr(kind, name, original)
-    _originals.clear()
+            setattr(one.owner, one.name, one.own)
+    _installed.clear()

@@ -1,6 +1,7 @@
-"""Opting in and out: by an import until `restore`, or for a block.
+"""Opting in and out: by an import, for the process until `restore`; or for a block.
 
-The replaced methods are those of Keras' classes, hence of the whole process.
+The methods of Keras' classes ask who calls them (`hooks.Replaced`): a block is seen by its own
+thread alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from threading import RLock
 
 from hozon.keras import hooks
 from hozon.keras.namespace import is_registered
+from hozon.keras_private.bends import asked
 
 _LOCK = RLock()
 #: Modules whose import opts in. They are forgotten when that ends, so that importing them again
@@ -27,17 +29,23 @@ class _State:
 
 
 def opt_in(*, lasting: bool) -> None:
-    """Replace Keras' methods: until `restore`, or until a block of `opted_in` ends."""
+    """Replace Keras' methods: until `restore`, or until a block of `opted_in` begins."""
     with _LOCK:
         _State.imported = lasting
+        hooks.Everywhere.opted = True
         hooks.install()
 
 
 def restore() -> None:
-    """Put Keras' own methods back; importing ``hozon.keras`` again opts in again."""
+    """Put Keras' own methods back; importing ``hozon.keras`` again opts in again.
+
+    Within a block of `opted_in` that block is over; those of other threads go on.
+    """
     with _LOCK:
-        _State.imported = False
-        hooks.remove()
+        _State.imported = hooks.Everywhere.opted = False
+        hooks.opted.set(False)
+        if not _State.blocks:
+            hooks.remove()
         for name in [*sys.modules]:
             if name in OPTING or is_registered(name):
                 del sys.modules[name]
@@ -49,6 +57,8 @@ def restore() -> None:
 def opted_in() -> Iterator[None]:
     """Opted in inside; afterwards as it was before, hence plain unless an import opted in.
 
+    Other threads see nothing of it.
+
     Example:
         >>> import hozon
         >>> with hozon.keras.opted_in():
@@ -56,9 +66,11 @@ def opted_in() -> Iterator[None]:
     """
     with _LOCK:
         _State.blocks += 1
+        hooks.Everywhere.opted = _State.imported  # not by the name in ``hozon.keras.opted_in``
         hooks.install()
     try:
-        yield
+        with asked(hooks.opted, True):
+            yield
     finally:
         with _LOCK:
             _State.blocks -= 1

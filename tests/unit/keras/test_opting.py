@@ -107,6 +107,25 @@ def test_blocks_of_threads_overlap(saved: Any) -> None:
     assert plain.Model.save is saved
 
 
+def test_a_block_is_seen_by_its_own_thread_alone(saved: Any) -> None:
+    names = ("save", "load_weights", "add_weight", "add_loss", "add_metric", "add_variable")
+
+    def seen() -> list[Any]:
+        return [getattr(plain.Model, name, None) for name in names]
+
+    own, layer = seen(), plain.layers.Dense(1)
+    with ThreadPoolExecutor(1) as pool, hozon.keras.opted_in():
+        assert not {*map(id, seen()[:3])} & {*map(id, own)}
+        assert pool.submit(seen).result() == own
+        assert pool.submit(lambda: layer.add_weight).result().__func__ is own[2]
+        with hozon.keras.opted_in():
+            hozon.keras.restore()
+            assert seen() == own
+        assert plain.Model.save is not saved
+    assert seen() == own
+    assert vars(plain.Model)["save"] is saved
+
+
 def test_modules_give_what_hozon_replaces_and_keras_rest() -> None:
     from hozon.keras.applications.resnet50 import preprocess_input
     from hozon.keras.layers import Dense

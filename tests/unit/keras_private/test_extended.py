@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import hozon
-from hozon.config.text_layers import StringLookup
 from hozon.keras_private.extended import extend
-from hozon.models.text.made import install
+from hozon.layers import StringLookup
 
 TEXT = np.array([["a"], ["b"]], object)
 
@@ -50,7 +49,6 @@ def test_a_config_does_not_tell_of_it(make: Any) -> None:
 
 @pytest.mark.parametrize("nested", [keras.Sequential, "functional"])
 def test_the_first_strings_change_no_config(nested: Any) -> None:
-    install()  # as `import hozon.layers` does: calls look for strings
     inner = keras.Sequential([keras.Input((1,), dtype="string"), StringLookup(vocabulary=["a"])])
     if nested == "functional":
         inner = keras.Model(inner.inputs[0], inner.outputs[0])
