@@ -22,6 +22,7 @@ from hozon.keras_private.fixed import calls_in, fixed_in
 from hozon.keras_private.graph import Functional
 from hozon.keras_private.keras2_training import trains_as_keras2
 from hozon.keras_private.layers import layers_of
+from hozon.keras_private.training import enters_model
 
 Entry = dict[str, Any]
 
@@ -75,12 +76,32 @@ def beyond_keras3(model: keras.Layer, entry: Entry) -> list[str]:
             f"Keras 3's own reader gives {', '.join(masks)} no mask, or another one; Hozon and "
             "TensorFlow's Keras keep that of Keras 2"
         )
+    again = _regularized_again(model) if enters_model(model) else []
+    if again:
+        lines.append(
+            f"Keras 3's own trainer on JAX counts the activity loss of one call of "
+            f"{', '.join(again)}, which the model calls several times; Hozon's and TensorFlow's "
+            "Keras count every one"
+        )
     shared = shared_layers(model, entry)
     if shared:
         lines.append(
             f"Keras 3's own reader cannot share {', '.join(shared)} between nested models; Hozon does"
         )
     return lines
+
+
+def _regularized_again(model: keras.Layer) -> list[str]:
+    """Layers with a loss of what they give that a functional model, or one in it, calls again."""
+    found = [
+        operation.name
+        for graph in layers_of(model)
+        if isinstance(graph, Functional)
+        for operation in graph.operations
+        if isinstance(operation, keras.Layer) and len(calls_in(graph, operation)) > 1
+        if any(getattr(inside, "activity_regularizer", None) for inside in layers_of(operation))
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _makes_masks(layer: Any) -> bool:

@@ -149,7 +149,7 @@ def _split(found: Any, config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
     it.
     """
     layer = isinstance(found, type) and issubclass(found, keras.Layer)
-    if not layer or not _is_of_keras(found, "from_config"):
+    if not layer or not is_of_keras(found, "from_config"):
         return dict(config), {}
     parameters = inspect.signature(found).parameters
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
@@ -159,7 +159,7 @@ def _split(found: Any, config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
     return taken, {key: value for key, value in rest.items() if key not in taken}
 
 
-def _is_of_keras(found: type, method: str) -> bool:
+def is_of_keras(found: type, method: str) -> bool:
     """Whether a method of a class is Keras' own."""
     defining = next(base for base in found.__mro__ if method in vars(base))
     return defining.__module__.startswith("keras.")

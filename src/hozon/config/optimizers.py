@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from hozon.config.dialects.training import (
     OPTIMIZER_RENAMED,
     OPTIMIZERS,
 )
-from hozon.config.objects import ObjectReader, call_with, from_custom, missing
+from hozon.config.objects import ObjectReader, call_with, from_custom, is_of_keras, missing
 from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import short_name
 from hozon.errors import UnsupportedError
@@ -41,7 +42,7 @@ def read_optimizer(entry: Any, objects: ObjectReader, changes: list[str]) -> Any
         return _loss_scale(config, objects, changes)
     custom = objects.registry.custom_class(class_name, entry.get("registered_name"))
     if custom is not None:
-        return from_custom(custom, config, class_name)
+        return from_custom(custom, _for_custom(custom, config, objects, changes), class_name)
     if OLD_GENERATION & config.keys():
         short = OLD_OPTIMIZERS.get(short, short)
     found = objects.registry.find("optimizer", short, entry.get("registered_name"))
@@ -66,6 +67,23 @@ def _arguments(config: dict[str, Any], objects: ObjectReader, changes: list[str]
     if not given.get("name"):
         given.pop("name", None)
     return {key: objects.value(value) for key, value in given.items()}
+
+
+def _for_custom(
+    custom: Any, config: dict[str, Any], objects: ObjectReader, changes: list[str]
+) -> dict[str, Any]:
+    """A config for the caller's class: where Keras makes it, without what Keras 3 has no more."""
+    if not isinstance(custom, type) or not is_of_keras(custom, "from_config"):
+        return config
+    own = inspect.signature(custom).parameters.keys()
+    kept = {key: value for key, value in config.items() if key in own}
+    foreign = OPTIMIZER_DROPPED | OPTIMIZER_RENAMED.keys() | {"decay"}
+    rest = {key: value for key, value in config.items() if key not in own}
+    if not foreign & rest.keys():
+        return config
+    rest |= {key: kept.pop(key) for key in ("learning_rate", "epsilon") if key in kept}
+    rest = {key: value for key, value in rest.items() if key not in OPTIMIZER_DROPPED}
+    return {**kept, **_arguments(rest, objects, changes)}
 
 
 def _rate(rate: Any, decay: Any, objects: ObjectReader, changes: list[str]) -> Any:

@@ -36,6 +36,8 @@ OUTPUT_NAMES = "output_names"
 SHARED = "shared_object_id"
 #: Key of a layer's Keras 3 entry: the generation that it trains as, where it is not Keras 3.
 TRAINS_AS = "trains_as"
+#: What stands as the class of a function in configs.
+FUNCTIONS = frozenset({"function", "Function"})
 MODELS = frozenset({"Sequential", "Functional", "Model", "Network", "Graph"})
 #: Keys of a model's own config; a class of the user may have more.
 MODEL_KEYS = frozenset(
@@ -197,6 +199,8 @@ class Upgrader:
             return value
         if kind == "activation":
             return self._activation(value)
+        if value["class_name"] in FUNCTIONS:
+            return dict(value)
         name = SHORT_NAMES[kind].get(value["class_name"], value["class_name"])
         config = dict(value.get("config") or {})
         for key in DROPPED[kind]:
@@ -213,7 +217,7 @@ class Upgrader:
 
     def _activation(self, value: Mapping[str, Any]) -> Any:
         """A function by name, ``{"class_name": "function", "config": name}``, or a layer."""
-        if value["class_name"] in ("function", "Function"):
+        if value["class_name"] in FUNCTIONS:
             inner = value.get("config")
             return self._object_name("activation", inner) if isinstance(inner, str) else value
         if value["class_name"] in ("__lambda__", "Lambda"):

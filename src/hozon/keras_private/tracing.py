@@ -91,13 +91,19 @@ def _merging(original: Callable[..., Any]) -> Callable[..., Any]:
 bend(keras.layers.TimeDistributed, "call", _merging)
 
 
-def over_merged_steps(layer: Any, inputs: Any, training: Any, mask: Any) -> Any:
-    """A layer's call on (batch, steps, ...) with batch and steps as one axis."""
+def over_merged_steps(
+    layer: Any, inputs: Any, training: Any, mask: Any, *, losses: bool = False
+) -> Any:
+    """A layer's call on (batch, steps, ...) with batch and steps as one axis.
+
+    With `losses`, those of what the layer gives count too.
+    """
     batch, steps, *rest = inputs.shape
     given = {}
     if layer._call_has_training_arg:
         given["training"] = training
     if layer._call_has_mask_arg and mask is not None:
         given["mask"] = keras.ops.reshape(mask, (batch * steps, *mask.shape[2:]))
-    made = layer.call(keras.ops.reshape(inputs, (batch * steps, *rest)), **given)
+    call = layer if losses else layer.call
+    made = call(keras.ops.reshape(inputs, (batch * steps, *rest)), **given)
     return keras.ops.reshape(made, (batch, steps, *made.shape[1:]))

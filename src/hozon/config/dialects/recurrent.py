@@ -71,20 +71,22 @@ RECURRENT_LAYERS: Table = {
     "TimeDistributed": (
         Become(
             "hozon>TimeDistributed",
-            "Keras 2 normalizes all steps at once",
-            lambda config: _normalizes(config.get("layer")),
+            "Keras 2 calls its layer on all steps at once",
+            lambda config: _needs_all_steps(config.get("layer")),
         ),
     ),
 }
 
 
-def _normalizes(value: Any) -> bool:
-    """Whether a layer's config has batch statistics anywhere."""
+def _needs_all_steps(value: Any) -> bool:
+    """Whether a layer's config has batch statistics, or a loss of what it gives, anywhere."""
     if isinstance(value, Mapping):
-        return value.get("class_name") == "BatchNormalization" or any(
-            map(_normalizes, value.values())
+        return (
+            value.get("class_name") == "BatchNormalization"
+            or bool(value.get("activity_regularizer"))
+            or any(map(_needs_all_steps, value.values()))
         )
-    return isinstance(value, (list, tuple)) and any(map(_normalizes, value))
+    return isinstance(value, (list, tuple)) and any(map(_needs_all_steps, value))
 
 
 def time_major(entry: Entry) -> None:

@@ -148,9 +148,10 @@ class TimeMajor(keras.layers.Wrapper):  # type: ignore[misc]
 
 @register
 class TimeDistributed(keras.layers.TimeDistributed):  # type: ignore[misc]
-    """The layer over all steps at once, which batch statistics are of; Keras 3 goes step by step.
+    """The layer over all steps at once; Keras 3 goes step by step.
 
-    Where the size of the batch is fixed, Keras 2 goes step by step too.
+    So batch statistics are of all steps, and the layer's losses of what it gives count, which Keras
+    3 leaves out. Where the size of the batch is fixed, Keras 2 goes step by step too.
     """
 
     def build(self, input_shape: Any) -> None:
@@ -163,7 +164,7 @@ class TimeDistributed(keras.layers.TimeDistributed):  # type: ignore[misc]
         if self._stepwise:
             return super().call(inputs, training=training, mask=mask)
         given = None if isinstance(self.layer, keras.layers.BatchNormalization) else mask
-        return over_merged_steps(self.layer, inputs, training, given)
+        return over_merged_steps(self.layer, inputs, training, given, losses=True)
 
 
 def _swapped(shape: Any) -> tuple[Any, ...]:

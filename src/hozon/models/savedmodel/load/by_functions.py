@@ -15,6 +15,7 @@ from hozon.models.savedmodel.load.composites import with_composites
 from hozon.models.savedmodel.load.graph_layers import (
     GraphLayer,
     GraphModel,
+    SavedActivityLoss,
     SavedPenalty,
     graph_class,
 )
@@ -69,6 +70,8 @@ def graph_object(revival: Revival, node: KerasNode, sublayer: Sublayer) -> Any:
     made.saved_call = revival.saved_call(node)
     made.call_metrics = revival.metrics
     made.saved_config = node.config
+    if made.saved_call.of_outputs is not None:
+        made.activity_regularizer = SavedActivityLoss(made.saved_call.of_outputs)
     made.supports_masking = True
     made.passes_mask = passes_mask(
         revival.objects, node, lambda other: revival.saved_call(other).takes_mask

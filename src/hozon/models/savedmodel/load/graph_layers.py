@@ -23,7 +23,10 @@ from hozon.models.savedmodel.load.call_metrics import CallMetrics
 from hozon.models.savedmodel.save.specs import CONTEXT, CallSpec, spec_of_symbols
 from hozon.stored.dtypes import BOOL, STRING, dtype_of_number
 
-WITH_LOSSES = ("call_and_return_all_conditional_losses", "call_and_return_conditional_losses")
+#: The second one adds the loss of what the layer gives, which is not yet divided by the batch.
+WITH_LOSSES = ("call_and_return_conditional_losses", "call_and_return_all_conditional_losses")
+
+OF_OUTPUTS = "activity_regularizer_fn"
 
 
 class SavedCall:
@@ -34,6 +37,8 @@ class SavedCall:
         self.plain: Function | None = functions.get("__call__")
         found = [functions[key] for key in WITH_LOSSES if key in functions]
         self.with_losses: Function | None = found[0] if found else None
+        apart = "call_and_return_conditional_losses" in functions
+        self.of_outputs: Function | None = functions.get(OF_OUTPUTS) if apart else None
 
     @property
     def exists(self) -> bool:
@@ -184,6 +189,17 @@ class SavedPenalty(keras.regularizers.Regularizer):  # type: ignore[misc]
     def __call__(self, x: Any) -> Any:  # noqa: ARG002 - the function has the variable itself
         """The penalty of the variable's value."""
         return self.function()
+
+
+class SavedActivityLoss(keras.regularizers.Regularizer):  # type: ignore[misc]
+    """The loss of what a layer gives as the saved function that computes it."""
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+
+    def __call__(self, x: Any) -> Any:
+        """The loss of a tensor."""
+        return self.function(x)
 
 
 class GraphCallMixin(KeepsAssignments):
