@@ -33,6 +33,7 @@ class Given(keras.optimizers.Adam):
     def get_config(self):
         return {**super().get_config(), "speed": self.speed}
 
+ExponentialDecay = keras.optimizers.schedules.ExponentialDecay
 dense, SGD = keras.layers.Dense, keras.optimizers.SGD
 BUILDS = {
     "initializer": lambda: (dense(3, kernel_initializer=halves), SGD(0.05)),
@@ -40,7 +41,7 @@ BUILDS = {
     "activity": lambda: (dense(3, activity_regularizer=squared), SGD(0.05)),
     "constraint": lambda: (dense(3, kernel_constraint=clipped), SGD(0.05)),
     "optimizer": lambda: (dense(3), Plain(0.07, momentum=0.9)),
-    "scheduled": lambda: (dense(3), Plain(keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5))),
+    "scheduled": lambda: (dense(3), Plain(ExponentialDecay(0.1, 2, 0.5))),
     "own argument": lambda: (dense(3), Given(speed=2.0, learning_rate=0.02, clipnorm=1.0)),
 }
 for name, build in BUILDS.items():
