@@ -83,7 +83,7 @@ out["losses"] = model.fit(x, y, epochs=2, verbose=0, shuffle=False).history["los
 def written(
     oracle: Oracle, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, Any]]:
-    path = tmp_path_factory.mktemp("every_loss")
+    path = tmp_path_factory.mktemp("activity_losses")
     return path, oracle.python(WRITE, path=str(path))
 
 
