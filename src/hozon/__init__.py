@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from hozon.config.serialization import serialize as serialize
     from hozon.conversion import convert as convert
     from hozon.inspection import inspect as inspect
+    from hozon.page import report as report
     from hozon.stored_tensors import tensors as tensors
     from hozon.verification import verify as verify
 
@@ -67,6 +68,7 @@ _LAZY = {
     "model_from_json": "hozon.config.serialization",
     "model_to_json": "hozon.config.serialization",
     "register_serializable": "hozon.config.serialization",
+    "report": "hozon.page",
     "save_model": "hozon.api",
     "save_weights": "hozon.api",
     "saved_model": "hozon.saved_model",
@@ -104,6 +106,7 @@ __all__ = [
     "model_from_json",
     "model_to_json",
     "register_serializable",
+    "report",
     "save_model",
     "save_weights",
     "saved_model",

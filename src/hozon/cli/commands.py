@@ -61,6 +61,21 @@ def run_diff(options: argparse.Namespace) -> int:
     return FINE if report.same else FAILED
 
 
+def run_report(options: argparse.Namespace) -> int:
+    """``hozon report``."""
+    from hozon.page import report
+
+    output = None if options.output == "-" else options.output
+    page = report(options.path, output, other=options.other)
+    if options.json:
+        print(json.dumps({"output": output, "nbytes": len(page.encode())}, indent=2))
+    elif output is None:
+        print(page)
+    elif not options.quiet:
+        print(output)
+    return FINE
+
+
 def _each(
     options: argparse.Namespace, work: Callable[[str], Report], show: Callable[[Any], object]
 ) -> int:

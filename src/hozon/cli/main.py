@@ -102,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
     _inspect(added)
     _verify(added)
     _diff(added)
+    _report(added)
     _convert(added)
     _predict(added)
     return top
@@ -158,6 +159,21 @@ def _diff(added: Any) -> None:
     made.add_argument("b", metavar="B")
     made.add_argument("--rtol", type=float, default=0.0, help="how far a value may move, of itself")
     made.add_argument("--atol", type=float, default=0.0, help="how far any value may move")
+
+
+def _report(added: Any) -> None:
+    made = _command(
+        added,
+        "report",
+        commands.run_report,
+        "one HTML page of a model, or of the difference of two, that needs nothing beside it",
+        ["my_model -o my_model.html", "before.keras after.keras -o changes.html"],
+    )
+    made.add_argument("path", metavar="PATH")
+    made.add_argument("other", metavar="PATH2", nargs="?", help="how this differs from PATH")
+    made.add_argument(
+        "-o", "--output", metavar="FILE", default="-", help="default: - for standard output"
+    )
 
 
 def _convert(added: Any) -> None:

@@ -40,7 +40,7 @@ def test_as_a_module() -> None:
     assert python("--help").returncode == 0
 
 
-@pytest.mark.parametrize("command", ["inspect", "verify", "diff", "convert", "predict"])
+@pytest.mark.parametrize("command", ["inspect", "verify", "diff", "convert", "predict", "report"])
 def test_each_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])

@@ -1,0 +1,168 @@
+"""Making the page: what is gathered, through the templates beside this file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from hozon.arguments import checked, path_or_none, path_to_read, path_to_write
+from hozon.comparison import diff
+from hozon.page.facts import MOST_ROWS, Facts, by_count, gather
+from hozon.page.words import WORDS
+from hozon.raw.commit import replacing_file
+from hozon.raw.stores import place, write_bytes
+from hozon.reports import plain, size_text
+
+__all__ = ["report"]
+
+TEMPLATES = ("page.html", "artifact.html", "diff.html")
+BAR_HEIGHT = 20
+
+
+def _output(name: str, value: Any) -> str | None:
+    return None if value is None else path_to_write(name, value)
+
+
+@checked(path=path_to_read, output=_output, other=path_or_none)
+def report(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    other: str | os.PathLike[str] | None = None,
+) -> str:
+    """One HTML page of an artifact, or of the difference of two, that needs nothing beside it.
+
+    Architecture, tensors with statistics and histograms, signatures and how to call them, warnings
+    and checks; foldable, sortable, by keyboard, light and dark, in English and Japanese. Nothing of
+    it is loaded from elsewhere, and nothing of the artifact is run. Neither Keras nor JAX is
+    started.
+
+    Args:
+        path: any artifact, a path or URL.
+        output: where to write the page; None writes none.
+        other: a second artifact: the page tells how it differs from the first.
+
+    Returns:
+        The page.
+
+    Raises:
+        MissingFileError: there is nothing.
+        ForeignFileError: it is no artifact.
+        FormatError: it is so damaged that nothing can be told of it.
+        SaveError: the page cannot be written.
+
+    Example:
+        >>> page = hozon.report("my_model", "my_model.html")
+        >>> page = hozon.report("before.keras", "changes.html", other="after.keras")
+    """
+    where = place(path)
+    page = _page(where) if other is None else _difference(where, place(other))
+    if output is not None:
+        with replacing_file(output) as fresh:
+            write_bytes(fresh, page.encode())
+    return page
+
+
+def _page(where: str) -> str:
+    facts = gather(where)
+    return _rendered(where, _sections(facts), facts=facts, ops=by_count(facts.info.ops))
+
+
+def _difference(a: str, b: str) -> str:
+    found = diff(a, b)
+    sections = ["difference", *(["tensors"] if found.tensors else [])]
+    return _rendered(f"{a} / {b}", sections, diff=found)
+
+
+def _sections(facts: Facts) -> list[str]:
+    there: Mapping[str, Any] = {
+        "overview": True,
+        "warnings": facts.warnings,
+        "architecture": facts.model or facts.layers,
+        "calls": facts.calls,
+        "tensors": facts.tensors,
+        "functions": facts.info.ops,
+        "checks": True,
+    }
+    return [name for name, held in there.items() if held]
+
+
+def _rendered(title: str, sections: Sequence[str], **facts: Any) -> str:
+    from markupsafe import Markup
+
+    import hozon
+
+    style, script = _text("page.css"), _text("page.js")
+    page: str = _template().render(
+        title=title,
+        sections=sections,
+        words=WORDS,
+        version=hozon.__version__,
+        most=MOST_ROWS,
+        style=Markup(style),  # noqa: S704 - files of this package
+        script=Markup(script),  # noqa: S704
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        **{"diff": None, "facts": None, **facts},
+    )
+    return page
+
+
+@cache
+def _template() -> Any:
+    """Everything of a file is escaped; an unknown name in a template is an error."""
+    import jinja2  # which takes a while to import
+
+    made = jinja2.Environment(
+        loader=jinja2.DictLoader({name: _text(name) for name in TEMPLATES}),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "figure": _figure,
+        "bytes": size_text,
+        "bars": _bars,
+        "json": lambda value: json.dumps(plain(value), indent=1, ensure_ascii=False),
+        "compiled": _compiled,
+    }
+    return made.get_template("page.html")
+
+
+@cache
+def _text(name: str) -> str:
+    return files("hozon.page").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _bars(counts: Sequence[int]) -> str:
+    """Bars of a histogram as the path of an SVG."""
+    most = max(counts, default=0) or 1
+    wide = 32 // max(1, len(counts))
+    return "".join(
+        f"M{number * wide} {BAR_HEIGHT}v-{count * BAR_HEIGHT / most:.3g}h{wide}V{BAR_HEIGHT}z"
+        for number, count in enumerate(counts)
+        if count
+    )
+
+
+def _compiled(training: Mapping[str, Any]) -> str:
+    """The optimizer of a training config by its name."""
+    optimizer = training.get("optimizer_config") or training.get("optimizer")
+    named = optimizer.get("class_name") if isinstance(optimizer, Mapping) else optimizer
+    return str(named)
