@@ -12,7 +12,13 @@ from hozon.keras_private.layers import variables_of
 from hozon.models.assignment.assignment import Assignment, Bundle
 from hozon.models.assignment.by_name import LiveName, StoredName
 from hozon.models.assignment.object_names import object_names, object_paths
-from hozon.models.assignment.owners import Owner, inner_models, optimizers_by_path, owners
+from hozon.models.assignment.owners import (
+    Owner,
+    future_optimizers,
+    inner_models,
+    optimizers_by_path,
+    owners,
+)
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.record import ModelRecord, StateGroup, names_of
 
@@ -50,7 +56,7 @@ def _groups(model: Any, record: ModelRecord, assignment: Assignment) -> list[Sta
         if group.name in uncompiled:
             names = [f"{group.name}/{name}" for name in group.tensors]
             assignment.leave(f"{group.name}: the model inside is not compiled", *names)
-    aside |= uncompiled
+    aside |= uncompiled | future_optimizers(model, record).keys()
     return [g for g in record.state if not _is_of_metric(g) and g.name not in aside]
 
 

@@ -123,6 +123,14 @@ def pair_optimizer(
     lost.warn()
 
 
+def pair_state(optimizer: Any, state: OptimizerState, assignment: Assignment, name: str) -> None:
+    """Pair what an optimizer that is built keeps with what is stored; reports call it by `name`."""
+    lost = Lost(assignment, {id(v): str(v.path) for v in trained_by(optimizer)}, name)
+    _pair(optimizer, state, lost)
+    assignment.then.append(partial(follow_product, optimizer, of_keras2=state.steps != "keras3"))
+    lost.warn()
+
+
 def build_optimizer(model: Any, slots: set[int] = frozenset()) -> None:  # type: ignore[assignment]
     """Build a model's optimizer for what the model trains, or else for the variables of `slots`.
 

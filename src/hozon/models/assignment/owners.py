@@ -9,6 +9,8 @@ from typing import Any
 import keras
 
 from hozon.keras_private.paths import saveables
+from hozon.record import ModelRecord, StateGroup
+from hozon.stored.dtypes import INT32, INT64
 
 #: Classes whose own `load_own_variables` only assigns, one variable after the other.
 PLAIN = (keras.Layer, keras.Metric, keras.optimizers.Optimizer, keras.random.SeedGenerator)
@@ -120,3 +122,30 @@ def optimizers_by_path(model: Any) -> dict[str, Any]:
 def inner_models(model: Any) -> list[tuple[str, Any]]:
     """The models inside of one, by path."""
     return [(path, m) for path, m in saveables(model) if path and isinstance(m, keras.Model)]
+
+
+def future_optimizers(model: Any, record: ModelRecord) -> dict[str, tuple[Any, str]]:
+    """Optimizers of a file that the model's own code makes later: by path, owner and attribute.
+
+    A class with a ``compile`` of its own has none before that is called.
+    """
+    live = dict(saveables(model))
+    found = {group.name: group.name.rpartition("/") for group in record.state}
+    return {
+        group.name: (live[owner], name)
+        for group in record.state
+        for owner, _, name in [found[group.name]]
+        if _counts_steps(group) and is_yet_to_come(live.get(owner), name)
+    }
+
+
+def is_yet_to_come(owner: Any, name: str) -> bool:
+    """Whether a class of the user's may yet make an optimizer of this name."""
+    own = isinstance(owner, keras.Model) and not type(owner).__module__.startswith("keras.")
+    return own and getattr(owner, name, None) is None
+
+
+def _counts_steps(group: StateGroup) -> bool:
+    """Whether the first value is a counter, which no layer's is."""
+    first = group.tensors.get("0")
+    return first is not None and first.shape == () and first.dtype in (INT32, INT64)

@@ -19,6 +19,7 @@ from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import UnsupportedError
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import layers_of, losses_of, metrics_of
+from hozon.models.assignment.account import optimizers_of
 from hozon.models.assignment.layers import own_weights, top_layers, weights_of
 from hozon.models.assignment.learned import learned_name, learned_value
 from hozon.models.assignment.momenta import marks_of
@@ -226,7 +227,7 @@ class VariableSource:
 
 
 def _not_held(model: keras.Model) -> Lines:
-    """What no H5 file keeps: losses and metrics added from outside, the code of custom layers."""
+    """What no H5 file keeps: what was added from outside, code, optimizers beside the model's."""
     lines = []
     if losses_of(model):
         lines.append("losses added with add_loss() are not kept; add them again after loading")
@@ -239,6 +240,14 @@ def _not_held(model: keras.Model) -> Lines:
             f"the code of custom classes is not kept: {', '.join(custom)}; loading needs "
             "custom_objects"
         )
+    aside = [
+        f"{layer.name}.{name}" if layer is not model else name
+        for layer in layers_of(model)
+        for name, optimizer in optimizers_of(layer)
+        if optimizer is not getattr(model, "optimizer", None)
+    ]
+    if aside:
+        lines.append(f"only the compiled optimizer's state is kept, not that of {', '.join(aside)}")
     return lines
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from hozon.errors import MismatchError
 from hozon.keras_private.optimizers import trained_by, wrapped
-from hozon.keras_private.watch import unwatch, watch
-from hozon.models.assignment import Assignment, apply
+from hozon.models.assignment import Assignment
 from hozon.models.assignment.optimizer import (
     OptimizerState,
     Order,
@@ -19,11 +17,16 @@ from hozon.models.assignment.optimizer import (
     numbered,
     pair_optimizer,
 )
-from hozon.models.assignment.owners import inner_models, optimizers_by_path
+from hozon.models.assignment.owners import (
+    future_optimizers,
+    inner_models,
+    optimizers_by_path,
+)
 from hozon.models.slots import ROWS
 from hozon.models.tracking.layers import trainable_order
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.models.tracking.optimizers import describe_optimizer
+from hozon.models.waiting import Waiting, wait, wait_for_build
 from hozon.objects.tracking import Leaf, Virtual
 from hozon.record import ModelRecord, StateGroup
 from hozon.stored.dtypes import INT64
@@ -94,9 +97,11 @@ def pair_optimizers(
         elif id(optimizer) in inner:
             _pair_inner(path, inner[id(optimizer)], group, record, assignment)
         elif optimizer.built:
-            _pair_own(path, optimizer, group, assignment, record.path)
+            _own(path, model, group, record).match(optimizer, assignment)
         else:
-            _defer(path, optimizer, group, assignment, record.path)
+            state = _own(path, model, group, record)
+            wait_for_build(optimizer, state, assignment, record.path)
+    _wait_for_owners(model, record, assignment)
 
 
 def _names(record: ModelRecord) -> list[str]:
@@ -115,7 +120,7 @@ def _pair_compiled(model: Any, record: ModelRecord, assignment: Assignment, comp
             assignment.keep(f"{NAME}/{variable.name}: the file holds no optimizer", variable)
         return
     stored = _stored(group)
-    other = other_class(model, record) if compare else ""
+    other = other_class(model.optimizer, record.names.get(NAME, "")) if compare else ""
     if other:
         state = OptimizerState(unknown=_names(record), reason=f"the file holds that of {other}")
         pair_optimizer(model, state, assignment)
@@ -136,11 +141,11 @@ def _is_legacy(training: Any) -> bool:
     return ".legacy" in str(config.get("module")) or _is_legacy(config.get("config"))
 
 
-def other_class(model: Any, record: ModelRecord) -> str:
-    """The class of the file's optimizer where it names another one than the model's; else ""."""
-    name = NUMBER.sub("", record.names.get(NAME, "")).lower().replace("_", "")
+def other_class(optimizer: Any, name: str) -> str:
+    """The class that a file's name of an optimizer tells where it is another one; else ""."""
+    name = NUMBER.sub("", name).lower().replace("_", "")
     known = {kind.lower() for kind in ROWS}
-    live = {kind.__name__.lower() for kind in type(wrapped(model.optimizer)).__mro__}
+    live = {kind.__name__.lower() for kind in type(wrapped(optimizer)).__mro__}
     return name if name in known - live else ""
 
 
@@ -172,44 +177,36 @@ def _pair_inner(
 # Optimizers of a step of the model's own
 
 
-def _pair_own(
-    path: str, optimizer: Any, group: StateGroup, assignment: Assignment, file: str
-) -> None:
-    """All values of an optimizer that is built, in Keras 3's order."""
-    live, stored = keras3_leaves(optimizer), _stored(group)
-    if [leaf.shape for leaf in live] != [value.tensor.shape for value in stored]:
-        raise MismatchError(
-            f"the state of {path} is that of another optimizer",
-            mismatches=[f"{len(stored)} stored values, {len(live)} in the optimizer"],
-            file=file,
-        )
-    for leaf, value in zip(live, stored, strict=True):
-        assignment.pair(leaf, value.tensor, f"{path}/{leaf.name}", *value.names)
+def _own(path: str, model: Any, group: StateGroup, record: ModelRecord) -> Waiting:
+    """The state of an optimizer that the model's own code makes or made."""
+    stored = _stored(group)
+    order = _order(model, record, stored)
+
+    def match(optimizer: Any, assignment: Assignment) -> None:
+        live = list(order(optimizer))
+        other = other_class(optimizer, record.names.get(path, ""))
+        if other or [leaf.shape for leaf in live] != [value.tensor.shape for value in stored]:
+            counts = f"{len(stored)} stored values, {len(live)} in the optimizer"
+            raise MismatchError(
+                f"the state of {path} is that of another optimizer",
+                mismatches=[f"the file holds that of {other}" if other else counts],
+                file=record.path,
+            )
+        for leaf, value in zip(live, stored, strict=True):
+            assignment.pair(leaf, value.tensor, f"{path}/{leaf.name}", *value.names)
+        rest = [v for v in optimizer.variables if id(v) not in assignment.variables]
+        for variable in rest:
+            assignment.keep(f"{path}/{variable.name}: as it is set up", variable)
+
+    return Waiting(path, match, tuple(name for value in stored for name in value.names))
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """State of an optimizer that is not built yet, given to it when it is."""
-
-    path: str
-    group: StateGroup
-    assignment: Assignment
-    file: str
-
-    def attribute(self, owner: Any, name: str, value: Any) -> None:
-        """An optimizer gains nothing else."""
-
-    def changed(self, owner: Any) -> None:
-        """The optimizer was built."""
-        unwatch(owner, self)
-        fresh = Assignment(report=self.assignment.report)
-        _pair_own(self.path, owner, self.group, fresh, self.file)
-        apply(fresh, self.file)
-        self.assignment.report.deferred.remove(self.path)
-
-
-def _defer(path: str, optimizer: Any, group: StateGroup, assignment: Assignment, file: str) -> None:
-    watch(optimizer, Waiting(path, group, assignment, file))
-    assignment.defer(path, *(f"{path}/{name}" for name in group.tensors))
-    for variable in optimizer.variables:
-        assignment.keep(f"{path}/{variable.name}: waits for the optimizer's build", variable)
+def _wait_for_owners(model: Any, record: ModelRecord, assignment: Assignment) -> None:
+    """The state of optimizers that do not exist yet waits for them."""
+    groups = {group.name: group for group in record.state}
+    by_owner: dict[int, tuple[Any, dict[str, Waiting]]] = {}
+    for path, (owner, name) in future_optimizers(model, record).items():
+        _, states = by_owner.setdefault(id(owner), (owner, {}))
+        states[name] = _own(path, model, groups[path], record)
+    for owner, states in by_owner.values():
+        wait(owner, states, assignment, record.path)

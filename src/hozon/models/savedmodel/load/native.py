@@ -40,6 +40,7 @@ from hozon.models.inner import compile_inner
 from hozon.models.keras3.optimizer import keras2_leaves
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.objects import NATIVE, KerasNode
+from hozon.models.savedmodel.load.own_optimizers import wait_for_own
 from hozon.models.savedmodel.load.training import NO_CONFIG, NOT_COMPILED
 from hozon.models.savedmodel.save.functions import variables_of
 from hozon.models.savedmodel.save.nodes import UNTRACKED, track_for_savedmodel
@@ -124,6 +125,7 @@ def _revived(
         for place, part in inside.items():
             _pair_inner(part, place, artifact, stored, assignment)
         _pair(artifact, tracked, assignment, tuple(inside))
+        wait_for_own(artifact, tracked, stored, assignment)
         _leave(assignment, stored, str(artifact.path))
         if fits and getattr(model, "optimizer", None) is not None:
             assignment.then.append(partial(follow_product, model.optimizer))
@@ -289,8 +291,6 @@ def _leave(assignment: Assignment, stored: list[str], file: str) -> None:
             assignment.leave(f"{key}: the model is not compiled", key)
         elif key.startswith(f"{UNTRACKED}/"):
             assignment.leave(f"{key}: metrics begin anew", key)
-        elif f"/{OPTIMIZER}" in key:
-            assignment.leave(f"{key}: a model inside of another is not compiled", key)
     unknown = [key for key in rest if key not in assignment.tensors]
     if unknown:
         raise MismatchError(

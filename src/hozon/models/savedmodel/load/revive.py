@@ -106,7 +106,7 @@ def revive(
         model = with_strings(model) if text else model
         if compiled:
             restore_training(model, revival.objects, revival.assigner, revival.custom_objects)
-        finish_training(model, revival.objects, revival.assigner)
+        finish_training(model, revival.objects, revival.assigner, revival.layers)
     model.load_report = report
     return model
 

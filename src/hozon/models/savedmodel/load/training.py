@@ -15,6 +15,7 @@ from hozon.models.lookups import clipped_lookups
 from hozon.models.outputs import compiled_outputs
 from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
 from hozon.models.savedmodel.load.optimizers import SavedOptimizer
+from hozon.models.savedmodel.load.own_optimizers import pair_own
 from hozon.models.savedmodel.load.weights import Assigner, is_state
 from hozon.reports import warn
 
@@ -59,8 +60,15 @@ def restore_training(
         warn(NOT_COMPILED.format(error))
 
 
-def finish(model: keras.Model, objects: KerasObjects, assigner: Assigner) -> None:
-    """Give a model's optimizer what was saved of it, and close the account of the load.
+def finish(
+    model: keras.Model,
+    objects: KerasObjects,
+    assigner: Assigner,
+    layers: Mapping[int, keras.Layer],
+) -> None:
+    """Give a model's optimizers what was saved of them, and close the account of the load.
+
+    `layers` are the live layers and models by node.
 
     Raises:
         FormatError: a stored value is damaged.
@@ -74,6 +82,7 @@ def finish(model: keras.Model, objects: KerasObjects, assigner: Assigner) -> Non
         assignment.variables.add(id(variable))
         assignment.tensors.update(keys)
     _optimizer(model, objects, assigner, assignment)
+    pair_own(objects, layers.items(), assigner, assignment)
     apply(assignment, str(objects.artifact.path))
     _rest(objects, stored, assignment)
     for variable in model.weights:
