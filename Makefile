@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 # What the tests need to run at all.
 SUITE := pytest pytest-timeout sybil
 STAMPS := .stamps
+TFJS := .tfjs
 PIP := -m pip install --quiet --disable-pip-version-check
 JOBS ?= 2
 # Of the order in which tests run; a failing run says which it had.
@@ -31,7 +32,7 @@ endef
 demo: $(STAMPS)/demo
 	@$(BIN)/python examples/demo.py
 
-test: $(STAMPS)/dev $(STAMPS)/oracle
+test: $(STAMPS)/dev $(STAMPS)/oracle $(STAMPS)/tfjs
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --shuffle=$(SEED) -q $(ARGS)
 
 # Threads that load, save, inspect and predict beside one that builds and trains.
@@ -102,5 +103,12 @@ $(STAMPS)/oracle: tests/oracle/requirements.txt
 	@$(ORACLE)/bin/python $(PIP) -r tests/oracle/requirements.txt
 	@touch $@
 
+# TensorFlow.js, where there is Node; the tests that need it say so where there is none.
+$(STAMPS)/tfjs: tests/tfjs/package.json
+	@mkdir -p $(TFJS) $(STAMPS) && cp tests/tfjs/package.json $(TFJS)
+	@if command -v npm >/dev/null; then \
+	npm install --prefix $(TFJS) --no-audit --no-fund --no-package-lock --loglevel=error >/dev/null; fi
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(ORACLE) $(VERSIONS) $(STAMPS)
+	rm -rf $(TFJS) $(VENV) $(ORACLE) $(VERSIONS) $(STAMPS)

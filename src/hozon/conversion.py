@@ -132,7 +132,8 @@ def _converted(
     copied = _copied(found, source, wanted, target, options)
     if copied is not None:
         return copied
-    asked = wanted.optimizer and options.include_optimizer
+    trained = wanted.optimizer or wanted.holds == "a model"
+    asked = trained and options.include_optimizer
     # A model that was never compiled is none to warn of here.
     compiled = asked and found.read(source).training is not None
     model = found.build(source, BuildOptions(custom_objects, compile=compiled))

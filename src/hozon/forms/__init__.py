@@ -23,6 +23,7 @@ from hozon.forms.keras_zip import KerasZipForm
 from hozon.forms.safetensors import SafetensorsForm
 from hozon.forms.savedmodel import SavedModelForm
 from hozon.forms.sharded import ShardedForm
+from hozon.forms.tfjs import TfjsForm
 from hozon.forms.weights_h5 import WeightsH5Form
 from hozon.raw.sniff import SUFFIXES, suffix_of
 from hozon.raw.stores import is_file
@@ -57,6 +58,7 @@ FORMS: list[Form] = [
     SavedModelForm(),
     H5Form(),
     KerasZipForm(),
+    TfjsForm(),
     CheckpointForm(),
     H5WeightsForm(),
     WeightsH5Form(),

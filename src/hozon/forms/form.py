@@ -226,6 +226,19 @@ def check_file(form: Form, path: str, options: SaveOptions) -> None:
             file=path,
             instead="another path, or format='savedmodel'",
         )
+    _check_absent(path, options)
+
+
+def check_folder(form: Form, path: str, options: SaveOptions) -> None:
+    """Raise SaveError if a folder cannot be put here: before anything costs time."""
+    if exists(path) and not is_directory(path):
+        raise SaveError(
+            f"{path} is a file; {form.label} is a folder", file=path, instead="another path"
+        )
+    _check_absent(path, options)
+
+
+def _check_absent(path: str, options: SaveOptions) -> None:
     if exists(path) and not options.overwrite:
         raise SaveError(
             f"{path} exists already", file=path, instead="overwrite=True, or another path"
