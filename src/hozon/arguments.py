@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from hozon.errors import ArgumentError, UnknownFormatError
 from hozon.raw.sniff import SUFFIXES, suffix_of
-from hozon.raw.stores import file_system, is_remote, place, require_local
+from hozon.raw.stores import file_system, in_archive, is_remote, place, require_local
 
 __all__ = [
     "checked",
@@ -120,7 +120,11 @@ def _not_bound(
 
 
 def path_to_read(name: str, value: Any) -> str:
-    """A path or URL as text; ``~`` is the user's home."""
+    """A path or URL as text; ``~`` is the user's home, an archive is the model in it."""
+    return in_archive(_path(name, value))
+
+
+def _path(name: str, value: Any) -> str:
     accepted = "a path or URL, as str or os.PathLike"
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else value
     if not isinstance(text, str) or not text or "\0" in text:
@@ -140,7 +144,7 @@ def path_to_write(name: str, value: Any) -> str:
         UnsupportedError: it is a URL.
     """
     text = require_local(value) if isinstance(value, str) else value
-    return path_to_read(name, text)
+    return _path(name, text)
 
 
 def prefix_to_write(name: str, value: Any) -> str:

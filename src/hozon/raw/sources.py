@@ -77,7 +77,10 @@ class MemorySource:
     __slots__ = ("_bytes", "identity", "name", "size")
 
     def __init__(
-        self, name: str, data: bytes | mmap.mmap, identity: tuple[int, int] | None = None
+        self,
+        name: str,
+        data: bytes | memoryview | mmap.mmap,
+        identity: tuple[int, int] | None = None,
     ) -> None:
         self.identity = identity
         self.name = name
@@ -159,15 +162,26 @@ def map_file(path: str | os.PathLike[str]) -> MemorySource:
     # Without O_NONBLOCK, opening a named pipe would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise FormatError(f"{os.fspath(path)} is not a regular file", file=path)
-        if status.st_size == 0:
-            return MemorySource(os.fspath(path), b"", (status.st_dev, status.st_ino))
-        mapped = mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_READ)
+        return map_descriptor(descriptor, os.fspath(path))
     finally:
         os.close(descriptor)
-    return MemorySource(os.fspath(path), mapped, (status.st_dev, status.st_ino))
+
+
+def map_descriptor(descriptor: int, name: str) -> MemorySource:
+    """The bytes of an open file, mapped into memory; the descriptor can be closed afterwards.
+
+    Raises:
+        FormatError: it is not a regular file.
+    """
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise FormatError(f"{name} is not a regular file", file=name)
+    identity = (status.st_dev, status.st_ino)
+    if status.st_size == 0:
+        return MemorySource(name, b"", identity)
+    return MemorySource(
+        name, mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_READ), identity
+    )
 
 
 def forget(part: Bytes) -> None:

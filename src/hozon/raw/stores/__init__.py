@@ -5,6 +5,7 @@ the file system's package; every other one is a path of this machine. No module 
 opens, tests, joins or lists a path in another way.
 """
 
+from hozon.raw.stores.archives import in_archive
 from hozon.raw.stores.changing import (
     copy_mode,
     create,
@@ -47,6 +48,7 @@ __all__ = [
     "create_descriptor",
     "exists",
     "file_system",
+    "in_archive",
     "is_absolute",
     "is_directory",
     "is_file",

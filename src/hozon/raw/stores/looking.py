@@ -7,6 +7,7 @@ from typing import Any
 
 from hozon.errors import UnsupportedError
 from hozon.raw.sources import RemoteSource, Source, map_file, reached
+from hozon.raw.stores.archives import archived, is_archived
 from hozon.raw.stores.paths import is_remote, join, parent_and_name, place
 
 
@@ -83,6 +84,9 @@ def open_source(path: str) -> Source:
     """
     if not is_remote(path):
         return map_file(path)
+    if is_archived(path):
+        archive, inner = archived(path)
+        return archive.source(inner, path)
     length = size(path)
     files, inner = file_system(path)
     return RemoteSource(path, files, inner, length)
@@ -105,6 +109,8 @@ def file_system(path: str) -> tuple[Any, str]:
     Raises:
         UnsupportedError: there is none, its package is missing, or it cannot be reached.
     """
+    if is_archived(path):
+        return archived(path)
     # fsspec takes a while to import, and local use never needs it.
     import fsspec
 
