@@ -7,6 +7,9 @@ from __future__ import annotations
 CONFIG, TRAINING, VERSION, BACKEND = "model_config", "training_config", "keras_version", "backend"
 #: Groups of a whole model; a file of weights has what is in the first at its root.
 WEIGHTS, OPTIMIZER = "model_weights", "optimizer_weights"
+#: The optimizer's variables in a file for Keras 3, which cannot train on after it has read the
+#: other group: it builds the optimizer for none of the model's layers.
+OPTIMIZER_KERAS3 = "hozon_optimizer_weights"
 #: The layers in their order, and each layer's or optimizer's variables in theirs.
 LAYER_NAMES, WEIGHT_NAMES = "layer_names", "weight_names"
 #: The group of the variables that a model itself made.

@@ -14,6 +14,7 @@ from hozon.containers.h5.layout import (
     OLD_LAYERS,
     OLD_WEIGHTS,
     OPTIMIZER,
+    OPTIMIZER_KERAS3,
     TOP_LEVEL,
     TRAINING,
     VERSION,
@@ -150,6 +151,5 @@ def _count(group: Group, name: str) -> int:
 
 
 def _optimizer(root: Group) -> StateGroup | None:
-    if not root.is_group(OPTIMIZER):
-        return None
-    return _layer(root.group(OPTIMIZER), OPTIMIZER)
+    places = (name for name in (OPTIMIZER, OPTIMIZER_KERAS3) if root.is_group(name))
+    return next((_layer(root.group(name), OPTIMIZER) for name in places), None)

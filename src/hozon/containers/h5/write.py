@@ -12,6 +12,7 @@ from hozon.containers.h5.layout import (
     CONFIG,
     LAYER_NAMES,
     OPTIMIZER,
+    OPTIMIZER_KERAS3,
     TOP_LEVEL,
     TRAINING,
     VERSION,
@@ -65,7 +66,8 @@ def _write(record: ModelRecord, root: GroupWriter) -> None:
     for name, value in record.marks.items():
         root.attribute(name, value)
     if record.optimizer is not None:
-        _variables(record.optimizer, root.group(OPTIMIZER))
+        place = OPTIMIZER_KERAS3 if record.dialect == "keras3" else OPTIMIZER
+        _variables(record.optimizer, root.group(place))
 
 
 def _origin(record: ModelRecord, group: GroupWriter) -> None:

@@ -105,7 +105,8 @@ def pair_optimizer(
 ) -> None:
     """Pair what a model's optimizer keeps with what is stored; it is built where it is not yet.
 
-    One that would train nothing, as all layers are frozen, is built for the variables that there
+    One that has made no step is not built, so that layers may yet be frozen or thawed. One that
+    would train nothing, as all layers are frozen, is built for the variables that there
     are slots of, for the day they thaw. What is stored for other frozen layers is lost, as Keras
     3's optimizers know no variables but those that they train. Reports call it by `name`.
     """
@@ -116,7 +117,8 @@ def pair_optimizer(
         for role, variable in roles_of(optimizer).items():
             assignment.keep(f"{lost.title(role)}: begins anew", variable)
     else:
-        build_optimizer(model, state.slots)
+        if state.slots or _steps(state) or optimizer is not wrapped(optimizer):
+            build_optimizer(model, state.slots)
         _pair(optimizer, state, lost)
         then = partial(follow_product, optimizer, of_keras2=state.steps != "keras3")
         assignment.then.append(then)
@@ -287,15 +289,18 @@ def numbered(model: Any, stored: Sequence[Stored], order: Order, file: str) -> O
     Raises:
         MismatchError: as many values as the optimizer has, of other shapes.
     """
+    shapes = [tuple(value.tensor.shape) for value in stored]
+    if shapes == [()] and not int(stored[0].tensor.read()):
+        return OptimizerState({ITERATIONS: stored[0]})
     if model.trainable_variables:
         build_optimizer(model)
-    shapes = [tuple(value.tensor.shape) for value in stored]
     for optimizer in _candidates(model):
         live = list(order(optimizer))
         if [leaf.shape for leaf in live] == shapes:
             return _by_place(optimizer, stored, live)
     live = list(order(model.optimizer))
-    if len(live) == len(stored) and model.optimizer.built:
+    frozen = len(thawed_variables(model)) > len(model.trainable_variables)
+    if len(live) == len(stored) and model.optimizer.built and not frozen:
         raise MismatchError(
             "the optimizer's state is that of another model",
             mismatches=[
@@ -310,6 +315,28 @@ def numbered(model: Any, stored: Sequence[Stored], order: Order, file: str) -> O
         return OptimizerState({ITERATIONS: stored[0]}, aside=rest)
     counts = f"{len(stored)} stored variables, {len(live)} in the optimizer"
     return OptimizerState(unknown=[n for v in stored for n in v.names], reason=counts)
+
+
+def named(model: Any, stored: Mapping[str, Stored]) -> OptimizerState | None:
+    """State by the names that Keras 3's optimizers give their variables; None if they do not tell.
+
+    Args:
+        model: compiled.
+        stored: by those names. The optimizer's own, which begins them, may be another.
+    """
+    if not any(value.tensor.shape for value in stored.values()):
+        return None
+    sample = sample_of(model.optimizer, thawed_variables(model)) or model.optimizer
+    live = roles_of(sample)
+    roles = {_own_name(str(v.path)): role for role, v in live.items()}
+    found = {_own_name(name): value for name, value in stored.items()}
+    if len(roles) < len(live) or len(found) < len(stored) or found.keys() - roles.keys():
+        return None
+    return OptimizerState({roles[name]: value for name, value in found.items()})
+
+
+def _own_name(path: str) -> str:
+    return path.partition("/")[2] or path
 
 
 def _candidates(model: Any) -> Iterator[Any]:

@@ -154,6 +154,9 @@ def _training(
     if compiled is None:
         lines.append("the training configuration: the model's class keeps none")
         return None
+    if "optimizer" not in compiled:  # Keras takes it out of the model when it saves an H5 file
+        entry = keras.saving.serialize_keras_object(model.optimizer)
+        compiled = {**compiled, "optimizer": entry}
     if dialect == "keras3":
         return shared_training({**compiled, "optimizer_config": compiled["optimizer"]})
     outputs = outputs_of(model)

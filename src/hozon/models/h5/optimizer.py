@@ -8,7 +8,7 @@ from typing import Any
 from hozon.errors import MismatchError
 from hozon.keras_private.optimizers import thawed_variables, wrapped
 from hozon.models.assignment import Pair
-from hozon.models.assignment.optimizer import OptimizerState, Stored, numbered
+from hozon.models.assignment.optimizer import OptimizerState, Stored, named, numbered
 from hozon.models.assignment.within_layer import plain_name, variable_of
 from hozon.models.h5.slots import SlotTensors, sorted_out
 from hozon.models.slots import known_name
@@ -27,7 +27,8 @@ def stored_state(model: Any, record: ModelRecord, given: Sequence[Pair]) -> Opti
     stored = {n: Stored(t, (f"{group.name}/{n}",)) for n, t in group.tensors.items()}
     if record.dialect == "keras3" and not any(":" in name for name in stored):
         # Keras 3 stores the learning rate with the rest, and names without output numbers.
-        return numbered(model, list(stored.values()), _keras3_leaves, record.path)
+        numbers = list(stored.values())
+        return named(model, stored) or numbered(model, numbers, _keras3_leaves, record.path)
     if any(len(pair.stored) != 1 for pair in given):
         every = [name for value in stored.values() for name in value.names]
         reason = "it is in the layout of weights that had to be converted"

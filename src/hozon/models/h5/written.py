@@ -85,12 +85,14 @@ def optimizer_group(model: Any, dialect: Dialect, lines: list[str]) -> StateGrou
         return None
     if dialect == "keras3":
         lines.append(
-            "Keras 3's own reader of H5 files does not take up optimizer state, of its own files "
-            "neither; there the model trains once it is compiled again"
+            "Keras 3's own reader of H5 files does not take up optimizer state: it begins anew"
         )
         named = [(str(v.path), v.value) for v in optimizer.variables]
     else:
-        lines.append("Keras 3's own reader of H5 files does not take up optimizer state")
+        lines.append(
+            "Keras 3's own reader of H5 files does not take up optimizer state; there the model "
+            "trains once it is compiled again"
+        )
         lines.extend(line for kind, line in STARTS_FRESH.items() if type(optimizer) is kind)
         named = _keras2(model)
     names = different([name for name, _ in named])

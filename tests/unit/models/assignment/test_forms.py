@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,66 @@ def test_a_frozen_model_keeps_its_slots_for_the_day_it_thaws(tmp_path: Path) -> 
         live.train_on_batch(draw(8, 6), draw(8, 1))
     for got, want in zip(back.weights, model.weights, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("thaw", ["a", "b"])
+@pytest.mark.parametrize(
+    ("form", "dialect"), [("sm", None), ("k2.h5", "keras2"), ("k3.h5", "keras3")]
+)
+def test_slots_go_by_name_where_other_layers_were_trained(
+    form: str, thaw: str, tmp_path: Path
+) -> None:
+    model = net("a", "b", "c")
+    model.get_layer("a").trainable = False
+    model.compile(keras.optimizers.Adam(0.02), "mse")
+    model.fit(draw(8, 4), draw(8, 4), epochs=2, verbose=0)
+    for name in ("a", "b"):
+        model.get_layer(name).trainable = name == thaw
+    hozon.save_model(model, tmp_path / form, dialect=None if form == "sm" else form[:6])
+    told = pytest.warns(UserWarning, match="did not come back whole")
+    with told if thaw == "a" else nullcontext():
+        back = hozon.load_model(tmp_path / form)
+    want = {v.name: v for v in model.optimizer.variables if thaw == "b" or "_b_" not in v.name}
+    found = {v.name: v for v in back.optimizer.variables}
+    assert set(want) <= set(found)
+    for name, value in want.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-6)
+    lost = {line.split("/")[-2] for line in back.load_report.lost}
+    assert lost == ({"a", "b"} if thaw == "a" else set())
+
+
+def test_state_of_layers_that_only_numbers_tell_is_lost_and_told(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((3,)), L.Dense(4, name="a"), L.Dense(5, name="b")])
+    model.get_layer("a").trainable = False
+    model.compile(keras.optimizers.Adam(0.02), "mse")
+    model.fit(draw(8, 3), draw(8, 5), verbose=0)
+    model.get_layer("a").trainable, model.get_layer("b").trainable = True, False
+    hozon.save_model(model, tmp_path / "m.keras")
+    with pytest.warns(UserWarning, match="did not come back"):
+        back = hozon.load_model(tmp_path / "m.keras")
+    assert len(back.load_report.lost) == 1
+
+
+@pytest.mark.parametrize("form", WHOLE)
+def test_layers_thaw_before_the_first_step(form: str, tmp_path: Path) -> None:
+    model = net("a", "b")
+    model.get_layer("a").trainable = False
+    model.compile(keras.optimizers.Adam(0.02), "mse")
+    hozon.save_model(model, tmp_path / form, **({"dialect": "keras2"} if form[-1] == "5" else {}))
+    back = hozon.load_model(tmp_path / form)
+    for live in (model, back):
+        live.get_layer("a").trainable = True
+        live.train_on_batch(draw(8, 4), draw(8, 4))
+    for got, want in zip(back.weights, model.weights, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
+def test_keras_trains_on_from_an_h5_file_for_keras_3(tmp_path: Path) -> None:
+    model = trained(OPTIMIZERS["adam"])
+    hozon.save_model(model, tmp_path / "m.h5", dialect="keras3")
+    back = keras.models.load_model(tmp_path / "m.h5")
+    back.train_on_batch(draw(8, 6), draw(8, 1))
+    assert hozon.load_model(tmp_path / "m.h5").load_report.lost == []
 
 
 def net(*names: str) -> Any:

@@ -16,6 +16,7 @@ from hozon.config.build import build_model
 from hozon.config.layers import Compiled
 from hozon.config.outputs import outputs_of
 from hozon.config.training import compile_arguments
+from hozon.containers.checkpoint.audit import object_graph
 from hozon.containers.savedmodel.read import SavedModel
 from hozon.errors import FormatError, HozonError, MismatchError, UnsafeError
 from hozon.keras_private.compiled import name_logs
@@ -31,6 +32,7 @@ from hozon.models.assignment.optimizer import (
     STEPS,
     OptimizerState,
     Stored,
+    named,
     numbered,
     pair_optimizer,
     roles_of,
@@ -190,10 +192,10 @@ def _compile(
 def _build_optimizer(
     model: Any, artifact: SavedModel, stored: list[str], assignment: Assignment
 ) -> bool:
-    """Build the optimizer if it was; whether it has as many slots as the file holds.
+    """Build the optimizer if it was; whether it numbers its slots as the file does.
 
-    One whose layers are all frozen by now is built for what it trained. Where only some are, the
-    numbers of slots are those of other variables, so the state is given to it here.
+    One whose layers are all frozen by now is built for what it trained. Where some are, the
+    numbers of slots may be those of other variables, so the state is given to it here.
     """
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None or not model.built:
@@ -204,7 +206,8 @@ def _build_optimizer(
     optimizer.build(list(model.trainable_variables) or thawed_variables(model))
     described = describe_optimizer(optimizer, trained_by(optimizer))
     found = described.children["_variables"].trackable.children
-    if not wanted or len(found) - 1 == len(wanted):
+    frozen = len(thawed_variables(model)) > len(model.trainable_variables)
+    if not wanted or (not frozen and len(found) - 1 == len(wanted)):
         return True
     pair_optimizer(model, _state_by_number(model, OPTIMIZER, artifact, stored), assignment)
     return False
@@ -245,14 +248,23 @@ def _state_by_number(
     numbers = {key: _number(key, place) for key in values if key.startswith(place + NUMBERED)}
     slots = sorted(numbers, key=lambda key: numbers[key])
     counted = [value for role, value in scalars.items() if role == ITERATIONS]
-    order = partial(keras2_leaves, model)
-    state = numbered(model, [*counted, *(values[k] for k in slots)], order, str(artifact.path))
+    names, file = _full_names(artifact), str(artifact.path)
+    state = named(model, {names.get(key, key): values[key] for key in slots}) or numbered(
+        model, [*counted, *(values[k] for k in slots)], partial(keras2_leaves, model), file
+    )
     if state.reason:
         state.unknown += [n for r, v in scalars.items() if r != ITERATIONS for n in v.names]
     else:
         state.values |= scalars
     state.unknown += [key for key in values if key not in roles and key not in slots]
     return state
+
+
+def _full_names(artifact: SavedModel) -> dict[str, str]:
+    """The names of variables by their keys."""
+    stored: Any = artifact.bundle or {}
+    graph = object_graph(stored[OBJECT_GRAPH_KEY], str(artifact.path))
+    return {tensor.key: tensor.full_name for node in graph.nodes for tensor in node.tensors}
 
 
 def _number(key: str, place: str) -> int:
