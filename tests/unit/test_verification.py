@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import shutil
@@ -217,3 +218,34 @@ def test_memory_is_that_of_a_part_of_a_tensor(tmp_path: Path) -> None:
         check=True,
     )
     assert int(done.stdout) < 40  # of 200 MB
+
+
+#: What may stand in a config where something else should.
+ODD: list[Any] = [None, True, 3, "x", "", [], {}, [["a", 0, 0]], {"class_name": 3}, {"config": []}]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_a_config_in_which_anything_is_something_else(
+    odd: Any, model: keras.Model, tmp_path: Path
+) -> None:
+    """Every door that only looks answers, or says by one of our errors why not."""
+    whole = json.loads(hozon.model_to_json(model))
+    path = tmp_path / "m.json"
+
+    def places(value: Any, at: tuple[Any, ...] = ()) -> Any:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield (*at, key)
+            if isinstance(item, (dict, list)):
+                yield from places(item, (*at, key))
+
+    for place in list(places(whole))[ODD.index(odd) % 3 :: 3]:
+        config = json.loads(json.dumps(whole))
+        around = config
+        for key in place[:-1]:
+            around = around[key]
+        around[place[-1]] = odd
+        path.write_text(json.dumps(config))
+        for door in (hozon.inspect, hozon.tensors, hozon.verify, lambda p: hozon.diff(p, model)):
+            with contextlib.suppress(hozon.HozonError):
+                str(door(path))

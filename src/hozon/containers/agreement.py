@@ -84,7 +84,9 @@ def called_layers(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         history = value.get("config", {})
         if value.get("class_name") == "__keras_tensor__" and isinstance(history, Mapping):
-            yield str((history.get(HISTORY) or [""])[0])
+            told = history.get(HISTORY)
+            named = isinstance(told, (list, tuple)) and bool(told)
+            yield str(told[0]) if named else repr(told)
         else:
             for inner in value.values():
                 yield from called_layers(inner)

@@ -24,7 +24,10 @@ def attribute_names(owner: Identifier, file: str) -> list[str]:
     count = h5py.h5a.get_num_attrs(owner)
     if count > LIMITS.members:
         raise FormatError("an object has too many attributes", file=file, found=count)
-    return sorted(_text(h5py.h5a.open(owner, index=i).name) for i in range(count))
+    names = [_text(h5py.h5a.open(owner, index=i).name) for i in range(count)]
+    if not all(isinstance(name, str) for name in names):
+        raise FormatError("the name of an attribute is no UTF-8", file=file)
+    return sorted(names)
 
 
 def read_attribute(owner: Identifier, name: str, file: str, file_bytes: int) -> Any:
