@@ -85,8 +85,7 @@ def called_layers(value: Any) -> Iterator[str]:
         history = value.get("config", {})
         if value.get("class_name") == "__keras_tensor__" and isinstance(history, Mapping):
             told = history.get(HISTORY)
-            named = isinstance(told, (list, tuple)) and bool(told)
-            yield str(told[0]) if named else repr(told)
+            yield str(told[0]) if isinstance(told, (list, tuple)) and told else repr(told)
         else:
             for inner in value.values():
                 yield from called_layers(inner)
