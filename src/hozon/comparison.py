@@ -105,25 +105,29 @@ class DiffReport(Report):
     not_compared: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, most: int = SHOWN) -> str:
+        """What differs, of each kind at most so many."""
         equal = sum(tensor.equal for tensor in self.tensors)
         state = "the same" if self.same else "they differ"
         counted = f"{equal} of {len(self.tensors)} tensors equal to the bit"
         lines = [f"{self.a} and {self.b}: {state}; {counted}"]
-        lines += _listed("layer added", self.added)
-        lines += _listed("layer removed", self.removed)
-        lines += _listed("layer changed", self.changed)
-        lines += _listed("training", self.training)
-        lines += _listed("tensor moved", [t for t in self.tensors if not t.equal])
-        lines += _listed("only in the first", self.only_a)
-        lines += _listed("only in the second", self.only_b)
-        lines += _listed("not compared", self.not_compared)
+        lines += _listed("layer added", self.added, most)
+        lines += _listed("layer removed", self.removed, most)
+        lines += _listed("layer changed", self.changed, most)
+        lines += _listed("training", self.training, most)
+        lines += _listed("tensor moved", [t for t in self.tensors if not t.equal], most)
+        lines += _listed("only in the first", self.only_a, most)
+        lines += _listed("only in the second", self.only_b, most)
+        lines += _listed("not compared", self.not_compared, most)
         return "\n".join(lines)
 
 
-def _listed(title: str, items: Sequence[object]) -> list[str]:
-    more = len(items) - SHOWN
+def _listed(title: str, items: Sequence[object], most: int) -> list[str]:
+    more = len(items) - most
     last = [f"{title}: ... and {more} more"] if more > 0 else []
-    return [*(f"{title}: {item}" for item in items[:SHOWN]), *last]
+    return [*(f"{title}: {item}" for item in items[:most]), *last]
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,10 +62,14 @@ class VerifyReport(Report):
         return self
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, most: int = SHOWN) -> str:
+        """What was found, at most so many damaged records."""
         state = "sound" if self.ok else f"damaged in {len(self.damage)} places"
         lines = [f"{self.path}: {self.format}, {state}"]
-        lines += [f"damaged: {item}" for item in self.damage[:SHOWN]]
-        more = len(self.damage) - SHOWN
+        lines += [f"damaged: {item}" for item in self.damage[:most]]
+        more = len(self.damage) - most
         lines += [f"damaged: ... and {more} more"] if more > 0 else []
         lines.append("checked: " + ", ".join(f"{n:,} {what}" for what, n in self.checked.items()))
         share = f" of {size_text(self.nbytes)}"

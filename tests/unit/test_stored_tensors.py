@@ -16,20 +16,25 @@ X = np.arange(60.0, dtype="float32").reshape(5, 4, 3)
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    write_bundle(
-        tmp_path / "c",
-        {"x": X, "s": np.float32(3), "t": np.array([b"a", b"bc"], object), "e": np.zeros((0, 4))},
-    )
+    tensors = {
+        "x": X,
+        "s": np.float32(3),
+        "t": np.array([b"a", b"bc"], object),
+        "u": np.array(b"text", object),
+        "e": np.zeros((0, 4)),
+    }
+    write_bundle(tmp_path / "c", tensors)
     return tmp_path / "c"
 
 
 def test_kinds_of_tensors(checkpoint: Path) -> None:
     held = hozon.tensors(checkpoint)
-    assert list(held) == ["e", "s", "t", "x"]
+    assert list(held) == ["e", "s", "t", "u", "x"]
     assert held["s"][()] == 3
     assert held["s"][...].shape == ()
     assert held["t"].dtype == object
     assert held["t"][1] == b"bc"
+    assert held["u"][...].item() == held["u"][()].item() == b"text"
     assert held["e"][1:3].shape == (0, 4)
     assert [row.shape for row in held["x"]] == [(4, 3)] * 5
     assert held["x"].dtype == np.float32
@@ -38,7 +43,7 @@ def test_kinds_of_tensors(checkpoint: Path) -> None:
         len(held["s"])
     with pytest.raises(KeyError, match="did you mean 'x'"):
         held["xx"]
-    assert "4 tensors" in repr(held)
+    assert "5 tensors" in repr(held)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from hozon.errors import ArgumentError, HozonError
 
 if TYPE_CHECKING:
     from hozon.reports import Report
+    from hozon.verification import VerifyReport
 
 FINE, FAILED, BAD_USE = 0, 1, 2
 
@@ -40,13 +41,16 @@ def run_verify(options: argparse.Namespace) -> int:
 
     code = FINE
 
+    def told(report: VerifyReport) -> None:
+        print(report.text(sys.maxsize) if options.verbose else report)
+
     def checked(path: str) -> Report:
         nonlocal code
         report = verify(path)
         code = code if report.ok else FAILED
         return report
 
-    return max(_each(options, checked, print), code)
+    return max(_each(options, checked, told), code)
 
 
 def run_diff(options: argparse.Namespace) -> int:
@@ -57,7 +61,7 @@ def run_diff(options: argparse.Namespace) -> int:
     if options.json:
         print(report.to_json())
     elif not options.quiet:
-        print(report)
+        print(report.text(sys.maxsize) if options.verbose else report)
     return FINE if report.same else FAILED
 
 

@@ -149,6 +149,9 @@ class Tree:
         made.arguments = _arguments(entry.get("config"))
         inner: dict[str, str] = {}
         for layer in entries:
+            if self._count >= MOST_ROWS:
+                made.arguments.append(f"... {len(entries) - len(made.inside)} more")
+                break
             block = self._block(layer, inner)
             inner[block.name] = block.anchor
             made.inside.append(block)

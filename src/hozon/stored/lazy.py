@@ -117,6 +117,8 @@ class LazyTensor:
         """
         extents, kept = extents_of(part, self.shape, self.name)
         array = self.source.read_extents(self, extents, verify)
+        if not kept:
+            return array
         return array[tuple(slice(None) if keep else 0 for keep in kept)]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Sequence
 
 from hozon.audit import Audit
 from hozon.containers.checkpoint.read import find_prefix, no_checkpoint
@@ -58,11 +59,12 @@ def _audit_objects(bundle: Bundle, audit: Audit) -> None:
     if OBJECT_GRAPH_KEY not in bundle:
         return
     with audit.checking("object graphs", OBJECT_GRAPH_KEY, bundle.prefix):
-        graph = object_graph(bundle[OBJECT_GRAPH_KEY], bundle.prefix)
+        graph, names = object_graph(bundle[OBJECT_GRAPH_KEY], bundle.prefix), sorted(bundle)
         for number, node in enumerate(graph.nodes):
             audit.checked["objects"] += 1
             for tensor in node.tensors:
-                if tensor.name and not _is_held(tensor.key, bundle):
+                held = tensor.key in bundle or _is_held(tensor.key, names)
+                if tensor.name and not held:
                     audit.damaged(
                         f"object {number} names a tensor that the checkpoint does not hold",
                         file=bundle.prefix,
@@ -81,11 +83,15 @@ def object_graph(tensor: LazyTensor, file: str) -> TrackableGraph:
     return decode_trackable_graph(item, file=file)
 
 
-def _is_held(key: str, names: Bundle | Iterable[str]) -> bool:
-    """Whether a checkpoint holds a key, or, as of a table, those that begin with it."""
-    if key in names:
-        return True
-    # A table lists what its keys and values begin with, and so does TensorFlow 2.9 for others.
-    return any(
-        name.startswith((f"{key}-", key if key.endswith("/") else f"{key}/")) for name in names
-    )
+def _is_held(key: str, names: Sequence[str]) -> bool:
+    """Whether a checkpoint holds a key, or, as of a table, those that begin with it.
+
+    A table lists what its keys and values begin with, and so does TensorFlow 2.9 for others.
+    """
+    return any(_begins(start, names) for start in (f"{key}-", f"{key.rstrip('/')}/"))
+
+
+def _begins(start: str, names: Sequence[str]) -> bool:
+    """Whether one of some sorted names begins with a text."""
+    at = bisect_left(names, start)
+    return at < len(names) and names[at].startswith(start)

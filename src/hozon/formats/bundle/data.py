@@ -79,7 +79,7 @@ class BundleData:
             return self._join(tensor, extents, verify)
         if verify or not extents or not tensor.dtype.fixed:
             array = self._read(entry, tensor.shape, tensor.dtype, tensor.name, verify)
-            return array[index_of(extents)]
+            return array[index_of(extents)] if extents else array
         return self._read_rows(entry, tensor, extents)
 
     def check(self, tensor: LazyTensor) -> int:
