@@ -167,9 +167,7 @@ def test_a_frozen_model_keeps_its_slots_for_the_day_it_thaws(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("thaw", ["a", "b"])
-@pytest.mark.parametrize(
-    ("form", "dialect"), [("sm", None), ("k2.h5", "keras2"), ("k3.h5", "keras3")]
-)
+@pytest.mark.parametrize("form", ["sm", "keras2.h5", "keras3.h5"])
 def test_slots_go_by_name_where_other_layers_were_trained(
     form: str, thaw: str, tmp_path: Path
 ) -> None:
