@@ -280,6 +280,8 @@ def _product(optimizer: Any, count: int, steps: Steps, lost: Lost) -> Any:
 def numbered(model: Any, stored: Sequence[Stored], order: Order, file: str) -> OptimizerState:
     """State that is only numbered: for what the model trains, or would if nothing were frozen.
 
+    How many values there are says which of the two it is.
+
     Args:
         model: compiled; its optimizer is built where it trains anything.
         stored: in the order of the numbers.
@@ -296,43 +298,64 @@ def numbered(model: Any, stored: Sequence[Stored], order: Order, file: str) -> O
         build_optimizer(model)
     for optimizer in _candidates(model):
         live = list(order(optimizer))
-        if [leaf.shape for leaf in live] == shapes:
-            return _by_place(optimizer, stored, live)
+        if len(live) == len(stored):
+            differing = _differing(live, stored)
+            if not differing:
+                return _by_place(optimizer, stored, live)
+            if len(thawed_variables(model)) == len(model.trainable_variables):
+                raise MismatchError(
+                    "the optimizer's state is that of another model",
+                    mismatches=differing,
+                    file=file,
+                )
     live = list(order(model.optimizer))
-    frozen = len(thawed_variables(model)) > len(model.trainable_variables)
-    if len(live) == len(stored) and model.optimizer.built and not frozen:
-        raise MismatchError(
-            "the optimizer's state is that of another model",
-            mismatches=[
-                f"{leaf.name} has shape {leaf.shape}, the file holds {value.tensor.shape}"
-                for leaf, value in zip(live, stored, strict=True)
-                if leaf.shape != tuple(value.tensor.shape)
-            ],
-            file=file,
-        )
     if not any(shapes) and stored:  # counters alone: it was never built
         rest = {name: "as it is set up" for value in stored[1:] for name in value.names}
         return OptimizerState({ITERATIONS: stored[0]}, aside=rest)
-    counts = f"{len(stored)} stored variables, {len(live)} in the optimizer"
-    return OptimizerState(unknown=[n for v in stored for n in v.names], reason=counts)
+    reason = f"{len(stored)} stored variables, {len(live)} in the optimizer"
+    if len(live) == len(stored):
+        reason = "they are those of other variables than the model trains"
+    return OptimizerState(unknown=[n for v in stored for n in v.names], reason=reason)
 
 
-def named(model: Any, stored: Mapping[str, Stored]) -> OptimizerState | None:
+def _differing(live: Sequence[Leaf], stored: Sequence[Stored]) -> list[str]:
+    """Lines for values that stand for each other and have other shapes."""
+    return [
+        f"{leaf.name} has shape {leaf.shape}, the file holds {value.tensor.shape}"
+        for leaf, value in zip(live, stored, strict=True)
+        if leaf.shape != tuple(value.tensor.shape)
+    ]
+
+
+def named(
+    model: Any, stored: Mapping[str, Stored], names: Mapping[int, str] | None = None
+) -> OptimizerState | None:
     """State by the names that Keras 3's optimizers give their variables; None if they do not tell.
 
     Args:
         model: compiled.
-        stored: by those names. The optimizer's own, which begins them, may be another.
+        stored: by those names, ``adam/dense_kernel_momentum``; what begins them, the optimizer's
+            own, may be another.
+        names: what the file calls the model's variables, by identity, where that may be another.
     """
     if not any(value.tensor.shape for value in stored.values()):
         return None
     sample = sample_of(model.optimizer, thawed_variables(model)) or model.optimizer
-    live = roles_of(sample)
-    roles = {_own_name(str(v.path)): role for role, v in live.items()}
+    live = list(_names_of(sample, names or {}))
+    roles = {name: role for role, name in live}
     found = {_own_name(name): value for name, value in stored.items()}
     if len(roles) < len(live) or len(found) < len(stored) or found.keys() - roles.keys():
         return None
     return OptimizerState({roles[name]: value for name, value in found.items()})
+
+
+def _names_of(optimizer: Any, names: Mapping[int, str]) -> Iterator[tuple[Role, str]]:
+    """All that an optimizer keeps, and its name where variables have other `names`."""
+    paths = {id(v): str(v.path) for v in trained_by(optimizer)}
+    for role, variable in roles_of(optimizer).items():
+        name, path = _own_name(str(variable.path)), paths.get(role[1], "").replace("/", "_")
+        called = names.get(role[1], "").replace("/", "_")
+        yield role, called + name.removeprefix(path) if called and path else name
 
 
 def _own_name(path: str) -> str:

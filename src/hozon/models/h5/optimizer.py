@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,8 +28,9 @@ def stored_state(model: Any, record: ModelRecord, given: Sequence[Pair]) -> Opti
     stored = {n: Stored(t, (f"{group.name}/{n}",)) for n, t in group.tensors.items()}
     if record.dialect == "keras3" and not any(":" in name for name in stored):
         # Keras 3 stores the learning rate with the rest, and names without output numbers.
-        numbers = list(stored.values())
-        return named(model, stored) or numbered(model, numbers, _keras3_leaves, record.path)
+        names = {id(variable_of(p)): _in_file(record)[p.stored[0]] for p in given}
+        told = named(model, stored, {v: plain_name(name) for v, name in names.items()})
+        return told or numbered(model, list(stored.values()), _keras3_leaves, record.path)
     if any(len(pair.stored) != 1 for pair in given):
         every = [name for value in stored.values() for name in value.names]
         reason = "it is in the layout of weights that had to be converted"
@@ -40,6 +42,10 @@ def stored_state(model: Any, record: ModelRecord, given: Sequence[Pair]) -> Opti
 
 def _keras3_leaves(optimizer: Any) -> list[KerasLeaf]:
     return [KerasLeaf(v) for v in optimizer.variables]
+
+
+#: The last Keras that sorted what a model trains by the names of the variables.
+SORTED = (2, 0, 5)
 
 
 class _Named:
@@ -55,20 +61,18 @@ class _Named:
             for pair in given
             if id(variable_of(pair)) in thawed and once[id(variable_of(pair))] is pair
         ]
-        self.names = {
-            f"{group.name}/{name}": plain_name(name)
-            for group in record.state
-            for name in group.tensors
-        }
+        self.names = _in_file(record)
+        self.version = _version(record)
+        self.sorted = record.dialect == "keras1" or () < self.version <= SORTED
         trained = {id(v) for v in model.trainable_variables}
         self.trained = [pair for pair in self.pairs if id(variable_of(pair)) in trained]
         self.problems: list[str] = []
 
     def state(self, stored: Mapping[str, Stored]) -> OptimizerState:
         """What each tensor is."""
-        names = [self.names[pair.stored[0]] for pair in self.pairs]
+        names = [self._name(pair) for pair in self.pairs]
         counts = (len(self.trained), len(self.pairs))
-        found = sorted_out(self.class_name, stored, names, counts)
+        found = sorted_out(self.class_name, stored, names, counts, self.version)
         state = OptimizerState(dict(found.scalars), found.unknown)
         state.aside = dict.fromkeys(found.settings, "as it is set up")
         for attribute, values in found.slots.items():
@@ -76,6 +80,13 @@ class _Named:
         if self.problems or (stored and len(found.unknown) == len(stored)):
             self._refuse(found)
         return state
+
+    def _name(self, pair: Pair) -> str:
+        """What the file calls a variable."""
+        return plain_name(self.names[pair.stored[0]])
+
+    def _key(self, pair: Pair) -> str:
+        return self.names[pair.stored[0]]
 
     def _refuse(self, found: SlotTensors) -> None:
         unknown = [f"{name} has no counterpart" for name in found.unknown]
@@ -103,7 +114,7 @@ class _Named:
         self, attribute: str, values: Sequence[tuple[str, Stored]], state: OptimizerState
     ) -> list[tuple[Pair, Stored]]:
         """Each slot with its variable: by name where names tell, else by the order of the file."""
-        by_name = {self.names[pair.stored[0]]: pair for pair in self.pairs}
+        by_name = {self._name(pair): pair for pair in self.pairs}
         told = {name: value for name, value in values if name}
         if (
             len(by_name) == len(self.pairs)
@@ -114,7 +125,7 @@ class _Named:
             return [(by_name[name], value) for name, value in told.items()]
         for pairs in (self.trained, self.pairs):
             if len(values) == len(pairs):
-                ordered = _in_order(pairs, [value.tensor.shape for _, value in values])
+                ordered = sorted(pairs, key=self._key) if self.sorted else pairs
                 return list(zip(ordered, (value for _, value in values), strict=True))
         self.problems.append(
             f"{attribute.strip('_')} is stored for {len(values)} variables, the model has "
@@ -123,10 +134,12 @@ class _Named:
         return []
 
 
-def _in_order(pairs: Sequence[Pair], shapes: Sequence[tuple[int, ...]]) -> Sequence[Pair]:
-    """The variables in the order of slots: that of the layers; Keras up to 2.0 sorted names."""
-    names = sorted(pairs, key=lambda pair: pair.stored[0])
-    for order in (pairs, names):
-        if [pair.tensor.shape for pair in order] == list(shapes):
-            return order
-    return pairs
+def _in_file(record: ModelRecord) -> dict[str, str]:
+    """The names of weights within their groups, by their names in assignments."""
+    return {f"{group.name}/{name}": name for group in record.state for name in group.tensors}
+
+
+def _version(record: ModelRecord) -> tuple[int, ...]:
+    """The version of Keras that a file names; () where it names none."""
+    found = re.match(r"keras (\d+)\.(\d+)\.(\d+)", record.producer)
+    return () if found is None else tuple(map(int, found.groups()))

@@ -28,12 +28,24 @@ ITERATION_NAMES = re.compile(r"iter(ation)?s?(_\d+)?")
 SCALARS: Mapping[str, Role] = {
     "momentum_cache": PRODUCT,
     "m_cache": PRODUCT,
+    "m_schedule": PRODUCT,
     "current_loss_scale": SCALE,
     "loss_scale": SCALE,
     "good_steps": STEPS,
     "learning_rate": RATE,
     "current_learning_rate": RATE,
 }
+#: How many slots of each variable classes had in Keras 1 to 2.3, and Adam the third one from when.
+OLD_ROWS: Mapping[str, int] = {
+    "Adadelta": 2,
+    "Adagrad": 1,
+    "Adam": 2,
+    "Adamax": 2,
+    "Nadam": 2,
+    "RMSprop": 1,
+    "SGD": 1,
+}
+AMSGRAD = (2, 1, 3)
 #: Numbers that the configuration holds, too.
 SETTINGS = ("decay", "beta_1", "beta_2", "rho", "momentum")
 
@@ -61,6 +73,7 @@ def sorted_out(
     stored: Mapping[str, Stored],
     variables: Collection[str],
     counts: Sequence[int],
+    version: tuple[int, ...],
 ) -> SlotTensors:
     """What each stored tensor is.
 
@@ -69,6 +82,7 @@ def sorted_out(
         stored: by their names, in the order of the file.
         variables: names that the model's variables have in the file.
         counts: how many variables the optimizer may have trained.
+        version: of the Keras that wrote the file; () where it is not told.
     """
     known, found = slot_names(class_name), SlotTensors()
     rest: list[tuple[str, Stored]] = []
@@ -87,7 +101,7 @@ def sorted_out(
             rest.append((name, value))
     named = [(_slot(name, known, variables), value) for name, value in rest]
     if rest and not any(slot for slot, _ in named):
-        _by_position(class_name, [value for _, value in rest], counts, found)
+        _by_position(class_name, [value for _, value in rest], counts, version, found)
         return found
     for slot, value in named:
         if slot is None:
@@ -113,25 +127,26 @@ def _slot(
 
 
 def _by_position(
-    class_name: str, rest: Sequence[Stored], counts: Sequence[int], found: SlotTensors
+    class_name: str,
+    rest: Sequence[Stored],
+    counts: Sequence[int],
+    version: tuple[int, ...],
+    found: SlotTensors,
 ) -> None:
     """Keras 1 to 2.3: all variables' first slot, then all their second one ..."""
-    rows, values = ROWS.get(class_name, ()), list(rest)
-    for count in counts:
-        counter = count and len(values) % count == 1 and not values[0].tensor.shape
-        slots = values[1:] if counter else values
-        if count and rows and not len(slots) % count and len(slots) // count <= len(rows):
-            if counter:
-                found.scalars[ITERATIONS] = values[0]
-            _rows(class_name, slots, count, found)
-            return
-    found.unknown.extend(name for value in values for name in value.names)
-
-
-def _rows(class_name: str, slots: Sequence[Stored], count: int, found: SlotTensors) -> None:
-    for i in range(len(slots) // count):
+    rows = 3 if class_name == "Adam" and version >= AMSGRAD else OLD_ROWS.get(class_name, 0)
+    values = list(rest)
+    counter = not values[0].tensor.shape
+    slots = values[1:] if counter else values
+    count = next((n for n in counts if n and n * rows == len(slots)), 0)
+    if not count:
+        found.unknown.extend(name for value in values for name in value.names)
+        return
+    if counter:
+        found.scalars[ITERATIONS] = values[0]
+    for i, row in enumerate(ROWS[class_name][:rows]):
         part = slots[i * count : (i + 1) * count]
-        if all(value.tensor.shape == (1,) for value in part) and i == 2:
+        if i == 2 and all(value.tensor.shape == (1,) for value in part):  # without amsgrad
             found.settings.extend(name for value in part for name in value.names)
-            continue  # Adam without amsgrad stored one zero for each
-        found.slots[ROWS[class_name][i].attribute] = [("", value) for value in part]
+        else:
+            found.slots[row.attribute] = [("", value) for value in part]
