@@ -28,8 +28,8 @@ def stored_state(model: Any, record: ModelRecord, given: Sequence[Pair]) -> Opti
     stored = {n: Stored(t, (f"{group.name}/{n}",)) for n, t in group.tensors.items()}
     if record.dialect == "keras3" and not any(":" in name for name in stored):
         # Keras 3 stores the learning rate with the rest, and names without output numbers.
-        names = {id(variable_of(p)): _in_file(record)[p.stored[0]] for p in given}
-        told = named(model, stored, {v: plain_name(name) for v, name in names.items()})
+        names = {id(variable_of(p)): plain_name(_in_file(record)[p.stored[0]]) for p in given}
+        told = named(model, stored, names) or named(model, stored)
         return told or numbered(model, list(stored.values()), _keras3_leaves, record.path)
     if any(len(pair.stored) != 1 for pair in given):
         every = [name for value in stored.values() for name in value.names]
