@@ -1,7 +1,7 @@
-"""The command line: ``hozon inspect``, ``hozon predict``, ``hozon convert``."""
+"""The command line: ``hozon inspect``, ``verify``, ``diff``, ``report``, ``convert`` ..."""
 
 from __future__ import annotations
 
-from hozon.cli.main import main
+from hozon.cli.main import main, program
 
-__all__ = ["main"]
+__all__ = ["main", "program"]

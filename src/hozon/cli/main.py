@@ -10,14 +10,22 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from hozon.cli import commands
 from hozon.cli.commands import BAD_USE, FAILED, FINE
+from hozon.cli.completion import SHELLS, completion
 from hozon.errors import ArgumentError, HozonError, MismatchError
 
 Run = Callable[[argparse.Namespace], int]
+
+
+def program() -> int:
+    """The command in a process of its own, where warnings are lines for people."""
+    warnings.showwarning = lambda message, *_: print(f"hozon: warning: {message}", file=sys.stderr)
+    return main()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
     _report(added)
     _convert(added)
     _predict(added)
+    _completion(added)
     return top
 
 
@@ -232,3 +241,19 @@ def _predict(added: Any) -> None:
         help="a .npy file, or a .txt file with one string a line; once per input",
     )
     made.add_argument("--output", metavar="DIR", default=".", help="where NAME.npy files go")
+
+
+def _completion(added: Any) -> None:
+    made = _command(
+        added,
+        "completion",
+        _run_completion,
+        "the script by which a shell completes commands and options",
+        ["bash > ~/.local/share/bash-completion/completions/hozon", "fish | source"],
+    )
+    made.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
+
+
+def _run_completion(options: argparse.Namespace) -> int:
+    print(completion(options.shell, parser()), end="")
+    return FINE

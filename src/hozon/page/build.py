@@ -128,6 +128,7 @@ def _template() -> Any:
     )
     made.filters |= {
         "figure": _figure,
+        "value": _value,
         "bytes": size_text,
         "bars": _bars,
         "json": lambda value: json.dumps(plain(value), indent=1, ensure_ascii=False),
@@ -148,6 +149,11 @@ def _hash(text: str) -> str:
 
 def _figure(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _value(value: float) -> str:
+    """A number as a script reads it."""
+    return str(value).replace("inf", "Infinity")
 
 
 def _bars(counts: Sequence[int]) -> str:

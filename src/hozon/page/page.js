@@ -30,6 +30,7 @@
   }));
   const value = (row, column) => {
     const cell = row.cells[column];
+    if (!cell) return -Infinity; // a row that says in one cell why it has no numbers
     return "value" in cell.dataset ? Number(cell.dataset.value) : cell.textContent.trim();
   };
   all("table.sorted").forEach((table) => all("th button", table).forEach((button) => {
@@ -49,7 +50,10 @@
     const fits = (text) => words.every((word) => text.toLowerCase().includes(word));
     const section = input.closest("section");
     all("tbody tr", section).forEach((row) => { row.hidden = !fits(row.textContent); });
-    all("details.layer", section).forEach((d) => { d.hidden = words.length > 0 && !fits(d.textContent); });
+    all("details.layer", section).forEach((d) => {
+      d.hidden = words.length > 0 && !fits(d.textContent);
+      if (words.length > 0 && !d.hidden) d.open = true;
+    });
   }));
   addEventListener("keydown", (event) => {
     if (event.key !== "/" || /INPUT|TEXTAREA/.test(document.activeElement.tagName)) return;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,39 @@ def test_as_a_module() -> None:
     done = python("--version")
     assert (done.returncode, done.stdout) == (0, f"hozon {hozon.__version__}\n")
     assert python("--help").returncode == 0
+
+
+@pytest.mark.parametrize("typed", [("hozon", "ver"), ("hozon", "diff", "--rt"), ("hozon", "rep")])
+def test_completion_in_bash(typed: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    asked = f"{script}\nCOMP_WORDS=({' '.join(typed)}); COMP_CWORD={len(typed) - 1}; _hozon\n"
+    done = subprocess.run(
+        ["bash", "-c", asked + 'echo "${COMPREPLY[@]}"'], capture_output=True, text=True, check=True
+    )
+    (found,) = done.stdout.split()
+    assert found in ("verify", "--rtol", "report")
+    assert found.startswith(typed[-1])
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_elsewhere(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in ("inspect", "verify", "custom-objects"):
+        assert word in script
+    if shutil.which(shell):
+        subprocess.run([shell, "-n"], input=script, text=True, check=True)
+
+
+def test_warnings_are_lines_for_people() -> None:
+    code = (
+        "import sys, warnings; from hozon.cli import program\n"
+        "sys.modules['hozon.cli.main'].main = lambda: warnings.warn('look here') or 0\n"
+        "sys.exit(program())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == "hozon: warning: look here\n"
 
 
 @pytest.mark.parametrize("command", ["inspect", "verify", "diff", "convert", "predict", "report"])

@@ -206,6 +206,17 @@ def test_both_languages_say_all() -> None:
 def test_the_script_is_a_program() -> None:
     script = str(files("hozon.page").joinpath("page.js"))
     subprocess.run(["node", "--check", script], check=True)
+    run = f"""
+const nothing = () => [];
+globalThis.document = {{ documentElement: {{ dataset: {{}} }}, querySelectorAll: nothing }};
+Object.defineProperty(globalThis, "navigator", {{ value: {{ language: "ja-JP" }} }});
+globalThis.location = {{ hash: "" }};
+globalThis.addEventListener = nothing;
+require({json.dumps(script)});
+console.log(document.documentElement.lang);
+"""
+    done = subprocess.run(["node", "-e", run], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["ja"]
 
 
 def test_a_thousand_layers(tmp_path: Path) -> None:
