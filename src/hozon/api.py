@@ -52,7 +52,7 @@ def save_model(
     Args:
         model: a built Keras model.
         path: where to; the folder around it must exist. What is there is replaced in one step.
-        format: ``"savedmodel"`` (also ``"tf"``), ``"h5"`` or ``"keras"``; None chooses by the
+        format: ``"savedmodel"`` (also ``"tf"``), ``"h5"``, ``"keras"`` or ``"tfjs"``; None chooses by the
             suffix of `path`, a SavedModel where it has none that is known.
         dialect: ``"keras2"`` or ``"keras3"``, where the format has both.
         overwrite: False refuses to replace what is there.
