@@ -52,8 +52,8 @@ def save_model(
     Args:
         model: a built Keras model.
         path: where to; the folder around it must exist. What is there is replaced in one step.
-        format: ``"savedmodel"`` (also ``"tf"``), ``"h5"``, ``"keras"`` or ``"tfjs"``; None chooses by the
-            suffix of `path`, a SavedModel where it has none that is known.
+        format: ``"savedmodel"`` (also ``"tf"``), ``"h5"``, ``"keras"`` or ``"tfjs"``; None chooses
+            by the suffix of `path`, a SavedModel where it has none that is known.
         dialect: ``"keras2"`` or ``"keras3"``, where the format has both.
         overwrite: False refuses to replace what is there.
         include_optimizer: whether to save how the model was compiled, and the optimizer's state.
@@ -186,7 +186,8 @@ def save_weights(
             (``.weights.h5`` in several files) or ``"safetensors"``; None chooses by the suffix of
             `path`, a checkpoint where it has none that is known.
         overwrite: False refuses to replace what is there.
-        max_shard_size: of ``.weights.json``, the most GiB of one of its files; None is 5.
+        max_shard_size: of sets of files, ``.weights.json`` and ``.safetensors.index.json``, the
+            most GiB of one of them; None is 5.
         blocking: False returns once the values are copied; see `save_model`.
 
     Returns:
@@ -202,13 +203,14 @@ def save_weights(
         >>> hozon.load_weights(model, "ckpts/weights").assert_consumed()
     """
     with gc_paused_for_imports():
-        from hozon.forms import SaveOptions, form_to_write, save
+        from hozon.forms import FORMS, SaveOptions, form_to_write, save
         from hozon.models.built import sync_variables
 
         form = form_to_write("weights", place(path), format)
         form.require_owner("model_or_layer", model_or_layer)
         if max_shard_size is not None and not form.shards:
-            accepted = "a number of GiB for paths that end in .weights.json alone"
+            ends = " or ".join(e for f in FORMS if f.shards for e in f.suffixes)
+            accepted = f"a number of GiB for paths that end in {ends} alone"
             raise check.wrong("max_shard_size", max_shard_size, accepted)
         sync_variables(model_or_layer)
         options = SaveOptions(overwrite=overwrite, max_shard_size=max_shard_size, blocking=blocking)

@@ -86,7 +86,7 @@ def saved(model: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 def files_of(path: Path) -> dict[str, bytes]:
     """The files of an artifact by name, a checkpoint's and a sharded set's too."""
-    stem = path.name.removesuffix(".weights.json")
+    stem = path.name.removesuffix(".weights.json").removesuffix(".safetensors.index.json")
     return {
         str(file.relative_to(path.parent)): file.read_bytes()
         for file in sorted(path.parent.rglob("*"))

@@ -96,8 +96,13 @@ def write(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = T
             file=path,
             instead="overwrite=True, or another path",
         )
+    write_state(record, os.fspath(path))
+
+
+def write_state(record: ModelRecord, path: str, *, durable: bool | None = None) -> None:
+    """Write a record whose tensors are named by attributes; `durable` as in `raw.commit`."""
     tensors = {
-        f"{group.name}{MARK}{name}".lstrip("/"): tensor
+        name_of(group.name, name): tensor
         for group in record.state
         for name, tensor in group.tensors.items()
     }
@@ -106,8 +111,13 @@ def write(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = T
     for key, value in said:
         if value:
             metadata[key] = json.dumps(value)
-    with replacing_file(path) as fresh:
+    with replacing_file(path, durable=durable) as fresh:
         write_safetensors(fresh, tensors, metadata)
+
+
+def name_of(owner: str, name: str) -> str:
+    """The name of a tensor of an object."""
+    return f"{owner}{MARK}{name}".lstrip("/")
 
 
 def _order(name: str) -> tuple[str, int, str]:

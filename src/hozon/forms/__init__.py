@@ -22,7 +22,7 @@ from hozon.forms.h5_weights import H5WeightsForm
 from hozon.forms.keras_zip import KerasZipForm
 from hozon.forms.safetensors import SafetensorsForm
 from hozon.forms.savedmodel import SavedModelForm
-from hozon.forms.sharded import ShardedForm
+from hozon.forms.sharded import SafetensorsSetForm, ShardedForm
 from hozon.forms.tfjs import TfjsForm
 from hozon.forms.weights_h5 import WeightsH5Form
 from hozon.raw.sniff import SUFFIXES, suffix_of
@@ -63,6 +63,7 @@ FORMS: list[Form] = [
     H5WeightsForm(),
     WeightsH5Form(),
     ShardedForm(),
+    SafetensorsSetForm(),
     SafetensorsForm(),
     ConfigJsonForm(),
 ]

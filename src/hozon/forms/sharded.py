@@ -1,4 +1,4 @@
-"""Weights in several files with an index: Keras 3's ``.weights.json``."""
+"""Weights in several files with an index."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ShardedForm(PathsForm):
-    """A set of ``.weights.h5`` files; the index of safetensors files is read too."""
+    """Keras 3's set of ``.weights.h5`` files."""
 
     name = format = "weights.json"
     label = "sharded weights (.weights.json)"
@@ -28,7 +28,7 @@ class ShardedForm(PathsForm):
         """Whether there is a map from variables to files in a JSON file."""
         from hozon.containers.shards import detect
 
-        return detect(path) is not None
+        return detect(path) == self.suffixes[0]
 
     def read(self, path: str) -> ModelRecord:
         """The weights of all files."""
@@ -64,3 +64,12 @@ class ShardedForm(PathsForm):
         size = options.max_shard_size
         limit = DEFAULT_SHARD if size is None else int(size * GIB)
         return SaveReport(path, self.format, write(record, path, options.overwrite, limit))
+
+
+class SafetensorsSetForm(ShardedForm):
+    """A set of safetensors files, as the Hugging Face Hub has them."""
+
+    name = format = "safetensors.index.json"
+    label = "sharded safetensors"
+    suffixes = (".safetensors.index.json",)
+    optimizer = False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +21,8 @@ from hozon.containers import shards
 from hozon.errors import FormatError, MismatchError, SaveError, UnsafeError, UnsupportedError
 from hozon.models.keras3 import describe_weights
 
+#: The package has a function of this name.
+writing = importlib.import_module("hozon.containers.shards.write")
 GIB = 1024**3
 SMALL = 600 / GIB  # two kernels of this model do not fit into one shard
 
@@ -99,7 +103,7 @@ def test_a_save_that_breaks_off_leaves_the_old_set(
     def full(*arguments: Any) -> None:
         raise SaveError("the disk is full")
 
-    monkeypatch.setattr(shards, "_write_index", full)
+    monkeypatch.setattr(writing, "_write_index", full)
     changed = zeroed(source)
     with pytest.raises(SaveError, match="full"):
         hozon.save_weights(changed, path, max_shard_size=SMALL)
@@ -185,10 +189,65 @@ def test_shards_of_safetensors_are_read(tmp_path: Path) -> None:
         hozon.load_weights(copy, path)
 
 
+@pytest.mark.parametrize("suffix", [".weights.json", ".safetensors.index.json"])
+def test_a_set_is_replaced_by_another(suffix: str, tmp_path: Path) -> None:
+    first, path = model(), tmp_path / f"w{suffix}"
+    hozon.save_weights(first, path, max_shard_size=SMALL)
+    before = files(tmp_path)
+    second = zeroed(first)
+    hozon.save_weights(second, path, max_shard_size=SMALL)
+    again = model()
+    hozon.load_weights(again, path)
+    same(again, second)
+    assert len(files(tmp_path)) - len(before) in (0, 1)  # the one that Keras opens first
+    hozon.save_weights(first, path, max_shard_size=SMALL)
+    assert files(tmp_path) == before
+
+
+def test_sets_of_safetensors_are_written(tmp_path: Path) -> None:
+    source, path = model(), tmp_path / "m.safetensors.index.json"
+    report = hozon.save_weights(source, path, max_shard_size=SMALL)
+    assert report.format == "safetensors.index.json"
+    index = json.loads(path.read_text())
+    shards_of = sorted(set(index["weight_map"].values()))
+    count = len(shards_of)
+    assert shards_of == [f"m-{i + 1:05}-of-{count:05}.safetensors" for i in range(count)]
+    assert files(tmp_path) == sorted([*shards_of, path.name])
+    held = {name: t for shard in shards_of for name, t in load_file(tmp_path / shard).items()}
+    assert held.keys() == index["weight_map"].keys() == hozon.tensors(path).keys()
+    assert index["metadata"]["total_size"] == sum(t.nbytes for t in held.values())
+    copy = zeroed(source)
+    hozon.load_weights(copy, path).assert_consumed()
+    same(copy, source)
+
+
+def test_links_of_the_hugging_face_cache_are_followed(tmp_path: Path) -> None:
+    source = model()
+    blobs, snapshot = tmp_path / "models--a--b" / "blobs", tmp_path / "models--a--b/snapshots/1f"
+    for folder in (blobs, snapshot, tmp_path / "plain"):
+        folder.mkdir(parents=True)
+    hozon.save_weights(source, tmp_path / "m.safetensors.index.json", max_shard_size=SMALL)
+    for number, name in enumerate(files(tmp_path)):
+        if name.startswith("m."):
+            (tmp_path / name).rename(snapshot / name)
+        elif name.startswith("m-"):
+            (tmp_path / name).rename(blobs / f"{number}")
+            (snapshot / name).symlink_to(f"../../blobs/{number}")
+    copy = zeroed(source)
+    hozon.load_weights(copy, snapshot / "m.safetensors.index.json").assert_consumed()
+    same(copy, source)
+    link = next(path for path in snapshot.iterdir() if path.is_symlink())
+    os.replace(link.resolve(), tmp_path / "elsewhere")
+    link.unlink()
+    link.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UnsafeError, match="link"):
+        hozon.load_weights(copy, snapshot / "m.safetensors.index.json")
+
+
 def test_writers_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, first = tmp_path / "w.weights.json", model()
     second = zeroed(first)
-    write_index = shards._write_index
+    write_index = writing._write_index
     others: list[Thread] = []
 
     def while_another_begins(*arguments: Any) -> None:
@@ -199,7 +258,7 @@ def test_writers_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             assert others[0].is_alive(), "the second writer did not wait"
         write_index(*arguments)
 
-    monkeypatch.setattr(shards, "_write_index", while_another_begins)
+    monkeypatch.setattr(writing, "_write_index", while_another_begins)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(shards.write, describe_weights(first)[0], file).result()
     others[0].join()

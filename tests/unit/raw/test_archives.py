@@ -31,7 +31,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, mode, top in (
         ("hub.tar.gz", "w:gz", "./"),
         ("deep.tgz", "w:gz", "models/m/"),
-        ("plain.tar", "w", ""),
     ):
         with tarfile.open(at / name, mode) as archive:
             archive.add(at / "m" / "assets", f"{top}assets")
@@ -48,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return at
 
 
-NAMES = ("hub.tar.gz", "deep.tgz", "plain.tar", "stored.zip", "deflated.zip")
+NAMES = ("hub.tar.gz", "deep.tgz", "stored.zip", "deflated.zip")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,4 +1,4 @@
-"""Archives that hold one SavedModel, read in place: ``.zip``, ``.tar``, ``.tar.gz``.
+"""Archives that hold one SavedModel, read in place: ``.zip``, ``.tar.gz``.
 
 The model in an archive has a place of its own, ``archive:///models/m.zip!/folder``, and below it
 every verb of this package works. The members are unpacked once, into a file without a name, which
@@ -24,7 +24,7 @@ from hozon.limits import LIMITS
 from hozon.raw.sources import MemorySource, map_descriptor
 
 SCHEME, INSIDE = "archive://", "!"
-SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+SUFFIXES = (".zip", ".tar.gz", ".tgz")
 #: What a folder holds that is a SavedModel.
 GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
 BLOCK = 1 << 20
@@ -217,7 +217,11 @@ def _zip(file: str) -> Iterator[Entry]:
 
 
 def _tar(file: str) -> Iterator[Entry]:
-    with tarfile.open(file) as archive:
+    try:
+        archive = tarfile.open(file)  # noqa: SIM115 - closed below
+    except tarfile.ReadError:  # no archive at all, whatever its name says
+        return
+    with archive:
         for info in archive:
             if not info.isdir():
                 opened = partial(archive.extractfile, info)
