@@ -33,6 +33,7 @@ from hozon.stored.dtypes import INT64
 from hozon.stored.lazy import lazy_array
 
 NAME = "optimizer"
+METRICS = "metrics"
 #: What Keras puts behind the name of a second optimizer of one class.
 NUMBER = re.compile(r"_\d+$")
 
@@ -111,7 +112,7 @@ def _names(record: ModelRecord) -> list[str]:
 
 def _pair_compiled(model: Any, record: ModelRecord, assignment: Assignment, compare: bool) -> None:
     group = record.optimizer
-    if group is None and _is_legacy(record.training):
+    if group is None and (_is_legacy(record.training) or _was_compiled(record)):
         state = OptimizerState(reason="tf_keras keeps none of its legacy optimizers in such files")
         pair_optimizer(model, state, assignment)
         return
@@ -129,6 +130,11 @@ def _pair_compiled(model: Any, record: ModelRecord, assignment: Assignment, comp
     if _is_of_keras2(record, stored):
         state.steps = record.steps
     pair_optimizer(model, state, assignment)
+
+
+def _was_compiled(record: ModelRecord) -> bool:
+    """Whether weights without an optimizer are of a compiled model: its metrics are there."""
+    return any(group.name.partition("/")[0] == METRICS for group in record.state)
 
 
 def _is_legacy(training: Any) -> bool:

@@ -194,3 +194,30 @@ def test_the_product_of_hozons_own_steps_is_theirs(form: str, tmp_path: Path) ->
     hozon.save_model(model, tmp_path / form, dialect="keras2")
     back = hozon.load_model(tmp_path / form)
     np.testing.assert_allclose(back.optimizer._u_product, model.optimizer._u_product, rtol=1e-5)
+
+
+WEIGHTS_FILES = """
+for name, optimizer in {
+    "legacy": keras.optimizers.legacy.Adam(0.1),
+    "scaled": keras.mixed_precision.LossScaleOptimizer(keras.optimizers.legacy.Adam(0.1)),
+    "none": None,
+}.items():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    if optimizer is not None:
+        model.compile(optimizer, "mse")
+        model.train_on_batch(np.ones((2, 3)), np.ones((2, 2)))
+    model.save_weights(f"{folder}/{name}.weights.h5")
+"""
+
+
+def test_weights_without_the_slots_of_a_legacy_optimizer_say_so(
+    oracle: Oracle, tmp_path: Path
+) -> None:
+    oracle.python(WEIGHTS_FILES, folder=str(tmp_path))
+    for name in ("legacy", "scaled", "none"):
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+        model.compile("adam", "mse")
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            report = hozon.load_weights(model, tmp_path / f"{name}.weights.h5")
+        assert len(report.lost) == len(heard) == (name != "none")
