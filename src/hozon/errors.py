@@ -10,6 +10,24 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from errno import ENOENT
+from html import escape
+from typing import Any
+
+#: Of what `to_dict` of errors and reports gives; it grows where a name changes its meaning or goes.
+SCHEMA_VERSION = 1
+#: What every error has anyway.
+_OWN = frozenset({"message", "filename", "strerror"})
+
+
+def _plain(value: object) -> Any:
+    """A fact as JSON has it."""
+    if isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value)
 
 
 class HozonError(Exception):
@@ -26,6 +44,29 @@ class HozonError(Exception):
     def details(self) -> tuple[tuple[str, object], ...]:
         """The named facts that `str(error)` lists after the message; absent ones are None."""
         return ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The error as plain JSON values: its type, its message, and its facts by name."""
+        facts = {name: value for name, value in vars(self).items() if name not in _OWN}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "kind": "error",
+            "type": type(self).__name__,
+            "message": self.message,
+            "text": str(self),
+            **{name: _plain(value) for name, value in facts.items() if value is not None},
+        }
+
+    def _repr_html_(self) -> str:
+        """The message and its facts as a table, for notebooks."""
+        facts = ((name, value) for name, value in self.details() if value is not None)
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(name)}</th>"
+            f"<td style='text-align:left'>{escape(str(value))}</td></tr>"
+            for name, value in facts
+        )
+        title = f"{type(self).__name__}: {self.message}"
+        return f"<table><caption>{escape(title)}</caption>{rows}</table>"
 
     def __str__(self) -> str:
         facts = [(name, str(value)) for name, value in self.details() if value is not None]

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from html import escape
 from typing import Any, ClassVar, cast
 
+from hozon.errors import SCHEMA_VERSION as SCHEMA_VERSION
+
 __all__ = ["SCHEMA_VERSION", "Report", "SaveReport", "plain", "size_text", "warn"]
 
-#: Of what `to_dict` gives; it grows where a name changes its meaning or goes.
-SCHEMA_VERSION = 1
 UNITS = ("B", "kB", "MB", "GB", "TB")
 #: Items of a list that a table in a notebook shows.
 SHOWN = 100

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+import hozon
 from hozon import errors
+from hozon.errors import HozonError
 
 
 def test_where_and_what() -> None:
@@ -65,3 +68,32 @@ def test_each_is_also_a_builtin(
     assert isinstance(error, errors.HozonError)
     assert isinstance(error, builtin)
     assert str(error) == text
+
+
+MADE: list[HozonError] = [
+    hozon.FormatError("bad", file="f", record="r", offset=3, expected=1, found=b"x"),
+    hozon.UnsupportedError("no", feature="op", instead="other"),
+    hozon.MismatchError("differ", mismatches=["a", "b"], file="f"),
+    hozon.MissingObjectError("give", names=["N"], file="f"),
+    hozon.MissingFileError("none", file="f"),
+    hozon.SaveError("full", file="f", errno=28),
+    hozon.ArgumentError("x=<b>", argument="x", accepted="a number"),
+    hozon.UnsafeError("refused", refused="code", allow="never"),
+]
+
+
+@pytest.mark.parametrize("error", MADE, ids=lambda error: type(error).__name__)
+def test_errors_are_plain_json_and_tables(error: HozonError) -> None:
+    told = error.to_dict()
+    assert json.loads(json.dumps(told)) == told
+    assert (told["schema_version"], told["kind"], told["type"]) == (
+        1,
+        "error",
+        type(error).__name__,
+    )
+    assert told["text"] == str(error)
+    for name in ("file", "record", "mismatches", "names", "argument", "refused"):
+        value = vars(error).get(name)
+        assert told.get(name) == (list(value) if isinstance(value, tuple) else value), name
+    assert error._repr_html_().startswith("<table><caption>")
+    assert "<b>" not in error._repr_html_()

@@ -21,10 +21,9 @@ FINE, FAILED, BAD_USE = 0, 1, 2
 
 def error_dict(error: Exception) -> dict[str, Any]:
     """An error as JSON values."""
-    found: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
-    details = error.details() if isinstance(error, HozonError) else ()
-    found |= {name: str(value) for name, value in details if value is not None}
-    return found
+    if isinstance(error, HozonError):
+        return error.to_dict()
+    return {"type": type(error).__name__, "message": str(error), "text": str(error)}
 
 
 def run_inspect(options: argparse.Namespace) -> int:
