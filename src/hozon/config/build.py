@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from hozon.config import safety
 from hozon.config.added import Added, attach, has_metrics
 from hozon.config.entries import ends_from_zero
 from hozon.config.followed import let_follow
+from hozon.config.inputs import with_text_input
 from hozon.config.lambdas import with_functions
 from hozon.config.layers import (
     Compiled,
@@ -237,18 +238,20 @@ class Builder:
     def _sequential(self, entry: Mapping[str, Any], custom: Any) -> keras.Model:
         config = entry["config"]
         model = self._empty_sequential(custom, config)
-        for item in config["layers"]:
-            if item["class_name"] == "InputLayer":
-                model.add(input_layer(item, self.reader.objects))
-            else:
-                shape = model.output_shape if model.built else ()
-                safety.check_weight(item, shape if isinstance(shape, tuple) else ())
-                model.add(self.reader.read(item))
         shape = config.get("build_input_shape") or (entry.get("build_config") or {}).get(
             "input_shape"
         )
+        for item in with_text_input(config["layers"], shape):
+            if item["class_name"] == "InputLayer":
+                model.add(input_layer(item, self.reader.objects))
+            else:
+                reached = model.output_shape if model.built else ()
+                safety.check_weight(item, reached if isinstance(reached, tuple) else ())
+                model.add(self.reader.read(item))
         if not model.built and isinstance(shape, (list, tuple)):
             model.build(tuple(shape))
+        if not model.built:
+            _build_alone(model, config["layers"])
         build_inside(model)
         return model
 
@@ -259,6 +262,14 @@ class Builder:
             return custom(name=config.get("name"))
         arguments = self.reader.arguments(own_arguments(custom, config))
         return call_with(custom, arguments, custom.__name__)
+
+
+def _build_alone(model: keras.Sequential, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Layers of a model that was never called, which were built by themselves, as by `adapt`."""
+    for layer, entry in zip(model.layers, entries, strict=True):
+        recorded = entry.get("build_config")
+        if recorded and not layer.built:
+            layer.build_from_config(recorded)
 
 
 def _added(replay: Replay, model: keras.Model) -> list[Added]:

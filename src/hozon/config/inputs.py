@@ -1,8 +1,8 @@
-"""The input of a Sequential model that was saved without an InputLayer (Keras 1 to 2.2)."""
+"""The input of a Sequential model: saved without an InputLayer, or with one of another type."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 INTEGER_INPUT = frozenset({"Embedding"})
@@ -22,6 +22,46 @@ def first_input(entry: Mapping[str, Any], build_shape: Any = None) -> dict[str, 
         "name": f"{name}_input".replace("/", "_"),
     }
     return {"class_name": "InputLayer", "config": config}
+
+
+def with_text_input(
+    layers: Sequence[Mapping[str, Any]], build_shape: Any = None
+) -> list[Mapping[str, Any]]:
+    """The layers of a Keras 3 config; where the first one reads text, its input is of strings.
+
+    The input that Keras makes of itself has the type of what the layer gives.
+    """
+    first = _first(layers)
+    if first is None or not _reads_text(first):
+        return list(layers)
+    if layers[0]["class_name"] == "InputLayer":
+        config = {**layers[0]["config"], "dtype": "string"}
+        return [{**layers[0], "config": config}, *layers[1:]]
+    if not isinstance(build_shape, (list, tuple)):
+        return list(layers)
+    config = {"batch_shape": list(build_shape), "dtype": "string", "name": None}
+    return [{"class_name": "InputLayer", "config": config}, *layers]
+
+
+def _first(layers: Any) -> Mapping[str, Any] | None:
+    """The first layer that is no input, in nested Sequential models too."""
+    for entry in layers if isinstance(layers, list) else ():
+        if entry.get("class_name") == "InputLayer":
+            continue
+        config = entry.get("config")
+        inner = config.get("layers") if isinstance(config, Mapping) else None
+        nested = str(entry.get("class_name")) == "Sequential"
+        found: Mapping[str, Any] | None = _first(inner) if nested else entry
+        return found
+    return None
+
+
+def _reads_text(entry: Mapping[str, Any]) -> bool:
+    """Whether a layer takes nothing but strings."""
+    name = str(entry.get("class_name"))
+    return name == "TextVectorization" or (
+        name == "StringLookup" and not (entry.get("config") or {}).get("invert")
+    )
 
 
 def _declared(entry: Mapping[str, Any]) -> tuple[Any, Any, str]:

@@ -46,11 +46,13 @@ class SafetensorsForm(PathsForm):
     def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
         """What writes the weights of a model or layer, its config beside them if it has one."""
         from hozon.containers.safetensors import write
+        from hozon.models.assignment.learned import not_in_weights
         from hozon.models.keras3 import describe, describe_weights
 
         check_file(self, path, options)
         try:
             record, lost = describe(model)
+            lost = [*lost, *not_in_weights(model, summaries=False)]
         except (UnsupportedError, TypeError, ValueError):  # a layer, or a model without a config
             record, lost = describe_weights(model)
         put = partial(write, overwrite=options.overwrite)

@@ -21,7 +21,7 @@ from hozon.formats.bundle import Bundle
 from hozon.formats.protos.trackable import Edge, TrackableNode
 from hozon.keras_private.watch import can_grow, unwatch, watch
 from hozon.models.assignment import Assignment, apply
-from hozon.models.assignment.finalize import finalize_layer, is_derived
+from hozon.models.assignment.finalize import compile_again, finalize_layer, is_derived
 from hozon.models.tracking.containers import is_container
 from hozon.objects.graph import path_names
 from hozon.objects.keys import ATTRIBUTES, TABLE, TABLE_PARTS, VARIABLE_VALUE
@@ -236,6 +236,8 @@ class Restoration:
         self.assigned.update(planned)
         for target in self._settled:
             finalize_layer(target)
+        for target in self.objects.values() if self._settled else ():
+            compile_again(target)
 
     def _fill(self, table: Table, node: int) -> None:
         # Some versions of TensorFlow list a table with the beginning of its tensors' keys only.

@@ -21,8 +21,8 @@ from hozon.arguments import (
 from hozon.errors import SaveError
 from hozon.formats.bundle import is_bundle
 from hozon.models.assignment.by_name import Rename
+from hozon.models.assignment.learned import INSTEAD, unsaved_vocabularies
 from hozon.models.tracking import Describer
-from hozon.models.tracking.adapted import unsaved_vocabularies
 from hozon.models.tracking.check import awaits_build
 from hozon.models.tracking.containers import contains
 from hozon.objects.tracking import track
@@ -130,8 +130,7 @@ def left_out(model: Any) -> list[str]:
     """What a checkpoint of a model does not hold: vocabularies that layers learned."""
     nodes = track(model, Describer(model)).nodes
     return [
-        f"layer {name!r}: its vocabulary, which checkpoints never hold; give it to the layer when "
-        "it is made, or save the whole model"
+        f"layer {name!r}: its vocabulary, which checkpoints never hold; {INSTEAD}"
         for name in unsaved_vocabularies([node.target for node in nodes])
     ]
 

@@ -12,6 +12,7 @@ import pytest
 import hozon
 import hozon.train
 from hozon.config.text_layers import TEXT_LAYERS
+from hozon.config.text_layers.vectorization import lookup_of
 from hozon.errors import MismatchError
 from tests.oracle.client import Oracle
 
@@ -53,7 +54,7 @@ def test_learned_state_both_ways(oracle: Oracle, tmp_path: Path) -> None:
         "keras": keras,
         "L": keras.layers,
         "np": np,
-        "idf": lambda text: text.lookup.idf,
+        "idf": lambda text: lookup_of(text).idf,
         **TEXT_LAYERS,
     }
     exec(MODEL, scope)

@@ -40,6 +40,13 @@ def bins(entry: Entry) -> None:
         entry.config["bin_boundaries" if isinstance(value, list) else "num_bins"] = value
 
 
+def found_bins(entry: Entry) -> None:
+    """Keras 2 takes a number of bins or their boundaries; those that `adapt` found are given."""
+    if entry.config.get("num_bins") is not None and entry.config.get("bin_boundaries") is not None:
+        count = entry.config.pop("num_bins")
+        entry.tell(f"num_bins={count} became the boundaries that adapt() found; it adapts no more")
+
+
 def resizing(entry: Entry) -> None:
     """Those of `OTHERWISE` are TensorFlow's."""
     if entry.config.get("interpolation") in OTHERWISE:
@@ -48,7 +55,12 @@ def resizing(entry: Entry) -> None:
 
 
 def widths(value: Any) -> Any:
-    """Keras 2 takes several widths of n-grams as a tuple, which its JSON tells by a tag."""
+    """Keras 2 takes several widths of n-grams as a tuple, which its JSON tells by a tag.
+
+    All up to one are that one, which every file can say.
+    """
+    if isinstance(value, (list, tuple)) and sorted(value) == list(range(1, len(value) + 1)):
+        return len(value)
     if isinstance(value, (list, tuple)):
         return {"class_name": "__tuple__", "items": list(value)}
     return value
@@ -109,6 +121,8 @@ IMAGE: tuple[Rule, ...] = (
     Drop("auto_vectorize"),
 )
 CROPPED = "Keras 2 crops at inference, Keras 3 does not"
+#: Of lookup layers, for tokens that are not in the vocabulary.
+OTHER_HASH = Newer("salt")
 
 PREPROCESSING_WRITTEN: Table = {
     **dict.fromkeys(
@@ -132,7 +146,9 @@ PREPROCESSING_WRITTEN: Table = {
         Drop("fill_mode", "fill_value"),
     ),
     "hozon>RandomFourierFeatures": (Rename("kernel", "kernel_initializer"),),
+    "Discretization": (found_bins,),
     "TextVectorization": (Convert("ngrams", widths), Default("dtype", "string")),
-    "StringLookup": (Newer("oov_method", (None, "floormod")), Drop("salt")),
-    "IntegerLookup": (Newer("oov_method", (None, "floormod")), Drop("salt")),
+    # Strings are hashed in any case.
+    "StringLookup": (Drop("oov_method"), OTHER_HASH),
+    "IntegerLookup": (Newer("oov_method", (None, "floormod")), OTHER_HASH),
 }

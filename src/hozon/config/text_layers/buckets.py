@@ -16,12 +16,12 @@ from hozon.config.text_layers.encode import (
     encoded_shape,
     mode_of,
 )
+from hozon.config.text_layers.hashes import MASK, bucket_of, salt_of
 from hozon.config.text_layers.host import Array, HostLayer, encoded, no_sparse, to_bytes
 from hozon.errors import MismatchError
-from hozon.raw.hashing import HASH64_SEED, fingerprint64, fingerprint_cat, siphash24
+from hozon.raw.hashing import HASH64_SEED, fingerprint64, fingerprint_cat
 
 register = keras.saving.register_keras_serializable(package="hozon")
-MASK = (1 << 64) - 1
 
 
 class Buckets(HostLayer):
@@ -73,9 +73,7 @@ class Hashing(Buckets):
     ) -> None:
         super().__init__(num_bins, **kwargs)
         self.mask_value = mask_value
-        self.salt = [salt, salt] if isinstance(salt, int) else salt and [int(part) for part in salt]
-        if self.salt is not None and len(self.salt) != 2:
-            raise MismatchError(f"layer {self.name!r} has salt {salt!r}, not one or two numbers")
+        self.salt = salt_of(salt, self.name)
 
     def compute(self, inputs: Any) -> Array:
         """The bucket of each value, encoded."""
@@ -83,16 +81,13 @@ class Hashing(Buckets):
         count = self.num_bins - masked
         texts = _texts(inputs)
         flat = texts.reshape(-1).tolist()
-        found = np.fromiter((self._hash(text) % count for text in flat), np.int64, len(flat))
+        found = np.fromiter(
+            (bucket_of(text, count, self.salt) for text in flat), np.int64, len(flat)
+        )
         if masked:
             mask = encoded(str(self.mask_value))
             found = np.where([text == mask for text in flat], 0, found + 1)
         return self.encode(found.reshape(texts.shape))
-
-    def _hash(self, text: bytes) -> int:
-        if self.salt is None:
-            return fingerprint64(text)
-        return siphash24((self.salt[0] & MASK, self.salt[1] & MASK), text)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape of the outputs."""

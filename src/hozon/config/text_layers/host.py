@@ -41,6 +41,9 @@ class HostLayer(keras.layers.Layer):  # type: ignore[misc]
         """The outputs for NumPy inputs."""
         raise NotImplementedError
 
+    def require_vocabulary(self) -> None:
+        """Raise MismatchError where a call would need a vocabulary that is not there yet."""
+
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Call the layer; beside strings, which are no tensors, Keras takes arrays only."""
         if isinstance(inputs, (list, tuple)) and any(map(_is_strings, inputs)):
@@ -48,7 +51,11 @@ class HostLayer(keras.layers.Layer):  # type: ignore[misc]
         return super().__call__(inputs, *args, **kwargs)
 
     def call(self, inputs: Any) -> Any:
-        """`compute`; inside a compiled program by a callback to the host."""
+        """`compute`; inside a compiled program by a callback to the host.
+
+        Raises MismatchError where there is no vocabulary yet.
+        """
+        self.require_vocabulary()
         if any(map(is_traced, keras.tree.flatten(inputs))):
             traced = current()
             return self._called_back(inputs) if traced is None else traced.call(self, inputs)

@@ -24,6 +24,7 @@ from hozon.config.text_layers.encode import (
     encoded_shape,
     mode_of,
 )
+from hozon.config.text_layers.hashes import bucket_of, salt_of
 from hozon.config.text_layers.host import (
     Array,
     HostLayer,
@@ -35,12 +36,15 @@ from hozon.config.text_layers.host import (
     to_bytes,
 )
 from hozon.errors import MismatchError, UnsafeError
-from hozon.raw.hashing import fingerprint64
 
 register = keras.saving.register_keras_serializable(package="hozon")
 MODES = (INT, ONE_HOT, MULTI_HOT, COUNT, TF_IDF)
+#: How several indices are shared by integers that are not in a vocabulary.
+MODULO, HASHED = "floormod", "farmhash"
 #: What Keras calls strings that are not in a vocabulary.
 UNKNOWN = "[UNK]"
+#: What the weights of "tf_idf" are called in Keras' files.
+IDF_KEY = "idf_weights"
 #: Keys of old configs that say nothing here.
 DROPPED = ("has_static_table", "vocabulary_dtype")
 
@@ -63,6 +67,8 @@ class IndexLookup(HostLayer):
         sparse: bool = False,
         pad_to_max_tokens: bool = False,
         vocabulary_size: int | None = None,
+        oov_method: str = MODULO,
+        salt: Any = None,
         **kwargs: Any,
     ) -> None:
         for key in DROPPED:
@@ -77,6 +83,15 @@ class IndexLookup(HostLayer):
         self.invert, self.sparse = bool(invert), no_sparse(self.name, sparse)
         self.pad_to_max_tokens = bool(pad_to_max_tokens)
         self._expected_size = vocabulary_size
+        self.oov_method, self.salt = oov_method or MODULO, salt_of(salt, self.name)
+        if self.oov_method not in (MODULO, HASHED):
+            raise MismatchError(
+                f"layer {self.name!r} has oov_method {oov_method!r}; there are {MODULO}, {HASHED}"
+            )
+        if self.salt is not None and not self.hashes_unknown:
+            raise MismatchError(
+                f"layer {self.name!r} has a salt, but finds integers by oov_method={MODULO!r}"
+            )
         self.tokens: list[Any] = []
         self.idf: Array | None = None
         self._table: dict[Any, int] = {}
@@ -92,6 +107,11 @@ class IndexLookup(HostLayer):
     def _key(self, token: Any) -> Any:
         """A token as it is looked up."""
         raise NotImplementedError
+
+    @property
+    def hashes_unknown(self) -> bool:
+        """Whether a hash spreads unknown keys over their indices, not the remainder."""
+        return self.key_dtype == "string" or self.oov_method == HASHED
 
     @property
     def oov_start(self) -> int:
@@ -187,12 +207,15 @@ class IndexLookup(HostLayer):
         special = self._special if include_special_tokens else []
         return [decoded(token) for token in (*special, *self.tokens)]
 
-    def require_vocabulary(self) -> None:
-        """Raise MismatchError unless there is what vectors need."""
+    def require_vocabulary(self, of: str = "") -> None:
+        """Raise MismatchError unless there is what a call needs; `of`: the layer to name."""
+        name = of or self.name
         if not self.tokens:
-            raise MismatchError(f"layer {self.name!r} has no vocabulary yet")
+            raise MismatchError(
+                f"layer {name!r} has no vocabulary yet: adapt it, or call set_vocabulary"
+            )
         if self.output_mode == TF_IDF and self.idf is None:
-            raise MismatchError(f"layer {self.name!r} has no idf_weights for its vocabulary")
+            raise MismatchError(f"layer {name!r} has no idf_weights for its vocabulary")
 
     def compute(self, inputs: Any) -> Array:
         """Indices, vectors, or tokens of `inputs`."""
@@ -202,8 +225,6 @@ class IndexLookup(HostLayer):
 
     def encode(self, indices: Array) -> Array:
         """Indices in the output mode."""
-        if self.output_mode != INT:
-            self.require_vocabulary()
         return encode(
             indices, self.output_mode, self.depth or 0, np.dtype(self.output_dtype), self.idf
         )
@@ -232,8 +253,10 @@ class IndexLookup(HostLayer):
             )
         if self.num_oov_indices == 1:
             return self.oov_start
-        number = key if isinstance(key, int) else fingerprint64(key)
-        return self.oov_start + number % self.num_oov_indices
+        if not self.hashes_unknown:
+            return self.oov_start + int(key) % self.num_oov_indices
+        text = key if isinstance(key, bytes) else encoded(str(key))
+        return self.oov_start + bucket_of(text, self.num_oov_indices, self.salt)
 
     def _inverted(self, indices: Array) -> Array:
         """Tokens by index, the unknown token for what has none."""
@@ -281,6 +304,16 @@ class IndexLookup(HostLayer):
             present = Counter(token for row in rows for token in set(row))
             self.load_idf([np.log(1 + len(rows) / (1 + present[token])) for token in tokens])
 
+    def save_own_variables(self, store: Any) -> None:
+        """The weights of "tf_idf", as Keras' files have them beside the vocabulary."""
+        if self.output_mode == TF_IDF and self.idf is not None:
+            store[IDF_KEY] = self.idf
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take what `save_own_variables` gave."""
+        if self.output_mode == TF_IDF and IDF_KEY in store:
+            self.load_idf(store[IDF_KEY])
+
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, the vocabulary among them: special tokens too if they have weights."""
         return {
@@ -293,6 +326,8 @@ class IndexLookup(HostLayer):
             "output_mode": self.output_mode,
             "sparse": self.sparse,
             "pad_to_max_tokens": self.pad_to_max_tokens,
+            "oov_method": self.oov_method,
+            "salt": self.salt,
             "vocabulary": self.get_vocabulary(self.idf is not None) or None,
             "idf_weights": None
             if self.idf is None

@@ -19,7 +19,7 @@ from hozon.config.text_layers.encode import (
     padded_vectors,
 )
 from hozon.config.text_layers.host import Array, HostLayer, batches_of, object_array, to_bytes
-from hozon.config.text_layers.lookup import StringLookup
+from hozon.config.text_layers.lookup import IndexLookup, StringLookup
 from hozon.errors import MismatchError, MissingObjectError, UnsupportedError
 
 register = keras.saving.register_keras_serializable(package="hozon")
@@ -84,7 +84,8 @@ class TextVectorization(HostLayer):
         self.output_sequence_length = output_sequence_length
         if ragged or (output_mode is None and not self._is_dense):
             raise UnsupportedError(f"layer {self.name!r} gives ragged tensors; JAX has none")
-        self.lookup = StringLookup(
+        # Files name the layer that has the vocabulary by this attribute, as in Keras.
+        self._lookup_layer = StringLookup(
             max_tokens=max_tokens,
             mask_token="",
             vocabulary=vocabulary,
@@ -97,6 +98,14 @@ class TextVectorization(HostLayer):
             has_input_vocabulary=given,
         )
 
+    def save_own_variables(self, store: Any) -> None:
+        """Those of the layer inside, which Keras keeps here too."""
+        self._lookup_layer.save_own_variables(store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take what `save_own_variables` gave."""
+        self._lookup_layer.load_own_variables(store)
+
     @property
     def _is_dense(self) -> bool:
         """Whether all texts have equally many tokens: those that they came with."""
@@ -104,25 +113,25 @@ class TextVectorization(HostLayer):
 
     def load_vocabulary(self, tokens: Any, idf: Any = None) -> None:
         """Take a vocabulary; see `IndexLookup.load_vocabulary`."""
-        self.lookup.load_vocabulary(tokens, idf)
+        self._lookup_layer.load_vocabulary(tokens, idf)
 
     set_vocabulary = load_vocabulary
 
     def load_table(self, keys: Any, values: Any) -> None:
         """Take the entries of a table; see `IndexLookup.load_table`."""
-        self.lookup.load_table(keys, values)
+        self._lookup_layer.load_table(keys, values)
 
     def load_idf(self, idf: Any) -> None:
         """Take the weights of "tf_idf"; see `IndexLookup.load_idf`."""
-        self.lookup.load_idf(idf)
+        self._lookup_layer.load_idf(idf)
 
     def vocabulary_size(self) -> int:
         """Number of indices."""
-        return self.lookup.vocabulary_size()
+        return self._lookup_layer.vocabulary_size()
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[str]:
         """The tokens in order of their indices."""
-        return self.lookup.get_vocabulary(include_special_tokens)
+        return self._lookup_layer.get_vocabulary(include_special_tokens)
 
     def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
         """Make a vocabulary of texts, the most frequent token first.
@@ -133,7 +142,7 @@ class TextVectorization(HostLayer):
             steps: how many batches of an iterable count; None for all.
         """
         batches = (to_bytes(batch) for batch in batches_of(data, steps))
-        self.lookup.adapt_documents(row for batch in batches for row in self.words(batch))
+        self._lookup_layer.adapt_documents(row for batch in batches for row in self.words(batch))
 
     def words(self, texts: Array) -> list[Words]:
         """The tokens of each text: standardized, split, combined."""
@@ -169,23 +178,26 @@ class TextVectorization(HostLayer):
             return tuple(range(1, self.ngrams + 1))
         return self.ngrams
 
+    def require_vocabulary(self) -> None:
+        """Raise MismatchError unless there is what a call needs."""
+        if self.output_mode is not None:
+            self._lookup_layer.require_vocabulary(self.name)
+
     def compute(self, inputs: Any) -> Array:
         """Indices or vectors of texts."""
         texts = to_bytes(inputs)
         if self.output_mode is None:
             return self._standardized(texts)
-        rows = [self.lookup.indices(object_array(row)) for row in self.words(texts)]
-        if self.output_mode != INT:
-            self.lookup.require_vocabulary()
+        rows = [self._lookup_layer.indices(object_array(row)) for row in self.words(texts)]
         if self.output_mode == INT:
             outputs = padded(rows, self.output_sequence_length).astype(self.output_dtype)
         else:
             outputs = padded_vectors(
                 rows,
                 self.output_mode,
-                self.lookup.depth or 0,
+                self._lookup_layer.depth or 0,
                 np.dtype(self.output_dtype),
-                self.lookup.idf,
+                self._lookup_layer.idf,
             )
         return outputs[0] if texts.ndim == 0 else outputs
 
@@ -195,7 +207,7 @@ class TextVectorization(HostLayer):
             return tuple(input_shape)
         lead = tuple(input_shape[:1])
         if self.output_mode != INT:
-            return (*lead, self.lookup.depth)
+            return (*lead, self._lookup_layer.depth)
         length = self.output_sequence_length
         if length is None and self._is_dense and len(input_shape) > 1:
             length = input_shape[-1]
@@ -208,7 +220,7 @@ class TextVectorization(HostLayer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, the vocabulary among them."""
-        inner = self.lookup.get_config()
+        inner = self._lookup_layer.get_config()
         config = {
             key: inner[key]
             for key in (
@@ -234,6 +246,12 @@ class TextVectorization(HostLayer):
             "ragged": False,
             "output_sequence_length": self.output_sequence_length,
         }
+
+
+def lookup_of(layer: Any) -> IndexLookup:
+    """The layer that has the vocabulary: the one inside a TextVectorization, or the layer itself."""
+    found: IndexLookup = getattr(layer, "_lookup_layer", layer)
+    return found
 
 
 def _known(value: Any, names: Mapping[str, Any], argument: str) -> Any:

@@ -40,9 +40,25 @@ def is_derived(target: Any) -> bool:
 
 
 def finalize_layers(root: Any) -> None:
-    """Settle a layer or model and all layers inside of it, at any depth."""
+    """Settle a layer or model and all layers inside of it, at any depth.
+
+    What a model has compiled holds what they derived before, and is made anew.
+    """
     for layer in layers_of(root):
         finalize_layer(layer)
+    compile_again(root)
+
+
+def compile_again(model: Any) -> None:
+    """Make what a model has compiled anew, where layers in it derive something.
+
+    In place of each function that is there: training may be going on.
+    """
+    if not isinstance(model, keras.Model) or not any(map(is_derived, layers_of(model))):
+        return
+    for name in ("train", "test", "predict"):
+        if getattr(model, f"{name}_function", None) is not None:
+            getattr(model, f"make_{name}_function")(force=True)
 
 
 def finalize_layer(layer: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +10,13 @@ import keras
 import numpy as np
 
 from hozon.config.text_layers.lookup import IndexLookup
-from hozon.config.text_layers.vectorization import TextVectorization
+from hozon.config.text_layers.vectorization import TextVectorization, lookup_of
+from hozon.keras_private.layers import layers_of
 from hozon.stored.dtypes import FLOAT32, DType
 
 #: The name of these weights in Keras 2, which gave them none but the last.
 IDF, SUMMARY = "Variable", "summary"
+INSTEAD = "give it to the layer when it is made, or save the whole model"
 
 
 def learned_name(layer: Any) -> str:
@@ -29,9 +32,43 @@ def learned_value(layer: Any) -> np.ndarray[Any, Any] | None:
     """What the layer learned, float32: a weight for each token, or (2, n) values and counts."""
     if not learned_name(layer):
         return None
-    lookup = getattr(layer, "lookup", layer)
+    lookup = lookup_of(layer)
     value = layer.summary if learned_name(layer) == SUMMARY else lookup.idf
     return None if value is None else np.asarray(value, np.float32)
+
+
+def not_in_weights(model: Any, *, summaries: bool) -> list[str]:
+    """What `adapt` learned and a form of weights does not hold: vocabularies, and bins.
+
+    `summaries`: whether the form has the summary of the data that boundaries are made of.
+    """
+    layers = layers_of(model)
+    lines = [
+        f"layer {name!r}: its vocabulary, which load_weights() does not bring back; {INSTEAD}"
+        for name in unsaved_vocabularies(layers)
+    ]
+    for layer in layers:
+        if isinstance(layer, keras.layers.Discretization) and layer.num_bins is not None:
+            held = summaries and np.size(layer.summary if layer.summary is not None else ())
+            if layer.bin_boundaries is not None and not held:
+                lines.append(
+                    f"layer {layer.name!r}: its bins, which load_weights() does not bring back; "
+                    f"{INSTEAD}"
+                )
+    return lines
+
+
+def unsaved_vocabularies(layers: Sequence[Any]) -> list[str]:
+    """The names of layers that learned a vocabulary."""
+    lookups = {id(layer): layer for layer in layers if isinstance(layer, IndexLookup)}
+    names = {
+        id(lookup_of(layer)): layer.name for layer in layers if isinstance(layer, TextVectorization)
+    }
+    return [
+        str(names.get(key, layer.name))
+        for key, layer in lookups.items()
+        if layer.tokens and not layer.has_input_vocabulary
+    ]
 
 
 def learn(layer: Any, value: np.ndarray[Any, Any]) -> None:

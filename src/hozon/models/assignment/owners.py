@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from hozon.keras_private.paths import saveables
+from hozon.models.assignment.learned import learned_name
 from hozon.record import ModelRecord, StateGroup
 from hozon.stored.dtypes import INT32, INT64
 
@@ -46,15 +47,16 @@ def owners(root: Any, *, optimizer: bool, keras2: bool = False) -> Iterator[Owne
         if isinstance(target, keras.optimizers.Optimizer) and not target.built:
             continue
         stored = _stored(target)
-        if stored:
+        if learned_name(target):
+            # Keras 3 takes the summary of bins and does not store it; weights of tokens need not
+            # be there before the file's are.
+            yield Owner(path, target, stored, assigns=False, fixed=False, optional=True)
+        elif stored:
             variables = all(isinstance(value, keras.Variable) for value in stored.values())
             assigns = variables and _is_plain(target)
             known = variables and type(target).__module__.startswith("keras.")
             fixed = assigns or known or isinstance(target, keras.optimizers.Optimizer)
             yield Owner(path, target, stored, assigns, fixed)
-        elif isinstance(target, keras.layers.Discretization) and target.num_bins is not None:
-            # Keras 2 stores the summary of the data, which Keras 3 takes and does not store.
-            yield Owner(path, target, {}, assigns=False, fixed=False, optional=True)
         yield from _seeds(path, target)
 
 

@@ -21,7 +21,7 @@ from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import layers_of, losses_of, metrics_of
 from hozon.models.assignment.account import optimizers_of
 from hozon.models.assignment.layers import own_weights, top_layers, weights_of
-from hozon.models.assignment.learned import learned_name, learned_value
+from hozon.models.assignment.learned import learned_name, learned_value, not_in_weights
 from hozon.models.assignment.momenta import marks_of
 from hozon.models.built import require_built
 from hozon.models.h5.names import stored_names
@@ -76,7 +76,7 @@ def _whole(
         backend=_backend(chosen),
         config=config,
         training=training,
-        state=_state(model, chosen),
+        state=_state(model, chosen, whole=True),
         optimizer=optimizer,
         metadata=marks_of(model.optimizer) if optimizer is not None else {},
     )
@@ -99,7 +99,7 @@ def describe_h5_weights(model: Any, dialect: Dialect = "keras2") -> tuple[ModelR
         backend=_backend(dialect),
         state=_state(model, dialect),
     )
-    return record, []
+    return record, not_in_weights(model, summaries=dialect == "keras2")
 
 
 def _backend(dialect: Dialect) -> str:
@@ -174,13 +174,15 @@ def _training(
         return None
 
 
-def _state(model: Any, dialect: Dialect) -> tuple[StateGroup, ...]:
-    groups = [_layer_group(layer, dialect) for layer in top_layers(model)]
+def _state(model: Any, dialect: Dialect, whole: bool = False) -> tuple[StateGroup, ...]:
+    """The groups of layers; `whole`: beside a config, which has the boundaries of bins."""
+    groups = [_layer_group(layer, dialect, whole) for layer in top_layers(model)]
     return (*groups, _group(TOP_LEVEL, model, own_weights(model), dialect))
 
 
-def _layer_group(layer: Any, dialect: Dialect) -> StateGroup:
-    learned = learned_value(layer) if dialect == "keras2" else None
+def _layer_group(layer: Any, dialect: Dialect, whole: bool) -> StateGroup:
+    told = whole and isinstance(layer, keras.layers.Discretization) and layer.bin_boundaries
+    learned = learned_value(layer) if dialect == "keras2" and not told else None
     if learned is not None:
         name = f"{learned_name(layer)}:0"
         return StateGroup(layer.name, {name: lazy_array(name, learned)})

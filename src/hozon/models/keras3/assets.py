@@ -44,7 +44,7 @@ def _assets(model: Any) -> Iterator[tuple[str, Callable[[], bytes]]]:
     for path, layer in saveables(model):
         if isinstance(layer, TextVectorization):
             yield f"{path}/{INNER}/{FILE}", _file(layer)
-        elif isinstance(layer, IndexLookup) and path.rsplit("/", 1)[-1] not in ("lookup", INNER):
+        elif isinstance(layer, IndexLookup) and path.rsplit("/", 1)[-1] != INNER:
             yield f"{path}/{FILE}", _file(layer)
 
 

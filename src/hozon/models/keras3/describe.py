@@ -16,10 +16,12 @@ from hozon.config.outputs import outputs_of
 from hozon.config.serialization import serialize
 from hozon.config.text_layers import TEXT_LAYERS
 from hozon.config.text_layers.public import in_keras_words
+from hozon.config.text_layers.vectorization import TextVectorization
 from hozon.config.to_keras2_training import compile_to_keras2
 from hozon.errors import UnsupportedError
 from hozon.keras_private.layers import layers_of
 from hozon.keras_private.training import compile_config
+from hozon.models.assignment.learned import not_in_weights
 from hozon.models.assignment.momenta import marks_of
 from hozon.models.assignment.object_names import object_paths
 from hozon.models.assignment.owners import Owner, keras2_paths, owners
@@ -113,7 +115,7 @@ def describe_weights(model: Any) -> tuple[ModelRecord, Lines]:
         state=tuple(g for g in groups if g.name.partition("/")[0] != OPTIMIZER),
         optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
         names=dict(object_paths(model)),
-    ), []
+    ), not_in_weights(model, summaries=False)
 
 
 def _config(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str, Any]:
@@ -138,7 +140,23 @@ def _config(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str, 
             feature="layers shared between nested models",
             instead="a SavedModel, an H5 file, or dialect='keras3'",
         )
+    for layer in layers_of(model):
+        if isinstance(layer, TextVectorization):
+            _require_one_width(layer)
     return to_keras2(made, report=lines, tags=True)
+
+
+def _require_one_width(layer: TextVectorization) -> None:
+    """Raise UnsupportedError for n-grams of several widths that no number says."""
+    widths = layer.widths() or ()
+    if sorted(widths) != list(range(1, len(widths) + 1)):
+        raise UnsupportedError(
+            f"TensorFlow's Keras cannot read ngrams={widths} of layer {layer.name!r} from a .keras "
+            "file",
+            feature=f"ngrams={widths}",
+            record=layer.name,
+            instead="a SavedModel, an H5 file, or dialect='keras3'",
+        )
 
 
 def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str, Any] | None:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 
 from hozon.config.text_layers import (
     HashedCrossing,
@@ -20,7 +21,9 @@ from hozon.config.text_layers import (
     StringLookup,
     TextVectorization,
 )
+from hozon.config.text_layers.functional import StringFunctional
 from hozon.keras_private.bends import bend
+from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import layers_of
 from hozon.models.text.strings import StringInputs, is_text, with_strings
 
@@ -41,8 +44,9 @@ ENTRIES = (
 def _entering(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def enter(model: Any, *args: Any, **kwargs: Any) -> Any:
         given = args[0] if args else kwargs.get("x", kwargs.get("inputs"))
-        if isinstance(model, StringInputs) or not holds_text(given) or not reads_text(model):
+        if _takes_text(model, name) or not holds_text(given) or not reads_text(model):
             return original(model, *args, **kwargs)
+        _declare_input(model, given)
         return getattr(with_strings(model), name)(*args, **kwargs)
 
     return enter
@@ -58,6 +62,31 @@ def reads_text(model: Any) -> bool:
     return any(isinstance(layer, READERS) for layer in layers_of(model)) or any(
         getattr(each, "dtype", None) == "string" for each in keras.tree.flatten(inputs)
     )
+
+
+def _takes_text(model: Any, entry: str) -> bool:
+    """Whether a model is extended: as a whole, or to be called within one that is."""
+    return isinstance(model, StringInputs) or (
+        entry == "__call__" and isinstance(functional_of(model), StringFunctional)
+    )
+
+
+def _declare_input(model: Any, given: Any) -> None:
+    """Give a Sequential model that begins on the host its input of strings.
+
+    Keras itself would make one of the type of what the first layer gives, or none.
+    """
+    if not isinstance(model, keras.Sequential) or functional_of(model) is not None:
+        return
+    layers = list(model.layers)
+    if not layers or not getattr(layers[0], "host", False) or not is_text(given):
+        return
+    shape = np.shape(given)[1:]
+    for _ in layers:
+        model.pop(rebuild=False)
+    for layer in (keras.Input(shape, dtype="string"), *layers):
+        model.add(layer, rebuild=False)
+    model.build((None, *shape))
 
 
 def holds_text(value: Any) -> bool:

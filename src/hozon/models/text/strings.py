@@ -16,9 +16,10 @@ import keras
 import numpy as np
 
 from hozon.config.text_layers.functional import StringFunctional, accept_strings
+from hozon.config.text_layers.host import HostLayer
 from hozon.errors import UnsupportedError
 from hozon.keras_private.extended import extend
-from hozon.keras_private.layers import take_anything
+from hozon.keras_private.layers import layers_of, take_anything
 from hozon.keras_private.trainer import HostTrainer
 from hozon.models.text.split import Split, is_numbers
 
@@ -135,8 +136,11 @@ class StringInputs(HostTrainer):
         split = self.split
         return None if split is None else lambda x: split.numbers(decode(x))
 
-    @staticmethod
-    def _data(x: Any) -> Any:
+    def _data(self, x: Any) -> Any:
+        # Asked here, as Keras on JAX takes the variables' values away while a loop runs.
+        for layer in layers_of(self):
+            if isinstance(layer, HostLayer):
+                layer.require_vocabulary()
         if x is None or isinstance(x, (np.ndarray, list, tuple, Mapping)) or is_text(x):
             return encode(x)
         if isinstance(x, keras.KerasTensor):

@@ -7,7 +7,7 @@ vocabulary, as a table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from hozon.config.text_layers.lookup import IndexLookup
-from hozon.config.text_layers.vectorization import TextVectorization
+from hozon.config.text_layers.vectorization import TextVectorization, lookup_of
 from hozon.keras_private.layers import layers_of
 from hozon.models.tracking.leaves import ComputedLeaf
 from hozon.objects.tracking import Table, Trackable, Virtual
@@ -37,7 +37,7 @@ def learned(layer: Any) -> dict[str, Any]:
 def older_names(layer: Any) -> dict[str, Any]:
     """Where older files have the vocabulary of a lookup layer, or the lookup of a text layer."""
     if isinstance(layer, TextVectorization):
-        return {"_index_lookup_layer": layer.lookup}
+        return {"_index_lookup_layer": lookup_of(layer)}
     if not isinstance(layer, IndexLookup):
         return {}
     table = _table(layer, layer.load_table)
@@ -47,19 +47,6 @@ def older_names(layer: Any) -> dict[str, Any]:
 def has_weights(layer: Any) -> bool:
     """Whether Keras 2 would count a layer among those with weights."""
     return bool(layer.weights) or any(map(learned, layers_of(layer)))
-
-
-def unsaved_vocabularies(layers: Sequence[Any]) -> list[str]:
-    """The names of layers that learned a vocabulary: no checkpoint holds it."""
-    lookups = {id(layer): layer for layer in layers if isinstance(layer, IndexLookup)}
-    names = {
-        id(layer.lookup): layer.name for layer in layers if isinstance(layer, TextVectorization)
-    }
-    return [
-        str(names.get(key, layer.name))
-        for key, layer in lookups.items()
-        if layer.tokens and not layer.has_input_vocabulary
-    ]
 
 
 def _counts(layer: IndexLookup) -> dict[str, Any]:

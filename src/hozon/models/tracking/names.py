@@ -66,7 +66,6 @@ RENAMES: Mapping[str, Mapping[str, str]] = {
     "BaseDepthwiseConv": {"kernel": "depthwise_kernel"},
     "Bidirectional": {"layer": ""},
     "RNN": {"states": ""},
-    "TextVectorization": {"lookup": "_lookup_layer"},
 }
 
 #: Variables that Keras 2 keeps in another type: class -> variable -> type in the file.

@@ -33,7 +33,7 @@ from hozon.models.savedmodel.save.nodes import (
     track_for_savedmodel,
 )
 from hozon.models.savedmodel.save.signatures import serving
-from hozon.models.savedmodel.save.specs import KnowsItsCall, layer_spec, model_spec
+from hozon.models.savedmodel.save.specs import KnowsItsCall, layer_spec, model_spec, with_text_input
 from hozon.models.savedmodel.save.tables import Tables
 from hozon.models.savedmodel.save.untouched import untouched
 from hozon.models.tracking.layers import is_builtin
@@ -74,7 +74,8 @@ class Description:
         Raises SaveError when the model was never built.
         """
         require_jax("writing a SavedModel")
-        self.model = accept_strings(model)
+        model = accept_strings(with_text_input(model))
+        self.model = model
         self.spec = model_spec(model)
         self.tracked = track_for_savedmodel(model, variables_of(model), optimizer=include_optimizer)
         self.nodes = Nodes(self.tracked)

@@ -16,7 +16,7 @@ import keras
 from hozon.keras_private.graph import Functional, symbolic_arguments
 from hozon.keras_private.layers import build_shapes
 from hozon.models.savedmodel.save.configs import Configs, is_graph
-from hozon.models.savedmodel.save.specs import begins_with_text, call_names
+from hozon.models.savedmodel.save.specs import call_names
 
 KERAS2_VERSION = "2.21.0"
 
@@ -39,10 +39,6 @@ _IDENTIFIERS: tuple[tuple[Any, str], ...] = (
 )
 
 #: What tf_keras needs before a first layer that reads strings.
-TEXT_INPUT: Mapping[str, Any] = {
-    "class_name": "InputLayer",
-    "config": {"name": "text", "batch_input_shape": [None], "dtype": "string"},
-}
 
 
 def layer_metadata(layer: keras.Layer, configs: Configs) -> dict[str, Any]:
@@ -52,8 +48,6 @@ def layer_metadata(layer: keras.Layer, configs: Configs) -> dict[str, Any]:
     config = None if entry is None else _named(entry["config"], layer)
     if isinstance(layer, keras.layers.InputLayer):
         return input_metadata(layer, config or {})
-    if config is not None and begins_with_text(layer):
-        config = {**config, "layers": [TEXT_INPUT, *config["layers"]]}
     made = {
         "name": layer.name,
         "trainable": layer.trainable,

@@ -70,12 +70,9 @@ def model_spec(model: keras.Model) -> CallSpec:
     if functional is not None and functional.built:
         inputs = keras.tree.map_structure(_of_symbol, input_structure(functional))
         return CallSpec(("inputs", "training", "mask"), (inputs,))
-    spec = _text_spec(model) or layer_spec(model)
+    spec = layer_spec(model)
     if spec is None:
-        raise SaveError(
-            f"model {model.name!r} has never been built, so the shapes of its inputs are not known",
-            instead="call it once on data, or build it with model.build(input_shape)",
-        )
+        raise _never_built(model)
     missing = _missing(model, spec)
     if missing:
         raise SaveError(
@@ -86,21 +83,26 @@ def model_spec(model: keras.Model) -> CallSpec:
     return spec
 
 
-def begins_with_text(model: Any) -> bool:
-    """Whether a Sequential model declares no input and begins with a layer of strings."""
-    return (
-        isinstance(model, keras.Sequential)
-        and functional_of(model) is None
-        and bool(model.layers)
-        and reads_text(model.layers[0])
+def with_text_input(model: Any) -> Any:
+    """A Sequential model that declares no input and begins with text, behind an input of strings.
+
+    It is another model of the same layers: saving leaves the one that was given as it is. Raises
+    SaveError where layers would have to be built.
+    """
+    if not isinstance(model, keras.Sequential) or functional_of(model) is not None:
+        return model
+    if not model.layers or not reads_text(model.layers[0]):
+        return model
+    if model.compiled or not all(layer.built for layer in model.layers):
+        raise _never_built(model)
+    return keras.Sequential([keras.Input((), dtype="string"), *model.layers], name=model.name)
+
+
+def _never_built(model: Any) -> SaveError:
+    return SaveError(
+        f"model {model.name!r} has never been built, so the shapes of its inputs are not known",
+        instead="call it once on data, or build it with model.build(input_shape)",
     )
-
-
-def _text_spec(model: keras.Model) -> CallSpec | None:
-    """Of a model that begins with text: one string a row."""
-    if not begins_with_text(model):
-        return None
-    return CallSpec(call_names(model), (ArgumentSpec((None,), "string", "text"),))
 
 
 def _missing(layer: keras.Layer, spec: CallSpec) -> list[str]:

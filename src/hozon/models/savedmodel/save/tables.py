@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hozon.config.text_layers.lookup import IndexLookup
+from hozon.config.text_layers.vectorization import lookup_of
 from hozon.formats.protos.graph import FunctionDef
 from hozon.formats.protos.object_graph import ConcreteFunction, Resource, SaveableFunctions
 from hozon.formats.protos.struct import TensorSpec
@@ -141,7 +142,7 @@ class Tables:
         if owner is not None:
             self._nodes.edges[owner][EDGE] = node
             return
-        holder = next(i for i, t in enumerate(targets) if getattr(t, "lookup", None) is layer)
+        holder = next(i for i, t in enumerate(targets) if lookup_of(t) is layer)
         inner = self._nodes.generic("_generic_user_object", {EDGE: node})
         self._nodes.edges[holder][LOOKUP_EDGE] = inner
 

@@ -19,7 +19,7 @@ from hozon.config.text_layers.encode import COUNT, INT, MULTI_HOT, NOTHING, ONE_
 from hozon.config.text_layers.host import encoded
 from hozon.config.text_layers.lookup import IndexLookup
 from hozon.config.text_layers.traced import PRIMITIVE
-from hozon.config.text_layers.vectorization import TextVectorization
+from hozon.config.text_layers.vectorization import TextVectorization, lookup_of
 from hozon.errors import UnsupportedError
 from hozon.graphs.emit import text
 from hozon.graphs.emit.body import Body
@@ -102,11 +102,11 @@ def vectorization(call: Call, texts: Tensor) -> Tensor:
     if layer.output_mode is None:
         return texts
     rows = _tokens(body, layer, texts)
-    found = indices(body, layer.lookup, rows.values)
+    found = indices(body, lookup_of(layer), rows.values)
     rows = Ragged(found, rows.splits, rows.rows)
     if layer.output_mode == INT:
         return text.padded(body, rows, layer.output_sequence_length, call.shape)
-    return _vectors(call, layer.lookup, rows)
+    return _vectors(call, lookup_of(layer), rows)
 
 
 def _tokens(body: Body, layer: TextVectorization, texts: Tensor) -> Ragged:
@@ -160,8 +160,8 @@ def indices(body: Body, layer: IndexLookup, keys: Tensor) -> Tensor:
     if unknown is not None:
         hashed = (
             text.modulo(body, keys, spare)
-            if keys.dtype == LONG
-            else (text.buckets(body, keys, spare))
+            if not layer.hashes_unknown
+            else text.buckets(body, _texts(body, layer, keys), spare, layer.salt)
         )
         found = text.chosen(body, unknown, text.plus(body, hashed, start), found)
     if layer.mask_token is not None:
@@ -215,7 +215,6 @@ def _encoded(call: Call, found: Tensor) -> Tensor:
 
 def _vectors(call: Call, layer: IndexLookup, found: Tensor | Ragged) -> Tensor:
     """Indices in all modes but "int"."""
-    layer.require_vocabulary()
     made = _counted(call, layer.output_mode, layer.depth or 0, found)
     weighted = layer.output_mode == TF_IDF and layer.idf is not None
     return text.times(call.body, made, layer.idf) if weighted else made
