@@ -34,7 +34,7 @@ from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import OUTPUT_NAMES, Upgraded, is_keras3, short_name, upgrade
 from hozon.errors import FormatError, HozonError, MissingObjectError, UnsupportedError
 from hozon.keras_private.compiled import name_outputs
-from hozon.keras_private.graph import build_inside
+from hozon.keras_private.graph import build_inside, note_order
 from hozon.keras_private.keras2_training import train_as_keras2
 from hozon.keras_private.sharing import sharing
 
@@ -209,6 +209,7 @@ class Builder:
         if isinstance(names, list) and len(names) == len(model.outputs):
             name_outputs(model, names)
         attach(model, _added(replay, model))
+        note_order(model, (layer.name for layer in replay.layers.values()))
         self._tell_dropped(replay, model)
         build_inside(model)
         return model

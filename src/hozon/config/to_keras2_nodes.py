@@ -86,6 +86,9 @@ def sequence(value: Any) -> list[Any] | None:
 def named_call(call: Any, names: Sequence[str], layer: str) -> Call:
     """A call of Keras 3 with only its first argument left without a name.
 
+    The others are in the order in which Keras 3 looks at them: Keras 2 orders a model's layers by
+    it, and files' weights by the layers.
+
     Args:
         call: ``{"args": [...], "kwargs": {...}}``.
         names: of the layer's call arguments in order, as far as they are known.
@@ -105,8 +108,8 @@ def named_call(call: Any, names: Sequence[str], layer: str) -> Call:
             record=layer,
             instead="call the layer with keyword arguments",
         )
-    kwargs.update(zip(names[1:], args[1:], strict=False))
-    return {"args": args[:1], "kwargs": kwargs}
+    positional = dict(zip(names[1:], args[1:], strict=False))
+    return {"args": args[:1], "kwargs": {**positional, **dict(sorted(kwargs.items()))}}
 
 
 def written_ends(ends: Any, renumber: Renumber) -> Any:

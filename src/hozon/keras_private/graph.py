@@ -138,6 +138,21 @@ def compute_also(model: Any, ends: Sequence[keras.KerasTensor]) -> None:
         model._tracker.track(layer)
 
 
+#: Attribute of a functional model: the names of its layers in the order of its file.
+_FILED = "hozon_filed_layers"
+
+
+def note_order(model: Any, names: Iterable[str]) -> None:
+    """Keep the order of a functional model's layers in its file, which may number weights by it."""
+    object.__setattr__(model, _FILED, {name: i for i, name in enumerate(names)})
+
+
+def filed_layers(model: Any) -> list[Any]:
+    """The layers of a model in the order of its file; in its own where it has none."""
+    order = getattr(model, _FILED, {})
+    return sorted(model.layers, key=lambda layer: order.get(layer.name, len(order)))
+
+
 def give_own_names(ends: Iterable[keras.KerasTensor], layers: Collection[Any]) -> None:
     """Rename operations that lead to `ends` where a layer of the model has their name.
 

@@ -10,6 +10,8 @@ from keras.src.saving import saving_lib
 from keras.src.saving.keras_saveable import KerasSaveable
 from keras.src.utils.naming import to_snake_case
 
+from hozon.keras_private.graph import filed_layers
+
 __all__ = ["saveables", "to_snake_case"]
 
 
@@ -45,7 +47,7 @@ def _children_in_keras2(target: Any) -> Iterator[tuple[str, Any]]:
         names |= {"layers"}
     for name in sorted(names, reverse=True):
         try:
-            child = getattr(target, name)
+            child = filed_layers(target) if name == "layers" else getattr(target, name)
         except Exception:  # noqa: BLE001, S112 - a property that cannot be asked yet
             continue
         yield name, child

@@ -43,15 +43,16 @@ def keras3_leaves(optimizer: Any) -> list[Leaf]:
     return [KerasLeaf(v) for v in optimizer.variables]
 
 
-def keras2_leaves(model: Any, optimizer: Any = None) -> list[Leaf]:
+def keras2_leaves(model: Any, optimizer: Any = None, *, filed: bool = False) -> list[Leaf]:
     """The values that Keras 2 numbers: the iteration, then slots in the order it made them.
 
-    `optimizer` is the model's own, or another one for variables of the model.
+    `optimizer` is the model's own, or another one for variables of the model. `filed`: in the order
+    of the file that the model was built from.
     """
     optimizer = model.optimizer if optimizer is None else optimizer
     own = trained_by(optimizer)
     wanted = {id(v) for v in own}
-    ordered = [v for v in trainable_order(model, thawed=True) if id(v) in wanted]
+    ordered = [v for v in trainable_order(model, thawed=True, filed=filed) if id(v) in wanted]
     order = ordered if len(ordered) == len(own) else own
     listed = describe_optimizer(optimizer, order).children["_variables"]
     return [_leaf(item) for item in listed.trackable.children.values()]
@@ -161,7 +162,11 @@ def _stored(group: StateGroup) -> list[Stored]:
 
 def _order(model: Any, record: ModelRecord, stored: Sequence[Stored]) -> Order:
     """How the writer numbered values: tf_keras counts steps in 64 bits, Keras 3 in 32."""
-    return partial(keras2_leaves, model) if _is_of_keras2(record, stored) else keras3_leaves
+    return (
+        partial(keras2_leaves, model, filed=True)
+        if _is_of_keras2(record, stored)
+        else keras3_leaves
+    )
 
 
 def _is_of_keras2(record: ModelRecord, stored: Sequence[Stored]) -> bool:

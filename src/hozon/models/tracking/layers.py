@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from hozon.keras_private.graph import Functional
+from hozon.keras_private.graph import Functional, filed_layers
 from hozon.keras_private.layers import direct_layers, trainable_of, variables_of
 from hozon.models.tracking.adapted import has_weights, learned, older_names
 from hozon.models.tracking.containers import contains
@@ -68,14 +68,16 @@ def own_variables(layer: Any) -> list[Any]:
     return variables_of(layer)
 
 
-def trainable_order(layer: Any, thawed: bool = False) -> list[Any]:
+def trainable_order(layer: Any, thawed: bool = False, filed: bool = False) -> list[Any]:
     """A layer's trainable variables in the order of Keras 2: a model's own come last.
 
-    With `thawed` also those of frozen layers.
+    With `thawed` also those of frozen layers; with `filed` in the order of the model's file.
     """
     if not (layer.trainable or thawed):
         return []
-    below = [v for sublayer in direct_layers(layer) for v in trainable_order(sublayer, thawed)]
+    as_filed = filed and isinstance(layer, Functional)
+    inside = filed_layers(layer) if as_filed else direct_layers(layer)
+    below = [v for sublayer in inside for v in trainable_order(sublayer, thawed, filed)]
     own = trainable_of(layer)
     ordered = [*below, *own] if isinstance(layer, keras.Model) else [*own, *below]
     return list({id(v): v for v in ordered if v.trainable or thawed}.values())

@@ -1,0 +1,120 @@
+"""Files number weights by a model's layers, whose order depends on how calls were written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import hozon
+from tests.oracle.client import Oracle
+
+#: Layers alike that a call takes by name, in an order that is not the alphabet's.
+WRITE = """
+layers = keras.layers
+
+class Mix(layers.Layer):
+    "Takes three tensors."
+    def call(self, x, b=None, a=None):
+        return x + 2.0 * b + 3.0 * a
+
+def model(last, by_name):
+    x = layers.Input((5, 4))
+    first, second, third = (layers.Dense(4)(x) for _ in range(3))
+    if by_name:
+        names = ("value", "key") if isinstance(last, layers.MultiHeadAttention) else ("b", "a")
+        y = last(first, **dict(zip(names, (second, third))))
+    else:
+        y = last(first, second, third)
+    return keras.Model(x, layers.Dense(2)(layers.GlobalAveragePooling1D()(y)))
+
+BUILDS = {
+    "attention": lambda: model(layers.MultiHeadAttention(2, 3), False),
+    "attention by name": lambda: model(layers.MultiHeadAttention(2, 3), True),
+    "own": lambda: model(Mix(), False),
+    "own by name": lambda: model(Mix(), True),
+}
+for name, build in BUILDS.items():
+    keras.utils.set_random_seed(3)
+    net = build()
+    rng = np.random.RandomState(0)
+    x, y = rng.rand(8, 5, 4).astype("float32"), rng.rand(8, 2).astype("float32")
+    net.compile("adam", "mse")
+    net.fit(x, y, epochs=2, verbose=0, shuffle=False)
+    for suffix in ("", ".h5", ".keras"):
+        net.save(f"{path}/{name}{suffix}", **({} if suffix else {"save_format": "tf"}))
+    told = {"x": x, "y": y, "outputs": net.predict(x, verbose=0)}
+    told["losses"] = net.fit(x, y, epochs=2, verbose=0, shuffle=False).history["loss"]
+    out[name] = told
+"""
+READ = """
+class Mix(keras.layers.Layer):
+    def call(self, x, b=None, a=None):
+        return x + 2.0 * b + 3.0 * a
+
+net = keras.models.load_model(path, custom_objects={"Mix": Mix})
+out["outputs"] = net.predict(x, verbose=0)
+out["losses"] = net.fit(x, y, epochs=2, verbose=0, shuffle=False).history["loss"]
+"""
+
+
+class Mix(keras.layers.Layer):  # type: ignore[misc]
+    """Takes three tensors."""
+
+    def call(self, x: Any, b: Any = None, a: Any = None) -> Any:
+        return x + 2.0 * b + 3.0 * a
+
+
+NAMES = ["attention", "attention by name", "own", "own by name"]
+OBJECTS = {"Mix": Mix}
+
+
+@pytest.fixture(scope="module")
+def written(
+    oracle: Oracle, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    path = tmp_path_factory.mktemp("order")
+    return path, oracle.python(WRITE, path=str(path))
+
+
+def agree(model: keras.Model, told: dict[str, Any]) -> None:
+    np.testing.assert_allclose(model.predict(told["x"], verbose=0), told["outputs"], atol=2e-6)
+    history = model.fit(told["x"], told["y"], epochs=2, verbose=0, shuffle=False)
+    np.testing.assert_allclose(history.history["loss"], told["losses"], rtol=2e-5)
+
+
+@pytest.mark.parametrize("end", ["", ".h5", ".keras"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_layer_has_its_own_weights_and_slots(
+    written: tuple[Path, dict[str, Any]], name: str, end: str
+) -> None:
+    agree(hozon.load_model(written[0] / f"{name}{end}", custom_objects=OBJECTS), written[1][name])
+
+
+@pytest.mark.parametrize("end", ["again.h5", "again.keras"])
+@pytest.mark.parametrize("name", NAMES)
+def test_saved_again_for_tf_keras(
+    written: tuple[Path, dict[str, Any]], oracle: Oracle, name: str, end: str, tmp_path: Path
+) -> None:
+    path, told = written[0], written[1][name]
+    model = hozon.load_model(path / f"{name}.keras", custom_objects=OBJECTS)
+    hozon.save_model(model, tmp_path / end, dialect="keras2")
+    answer = oracle.python(READ, path=str(tmp_path / end), x=told["x"], y=told["y"])
+    np.testing.assert_allclose(answer["outputs"], told["outputs"], atol=2e-6)
+    np.testing.assert_allclose(answer["losses"], told["losses"], rtol=2e-5)
+    agree(hozon.load_model(tmp_path / end, custom_objects=OBJECTS), told)
+
+
+@pytest.mark.parametrize("name", ["attention", "own by name"])
+def test_saved_again_for_keras_3(
+    written: tuple[Path, dict[str, Any]], name: str, tmp_path: Path
+) -> None:
+    path, told = written[0], written[1][name]
+    model = hozon.load_model(path / f"{name}.keras", custom_objects=OBJECTS)
+    hozon.save_model(model, tmp_path / "again.keras")
+    agree(hozon.load_model(tmp_path / "again.keras", custom_objects=OBJECTS), told)
+    read = keras.models.load_model(tmp_path / "again.keras", custom_objects=OBJECTS)
+    agree(read, told)
