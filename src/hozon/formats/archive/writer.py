@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -14,6 +15,10 @@ from hozon.raw.stores import create
 #: The earliest time that a zip archive can state.
 NO_TIME = (1980, 1, 1, 0, 0, 0)
 CHECK_BYTES = 8 << 20
+#: Where members begin, so that values in them can be mapped as they are.
+ALIGNMENT = 64
+#: The extra field that other aligned archives have, and its head: number and length.
+PADDING_FIELD, PADDING = 0xD935, struct.Struct("<HH")
 #: Bytes, or a function that writes them into the file that it is given.
 Content = bytes | Callable[[BinaryIO], None]
 
@@ -51,6 +56,7 @@ def _write_in_place(
     """A member whose length and checksum are known only when it is written."""
     info.header_offset = file.seek(0, io.SEEK_END)
     info.CRC = info.file_size = info.compress_size = 0
+    info.extra = _padding(info.header_offset + len(info.FileHeader(zip64=True)))
     file.write(info.FileHeader(zip64=True))
     window = _Window(file, file.tell())
     write(window)
@@ -63,6 +69,12 @@ def _write_in_place(
     archive.filelist.append(info)
     archive.NameToInfo[info.filename] = info
     archive.start_dir = end
+
+
+def _padding(start: int) -> bytes:
+    """An extra field, of no meaning, that lets what follows begin at a multiple of `ALIGNMENT`."""
+    count = -(start + PADDING.size) % ALIGNMENT
+    return PADDING.pack(PADDING_FIELD, count) + bytes(count)
 
 
 def _checksum(file: BinaryIO, start: int) -> int:
