@@ -15,6 +15,7 @@ import keras
 
 from hozon.config.entries import name_of
 from hozon.config.nodes import FIXED
+from hozon.config.own_graphs import complete_graph
 from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import OUTPUT_NAMES, SHARED, TRAINS_AS
 from hozon.keras_private.compiled import are_outputs_named
@@ -114,6 +115,7 @@ def _places(layer: Any, entry: Entry) -> Iterator[tuple[Any, Entry]]:
     config = entry.get("config")
     if not isinstance(config, dict):
         return
+    complete_graph(layer, config)
     if isinstance(layer, keras.Model) and isinstance(config.get("layers"), list):
         if are_outputs_named(layer):
             entry[OUTPUT_NAMES] = list(layer.output_names)

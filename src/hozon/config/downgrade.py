@@ -34,7 +34,7 @@ from hozon.config.nodes import FIXED, OVERRIDDEN, STRUCTURED, Key
 from hozon.config.tagged import is_serialized
 from hozon.config.to_keras2_nodes import named_call, written_call, written_ends
 from hozon.config.to_keras2_objects import Form, ObjectWriter
-from hozon.config.upgrade import LAYER_KEYS, SHARED, short_name
+from hozon.config.upgrade import LAYER_KEYS, MODEL_KEYS, SHARED, short_name
 from hozon.errors import FormatError, UnsupportedError
 from hozon.limits import LIMITS
 
@@ -232,7 +232,12 @@ class Downgrader:
         if short_name(name) in WHOLE and is_keras_module(str(source.get("module") or "keras")):
             whole = "Model" if self.form.tags and name == "Functional" else name
             return self.form.entry("keras", whole, made)
-        return self.form.custom(source, made)
+        own = {
+            key: self.objects.of_custom_key(key, value)
+            for key, value in source["config"].items()
+            if key not in MODEL_KEYS
+        }
+        return self.form.custom(source, {**own, **made})
 
     def _sequential(self, config: Mapping[str, Any], entries: list[Config]) -> Config:
         made: Config = {

@@ -254,16 +254,16 @@ def is_made_of_tensors(found: Any) -> bool:
     """Whether a class is a user's model that is made of inputs and outputs, as Functional ones."""
     if not isinstance(found, type) or not issubclass(found, keras.Model):
         return False
-    if issubclass(found, keras.Sequential) or _has_own(found, "from_config"):
+    if issubclass(found, keras.Sequential) or has_own(found, "from_config"):
         return False
-    return not _has_own(found, "__init__") or _takes(found, "inputs", "outputs")
+    return not has_own(found, "__init__") or _takes(found, "inputs", "outputs")
 
 
 def is_made_of_layers(found: Any) -> bool:
     """Whether a class is a user's model that is made by adding layers, as Sequential ones."""
     if not isinstance(found, type) or not issubclass(found, keras.Sequential):
         return False
-    return not _has_own(found, "from_config") and _takes(found)
+    return not has_own(found, "from_config") and _takes(found)
 
 
 def own_arguments(found: Any, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -277,11 +277,11 @@ def own_arguments(found: Any, config: Mapping[str, Any]) -> dict[str, Any]:
 
 def has_own_constructor(found: type) -> bool:
     """Whether a class of the user has a constructor of its own."""
-    return _has_own(found, "__init__")
+    return has_own(found, "__init__")
 
 
-def _has_own(found: type, method: str) -> bool:
-    """Whether a method of a class is the user's and not Keras'."""
+def has_own(found: type, method: str) -> bool:
+    """Whether a method of a class, ``__init__`` for one, is the user's and not Keras'."""
     defining = next(base for base in found.__mro__ if method in vars(base))
     return not defining.__module__.startswith("keras.")
 

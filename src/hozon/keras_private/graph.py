@@ -204,3 +204,8 @@ def build_inside(model: Any) -> None:
             continue
         arguments = node.arguments
         backend.compute_output_spec(layer.call, *arguments.args, **arguments.kwargs)
+
+
+def plain_twin(functional: Any) -> Any:
+    """A model of Keras' own class over the same graph and layers."""
+    return keras.Model(functional._inputs_struct, functional._outputs_struct, name=functional.name)

@@ -11,6 +11,7 @@ from hozon.config.added import without_added
 from hozon.config.completed import beyond_keras3, shared_layers
 from hozon.config.downgrade import to_keras2
 from hozon.config.outputs import METRICS, outputs_of
+from hozon.config.own_graphs import defaults_only
 from hozon.config.serialization import serialize
 from hozon.config.text_layers import TEXT_LAYERS
 from hozon.config.text_layers.public import in_keras_words
@@ -80,7 +81,7 @@ def _whole(
         optimizer=optimizer,
         metadata=marks_of(model.optimizer) if optimizer is not None else {},
     )
-    return record, [*lines, *_not_held(model), *_not_found(model, chosen)]
+    return record, [*lines, *_not_held(model), *_not_found(model, chosen), *defaults_only(model)]
 
 
 def describe_h5_weights(model: Any, dialect: Dialect = "keras2") -> tuple[ModelRecord, Lines]:
@@ -110,7 +111,10 @@ def _config(
     model: keras.Model, dialect: Dialect | None, lines: Lines
 ) -> tuple[Mapping[str, Any], Dialect]:
     _require_config(model)
-    made = in_keras_words(serialize(model), TEXT_LAYERS)
+    try:
+        made = in_keras_words(serialize(model), TEXT_LAYERS)
+    except NotImplementedError as error:
+        raise _no_config(model, f": {error}") from error
     made.pop("compile_config", None)
     if dialect == "keras3":
         lines.extend(beyond_keras3(model, made))
@@ -139,12 +143,16 @@ def _config(
 def _require_config(model: keras.Model) -> None:
     own = type(model).get_config is not keras.Model.get_config
     if functional_of(model) is None and not isinstance(model, keras.Sequential) and not own:
-        name = type(model).__name__
-        raise UnsupportedError(
-            f"an H5 file keeps a model by its config, which {name} does not have",
-            feature=name,
-            instead="a SavedModel, or hozon.save_weights and the model's own code",
-        )
+        raise _no_config(model)
+
+
+def _no_config(model: keras.Model, reason: str = "") -> UnsupportedError:
+    name = type(model).__name__
+    return UnsupportedError(
+        f"an H5 file keeps a model by its config, which {name} does not have{reason}",
+        feature=name,
+        instead="a SavedModel, or hozon.save_weights and the model's own code",
+    )
 
 
 def _training(

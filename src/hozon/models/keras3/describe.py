@@ -13,6 +13,7 @@ from hozon.config.added import without_added
 from hozon.config.completed import beyond_keras3, shared_layers
 from hozon.config.downgrade import to_keras2
 from hozon.config.outputs import outputs_of
+from hozon.config.own_graphs import defaults_only
 from hozon.config.serialization import serialize
 from hozon.config.text_layers import TEXT_LAYERS
 from hozon.config.text_layers.public import in_keras_words
@@ -57,7 +58,7 @@ def describe(
         if record.optimizer is not None and len(model.trainable_variables) < trained:
             lines.append("the optimizer's state, as weights that only an added loss uses are lost")
             record = replace(record, optimizer=None)
-    return record, [*lost, *lines, *_merged(model)]
+    return record, [*lost, *lines, *_merged(model), *defaults_only(model)]
 
 
 def _merged(model: keras.Model) -> Lines:
@@ -75,7 +76,7 @@ def _whole(
 ) -> tuple[ModelRecord, Lines]:
     lines: Lines = []
     config = _config(model, chosen, lines)
-    groups = _groups(model, include_optimizer)
+    groups = _groups(model, include_optimizer, keras2=chosen == "keras2")
     if chosen == "keras2":
         named = keras2_paths(model)
         groups = [replace(group, name=named(group.name)) for group in groups]
@@ -124,7 +125,7 @@ def _config(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str, 
     except NotImplementedError as error:
         name = type(model).__name__
         raise UnsupportedError(
-            f"a .keras file keeps a model by its config, which {name} does not have",
+            f"a .keras file keeps a model by its config, which {name} does not have: {error}",
             feature=name,
             instead="a SavedModel, or hozon.save_weights and the model's own code",
         ) from error
@@ -173,8 +174,9 @@ def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str
         return None
 
 
-def _groups(model: Any, optimizer: bool) -> list[StateGroup]:
-    return [_group(owner) for owner in owners(model, optimizer=optimizer) if owner.variables]
+def _groups(model: Any, optimizer: bool, keras2: bool = False) -> list[StateGroup]:
+    found = owners(model, optimizer=optimizer, keras2=keras2)
+    return [_group(owner) for owner in found if owner.variables]
 
 
 def _group(owner: Owner) -> StateGroup:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from hozon.config.outputs import outputs_of
+from hozon.config.own_graphs import defaults_only
 from hozon.config.serialization import serialize
 from hozon.config.text_layers.functional import accept_strings
 from hozon.config.to_keras2_training import training_to_keras2
@@ -121,7 +122,7 @@ class Description:
         self.tables.add_saved(self.functions)
         metadata = list(self._metadata())
         self.converted += self.configs.changes
-        self.lost += self.functions.lost
+        self.lost += [*self.functions.lost, *defaults_only(self.model)]
         self.converted += self.functions.converted
         return Content(
             objects=SavedObjectGraph(self.nodes.saved(), self.functions.concrete),
