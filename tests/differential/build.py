@@ -112,11 +112,22 @@ class Builder:
 
     def _functional(self, graph: Spec, **named: Any) -> Any:
         inputs, outputs = self._ends(graph)
-        return self.keras.Model(inputs, outputs, **named)
+        return self.added_to(self.keras.Model(inputs, outputs, **named), graph)
+
+    def added_to(self, model: Any, graph: Spec) -> Any:
+        """With a loss and a metric from outside, which Keras 2's models take."""
+        if graph.get("added") and self.keras.__name__.startswith("tf_keras"):
+            import tensorflow as tf
+
+            first = model.outputs[0]
+            model.add_loss(0.1 * tf.reduce_mean(tf.square(first)))
+            model.add_metric(first, name="seen", aggregation="mean")
+        return model
 
     def _functional_subclass(self, graph: Spec, **named: Any) -> Any:
         inputs, outputs = self._ends(graph)
-        return self.customs[graph.get("class", "Net")](inputs=inputs, outputs=outputs, **named)
+        made = self.customs[graph.get("class", "Net")]
+        return self.added_to(made(inputs=inputs, outputs=outputs, **named), graph)
 
     def _subclass(self, graph: Spec, **named: Any) -> Any:
         return net_class(self, graph)(**named)
@@ -214,6 +225,15 @@ def customs(keras: Any) -> dict[str, Any]:
         ) -> Any:
             return 2.0 * super().compute_loss(x, y, y_pred, sample_weight, **more)
 
+    class Stepped(keras.Model):  # type: ignore[misc, name-defined]
+        """A functional subclass with a step of its own, which shows more."""
+
+        def train_step(self, *given: Any) -> Any:
+            made = super().train_step(*given)
+            logs, *state = made if isinstance(made, tuple) else (made,)
+            logs = {**logs, "own": 2.0 * logs["loss"]}
+            return (logs, *state) if state else logs
+
     class Configured(keras.Model):  # type: ignore[misc, name-defined]
         """A subclassed model with a config: its graph, as JSON."""
 
@@ -237,7 +257,7 @@ def customs(keras: Any) -> dict[str, Any]:
         def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:  # noqa: ARG003
             return cls(**config)
 
-    found.update(Net=Net, Doubled=Doubled, Configured=Configured)
+    found.update(Net=Net, Doubled=Doubled, Stepped=Stepped, Configured=Configured)
     return found
 
 

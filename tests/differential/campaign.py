@@ -16,6 +16,10 @@ from tests.differential.known import KNOWN
 from tests.differential.processes import Pool, Run
 from tests.differential.reduce import reduced
 
+#: Functional subclasses by what they have of their own.
+OWN = {"Doubled": "own compute_loss", "Stepped": "own train_step"}
+OPTIONS = ("policy", "jit", "freeze", "lora", "quantize")
+
 
 class Campaign:
     """Draws, what they showed, and the time that they took."""
@@ -98,7 +102,9 @@ def axes(spec: dict[str, Any]) -> set[str]:
     """The axes that a spec touches."""
     found = {f"writer {spec['writer']}", f"way {spec['model']['way']}"}
     if "class" in spec["model"]:
-        found.add("own compute_loss")
+        found.add(OWN[spec["model"]["class"]])
+    if spec["model"].get("added"):
+        found.add("losses and metrics from outside")
     if spec.get("compile", {}).get("sample_weight"):
         found.add("sample weights")
     for hop in spec["hops"]:
@@ -107,7 +113,7 @@ def axes(spec: dict[str, Any]) -> set[str]:
         found |= {f"form {hop['form']}", f"reader {hop['reader']}"}
     if len(spec["hops"]) > 1:
         found.add("saved again")
-    found |= {f"{axis} {spec[axis]}" for axis in ("policy", "jit", "freeze") if axis in spec}
+    found |= {f"{axis} {spec[axis]}" for axis in OPTIONS if axis in spec}
     if spec["model"].get("named inputs"):
         found.add("dict inputs")
     for own in ("OwnInitializer", "OwnRegularizer", "OwnConstraint"):
@@ -119,6 +125,7 @@ def axes(spec: dict[str, Any]) -> set[str]:
         optimizer = spec["compile"]["args"]["optimizer"]
         inner = optimizer["args"].get("inner_optimizer", optimizer)
         found |= {optimizer["object"], inner["object"]}
+        found |= {f"optimizer {name}" for name in inner["args"]}
         if ".legacy." in inner["object"]:
             found.add("legacy optimizer")
         found |= {f"compile {name}" for name in spec["compile"]["args"]}

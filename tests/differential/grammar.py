@@ -49,13 +49,23 @@ FOREIGN = {
     "w:tf": "tf_keras",
     "w:h5": "tf_keras",
     "w:weights.h5": "keras",
+    "w:weights.json": "hozon",
+    "w:ckpt": "tf_keras",
+    "json": "hozon",
     "w:safetensors": "hozon",
 }
 #: Weights, loaded into a model that is built anew.
 WEIGHTS = {
-    "tf_keras": {"w:tf": 1.0, "w:h5": 1.0, "w:weights.h5": 1.0},
+    "tf_keras": {"w:tf": 1.0, "w:h5": 1.0, "w:weights.h5": 1.0, "w:ckpt": 1.0},
     "keras": {"w:weights.h5": 1.0},
-    "hozon": {"w:tf": 1.0, "w:h5": 1.0, "w:weights.h5": 1.0, "w:safetensors": 1.0},
+    "hozon": {
+        "w:tf": 1.0,
+        "w:h5": 1.0,
+        "w:weights.h5": 1.0,
+        "w:weights.json": 0.5,
+        "w:safetensors": 1.0,
+        "w:ckpt": 1.0,
+    },
 }
 
 
@@ -69,11 +79,21 @@ def draw_spec(seed: int, number: int) -> Spec:
         form = draw.often(WEIGHTS[writer])
         who = FOREIGN[form] if writer == "hozon" and draw.chance(0.5) else "hozon"
         spec["hops"] = [{"form": form, "reader": who}]
+    elif draw.chance(0.04) and writer != "keras" and not graph["way"].startswith("subclass"):
+        spec["hops"] = [{"form": "json", "reader": draw.one(["hozon", "bare"])}]
+    if draw.chance(0.1) and writer != "tf_keras" and not graph["way"].startswith("subclass"):
+        spec["lora"] = 2
+    if draw.chance(0.1) and writer != "tf_keras":
+        spec["quantize"] = draw.one(["int8", "int4"])
+    if spec.keys() & {"lora", "quantize"}:
+        for hop in spec["hops"]:
+            hop["form"] = hop["form"].replace(":keras2", "")
+            hop["reader"] = "hozon" if hop["reader"] == "tf_keras" else hop["reader"]
     if any(f"'{name}'" in str(graph) for name in NOT_IN_KERAS):
         for hop in spec["hops"]:
             if hop["reader"] in ("keras", "bare"):
                 hop["reader"] = "hozon"
-            if hop["form"].startswith("w:"):
+            if graph["way"].startswith("subclass") and hop["reader"] == "hozon":
                 hop["reader"] = "dropin"
     if draw.chance(0.06):
         spec["policy"] = draw.one(["mixed_bfloat16", "mixed_float16", "float64"])
@@ -138,11 +158,14 @@ class Graph:
                 given["batch"] = BATCH
         spec: Spec = {"way": way, "inputs": inputs, "nodes": []}
         if way == "functional_subclass" and draw.chance(0.4):
-            spec["class"] = "Doubled"
+            spec["class"] = draw.one(["Doubled", "Stepped"])
         if way in ("functional", "functional_subclass") and not depth and draw.chance(0.1):
             spec["named inputs"] = True
             for i, given in enumerate(inputs):
                 given["name"] = f"in_{i}"
+        if way in ("functional", "functional_subclass") and not depth and self.writer == "tf_keras":
+            if draw.chance(0.08):
+                spec["added"] = True
         if draw.chance(0.2):
             spec["name"] = draw.one(["net", "my_model", "Model-1", "encoder"])
         loose = set(range(len(values)))  # what nothing has taken yet

@@ -609,7 +609,7 @@ KINDS += [
         (1,),
         same,
         {"vocabulary": [WORDS]},
-        {"num_oov_indices": [2], "mask_token": ["fig"]},
+        {"num_oov_indices": [2]},
         writers=KERAS2,
         takes="text",
         makes="ids",

@@ -11,7 +11,8 @@ RENAMED = {
 KERAS2_ONLY = {"implementation", "jit_compile"}
 KERAS3_ONLY = {"gradient_accumulation_steps"}
 #: What means something else in the other Keras.
-UNLIKE = ("hard_sigmoid", "ThresholdedReLU", "causal")
+UNLIKE = ("hard_sigmoid", "ThresholdedReLU", "causal", "Discretization", "TextVectorization")
+UNLIKE += ("StringLookup", "IntegerLookup", "Hashing")
 
 
 def same_everywhere(spec: Any) -> bool:

@@ -32,7 +32,7 @@ def candidates(spec: Spec) -> Iterator[Spec]:
         if spec.get("steps"):
             yield {**spec, "steps": 0 if spec["steps"] == 1 else 1}
         yield from _compile(spec)
-    for name in ("jit", "freeze", "policy"):
+    for name in ("jit", "freeze", "policy", "lora", "quantize"):
         if name in spec:
             yield _without(spec, name)
     hops = spec["hops"]
@@ -80,10 +80,9 @@ def graphs(graph: Spec) -> Iterator[Spec]:
     """Simpler graphs."""
     if graph["way"] not in ("sequential", "functional"):
         yield {**graph, "way": "functional"}
-    if "class" in graph:
-        yield _without(graph, "class")
-    if "name" in graph:
-        yield _without(graph, "name")
+    for name in ("class", "added", "named inputs", "name"):
+        if name in graph:
+            yield _without(graph, name)
     outputs = graph["outputs"]
     if isinstance(outputs, list) and len(outputs) > 1:
         for i in range(len(outputs)):

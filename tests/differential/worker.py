@@ -27,8 +27,15 @@ from tests.differential.measure import Data, Failed, KerasSide, TensorFlowSide, 
 from tests.differential.portable import translated
 
 SECONDS = 90
-SUFFIXES = {"savedmodel": "", "h5": ".h5", "keras": ".keras"}
-WEIGHTS = {"tf": "", "h5": ".h5", "weights.h5": ".weights.h5", "safetensors": ".safetensors"}
+SUFFIXES = {"savedmodel": "", "h5": ".h5", "keras": ".keras", "json": ".json"}
+WEIGHTS = {
+    "tf": "",
+    "ckpt": "",
+    "h5": ".h5",
+    "weights.h5": ".weights.h5",
+    "weights.json": ".weights.json",
+    "safetensors": ".safetensors",
+}
 TOLD = ("missing", "unexpected", "mismatched", "deferred", "lost")
 
 
@@ -126,10 +133,13 @@ class Worker:
         model = builder.model(spec["model"])
         self.side.call(model, given, False)
         r = np.random.default_rng(3)
+        adapt_rank(model, spec)
         for variable in model.weights:
-            if variable.trainable or "moving" in variable.name:
+            if getattr(variable, "trainable", False) or "moving" in variable.name:
                 noise = np.abs(r.normal(0, 0.1, variable.shape))
                 variable.assign(np.asarray(variable) + noise.astype(np.asarray(variable).dtype))
+        if "quantize" in spec:
+            model.quantize(spec["quantize"])
         self.side.jit = spec.get("jit", False)
         extra = {} if self.side.jit else {"run_eagerly": True}
         builder.compiled(model, spec, **extra)
@@ -146,6 +156,8 @@ class Worker:
         path = path_of(hop, folder, number)
         if form == "w":
             return self._save_weights(model, path, dialect, by)
+        if form == "json":
+            return self._save_json(model, path, by)
         if by == "dropin":
             model.save(path, **({"dialect": dialect} if dialect else {}))
             return []
@@ -161,7 +173,32 @@ class Worker:
         self.eager(True)
         return []
 
+    def _save_json(self, model: Any, path: str, by: str) -> list[str]:
+        """The config as text, the weights beside it."""
+        if by == "tf_keras":
+            Path(path).write_text(model.to_json())
+            model.save_weights(f"{path}.h5")
+            return []
+        import hozon
+
+        Path(path).write_text(hozon.model_to_json(model))
+        return list(hozon.save_weights(model, f"{path}.h5").lost)
+
+    def _checkpoint(self, model: Any, by: str) -> Any:
+        if by == "tf_keras":
+            import tensorflow as tf
+
+            module: Any = tf
+        else:
+            import hozon as module
+        optimizer = getattr(model, "optimizer", None)
+        parts = {} if optimizer is None else {"optimizer": optimizer}
+        return module.train.Checkpoint(model=model, **parts)
+
     def _save_weights(self, model: Any, path: str, form: str, by: str) -> list[str]:
+        if form == "ckpt":
+            self._checkpoint(model, by).write(path)
+            return []
         if by in ("hozon", "bare"):
             import hozon
 
@@ -224,10 +261,16 @@ class Worker:
         self.keras.utils.set_random_seed(99)
         model = builder.model(spec["model"])
         self.side.call(model, data, False)
+        adapt_rank(model, spec)
+        if "quantize" in spec:
+            model.quantize(spec["quantize"])
         builder.compiled(model, spec)
         for at in spec.get("freeze", ()):
             if at < len(model.layers):
                 model.layers[at].trainable = False
+        if spec["hops"][0]["form"] == "w:ckpt":
+            status = self._checkpoint(model, reader).read(path)
+            return model, None if reader == "tf_keras" else status
         if reader in ("hozon", "bare"):
             import hozon
 
@@ -236,6 +279,11 @@ class Worker:
         return model, found if reader == "dropin" else None
 
     def _load(self, reader: str, path: str, objects: Any) -> Any:
+        if path.endswith(".json"):
+            import hozon
+
+            model = hozon.model_from_json(Path(path).read_text(), objects)
+            return model, hozon.load_weights(model, f"{path}.h5")
         if reader in ("hozon", "bare"):
             import hozon
 
@@ -260,6 +308,13 @@ def told(report: Any) -> list[str]:
         for item in getattr(report, name, [])
         if not str(item).startswith("metrics/")  # their state ends with each epoch
     ]
+
+
+def adapt_rank(model: Any, spec: dict[str, Any]) -> None:
+    """Let layers that can train low-rank matrices beside their weights do so, where a spec says."""
+    for layer in model.layers if "lora" in spec else ():
+        if hasattr(layer, "enable_lora") and getattr(layer, "kernel_constraint", None) is None:
+            layer.enable_lora(spec["lora"])
 
 
 def reset_states(model: Any) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import keras
 from keras.src.backend.common import global_state
 
-from hozon.keras_private.bends import bend
+from hozon.keras_private.bends import asked, bend
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import layers_of
+from hozon.keras_private.regularizers import FLAT
 
 #: Attribute of models whose compiled steps enter them as calls do.
 _ENTERED = "hozon_enters_model"
@@ -29,7 +30,8 @@ def compile_config(model: keras.Model) -> dict[str, Any] | None:
 
 def training_metrics(model: keras.Model) -> list[keras.Variable]:
     """The states of the metrics that `compile` gave a model: they begin anew with each epoch."""
-    metrics = (getattr(model, "_loss_tracker", None), getattr(model, "_compile_metrics", None))
+    names = ("_loss_tracker", "_compile_metrics", "_compile_loss")
+    metrics = [getattr(model, name, None) for name in names]
     return [variable for metric in metrics if metric is not None for variable in metric.variables]
 
 
@@ -112,7 +114,8 @@ def _entering(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(layer, *args, **kwargs)
         layer._get_call_context().set_value("training", kwargs.get("training"))
         try:
-            return original(layer, *args, **kwargs)
+            with asked(FLAT, True):
+                return original(layer, *args, **kwargs)
         finally:
             layer._maybe_reset_call_context()
 
@@ -153,3 +156,19 @@ def _for_steps(weights: Any, outputs: Any) -> Any:
 
 
 bend(keras.Model, "compute_loss", _weighing)
+
+
+def _regularizing(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Regularizers of weights that are frozen count too, as in Keras 2."""
+
+    def losses(model: Any) -> Any:
+        found = original(model)
+        if not enters_model(model):
+            return found
+        frozen = model.non_trainable_weights
+        return found + [v.regularizer(v) for v in frozen if getattr(v, "regularizer", None)]
+
+    return losses
+
+
+bend(keras.Model, "_get_regularization_losses", _regularizing)

@@ -96,6 +96,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (LAYER, ("_obj_type",)),
         (saving.keras_saveable, ("KerasSaveable",)),
     ],
+    "regularizers": [],
     "rollback": [(VARIABLE, ("_initializer", "_value"))],
     "scopes": [],
     "sharing": [],
@@ -113,8 +114,10 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
     ],
     "training": [
         (functional(), ("_compile_config", "_initial_epoch", "_loss_tracker", "_compile_metrics")),
+        (functional(), ("_compile_loss",)),
         (LAYER, ("_call_signature", "_call_has_training_arg", "_call_has_context_arg")),
         (LAYER, ("_get_call_context", "_maybe_reset_call_context")),
+        (LAYER, ("_get_regularization_losses",)),
     ],
     "values": [
         (VARIABLE, ("_direct_assign", "_dtype", "_initialize_layout", "_initializer", "_layout")),

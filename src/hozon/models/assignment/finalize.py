@@ -8,14 +8,20 @@ from typing import Any
 import keras
 import numpy as np
 
-from hozon.keras_private.layers import layers_of
+from hozon.keras_private.layers import build_shapes, layers_of
 from hozon.models.assignment.momenta import follow_product
 
 Layer = Any
 
 
 def _finalize(layer: Layer) -> None:
-    """Keras computes with constants that it makes of the adapted variables."""
+    """Keras computes with constants that it makes of the adapted variables, or of what was given.
+
+    Those that it made while a model around was traced do not outlive the trace.
+    """
+    shapes = build_shapes(layer)
+    if layer.input_mean is not None and shapes:
+        layer.build(next(iter(shapes.values())))
     layer.finalize_state()
 
 

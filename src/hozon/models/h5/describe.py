@@ -20,6 +20,7 @@ from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import UnsupportedError
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import layers_of, losses_of, metrics_of
+from hozon.keras_private.training import compile_config
 from hozon.models.assignment.account import optimizers_of
 from hozon.models.assignment.layers import own_weights, top_layers, weights_of
 from hozon.models.assignment.learned import learned_name, learned_value, not_in_weights
@@ -158,13 +159,11 @@ def _no_config(model: keras.Model, reason: str = "") -> UnsupportedError:
 def _training(
     model: keras.Model, dialect: Dialect, lines: Lines, *, final: bool
 ) -> Mapping[str, Any] | None:
-    compiled = model.get_compile_config()
-    if compiled is None:
+    live = compile_config(model)
+    if live is None:
         lines.append("the training configuration: the model's class keeps none")
         return None
-    if "optimizer" not in compiled:  # Keras takes it out of the model when it saves an H5 file
-        entry = keras.saving.serialize_keras_object(model.optimizer)
-        compiled = {**compiled, "optimizer": entry}
+    compiled = {key: serialize(value) for key, value in live.items()}
     if dialect == "keras3":
         return shared_training({**compiled, "optimizer_config": compiled["optimizer"]})
     outputs = outputs_of(model)

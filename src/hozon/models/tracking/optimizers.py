@@ -116,7 +116,7 @@ class Optimizer:
         return {}
 
     def _last_rate(self) -> Any:
-        step = np.maximum(np.asarray(self.optimizer.iterations.value) - 1, 0)
+        step = np.maximum(keras.ops.convert_to_numpy(self.optimizer.iterations) - 1, 0)
         return rate_of(self.optimizer)(keras.ops.convert_to_tensor(step))
 
     def slot_lists(self) -> dict[str, list[Any]]:

@@ -164,8 +164,13 @@ def _build_shape(layer: keras.Layer) -> Any:
         return _tagged(first) if alone and first is not None else None
     symbolic = symbolic_arguments(layer)
     if symbolic is not None and symbolic[0]:
-        return keras.tree.map_structure(lambda t: _tagged(t.shape), symbolic[0][0])
+        return keras.tree.map_structure(_shape_of, symbolic[0][0])
     return None if layer.weights else {"class_name": "TensorShape", "items": None}
+
+
+def _shape_of(argument: Any) -> Any:
+    """The shape of a tensor, or of a number that stands in a tensor's place."""
+    return _tagged(getattr(argument, "shape", ()))
 
 
 def _tagged(shape: Any) -> Any:
