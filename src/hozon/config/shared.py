@@ -38,6 +38,22 @@ def with_shared(config: Mapping[str, Any], changes: list[str]) -> Entry:
     return made
 
 
+def with_all_shared(config: Mapping[str, Any]) -> Entry | None:
+    """An entry in which all places that say the same of a layer have one number; None without any.
+
+    tf_keras marks few of them in its archives, but keeps the weights of a layer at one place only.
+    """
+    made = deepcopy(dict(config))
+    places: dict[str, list[Entry]] = {}
+    for entry in _layers(made):
+        places.setdefault(_said(entry), []).append(entry)
+    shared = [entries for entries in places.values() if len(entries) > 1]
+    for number, entries in enumerate(shared, 1):
+        for entry in entries:
+            entry[SHARED] = number
+    return made if shared else None
+
+
 def _find(entry: Entry, number: Any, earlier: list[Entry], changes: list[str]) -> None:
     said = _said(entry)
     same = [e for e in earlier if e.get(SHARED) is None and _said(e) == said]

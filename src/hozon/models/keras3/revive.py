@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
 
-from hozon.errors import MismatchError
+from hozon.config.shared import with_all_shared
+from hozon.errors import HozonError, MismatchError
 from hozon.models.assignment import apply, close_account, finalize_layers, stored_names
 from hozon.models.assignment.by_path import by_path
 from hozon.models.built import build_as_recorded
@@ -22,18 +25,35 @@ from hozon.record import ModelRecord
 def revive_record(
     record: ModelRecord, custom_objects: Mapping[str, Any] | None = None, compiled: bool = True
 ) -> keras.Model:
-    """The live model of a record with naming ``"attributes"``; see `hozon.models.recorded`."""
-    return revive(record, custom_objects, compiled, _give)
+    """The live model of a record with naming ``"attributes"``; see `hozon.models.recorded`.
+
+    tf_keras keeps the weights of a layer that several models hold at one place of its archive, and
+    does not say in the config that it is one. Where weights are missing, layers that the config
+    says the same of are one layer, if each variable and each stored value finds its place then.
+    """
+    try:
+        return revive(record, custom_objects, compiled, _give)
+    except MismatchError as error:
+        config = with_all_shared(record.config or {}) if record.dialect == "keras2" else None
+        if config is None:
+            raise
+        try:
+            whole = replace(record, config=config)
+            return revive(whole, custom_objects, compiled, partial(_give, whole=True))
+        except HozonError:
+            raise error from None
 
 
 def _give(
-    model: keras.Model, record: ModelRecord
+    model: keras.Model, record: ModelRecord, whole: bool = False
 ) -> tuple[LoadReport, Callable[[keras.Model], None]]:
-    """All weights; one that is missing would be silently wrong."""
+    """All weights; one that is missing would be silently wrong. `whole`: nothing else is stored."""
     _build(model, record.config or {})
     give_assets(model, record)
     assignment = by_path(model, record)
     problems = weights_missing(assignment.report)
+    if whole:
+        problems += [f"no variable for the stored {n}" for n in assignment.report.unexpected]
     if problems:
         raise MismatchError(
             "the file lacks weights of its own model", mismatches=problems, file=record.path
