@@ -127,10 +127,10 @@ def test_a_pipe(tmp_path: Path) -> None:
             read(tmp_path / "pipe")
 
 
-@pytest.mark.parametrize("command", ["inspect", "predict", "convert"])
+@pytest.mark.parametrize("command", ["inspect", "predict", "convert", "verify", "diff", "report"])
 def test_the_commands_say_it_too(
     command: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = [str(folder / "out.keras")] if command == "convert" else []
+    more = [str(folder / "out.keras")] if command in ("convert", "diff") else []
     assert main([command, str(folder / "m.h5"), *more]) == 1
     assert "git lfs pull" in capsys.readouterr().err

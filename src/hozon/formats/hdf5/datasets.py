@@ -59,11 +59,12 @@ class Stored:
 class DatasetSource:
     """Reads the datasets of one file."""
 
-    __slots__ = ("_file", "_source")
+    __slots__ = ("_checked_source", "_file", "_source")
 
     def __init__(self, file: Any, source: Source) -> None:
         self._file = file  # open as long as a tensor needs it
         self._source = source
+        self._checked_source = source if isinstance(source, CheckedSource) else None
 
     def tensor(self, dataset: Identifier, name: str) -> LazyTensor:
         """The tensor of a dataset; nothing of it is read.
@@ -163,8 +164,8 @@ class DatasetSource:
 
     def read_tensor(self, tensor: LazyTensor, verify: bool) -> NDArray[Any]:
         """The whole tensor; HDF5 keeps no checksum, but an archive around it may."""
-        if verify and isinstance(self._source, CheckedSource):
-            self._source.check()
+        if verify and self._checked_source is not None:
+            self._checked_source.check()
         return self._part(tensor, full_extents(tensor.shape))
 
     def read_extents(
