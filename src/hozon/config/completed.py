@@ -20,9 +20,10 @@ from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import OUTPUT_NAMES, SHARED, TRAINS_AS
 from hozon.keras_private.compiled import are_outputs_named
 from hozon.keras_private.fixed import calls_in, fixed_in
-from hozon.keras_private.graph import Functional
+from hozon.keras_private.graph import Functional, functional_of
 from hozon.keras_private.keras2_training import trains_as_keras2
 from hozon.keras_private.layers import layers_of
+from hozon.keras_private.resizing import resizes_floats
 from hozon.keras_private.training import enters_model
 
 Entry = dict[str, Any]
@@ -77,6 +78,12 @@ def beyond_keras3(model: keras.Layer, entry: Entry) -> list[str]:
             f"Keras 3's own reader gives {', '.join(masks)} no mask, or another one; Hozon and "
             "TensorFlow's Keras keep that of Keras 2"
         )
+    resized = [layer.name for layer in layers_of(model) if resizes_floats(layer)]
+    if resized and any(tensor.dtype != "float32" for tensor in _inputs(model)):
+        lines.append(
+            f"Keras 3's own {', '.join(resized)} resizes pictures in their own type, and rounds "
+            "integers; Hozon and TensorFlow's Keras resize in float32"
+        )
     again = _regularized_again(model) if enters_model(model) else []
     if again:
         lines.append(
@@ -90,6 +97,12 @@ def beyond_keras3(model: keras.Layer, entry: Entry) -> list[str]:
             f"Keras 3's own reader cannot share {', '.join(shared)} between nested models; Hozon does"
         )
     return lines
+
+
+def _inputs(model: keras.Layer) -> list[keras.KerasTensor]:
+    """The inputs of a functional or Sequential model; none of others."""
+    functional = functional_of(model)
+    return [] if functional is None else list(functional.inputs)
 
 
 def _regularized_again(model: keras.Layer) -> list[str]:

@@ -1,4 +1,4 @@
-"""Layers that train as those of Keras 2, where Keras 3's own of the same class train otherwise."""
+"""Layers that are as those of Keras 2, where Keras 3's own of the same class are otherwise."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from hozon.keras_private.assigned import keep_assignments, keeps_assignments
+from hozon.keras_private.resizing import resize_floats, resizes_floats
 from hozon.keras_private.training import enter_models, enters_model
 from hozon.keras_private.variance import keep_unbiased_variance, keeps_unbiased_variance
 
@@ -15,9 +16,11 @@ def train_as_keras2(layer: keras.Layer) -> None:
     """Mark a layer or model, and those in it, to train as in Keras 2."""
     keep_assignments(layer)
     keep_unbiased_variance(layer)
+    resize_floats(layer)
     enter_models(layer)
 
 
 def trains_as_keras2(layer: Any) -> bool:
     """Whether this layer, those in it left aside, is marked so."""
-    return keeps_assignments(layer) or keeps_unbiased_variance(layer) or enters_model(layer)
+    marks = (keeps_assignments, keeps_unbiased_variance, resizes_floats, enters_model)
+    return any(marked(layer) for marked in marks)

@@ -97,6 +97,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (saving.keras_saveable, ("KerasSaveable",)),
     ],
     "regularizers": [],
+    "resizing": [(keras.layers.Resizing(2, 2), ("transform_images", "backend"))],
     "rollback": [(VARIABLE, ("_initializer", "_value"))],
     "scopes": [],
     "sharing": [],
