@@ -68,7 +68,8 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (LAYER, ("_call_context_args", "_inbound_nodes")),
     ],
     "graph": [
-        (functional(), ("_inputs_struct", "_nodes", "_nodes_by_depth", "_operations")),
+        (functional(), ("_inputs_struct", "_outputs_struct", "_nodes", "_nodes_by_depth")),
+        (functional(), ("_operations",)),
         (functional(), ("_operations_by_depth", "_standardize_inputs", "_tracker")),
         (functional().output, ("_keras_history",)),
         (LAYER, ("_flatten_layers", "_inbound_nodes")),
