@@ -38,6 +38,12 @@ from hozon.keras_private.graph import build_inside, note_order
 from hozon.keras_private.keras2_training import train_as_keras2
 from hozon.keras_private.sharing import sharing
 
+#: What to do about layers whose configs name TensorFlow's feature columns.
+FEATURE_COLUMNS = (
+    "; feature columns are TensorFlow's own: save the model as a SavedModel there, whose functions "
+    "run here"
+)
+
 
 def build_model(
     config: Mapping[str, Any],
@@ -146,8 +152,10 @@ class Builder:
         with _errors_of_ours():
             absent = missing_names(upgraded.config, self.registry, frozenset(self.reader.factories))
         if absent:
+            hint = FEATURE_COLUMNS if "DenseFeatures" in absent else ""
             raise MissingObjectError(
-                "the config uses classes or functions that Keras does not have", names=absent
+                f"the config uses classes or functions that Keras does not have{hint}",
+                names=absent,
             )
         with _scope(self.registry), _errors_of_ours():
             made = self._whole(upgraded.config, shares=config.get("module") is not None)

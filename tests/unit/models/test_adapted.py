@@ -12,7 +12,7 @@ import pytest
 
 import hozon
 from hozon.config.text_layers import TEXT_LAYERS
-from hozon.errors import MismatchError, SaveError
+from hozon.errors import MismatchError, MissingObjectError, SaveError
 from hozon.layers import IntegerLookup, StringLookup, TextVectorization
 from tests.oracle.client import Oracle
 
@@ -262,3 +262,45 @@ def test_a_model_that_predicted_before_it_got_its_statistics(tmp_path: Path, for
     np.testing.assert_allclose(
         other.predict(FLOATS, verbose=0), saved.predict(FLOATS, verbose=0), rtol=1e-6
     )
+
+
+COLUMNS = """
+from tf_keras.src.feature_column.dense_features import DenseFeatures
+fc = tf.feature_column
+words = fc.categorical_column_with_vocabulary_list("c", ["x", "y"])
+hashed = fc.categorical_column_with_hash_bucket("d", 5)
+numbers = fc.categorical_column_with_identity("e", 4)
+columns = [
+    fc.numeric_column("a"),
+    fc.bucketized_column(fc.numeric_column("b"), [0.0, 1.0]),
+    fc.indicator_column(words),
+    fc.embedding_column(hashed, 3),
+    fc.indicator_column(numbers),
+    fc.indicator_column(fc.crossed_column(["c", "d"], 6)),
+]
+kinds = dict(a="float32", b="float32", c="string", d="string", e="int64")
+inputs = {name: keras.Input((1,), name=name, dtype=kind) for name, kind in kinds.items()}
+model = keras.Model(inputs, keras.layers.Dense(2)(DenseFeatures(columns)(inputs)))
+out["y"] = model.predict({k: tf.constant(v) for k, v in x.items()}, verbose=0)
+for name in ("m", "m.h5", "m.keras"):
+    model.save(f"{folder}/{name}")
+"""
+FEATURES: dict[str, Any] = {
+    "a": np.float32([[0.5], [2]]),
+    "b": np.float32([[-1], [0.5]]),
+    "c": np.array([["x"], ["z"]], object),
+    "d": np.array([["p"], ["q"]], object),
+    "e": np.int64([[1], [3]]),
+}
+
+
+@pytest.mark.filterwarnings("ignore:No training configuration:UserWarning")
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64:UserWarning")
+def test_feature_columns_run_as_saved_functions(oracle: Oracle, tmp_path: Path) -> None:
+    told: dict[str, Any] = oracle.python(COLUMNS, x=FEATURES, folder=str(tmp_path))
+    model = hozon.load_model(tmp_path / "m")
+    np.testing.assert_allclose(model.predict(FEATURES, verbose=0), told["y"], rtol=1e-5)
+    for name in ("m.h5", "m.keras"):
+        with pytest.raises(MissingObjectError, match="save the model as a SavedModel") as raised:
+            hozon.load_model(tmp_path / name)
+        assert raised.value.names == ("DenseFeatures",)

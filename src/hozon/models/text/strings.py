@@ -79,7 +79,7 @@ def strings(value: Any) -> np.ndarray[Any, Any]:
     return texts.reshape(array.shape)
 
 
-def _on_host(value: Any) -> Any:
+def on_host(value: Any) -> Any:
     """A structure that holds text with its other values as NumPy arrays too.
 
     Keras takes no structure of which only a part is tensors.
@@ -96,7 +96,7 @@ class StringInputs(HostTrainer):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the model; strings may be NumPy arrays or lists."""
-        return super().__call__(*map(_on_host, map(decode, args)), **kwargs)  # type: ignore[misc]
+        return super().__call__(*map(on_host, map(decode, args)), **kwargs)  # type: ignore[misc]
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The model's own call; Keras' trainer comes here with numbers, or codes."""

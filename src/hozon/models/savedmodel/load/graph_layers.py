@@ -21,6 +21,7 @@ from hozon.keras_private.assigned import KeepsAssignments
 from hozon.keras_private.layers import layers_of
 from hozon.models.savedmodel.load.call_metrics import CallMetrics
 from hozon.models.savedmodel.save.specs import CONTEXT, CallSpec, spec_of_symbols
+from hozon.models.text.strings import on_host
 from hozon.stored.dtypes import BOOL, STRING, dtype_of_number
 
 #: The second one adds the loss of what the layer gives, which is not yet divided by the batch.
@@ -208,6 +209,10 @@ class GraphCallMixin(KeepsAssignments):
     saved_call: SavedCall
     call_metrics: CallMetrics
     passes_mask: bool = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the layer; strings and numbers may be in one structure."""
+        return super().__call__(*map(on_host, args), **kwargs)  # type: ignore[misc]
 
     def call(
         self, inputs: Any, *args: Any, training: bool = False, mask: Any = None, **kwargs: Any
