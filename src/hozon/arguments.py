@@ -46,6 +46,8 @@ R = TypeVar("R")
 Check = Callable[[str, Any], Any]
 
 DIALECTS = ("keras2", "keras3")
+#: Values that are neither classes nor functions, nor made by any.
+PLAIN = (int, float, str, bytes, list, tuple, dict, type(None))
 #: What is nearly a URL: `pathlib` takes one of its slashes.
 _ALMOST = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:/")
 
@@ -250,7 +252,10 @@ def whole_or_none(name: str, value: Any) -> int | None:
 
 def objects_or_none(name: str, value: Any) -> Any:
     """Classes and functions by name, or None."""
-    if value is None or (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
+    named = isinstance(value, Mapping) and all(
+        isinstance(key, str) and not isinstance(item, PLAIN) for key, item in value.items()
+    )
+    if value is None or named:
         return value
     raise wrong(name, value, "a dictionary of classes and functions by name, {'MyLayer': MyLayer}")
 

@@ -128,6 +128,10 @@ ARGUMENTS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: hozon.load_model(source(), custom_objects=[1]),
         r"custom_objects=\[1\]: give a dictionary",
     ),
+    "custom objects that are none": (
+        lambda: hozon.load_model(source(), custom_objects={"MyLayer": 3}),
+        r"custom_objects={'MyLayer': 3}: give a dictionary",
+    ),
     "custom objects to convert": (
         lambda: hozon.convert(source(), "m", custom_objects=[1]),
         r"custom_objects=\[1\]: give a dictionary",

@@ -13,7 +13,7 @@ from hozon.config.entries import is_functional, is_model
 from hozon.config.lambdas import known_function
 from hozon.config.legacy.tf_ops import one_tensor_function
 from hozon.config.objects import ObjectReader, call_with, from_custom, missing
-from hozon.config.registry import Registry, kind_of_entry
+from hozon.config.registry import Registry, kind_of_entry, require_class
 from hozon.config.tagged import is_serialized, is_tagged, plain
 from hozon.config.upgrade import LAYER_KEYS, MODEL_KEYS, MODELS, SHARED, TRAINS_AS, short_name
 from hozon.errors import FormatError, HozonError, UnsafeError, UnsupportedError
@@ -80,6 +80,7 @@ class LayerReader:
         if is_model(entry) and is_made_of_layers(custom):
             return self._models(entry)
         if custom is not None:
+            require_class(custom, class_name)
             return self._custom(custom, class_name, config, entry)
         short = short_name(class_name)
         if short in MODELS and (isinstance(given, list) or "layers" in config):

@@ -19,6 +19,7 @@ from hozon.config.legacy import LEGACY_FUNCTIONS, LEGACY_LAYERS, LEGACY_OPTIMIZE
 from hozon.config.safety import FOREIGN
 from hozon.config.text_layers import TEXT_LAYERS
 from hozon.config.upgrade import short_name
+from hozon.errors import MismatchError
 from hozon.keras_private.graph import OPERATIONS
 from hozon.keras_private.scopes import scoped_objects
 
@@ -115,6 +116,15 @@ class Registry:
             if callable(found) and not isinstance(found, type):
                 return found
         return self._by_short_name(short) if kind == "activation" else None
+
+
+def require_class(found: Any, name: str) -> None:
+    """Raise MismatchError where the caller passed something else for the class of a layer."""
+    if not isinstance(found, type):
+        raise MismatchError(
+            f"custom_objects[{name!r}] is no class",
+            mismatches=[f"the file holds a layer of class {name}", f"{found!r:.100} was given"],
+        )
 
 
 def kind_of_entry(entry: Mapping[str, Any]) -> str:

@@ -90,6 +90,12 @@ def _require_match(
         raise MismatchError("file and model do not match", mismatches=problems, file=record.path)
 
 
-def weights_missing(report: LoadReport) -> list[str]:
-    """Why weights are not whole: what disagrees, and what is missing."""
-    return [*report.mismatched, *(f"no stored value for {n}" for n in report.missing)]
+def weights_missing(report: LoadReport, *, whole: bool) -> list[str]:
+    """Why weights of a whole model are not whole: what disagrees, is missing, or is left over.
+
+    What Keras 2 stores may be more than Keras 3 has variables for, unless it is known to be
+    `whole`: nothing else is stored.
+    """
+    lacking = [*report.mismatched, *(f"no stored value for {name}" for name in report.missing)]
+    left = [f"no variable for the stored {name}" for name in report.unexpected]
+    return [*lacking, *left] if lacking or whole else []

@@ -51,9 +51,7 @@ def _give(
     _build(model, record.config or {})
     give_assets(model, record)
     assignment = by_path(model, record)
-    problems = weights_missing(assignment.report)
-    if whole:
-        problems += [f"no variable for the stored {n}" for n in assignment.report.unexpected]
+    problems = weights_missing(assignment.report, whole=whole or record.dialect == "keras3")
     if problems:
         raise MismatchError(
             "the file lacks weights of its own model", mismatches=problems, file=record.path

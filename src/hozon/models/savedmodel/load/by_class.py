@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from hozon.config.build import build_layer
+from hozon.config.registry import require_class
 from hozon.config.upgrade import is_model_config
 from hozon.errors import HozonError
 from hozon.keras_private.training import hand_training_on
@@ -22,8 +23,9 @@ def by_class(revival: Revival, node: KerasNode) -> Any:
     """An object of a class of the caller's, None without such a class.
 
     Raises GivenClassError where the class was passed and has other variables or another call than
-    the file, or does not take the saved config.
+    the file, or does not take the saved config, or is no class.
     """
+    _require_class(revival, node)
     found = _class_of(revival, node)
     if found is None or is_model_config(node.config):
         return None
@@ -44,6 +46,14 @@ def by_class(revival: Revival, node: KerasNode) -> Any:
     if node.node == 0 and isinstance(made, keras.Model) and NATIVE not in node.metadata:
         hand_training_on(made)
     return made
+
+
+def _require_class(revival: Revival, node: KerasNode) -> None:
+    if revival.is_given(node.class_name):
+        try:
+            require_class(revival.registry.custom_class(node.class_name), node.class_name)
+        except HozonError as error:
+            raise GivenClassError(error) from error
 
 
 def _class_of(revival: Revival, node: KerasNode) -> Any:

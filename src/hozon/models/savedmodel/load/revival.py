@@ -115,8 +115,12 @@ class Revival:
         """What a rung that fails must leave as it was."""
         return Before(self.report.copy(), dict(self.assigner.variables), dict(self.layers))
 
+    def undo(self, before: Before) -> None:
+        """As if nothing had been tried since."""
+        self.assigner.variables, self.layers = dict(before.variables), dict(before.layers)
+        self.report.restore(before.report)
+
     def fall(self, node: KerasNode, before: Before, error: Exception) -> None:
         """Go down a rung: as if it had not been tried, but said."""
-        self.assigner.variables, self.layers = before.variables, before.layers
-        self.report.restore(before.report)
+        self.undo(before)
         self.report.converted.append(f"{node.path}: not built by its class or config: {error}")

@@ -51,12 +51,24 @@ class Ladder:
             if model is None:
                 model = model_by_config(self.revival, root, self._from_functions)
             if model is None:
+                self._require_given(root)
                 model = model_by_functions(self.revival, root, self._sublayer)
         except GivenClassError as error:
             raise error.reason from error
         if self.revival.metrics.cells or has_metrics(model):
             let_follow(model)
         return model
+
+    def _require_given(self, root: KerasNode) -> None:
+        """Raise GivenClassError for a class that was passed and does not fit what is stored.
+
+        Saved functions would run without it, which is not what the caller asked for.
+        """
+        before = self.revival.before()
+        for node in [*self.revival.objects.nodes.values()]:
+            if node is not root and self.revival.is_given(node.class_name):
+                by_class(self.revival, node)
+        self.revival.undo(before)
 
     def _sublayer(self, node: KerasNode) -> Any:
         """The live layer of an object below one that runs its functions."""
