@@ -1,10 +1,13 @@
 """What is drawn: a model, how it is compiled and trained, the way that its file goes.
 
-`draw_spec` gives plain data. `build.py` makes the model of it in any Keras.
+`draw_spec` gives plain data. `build.py` makes the model of it in any Keras. A draw is a number, not
+an example of hypothesis: the draws of a campaign go through three processes at once and end in any
+order, which its runner cannot do, and `reduce.py` makes specs smaller by what models are made of.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,6 +77,8 @@ def draw_spec(seed: int, number: int) -> Spec:
     draw = Draw(seed, number)
     writer = draw.often(WRITERS)
     graph = Graph(draw, writer).model(draw.often(WAYS), depth=0)
+    if graph["way"].startswith("subclass"):  # the class says itself what it computes
+        graph = json.loads(json.dumps(graph).replace('"hard_sigmoid"', '"tanh"'))
     spec: Spec = {"writer": writer, "model": graph, "hops": hops(draw, writer, graph["way"])}
     if draw.chance(0.15) and same_everywhere(graph):
         form = draw.often(WEIGHTS[writer])
@@ -136,6 +141,7 @@ class Graph:
         self.draw = draw
         self.writer = writer
         self.slashes = writer == "tf_keras"
+        self.in_class = False
 
     def model(
         self, way: str, depth: int, shape: Shape | None = None, outer: Sequence[Any] = ()
@@ -147,7 +153,7 @@ class Graph:
         """
         draw = self.draw
         if way.startswith("subclass"):  # the class itself would refuse them in Keras 3
-            self.slashes = False
+            self.slashes, self.in_class = False, True
         chain = way.startswith("sequential")
         inputs = [self.input()] if shape is None else [{"shape": list(shape), "takes": "float"}]
         if not chain and shape is None and draw.chance(0.25):
@@ -312,6 +318,7 @@ class Graph:
             and self.writer in kind.writers
             and kind.takes == takes
             and kind.fits(shape)
+            and not (self.in_class and kind.name == "ThresholdedReLU")
         ]
         weights = {
             (kind.name, kind.custom): 0.3 if kind.random or kind.custom else 1.0 for kind in fitting

@@ -97,9 +97,6 @@ class Worker:
             failed = guarded(lambda: self._taught(model, spec, data))
             if isinstance(failed, Failed):
                 return {"invalid": failed}
-        for at in spec.get("freeze", ()):
-            if at < len(model.layers):
-                model.layers[at].trainable = False
         saved = guarded(lambda: self._save(model, spec["hops"][0], folder, 0, spec["writer"]))
         if isinstance(saved, Failed):
             return {"save": saved}
@@ -140,6 +137,7 @@ class Worker:
                 variable.assign(np.asarray(variable) + noise.astype(np.asarray(variable).dtype))
         if "quantize" in spec:
             model.quantize(spec["quantize"])
+        freeze(model, spec)
         self.side.jit = spec.get("jit", False)
         extra = {} if self.side.jit else {"run_eagerly": True}
         builder.compiled(model, spec, **extra)
@@ -264,10 +262,8 @@ class Worker:
         adapt_rank(model, spec)
         if "quantize" in spec:
             model.quantize(spec["quantize"])
+        freeze(model, spec)
         builder.compiled(model, spec)
-        for at in spec.get("freeze", ()):
-            if at < len(model.layers):
-                model.layers[at].trainable = False
         if spec["hops"][0]["form"] == "w:ckpt":
             status = self._checkpoint(model, reader).read(path)
             return model, None if reader == "tf_keras" else status
@@ -315,6 +311,13 @@ def adapt_rank(model: Any, spec: dict[str, Any]) -> None:
     for layer in model.layers if "lora" in spec else ():
         if hasattr(layer, "enable_lora") and getattr(layer, "kernel_constraint", None) is None:
             layer.enable_lora(spec["lora"])
+
+
+def freeze(model: Any, spec: dict[str, Any]) -> None:
+    """Freeze the layers that a spec says."""
+    for at in spec.get("freeze", ()):
+        if at < len(model.layers):
+            model.layers[at].trainable = False
 
 
 def reset_states(model: Any) -> None:
