@@ -245,7 +245,7 @@ def load_weights(
         rename: match by names, and say how those of the file are called in the model: a dictionary
             of names, beginnings of names or patterns, ``{"encoder/*": "backbone/*"}``, or a
             function from a stored name, ``encoder/dense/kernel``, to the model's. None leaves a
-            value out.
+            value out. Every variable must be found, unless `by_name` is True as well.
         skip_mismatch: leave out values of other shapes instead of raising.
 
     Returns:
