@@ -65,8 +65,16 @@ def shared_layers(model: keras.Layer, entry: Entry) -> list[str]:
 
 
 def beyond_keras3(model: keras.Layer, entry: Entry) -> list[str]:
-    """A line for each thing that Keras 3's own reader makes of a model otherwise than Hozon."""
+    """A line for each thing that Keras 3's own reader makes of a model otherwise than Hozon.
+
+    Layers of Hozon's that Keras has by another name are put into its words, in the entry.
+    """
     lines = []
+    own = sorted(set(_own_classes(entry)))
+    if own:
+        lines.append(
+            f"Keras 3 has no {', '.join(own)}: it opens the file where hozon was imported before"
+        )
     training, masks = fixed_calls(model, "training"), fixed_calls(model, "mask")
     if training:
         lines.append(
@@ -97,6 +105,25 @@ def beyond_keras3(model: keras.Layer, entry: Entry) -> list[str]:
             f"Keras 3's own reader cannot share {', '.join(shared)} between nested models; Hozon does"
         )
     return lines
+
+
+def _own_classes(entry: Any) -> Iterator[str]:
+    """The classes of Hozon's in an entry; one that Keras has by another name becomes that one."""
+    if isinstance(entry, list):
+        for item in entry:
+            yield from _own_classes(item)
+    if not isinstance(entry, dict):
+        return
+    named = str(entry.get("registered_name"))
+    config = entry.get("config")
+    if named == "hozon>ThresholdedReLU" and isinstance(config, dict) and config["theta"] >= 0:
+        kept = {key: value for key, value in config.items() if key != "theta"}
+        entry.update(module="keras.layers", class_name="ReLU", registered_name=None)
+        entry["config"] = {**kept, "threshold": config["theta"]}
+    elif named.startswith("hozon>"):
+        yield named.removeprefix("hozon>")
+    for value in entry.values():
+        yield from _own_classes(value)
 
 
 def _inputs(model: keras.Layer) -> list[keras.KerasTensor]:

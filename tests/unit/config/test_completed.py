@@ -12,6 +12,7 @@ import pytest
 
 import hozon
 from hozon import UnsupportedError
+from hozon.config.build import build_model
 from hozon.config.serialization import model_to_json
 from tests.oracle.client import Oracle
 from tests.unit.config.truth import Case, faults_of_reading, faults_of_writing, write
@@ -159,3 +160,33 @@ def test_json_keeps_both(files: tuple[Path, Any]) -> None:
                 assert np.allclose(
                     made(x, training=training), model(x, training=training), atol=1e-5
                 )
+
+
+@pytest.mark.parametrize("end", [".keras", ".h5"])
+def test_a_threshold_is_in_words_that_keras_has(end: str, tmp_path: Path) -> None:
+    entry = {
+        "class_name": "Sequential",
+        "config": [
+            {"class_name": "InputLayer", "config": {"batch_input_shape": [None, 3], "name": "x"}},
+            {"class_name": "ThresholdedReLU", "config": {"name": "t", "theta": 0.5}},
+        ],
+    }
+    model = build_model(entry)
+    report = hozon.save_model(model, tmp_path / f"m{end}", dialect="keras3")
+    assert not any("imported" in line for line in report.lost)
+    read = hozon.load_model(tmp_path / f"m{end}")
+    assert type(read.layers[0]) is keras.layers.ReLU
+    x = np.array([[0.4, 0.5, 0.6]], "float32")
+    np.testing.assert_array_equal(read(x), model(x))
+
+
+def test_a_class_that_keras_lacks_is_told(tmp_path: Path) -> None:
+    entry = {
+        "class_name": "Sequential",
+        "config": [
+            {"class_name": "InputLayer", "config": {"batch_input_shape": [None, 3], "name": "x"}},
+            {"class_name": "ThresholdedReLU", "config": {"name": "t", "theta": -0.5}},
+        ],
+    }
+    report = hozon.save_model(build_model(entry), tmp_path / "m.keras")
+    assert any("Keras 3 has no ThresholdedReLU" in line for line in report.lost)
