@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hozon.errors import MismatchError
-from hozon.graphs.values import NotStatic, Value, is_traced, ns
+from hozon.graphs.values import NotStatic, Value, for_shape, is_traced, ns
 
 #: A partial shape: None for an unknown rank, None in it for an unknown size.
 PartialShape = tuple[int | None, ...] | None
@@ -86,7 +86,7 @@ class ItemList:
         if any(is_list(e) or tuple(e.shape) != full for e in items):
             raise NotStatic(None, "which element of a list of different shapes is used")
         if not items or all(e is None for e in self.elements):
-            zeros = np.zeros((self.length, *full), self.dtype)
+            zeros = for_shape(full).zeros((self.length, *full), self.dtype)
             return StackedList(zeros, None, self.shape, self.gradient)
         return StackedList(ns(*items).stack(items), None, self.shape, self.gradient)
 
@@ -105,7 +105,7 @@ class ItemList:
             )
         if self.dtype == np.dtype(object):
             return np.full(full, b"", object)
-        return np.zeros(full, self.dtype)
+        return for_shape(full).zeros(full, self.dtype)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

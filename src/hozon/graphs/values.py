@@ -9,6 +9,7 @@ for tables.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -64,6 +65,23 @@ def ns(*values: Value) -> Any:
     return np if all(map(is_static, values)) else jnp
 
 
+def sizes(shape: Sequence[Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Sizes as a vector; with symbols among them, as while a file is made, it holds objects."""
+    known = not any(map(is_symbol, shape))
+    return np.asarray(shape, dtype) if known else np.asarray(shape, object)
+
+
+def is_symbol(size: Any) -> bool:
+    """Whether a size, or an array of one, is a symbol of JAX."""
+    found = size.item() if isinstance(size, np.ndarray) and size.shape == () else size
+    return hasattr(found, "__jax_array__") and not hasattr(found, "shape")
+
+
+def for_shape(shape: Sequence[Any], *values: Value) -> Any:
+    """`ns` for what makes an array of a shape: NumPy knows no symbols."""
+    return jnp if any(map(is_symbol, shape)) else ns(*values)
+
+
 def static(value: Value, purpose: str) -> np.ndarray[Any, Any]:
     """`value` as a NumPy array, or `NotStatic` when it is only known at run time.
 
@@ -76,13 +94,15 @@ def static(value: Value, purpose: str) -> np.ndarray[Any, Any]:
 
 def static_ints(value: Value, purpose: str) -> tuple[int, ...]:
     """A static vector or scalar of integers as a tuple, e.g. a shape or a list of axes."""
-    return tuple(int(x) for x in static(value, purpose).reshape(-1))
+    known = static(value, purpose).reshape(-1)
+    return tuple(x if is_symbol(x) else int(x) for x in known)
 
 
 def static_int(value: Value, purpose: str) -> int:
     """A static integer: a scalar, or one element, which many of TensorFlow's kernels take too."""
     known = static(value, purpose)
-    return int(known.reshape(()) if known.size == 1 else known)
+    found = known.reshape(()) if known.size == 1 else known
+    return found.item() if is_symbol(found) else int(found)
 
 
 def as_numpy(value: Value) -> Value:

@@ -13,7 +13,17 @@ from hozon.errors import MismatchError
 from hozon.graphs.resources import fits
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.tensorlist import is_list, zeros_list
-from hozon.graphs.values import Value, is_static, ns, static, static_int, static_ints
+from hozon.graphs.values import (
+    Value,
+    for_shape,
+    is_static,
+    is_symbol,
+    ns,
+    sizes,
+    static,
+    static_int,
+    static_ints,
+)
 
 SHAPE = OpTable("shape")
 
@@ -21,13 +31,13 @@ SHAPE = OpTable("shape")
 @SHAPE.op("Shape")
 def shape(node: NodeView) -> Kernel:
     dtype = node.dtype("out_type").numpy
-    return lambda x: np.asarray(np.shape(x), dtype)
+    return lambda x: sizes(np.shape(x), dtype)
 
 
 @SHAPE.op("ShapeN")
 def shape_n(node: NodeView) -> Kernel:
     dtype = node.dtype("out_type").numpy
-    return lambda *values: tuple(np.asarray(np.shape(x), dtype) for x in values)
+    return lambda *values: tuple(sizes(np.shape(x), dtype) for x in values)
 
 
 @SHAPE.op("Size")
@@ -57,7 +67,7 @@ def full_shape(node: NodeView, old: tuple[int, ...], new: tuple[int, ...]) -> tu
     free = new.count(-1)
     if free == 1 and known and count % known == 0:
         return tuple(count // known if n == -1 else n for n in new)
-    if free or known != count or min(new, default=0) < 0:
+    if free or known != count or any(not is_symbol(n) and n < 0 for n in new):
         raise MismatchError(f"node {node.name!r} cannot reshape {old} to {new}")
     return new
 
@@ -147,15 +157,15 @@ def tile(x: Value, multiples: Value) -> Value:
 @SHAPE.kernel("Fill")
 def fill(dims: Value, value: Value) -> Value:
     """One value in a static shape; a static fill is a view that takes no memory."""
-    return ns(value).broadcast_to(value, static_ints(dims, "the shape"))
+    shape = static_ints(dims, "the shape")
+    return for_shape(shape, value).broadcast_to(value, shape)
 
 
 def _constant_like(x: Value, number: int) -> Value:
     if not hasattr(x, "dtype"):
         return _constant_tree(x, number)
     value = np.asarray(b"", object) if x.dtype == object else np.asarray(number, x.dtype)
-    known = all(isinstance(size, int) for size in x.shape)  # sizes are symbols while a file is made
-    return (np if known else jnp).broadcast_to(value, x.shape)
+    return for_shape(x.shape).broadcast_to(value, x.shape)
 
 
 def _constant_tree(x: Any, number: int) -> Any:
