@@ -262,13 +262,18 @@ def svd(node: NodeView) -> Kernel:
     return decompose
 
 
+def _of_lower(x: Value) -> Value:
+    """The Hermitian matrix of a lower triangle: all gradients go to that, as in TensorFlow."""
+    return jnp.tril(x) + jnp.conj(jnp.swapaxes(jnp.tril(x, -1), -1, -2))
+
+
 @LINALG.op("SelfAdjointEigV2", "BatchSelfAdjointEigV2")
 def self_adjoint_eig(node: NodeView) -> Kernel:
     """Eigenvalues in rising order and eigenvectors, from the lower triangle."""
     vectors = bool(node.attr("compute_v"))
 
     def decompose(x: Value) -> tuple[Value, Value]:
-        values, columns = jnp.linalg.eigh(jnp.asarray(x), UPLO="L", symmetrize_input=False)
+        values, columns = jnp.linalg.eigh(_of_lower(jnp.asarray(x)))
         return values.astype(x.dtype), columns if vectors else NOTHING.astype(x.dtype)
 
     return decompose
@@ -277,7 +282,7 @@ def self_adjoint_eig(node: NodeView) -> Kernel:
 @LINALG.kernel("SelfAdjointEig", "BatchSelfAdjointEig")
 def self_adjoint_eig_v1(x: Value) -> Value:
     """Eigenvalues as the first row, eigenvectors below."""
-    values, columns = jnp.linalg.eigh(jnp.asarray(x), UPLO="L", symmetrize_input=False)
+    values, columns = jnp.linalg.eigh(_of_lower(jnp.asarray(x)))
     return jnp.concatenate([values.astype(x.dtype)[..., np.newaxis, :], columns], axis=-2)
 
 

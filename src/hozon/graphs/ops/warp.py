@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -178,8 +179,26 @@ def projective_transform(node: NodeView) -> Kernel:
 
     def kernel(images: Value, transforms: Value, size: Value, fill: Value = 0) -> Value:
         height, width = static_ints(size, SIZE)
-        images = jnp.asarray(images)
-        across, down, finite = _projected(jnp.asarray(transforms), height, width)
+        return mapped(jnp.asarray(images), jnp.asarray(transforms), height, width, fill)
+
+    @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+    def mapped(images: Value, transforms: Value, height: int, width: int, fill: Value) -> Value:
+        return sampled(images, transforms, height, width, fill)
+
+    def forward(images: Value, transforms: Value, height: int, width: int, fill: Value) -> Any:
+        return sampled(images, transforms, height, width, fill), (images, transforms, fill)
+
+    def backward(height: int, width: int, kept: Any, cotangent: Value) -> Any:
+        """TensorFlow maps the cotangents by the inverse transforms, which is not the adjoint."""
+        images, transforms, fill = kept
+        rows, columns = images.shape[1:3]
+        back = sampled(cotangent, _inverse(transforms), rows, columns, 0)
+        return back, jnp.zeros_like(transforms), _no_tangent(fill)
+
+    mapped.defvjp(forward, backward)
+
+    def sampled(images: Value, transforms: Value, height: int, width: int, fill: Value) -> Value:
+        across, down, finite = _projected(transforms, height, width)
         across, down = fold(across, images.shape[2]), fold(down, images.shape[1])
         wide = images.astype(jnp.promote_types(images.dtype, jnp.float32))
         filler = jnp.asarray(fill).astype(wide.dtype)
@@ -187,6 +206,21 @@ def projective_transform(node: NodeView) -> Kernel:
         return jnp.where(finite[..., None], result, filler).astype(images.dtype)
 
     return kernel
+
+
+def _inverse(transforms: Value) -> Value:
+    """Transforms that undo others; the last of their nine coefficients is 1."""
+    ones = jnp.ones((*transforms.shape[:-1], 1), transforms.dtype)
+    matrices = jnp.concatenate([transforms, ones], axis=-1).reshape(-1, 3, 3)
+    flat = jnp.linalg.inv(matrices).reshape(-1, 9)
+    return flat[:, :8] / flat[:, 8:]
+
+
+def _no_tangent(value: Value) -> Any:
+    """What a function gives for an input that has no derivative."""
+    if jnp.issubdtype(jnp.asarray(value).dtype, jnp.inexact):
+        return jnp.zeros_like(value)
+    return np.zeros(np.shape(value), jax.dtypes.float0)
 
 
 def _projected(transforms: Value, height: int, width: int) -> tuple[Value, Value, Value]:

@@ -42,6 +42,10 @@ TIED = np.array([[1, 2, 2, 0], [3, 3, 3, 3], [0, -0.0, 0, -1], [1, 0, 0, 5]], np
 AXIS = np.array([1], np.int32)
 REDUCING = ("Max", "Min", "Prod", "Sum", "Mean", "EuclideanNorm")
 IMAGE = np.array([0, 1, 1, 0, 2, 2, 0, 2, 1, 1, 1, 1, 0, 0, 0, 0], np.float32).reshape(1, 4, 4, 1)
+#: TensorFlow reads the lower triangle, and gives it all of the gradient.
+HERMITIAN = np.array([[4, 9, 9], [1, 3, 9], [0.5, 0.2, 1]], np.float32)
+TURNED = np.array([[1, 0.1, 0.3, 0, 0.9, 0.2, 0, 0.01]], np.float32)
+SIDES = np.array([5, 3], np.int32)
 WINDOW = {"ksize": [1, 2, 2, 1], "strides": [1, 1, 1, 1], "padding": "VALID"}
 SEGMENTS = np.array([0, 0, 1, 1], np.int32)
 QUANTIZED = np.array([-7, -6, -3.1, 0, 0.01, 2, 5.99, 6, 6.1], np.float32)
@@ -63,6 +67,14 @@ CASES = [
     *(
         case(f"UnsortedSegment{name}", TIED, SEGMENTS, np.int32(3))
         for name in ("Max", "Min", "Prod", "Sum")
+    ),
+    case("SelfAdjointEigV2", HERMITIAN, compute_v=False),
+    *(
+        case("ImageProjectiveTransformV3", IMAGE, TURNED, SIDES, np.float32(2), **how)
+        for how in (
+            {"interpolation": "BILINEAR", "fill_mode": "REFLECT"},
+            {"interpolation": "NEAREST", "fill_mode": "CONSTANT"},
+        )
     ),
     case("MaxPool", IMAGE, **WINDOW),
     case("MaxPoolV2", IMAGE, WINDOW["ksize"], WINDOW["strides"], padding="VALID"),
