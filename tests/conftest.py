@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.open import OPEN
 from tests.oracle.client import PYTHON, Oracle
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -48,9 +47,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "oracle" in getattr(item, "fixturenames", ()):
             item.add_marker("oracle")
-        for begin, reason in OPEN.items():
-            if item.nodeid.startswith(begin):
-                item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
 
 
 def shared_folder() -> Path:
