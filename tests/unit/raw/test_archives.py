@@ -114,6 +114,7 @@ def tar_of(*members: tuple[str, Any]) -> bytes:
         ),
         (tar_of(("thesis.txt", b"of value")), hozon.FormatError, "gzip"),
     ],
+    ids=["above", "absolute", "link", "two models", "cut", "bomb", "no model"],
 )
 def test_what_is_refused(data: bytes, error: type[Exception], told: str, tmp_path: Path) -> None:
     (tmp_path / "m.tar.gz").write_bytes(data)
