@@ -51,6 +51,11 @@ class SavedCall:
         """The concrete functions of a possibly absent function."""
         return function.concrete_functions if function is not None else []
 
+    def all_traces(self) -> list[ConcreteFunction]:
+        """The concrete functions of all of them."""
+        functions = (self.plain, self.with_losses, self.of_outputs)
+        return [trace for function in functions for trace in self.traces(function)]
+
     @property
     def takes_training(self) -> bool:
         """Whether the object's call distinguishes training from inference."""

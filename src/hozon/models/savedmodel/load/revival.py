@@ -12,6 +12,7 @@ from hozon.config.registry import Registry, objects_by_name
 from hozon.config.upgrade import short_name
 from hozon.containers.savedmodel.read import SavedModel
 from hozon.errors import HozonError, MissingObjectError
+from hozon.graph_level.functions import ConcreteFunction
 from hozon.graph_level.loader import LoadedObject, ObjectGraphLoader
 from hozon.graphs.resources import Variable as GraphVariable
 from hozon.models.report import LoadReport
@@ -92,6 +93,11 @@ class Revival:
         if isinstance(api, LoadedObject):
             functions = {**api.__dict__, **functions}
         return SavedCall(node.name, functions)
+
+    def run_functions(self) -> list[ConcreteFunction]:
+        """The saved functions that live layers and models run."""
+        calls = [getattr(layer, "saved_call", None) for layer in self.layers.values()]
+        return [trace for call in calls if call is not None for trace in call.all_traces()]
 
     # Classes
 

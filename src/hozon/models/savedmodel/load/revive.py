@@ -30,6 +30,7 @@ from hozon.models.savedmodel.load.by_functions import (
 )
 from hozon.models.savedmodel.load.native import revive_native
 from hozon.models.savedmodel.load.objects import KerasNode
+from hozon.models.savedmodel.load.plain import plain_derivatives
 from hozon.models.savedmodel.load.revival import GivenClassError, Revival
 from hozon.models.savedmodel.load.signature_model import signature_model
 from hozon.models.savedmodel.load.strings import takes_strings
@@ -119,6 +120,7 @@ def revive(
         if compiled:
             restore_training(model, revival.objects, revival.assigner, revival.custom_objects)
         finish_training(model, revival.objects, revival.assigner, revival.layers)
+        report.lost += plain_derivatives(artifact, revival.run_functions())
     model.load_report = report
     return model
 
