@@ -7,7 +7,7 @@ a control dependency.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from hozon.graphs.order import in_order, reachable
 
 #: Ops of a function body that run although nothing reads them, where no control result says so.
 SIDE_EFFECTS = ("Assign", "Resource", "LookupTableImport", "LookupTableInsert", "InitializeTable")
+#: Ops that have no value but the one that is fed.
+PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +184,9 @@ def function_from_graph(
     connected = names.connected()
     fed = {_required(names.resolve(t, arg)[0], arg): arg for arg, t in feeds.items()}
     argument_nodes = {arg: len(connected) + i for i, arg in enumerate(feeds)}
-    connected = [
-        _replace_inputs(node, {ref: Ref(argument_nodes[arg], 0) for ref, arg in fed.items()})
-        for node in connected
-    ]
+    replaced = {ref: Ref(argument_nodes[arg], 0) for ref, arg in fed.items()}
+    never_run = {ref.node for ref in fed if nodes[ref.node].op in PLACEHOLDERS}
+    connected = [_replace_inputs(node, replaced, never_run) for node in connected]
     connected += [
         Node(f"feed:{arg}", ARGUMENT_OP, (), (), {"index": i}) for i, arg in enumerate(feeds)
     ]
@@ -206,11 +207,13 @@ def function_from_graph(
     )
 
 
-def _replace_inputs(node: Node, replaced: Mapping[Ref, Ref]) -> Node:
-    if not any(ref in replaced for ref in node.inputs):
+def _replace_inputs(node: Node, replaced: Mapping[Ref, Ref], never_run: Set[int]) -> Node:
+    """The node with fed values for its inputs; it waits for no placeholder that is fed."""
+    if replaced.keys().isdisjoint(node.inputs) and never_run.isdisjoint(node.controls):
         return node
     inputs = tuple(replaced.get(ref, ref) for ref in node.inputs)
-    return Node(node.name, node.op, inputs, node.controls, node.attrs)
+    controls = tuple(source for source in node.controls if source not in never_run)
+    return Node(node.name, node.op, inputs, controls, node.attrs)
 
 
 def _required(ref: Ref | None, where: str) -> Ref:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import hozon.saved_model
-from hozon.errors import FormatError, MismatchError
+from hozon.errors import FormatError, MismatchError, UnsafeError
 from hozon.graph_level.structures import SparseTensor
 from tests.oracle.client import Oracle
 
@@ -137,6 +137,58 @@ def test_several_meta_graphs(oracle: Oracle, tmp_path: Path, text: bool) -> None
         assert float(chosen.signatures["f"](x=2.0)["y"]) == 6.0 + offset
     with pytest.raises(FormatError, match=r"\{gpu, serve\}"):
         hozon.saved_model.load(tmp_path / "m", ["gpu"])
+
+
+CONTROLLED = """
+v1 = tf.compat.v1
+with tf.Graph().as_default(), v1.Session() as s:
+    x = v1.placeholder(tf.float32, [None], name="x")
+    _, mean = v1.metrics.mean(x)
+    s.run(v1.local_variables_initializer())
+    v1.saved_model.simple_save(s, path, {"x": x}, {"y": mean})
+served = tf.saved_model.load(path).signatures["serving_default"]
+out["y"] = [served(x=tf.constant(data))["y"] for data in ([1., 4.], [8.])]
+"""
+
+
+def test_a_control_dependency_on_an_input(oracle: Oracle, tmp_path: Path) -> None:
+    """What waits for a placeholder that is fed has nothing to wait for."""
+    loaded, answers = save(oracle, tmp_path / "m", CONTROLLED)
+    served = loaded.signatures["serving_default"]
+    found = [served(x=np.float32(data))["y"] for data in ([1, 4], [8])]
+    np.testing.assert_allclose(found, answers["y"], rtol=1e-6)
+
+
+READ = """
+import os
+v1 = tf.compat.v1
+file = path + "-source.txt"
+open(file, "w").write("red")
+with tf.Graph().as_default(), v1.Session() as s:
+    x = v1.placeholder(tf.string, [], name="x")
+    name = tf.constant(file)
+    v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, name)
+    read, given = tf.io.read_file(name), tf.io.read_file(x)
+    info = v1.saved_model.predict_signature_def
+    builder = v1.saved_model.Builder(path)
+    builder.add_meta_graph_and_variables(
+        s, ["serve"],
+        {"own": info({"x": x}, {"y": tf.strings.join([x, read])}),
+         "any": info({"x": x}, {"y": given})},
+        assets_collection=v1.get_collection(v1.GraphKeys.ASSET_FILEPATHS))
+    builder.save()
+out["y"] = tf.saved_model.load(path).signatures["own"](x=tf.constant("a"))["y"]
+os.remove(file)
+"""
+
+
+def test_an_asset_is_read_by_the_path_that_it_had(oracle: Oracle, tmp_path: Path) -> None:
+    """In the artifact, where the file is now; no other path is opened."""
+    loaded, answers = save(oracle, tmp_path / "m", READ)
+    assert np.asarray(loaded.signatures["own"](x="a")["y"]).item() == answers["y"] == b"ared"
+    other = str(tmp_path / "m" / "saved_model.pb")
+    with pytest.raises(UnsafeError, match="not one of its assets"):
+        loaded.signatures["any"](x=other)
 
 
 def test_sparse_inputs_and_outputs(oracle: Oracle, tmp_path: Path) -> None:

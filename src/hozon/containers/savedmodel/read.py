@@ -214,12 +214,28 @@ class SavedModel:
         """Tensors of the main graph that hold asset paths, with their values."""
         return {asset.tensor.name: self.asset(i) for i, asset in enumerate(self.meta_graph.assets)}
 
+    @cached_property
+    def _moved_assets(self) -> dict[bytes, bytes]:
+        """The names of assets by the paths that the main graph's own constants have for them."""
+        operations = {name.partition(":")[0]: path for name, path in self.asset_feeds().items()}
+        values = (
+            (node.attrs.get("value"), operations[node.name].item())
+            for node in self.meta_graph.graph.nodes
+            if node.name in operations
+        )
+        return {
+            to_numpy(value).item(): name
+            for value, name in values
+            if isinstance(value, TensorRecord)
+        }
+
     def read_asset(self, name: bytes) -> bytes:
-        """The content of an asset by the name that `asset` gave out.
+        """The content of an asset by the name that `asset` gave out, or by its path when saved.
 
         Raises UnsafeError for any other path and for one that leaves the assets folder.
         """
         declared = {a.filename for a in self.meta_graph.assets}
+        name = self._moved_assets.get(name, name)
         filename = name.removeprefix(ASSET_PREFIX).decode(errors="replace")
         if not name.startswith(ASSET_PREFIX) or filename not in declared:
             raise UnsafeError(

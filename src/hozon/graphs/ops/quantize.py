@@ -304,7 +304,7 @@ def quantize(node: NodeView) -> Kernel:
 
     def kernel(x: Value, low: Value, high: Value) -> tuple[Value, Value, Value]:
         xp = ns(x, low, high)
-        low, high = _widened(xp, low, high, margin)
+        low, high = _widened(xp, xp.reshape(low, ()), xp.reshape(high, ()), margin)
         if mode == "SCALED":
             scale, low, high = _scaled(xp, low, high, np.float32(least + narrow), np.float32(most))
             scaled = xp.clip(x, low, high) * scale

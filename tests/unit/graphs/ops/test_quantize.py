@@ -61,6 +61,8 @@ def rounded() -> Iterator[Case]:
     yield Case("QuantizeAndDequantizeV3", [reals(5, 3), *ends, np.array(6, "i4")], traced=[0])
     yield Case("QuantizeAndDequantizeV4Grad", [reals(5, 3), reals(5, 3), *ends])
     yield Case("QuantizeAndDequantizeV4Grad", [reals(5, 3), reals(5, 3), *columns], {"axis": 1})
+    ends = [np.array([-2], "f4"), np.array([3], "f4")]  # its kernel takes one element too
+    yield Case("QuantizeV2", [reals(5), *ends], {"T": "quint8"}, known_shapes=False)
 
 
 CASES = planned_once([*fakes(), *rounded()])
