@@ -7,7 +7,7 @@ a control dependency.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,7 +185,7 @@ def function_from_graph(
     fed = {_required(names.resolve(t, arg)[0], arg): arg for arg, t in feeds.items()}
     argument_nodes = {arg: len(connected) + i for i, arg in enumerate(feeds)}
     replaced = {ref: Ref(argument_nodes[arg], 0) for ref, arg in fed.items()}
-    never_run = {ref.node for ref in fed if nodes[ref.node].op in PLACEHOLDERS}
+    never_run = frozenset(ref.node for ref in fed if nodes[ref.node].op in PLACEHOLDERS)
     connected = [_replace_inputs(node, replaced, never_run) for node in connected]
     connected += [
         Node(f"feed:{arg}", ARGUMENT_OP, (), (), {"index": i}) for i, arg in enumerate(feeds)
@@ -207,7 +207,7 @@ def function_from_graph(
     )
 
 
-def _replace_inputs(node: Node, replaced: Mapping[Ref, Ref], never_run: Set[int]) -> Node:
+def _replace_inputs(node: Node, replaced: Mapping[Ref, Ref], never_run: frozenset[int]) -> Node:
     """The node with fed values for its inputs; it waits for no placeholder that is fed."""
     if replaced.keys().isdisjoint(node.inputs) and never_run.isdisjoint(node.controls):
         return node
