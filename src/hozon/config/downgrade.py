@@ -20,8 +20,8 @@ from hozon.config.dialects.operations import written_operation
 from hozon.config.dialects.rules import Config, Entry
 from hozon.config.dialects.to_keras2 import CLASSES, KERAS3_LAYERS, LAYERS
 from hozon.config.entries import (
+    counts_from_one,
     ends_from_zero,
-    is_functional,
     is_keras_module,
     is_model,
     is_operation,
@@ -29,6 +29,7 @@ from hozon.config.entries import (
     name_of,
     starts_with_input,
 )
+from hozon.config.keras2_order import in_order
 from hozon.config.masks import merged_otherwise, without_implied_masks
 from hozon.config.nodes import FIXED, OVERRIDDEN, STRUCTURED, Key
 from hozon.config.tagged import is_serialized
@@ -270,13 +271,14 @@ class Downgrader:
                 )
             return (key[0], key[1] + models.get(key[0], 0), key[2])
 
-        return {
+        made: Config = {
             "name": config.get("name"),
             "trainable": bool(config.get("trainable", True)),
             "layers": [self._functional_layer(entry, renumber) for entry in entries],
             "input_layers": written_ends(config.get("input_layers"), renumber),
             "output_layers": written_ends(config.get("output_layers"), renumber),
         }
+        return made if self.refused else in_order(made)
 
     def _functional_layer(self, entry: Config, renumber: Callable[[Key], Key]) -> Config:
         name = name_of(entry)
@@ -315,11 +317,6 @@ class Downgrader:
         if adapt is not None:
             named = adapt(named, made["config"])
         return written_call(named, renumber, structured=made["class_name"] in STRUCTURED)
-
-
-def counts_from_one(entry: Mapping[str, Any]) -> int:
-    """1 for a model that was called when it was made, which Keras 2 takes for its node 0."""
-    return int(is_functional(entry) or starts_with_input(entry["config"]["layers"]))
 
 
 def frozen(entry: Config) -> Config:

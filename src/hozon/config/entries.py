@@ -65,6 +65,11 @@ def starts_with_input(entries: Sequence[Mapping[str, Any]]) -> bool:
     return bool(entries) and entries[0]["class_name"] == "InputLayer"
 
 
+def counts_from_one(entry: Mapping[str, Any]) -> int:
+    """1 for a model that was called when it was made, which Keras 2 takes for its node 0."""
+    return int(is_functional(entry) or starts_with_input(entry["config"]["layers"]))
+
+
 def ends_from_zero(entry: Mapping[str, Any]) -> Entry:
     """A Keras 3 entry with the calls of models inside it counted from 0 everywhere.
 

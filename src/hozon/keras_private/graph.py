@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,7 @@ from keras.src.ops import core, image, linalg, math, nn, numpy
 from keras.src.ops.function import map_graph
 from keras.src.utils.tracking import DotNotTrackScope
 
+from hozon.keras_private.bends import asked
 from hozon.keras_private.fixed import keeping
 
 #: Operations whose construction takes functions or modules.
@@ -147,9 +150,26 @@ def note_order(model: Any, names: Iterable[str]) -> None:
     object.__setattr__(model, _FILED, {name: i for i, name in enumerate(names)})
 
 
+#: For models by identity, the names of their layers in the order of a file that is being written.
+_WRITTEN: ContextVar[Mapping[int, Sequence[str]] | None] = ContextVar(
+    "order of written layers", default=None
+)
+
+
+@contextmanager
+def writing_in_order(orders: Mapping[int, Sequence[str]]) -> Iterator[None]:
+    """While it lasts, `filed_layers` are in the order of the file that is being written."""
+    with asked(_WRITTEN, orders):
+        yield
+
+
 def filed_layers(model: Any) -> list[Any]:
     """The layers of a model in the order of its file; in its own where it has none."""
-    order = getattr(model, _FILED, {})
+    written = _WRITTEN.get()
+    if written is None:
+        order = getattr(model, _FILED, {})
+    else:
+        order = {name: i for i, name in enumerate(written.get(id(model), ()))}
     return sorted(model.layers, key=lambda layer: order.get(layer.name, len(order)))
 
 

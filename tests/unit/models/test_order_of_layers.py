@@ -118,3 +118,32 @@ def test_saved_again_for_keras_3(
     agree(hozon.load_model(tmp_path / "again.keras", custom_objects=OBJECTS), told)
     read = keras.models.load_model(tmp_path / "again.keras", custom_objects=OBJECTS)
     agree(read, told)
+
+
+def like_layers(last: keras.Layer, names: tuple[str, ...]) -> keras.Model:
+    """Three layers alike, which `last` takes by names where there are any, inside of a model."""
+    x = keras.layers.Input((5, 4))
+    parts = [keras.layers.Dense(4)(x) for _ in range(3)]
+    given = dict(zip(names, parts[3 - len(names) :], strict=True))
+    inner = keras.Model(x, last(*parts[: 3 - len(names)], **given))
+    return keras.Sequential([keras.layers.Input((5, 4)), inner, keras.layers.Flatten()])
+
+
+@pytest.mark.parametrize("end", ["m.h5", "m.keras"])
+@pytest.mark.parametrize("names", [("query", "key", "value"), ("value", "key"), ()])
+def test_keras_2_has_the_order_that_its_reader_sees(
+    oracle: Oracle, end: str, names: tuple[str, ...], tmp_path: Path
+) -> None:
+    model = like_layers(keras.layers.MultiHeadAttention(2, 3), names)
+    rng = np.random.default_rng(0)
+    x, y = rng.random((8, 5, 4), "float32"), rng.random((8, 20), "float32")
+    for net, file in ((model, f"outer_{end}"), (model.layers[0], end)):
+        target = y.reshape(net(x).shape)
+        net.compile("adam", "mse")
+        net.fit(x, target, verbose=0, shuffle=False)
+        hozon.save_model(net, tmp_path / file, dialect="keras2")
+        told = {"x": x, "y": target, "outputs": net.predict(x, verbose=0)}
+        answer = oracle.python(READ, path=str(tmp_path / file), x=x, y=target)
+        np.testing.assert_allclose(answer["outputs"], told["outputs"], atol=2e-6)
+        told["losses"] = answer["losses"]
+        agree(hozon.load_model(tmp_path / file), told)

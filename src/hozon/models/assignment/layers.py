@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from hozon.keras_private.graph import Functional, filed_layers
 from hozon.keras_private.layers import variables_of
 
 Variables = list[Any]
@@ -20,6 +21,25 @@ def top_layers(target: Any) -> list[Any]:
 def weights_of(layer: Any) -> Variables:
     """A layer's variables as Keras writes them: trainable ones first, no seeds."""
     return unique([*layer.trainable_weights, *layer.non_trainable_weights])
+
+
+def written_layers(target: Any) -> list[Any]:
+    """`top_layers` in the order of the file that is being written."""
+    return filed_layers(target) if isinstance(target, keras.Model) else [target]
+
+
+def written_weights(layer: Any) -> Variables:
+    """`weights_of` in the order of the file that is being written: models inside have theirs."""
+    place = {id(v): i for i, v in enumerate(_filed_variables(layer))}
+    parts = (layer.trainable_weights, layer.non_trainable_weights)
+    return unique(v for part in parts for v in sorted(part, key=lambda v: place[id(v)]))
+
+
+def _filed_variables(layer: Any) -> Variables:
+    if not isinstance(layer, Functional):
+        return list(layer.weights)
+    inside = [v for sublayer in filed_layers(layer) for v in _filed_variables(sublayer)]
+    return unique([*inside, *layer.weights])
 
 
 def own_weights(model: Any) -> Variables:

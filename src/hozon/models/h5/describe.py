@@ -10,6 +10,7 @@ import keras
 from hozon.config.added import without_added
 from hozon.config.completed import beyond_keras3, shared_layers
 from hozon.config.downgrade import to_keras2
+from hozon.config.keras2_order import layer_orders
 from hozon.config.outputs import METRICS, outputs_of
 from hozon.config.own_graphs import defaults_only
 from hozon.config.serialization import serialize
@@ -18,11 +19,11 @@ from hozon.config.text_layers.public import in_keras_words
 from hozon.config.to_keras2_training import training_to_keras2
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import UnsupportedError
-from hozon.keras_private.graph import functional_of
+from hozon.keras_private.graph import functional_of, writing_in_order
 from hozon.keras_private.layers import layers_of, losses_of, metrics_of
 from hozon.keras_private.training import compile_config
 from hozon.models.assignment.account import optimizers_of
-from hozon.models.assignment.layers import own_weights, top_layers, weights_of
+from hozon.models.assignment.layers import own_weights, written_layers, written_weights
 from hozon.models.assignment.learned import learned_name, learned_value, not_in_weights
 from hozon.models.assignment.momenta import marks_of
 from hozon.models.built import require_built
@@ -65,6 +66,18 @@ def _whole(
 ) -> tuple[ModelRecord, Lines]:
     lines: Lines = []
     config, chosen = _config(model, dialect, lines)
+    with writing_in_order(layer_orders(model, config) if chosen == "keras2" else {}):
+        return _in_order(model, dialect, chosen, config, include_optimizer, lines)
+
+
+def _in_order(
+    model: keras.Model,
+    dialect: Dialect | None,
+    chosen: Dialect,
+    config: Mapping[str, Any],
+    include_optimizer: bool,
+    lines: Lines,
+) -> tuple[ModelRecord, Lines]:
     training, optimizer = None, None
     if include_optimizer and model.compiled:
         training = _training(model, chosen, lines, final=dialect == "keras2")
@@ -92,6 +105,8 @@ def describe_h5_weights(model: Any, dialect: Dialect = "keras2") -> tuple[ModelR
         UnsupportedError: it is not built.
     """
     require_built(model, "weights to save")
+    with writing_in_order({}):
+        state = _state(model, dialect)
     record = ModelRecord(
         form="h5_weights",
         path="",
@@ -99,7 +114,7 @@ def describe_h5_weights(model: Any, dialect: Dialect = "keras2") -> tuple[ModelR
         naming="layers",
         producer=PRODUCERS[dialect],
         backend=_backend(dialect),
-        state=_state(model, dialect),
+        state=state,
     )
     return record, not_in_weights(model, summaries=dialect == "keras2")
 
@@ -183,7 +198,7 @@ def _training(
 
 def _state(model: Any, dialect: Dialect, whole: bool = False) -> tuple[StateGroup, ...]:
     """The groups of layers; `whole`: beside a config, which has the boundaries of bins."""
-    groups = [_layer_group(layer, dialect, whole) for layer in top_layers(model)]
+    groups = [_layer_group(layer, dialect, whole) for layer in written_layers(model)]
     return (*groups, _group(TOP_LEVEL, model, own_weights(model), dialect))
 
 
@@ -193,7 +208,7 @@ def _layer_group(layer: Any, dialect: Dialect, whole: bool) -> StateGroup:
     if learned is not None:
         name = f"{learned_name(layer)}:0"
         return StateGroup(layer.name, {name: lazy_array(name, learned)})
-    return _group(layer.name, layer, weights_of(layer), dialect)
+    return _group(layer.name, layer, written_weights(layer), dialect)
 
 
 def _group(name: str, layer: Any, variables: list[Any], dialect: Dialect) -> StateGroup:

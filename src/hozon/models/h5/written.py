@@ -112,7 +112,7 @@ def _keras2(model: Any) -> list[tuple[str, Any]]:
     """Iterations, then slots, as TensorFlow 2.11 and later order and name them."""
     inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     own = {id(v) for v in trained_by(inner)}
-    order = unique(v for v in trainable_order(model, thawed=True) if id(v) in own)
+    order = unique(v for v in trainable_order(model, thawed=True, filed=True) if id(v) in own)
     described = Optimizer(inner, (inner,), order)
     lists = described.slot_lists()
     edges = {row.edge: row.names[1] for row in (*described.rows, AVERAGE)}

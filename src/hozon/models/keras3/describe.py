@@ -12,6 +12,7 @@ import numpy as np
 from hozon.config.added import without_added
 from hozon.config.completed import beyond_keras3, shared_layers
 from hozon.config.downgrade import to_keras2
+from hozon.config.keras2_order import layer_orders
 from hozon.config.outputs import outputs_of
 from hozon.config.own_graphs import defaults_only
 from hozon.config.serialization import serialize
@@ -20,6 +21,7 @@ from hozon.config.text_layers.public import in_keras_words
 from hozon.config.text_layers.vectorization import TextVectorization
 from hozon.config.to_keras2_training import compile_to_keras2
 from hozon.errors import UnsupportedError
+from hozon.keras_private.graph import writing_in_order
 from hozon.keras_private.layers import layers_of
 from hozon.keras_private.training import compile_config
 from hozon.models.assignment.learned import not_in_weights
@@ -76,11 +78,22 @@ def _whole(
 ) -> tuple[ModelRecord, Lines]:
     lines: Lines = []
     config = _config(model, chosen, lines)
+    with writing_in_order(layer_orders(model, config) if chosen == "keras2" else {}):
+        return _in_order(model, chosen, config, include_optimizer, lines), lines
+
+
+def _in_order(
+    model: keras.Model,
+    chosen: Dialect,
+    config: Mapping[str, Any],
+    include_optimizer: bool,
+    lines: Lines,
+) -> ModelRecord:
     groups = _groups(model, include_optimizer, keras2=chosen == "keras2")
     if chosen == "keras2":
         named = keras2_paths(model)
         groups = [replace(group, name=named(group.name)) for group in groups]
-    record = ModelRecord(
+    return ModelRecord(
         form="keras",
         path="",
         dialect=chosen,
@@ -93,7 +106,6 @@ def _whole(
         names={} if chosen == "keras2" else dict(object_paths(model)),
         metadata=marks_of(getattr(model, "optimizer", None)) if include_optimizer else {},
     )
-    return record, lines
 
 
 def _optimizer(model: keras.Model, dialect: Dialect, groups: list[StateGroup]) -> StateGroup | None:

@@ -66,9 +66,8 @@ def _leaf(item: Any) -> Leaf:
 
 def keras2_group(model: Any) -> StateGroup:
     """An optimizer's state as tf_keras numbers it."""
-    tensors = {
-        str(i): lazy_array(str(i), leaf.read()) for i, leaf in enumerate(keras2_leaves(model))
-    }
+    leaves = keras2_leaves(model, filed=True)
+    tensors = {str(i): lazy_array(str(i), leaf.read()) for i, leaf in enumerate(leaves)}
     return StateGroup(NAME, tensors)
 
 
