@@ -176,11 +176,15 @@ class TrainingWriter:
         decay = (
             {"schedule_decay": config.get("schedule_decay", 0.004)}
             if name == "Nadam"
-            else (_decay(taken))
+            else _decay(taken)
         )
-        # Where nothing is said, it is the older generation; its Adagrad takes no such argument.
-        taken |= {**decay, **({"is_legacy_optimizer": True} if self.form.tags else {})}
-        return self.form.entry("keras.optimizers.legacy", name, taken)
+        if self.form.tags:
+            self.changes.append(
+                f"optimizer {name}: tf_keras takes up no state of its legacy optimizers from "
+                "such files; there it begins anew"
+            )
+        # Nothing is said of the generation, which none of its classes takes an argument for.
+        return self.form.entry("keras.optimizers.legacy", name, taken | decay)
 
     def _loss_scale(self, config: Config) -> Config:
         inner = config.get("inner_optimizer", config.get("optimizer"))

@@ -16,6 +16,10 @@ import keras
 
 from hozon.keras_private.bends import asked, bend
 from hozon.keras_private.layers import layers_of
+from hozon.keras_private.masks import masks_of, set_masks
+from hozon.keras_private.optimizers import moves_without_gradient
+from hozon.keras_private.reached import Reached
+from hozon.keras_private.training import enters_model
 
 #: Attribute of layers whose assignments to trainable variables last.
 _MARK = "keeps_assignments"
@@ -70,21 +74,27 @@ def _noting(original: Callable[..., None]) -> Callable[..., None]:
 
 def _training(original: Callable[..., Any]) -> Callable[..., Any]:
     def train_step(model: Any, *args: Any, **kwargs: Any) -> Any:
-        step = _train if may_keep_assignments(model) else original
+        as_tensorflow = enters_model(model) or may_keep_assignments(model)
+        step = _train if as_tensorflow else original
         return step(model, *args, **kwargs)
 
     return train_step
 
 
 def _train(model: Any, state: Any, data: Any) -> Any:
-    """A step of Keras' JAX trainer whose optimizer goes on from what was assigned."""
+    """A step of Keras' JAX trainer as TensorFlow has it.
+
+    The optimizer goes on from what was assigned, and leaves out what the loss does not reach.
+    Metrics know the masks of outputs, which end with what JAX differentiates.
+    """
     weights, others, slots, metrics = state
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    reached = Reached()
 
     def loss_at(weights: Sequence[Any]) -> Any:
         with asked(_ASSIGNED, {}) as assigned:
             loss, rest = model.compute_loss_and_updates(
-                weights,
+                reached.watch(weights),
                 others,
                 metrics,
                 x,
@@ -93,11 +103,16 @@ def _train(model: Any, state: Any, data: Any) -> Any:
                 training=True,
                 optimizer_variables=slots,
             )
-        return loss, (rest, _with_assigned(model, weights, assigned or {}))
+        return loss, (rest, masks_of(rest[1]), _with_assigned(model, weights, assigned or {}))
 
     derived = jax.value_and_grad(loss_at, has_aux=True)
-    (_, ((loss, outputs, others, metrics), weights)), gradients = derived(weights)
-    weights, slots = model.optimizer.stateless_apply(slots, gradients, weights)
+    (_, (rest, masks, weights)), gradients = derived(weights)
+    loss, outputs, others, metrics = rest
+    set_masks(outputs, masks)
+    optimizer = model.optimizer
+    moved = [moves_without_gradient(optimizer, v) for v in model.trainable_variables]
+    found = reached.among(gradients, moved)
+    weights, slots = optimizer.stateless_apply(slots, found, weights)
     logs, metrics = model._update_metrics_variables(metrics, loss, x, y, outputs, sample_weight)
     return logs, (weights, others, slots, metrics)
 

@@ -7,7 +7,7 @@ inputs have one, and asks no layer inside of a TimeDistributed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -26,12 +26,24 @@ def given_mask(layer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     return masks if any(mask is not None for mask in keras.tree.flatten(masks)) else None
 
 
+def masks_of(values: Any) -> list[Any]:
+    """The masks of values in any structure, None for those without."""
+    return [get_keras_mask(value) for value in keras.tree.flatten(values)]
+
+
+def set_masks(values: Any, masks: Sequence[Any]) -> None:
+    """Give values in any structure the masks that `masks_of` found of their like."""
+    for value, mask in zip(keras.tree.flatten(values), masks, strict=True):
+        if mask is not None:
+            set_keras_mask(value, mask)
+
+
 def set_output_mask(layer: Any, args: tuple[Any, ...], outputs: Any) -> None:
     """Give the outputs of a call the mask that Keras 2 gave them."""
     if not args:
         return
     if isinstance(layer, Merge) and not isinstance(layer, _OWN_RULE):
-        _set(outputs, _all_of([get_keras_mask(x) for x in keras.tree.flatten(args[0])]))
+        _set(outputs, _all_of(masks_of(args[0])))
     elif isinstance(layer, keras.layers.TimeDistributed):
         _set(outputs, _over_steps(layer.layer, args[0]))
 

@@ -92,6 +92,14 @@ def multiplies_by_variable(optimizer: Any) -> bool:
     return "update_step" in vars(optimizer)
 
 
+def moves_without_gradient(optimizer: Any, variable: Any) -> bool:
+    """Whether a gradient of zeros changes a variable that none would leave as it is."""
+    inner = wrapped(optimizer)
+    if isinstance(inner, keras.optimizers.Ftrl) or multiplies_by_variable(inner):
+        return True
+    return variable.constraint is not None or bool(inner.weight_decay)
+
+
 def _plain_steps(optimizer: Any, grads: Any, variables: Any, learning_rate: Any) -> None:
     super(keras.optimizers.Nadam, optimizer)._backend_update_step(grads, variables, learning_rate)
 

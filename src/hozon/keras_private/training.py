@@ -131,7 +131,7 @@ def _weighing(original: Callable[..., Any]) -> Callable[..., Any]:
     Keras 3 takes them for weights of the steps, where there are as many, or refuses them.
     """
 
-    def compute_loss(
+    def compute(
         model: Any,
         x: Any = None,
         y: Any = None,
@@ -147,7 +147,7 @@ def _weighing(original: Callable[..., Any]) -> Callable[..., Any]:
                 sample_weight = tree.map_structure(lambda p: _for_steps(sample_weight, p), y_pred)
         return original(model, x, y, y_pred, sample_weight, **options)
 
-    return compute_loss
+    return compute
 
 
 def _for_steps(weights: Any, outputs: Any) -> Any:
@@ -156,6 +156,7 @@ def _for_steps(weights: Any, outputs: Any) -> Any:
 
 
 bend(keras.Model, "compute_loss", _weighing)
+bend(keras.Model, "compute_metrics", _weighing)
 
 
 def _regularizing(original: Callable[..., Any]) -> Callable[..., Any]:

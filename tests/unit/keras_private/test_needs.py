@@ -97,6 +97,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (LAYER, ("_obj_type",)),
         (saving.keras_saveable, ("KerasSaveable",)),
     ],
+    "reached": [],
     "regularizers": [],
     "resizing": [(keras.layers.Resizing(2, 2), ("transform_images", "backend"))],
     "rollback": [(VARIABLE, ("_initializer", "_value"))],
