@@ -42,8 +42,20 @@ def complete(layer: keras.Layer, entry: Entry) -> None:
         found.pop(SHARED, None)  # Keras counts by addresses, and forgets the first place
         if counts[id(inner)] > 1:
             found[SHARED] = numbers.setdefault(id(inner), len(numbers) + 1)
-        if trains_as_keras2(inner):
+        if trains_as_keras2(inner) and _trains_otherwise(inner):
             found[TRAINS_AS] = "keras2"
+
+
+def _trains_otherwise(layer: Any) -> bool:
+    """Whether the mark says anything: a model of Keras' layers without penalties trains alike."""
+    if not isinstance(layer, Functional | keras.Sequential):
+        return True
+    return any(
+        not type(inside).__module__.startswith("keras.")
+        or any(v is not None for k, v in vars(inside).items() if k.endswith("_regularizer"))
+        for inside in layers_of(layer)
+        if inside is not layer
+    )
 
 
 def fixed_calls(model: keras.Layer, name: str) -> list[str]:

@@ -169,7 +169,7 @@ def test_a_frozen_model_keeps_its_slots_for_the_day_it_thaws(tmp_path: Path) -> 
 @pytest.mark.parametrize("thaw", ["a", "b"])
 @pytest.mark.parametrize("form", ["sm", "keras2.h5", "keras3.h5"])
 def test_slots_go_by_name_where_other_layers_were_trained(
-    form: str, dialect: Any, thaw: str, tmp_path: Path
+    form: str, thaw: str, tmp_path: Path
 ) -> None:
     model = net("a", "b", "c")
     model.get_layer("a").trainable = False
@@ -177,7 +177,7 @@ def test_slots_go_by_name_where_other_layers_were_trained(
     model.fit(draw(8, 4), draw(8, 4), epochs=2, verbose=0)
     for name in ("a", "b"):
         model.get_layer(name).trainable = name == thaw
-    hozon.save_model(model, tmp_path / form, dialect=dialect)
+    hozon.save_model(model, tmp_path / form, dialect=None if form == "sm" else form[:6])
     told = pytest.warns(UserWarning, match="did not come back whole")
     with told if thaw == "a" else nullcontext():
         back = hozon.load_model(tmp_path / form)
