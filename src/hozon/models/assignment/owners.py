@@ -144,7 +144,7 @@ def future_optimizers(model: Any, record: ModelRecord) -> dict[str, tuple[Any, s
 def is_yet_to_come(owner: Any, name: str) -> bool:
     """Whether a class of the user's may yet make an optimizer of this name."""
     own = isinstance(owner, keras.Model) and not type(owner).__module__.startswith("keras.")
-    return own and getattr(owner, name, None) is None
+    return own and bool(name) and getattr(owner, name, None) is None
 
 
 def _counts_steps(group: StateGroup) -> bool:
