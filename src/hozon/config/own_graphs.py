@@ -51,25 +51,38 @@ def defaults_only(model: keras.Layer) -> list[str]:
     return lines
 
 
+def arguments_by_default(model: keras.Layer) -> list[str]:
+    """The optional arguments that nothing tells of classes in a model that was made by its config.
+
+    With each the model inside, itself included, whose constructor took the default.
+    """
+    return [f"{name} of {layer.name}" for layer in layers_of(model) for name, _ in _own(layer)]
+
+
 def _untold(layer: Any) -> Iterator[tuple[str, bool | None]]:
     """The arguments of a model's constructor that no ``get_config`` tells.
 
     With each whether the model has it at its default, as far as an attribute of the name tells.
     """
+    for name, default in _own(layer):
+        if default is inspect.Parameter.empty:
+            yield name, False
+        elif name not in vars(layer):
+            yield name, None
+        elif not _equal(vars(layer)[name], default):
+            yield name, False
+
+
+def _own(layer: Any) -> Iterator[tuple[str, Any]]:
+    """The arguments that a model's class takes beside every model's, if it has no `get_config`."""
     kind = type(layer)
     if not isinstance(layer, keras.Model) or not has_own(kind, "__init__"):
         return
     if has_own(kind, "get_config") or has_own(kind, "from_config"):
         return
     for name, parameter in inspect.signature(kind).parameters.items():
-        if parameter.kind in LOOSE or name in COMMON:
-            continue
-        if parameter.default is inspect.Parameter.empty:
-            yield name, False
-        elif name not in vars(layer):
-            yield name, None
-        elif not _equal(vars(layer)[name], parameter.default):
-            yield name, False
+        if parameter.kind not in LOOSE and name not in COMMON:
+            yield name, parameter.default
 
 
 def _equal(value: Any, default: Any) -> bool:

@@ -10,6 +10,7 @@ import keras
 from hozon.config.build import build_model
 from hozon.config.layers import Compiled
 from hozon.config.outputs import outputs_of
+from hozon.config.own_graphs import defaults_only
 from hozon.config.training import compile_arguments
 from hozon.errors import HozonError, UnsupportedError
 from hozon.keras_private.compiled import name_logs
@@ -72,7 +73,7 @@ def revive(
         report, finish = load_weights(model, record)
         deferred.finish()
     report.converted.extend([*changes, *notes.converted])
-    report.lost.extend(notes.lost)
+    report.lost.extend([*notes.lost, *defaults_only(model)])
     custom = type(model).__name__ in (custom_objects or {})
     rung = "custom class" if custom else "built-in class"
     report.add_object("root", type(model).__name__, rung)

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from hozon.errors import HozonError
+from hozon.config.own_graphs import arguments_by_default, defaults_only
+from hozon.errors import HozonError, MismatchError
 from hozon.graph_level.structures import flatten
 from hozon.keras_private.graph import functional_of, input_structure
 from hozon.models.savedmodel.load.graph_layers import SavedCall
@@ -24,20 +25,61 @@ def agrees(model: keras.Model, call: SavedCall) -> bool:
 
     False as well where that cannot be tried: for text, or sizes that do not go together.
     """
-    functional = functional_of(model)
-    if functional is None or not call.exists:
-        return False
-    if any(tensor.dtype == "string" for tensor in functional.inputs):
-        return False
+    return functional_of(model) is not None and compared(model, call) is True
+
+
+def require_told(model: keras.Model, call: SavedCall) -> list[str]:
+    """What is lost of a model whose class takes arguments that its config does not tell.
+
+    Nothing where the model computes what the saved one did.
+
+    Raises MismatchError where it computes something else.
+    """
+    untold = arguments_by_default(model)
+    same = compared(model, call) if untold else True
+    if same is False:
+        raise MismatchError(
+            f"model {model.name!r} does not compute what the file does: give its class a "
+            "get_config() and save the model again, make the model by its own code and call "
+            "hozon.load_weights, or load the file without the class",
+            mismatches=[f"the file does not tell {name}, which is the default" for name in untold],
+        )
+    return [] if same else defaults_only(model)
+
+
+def compared(model: keras.Model, call: SavedCall) -> bool | None:
+    """Whether a model gives what a saved function gives; None where that cannot be tried."""
+    symbols = _inputs(model, call)
+    if symbols is None or any(t.dtype == "string" for t in keras.tree.flatten(symbols)):
+        return None
     random = np.random.default_rng(0)
-    inputs = keras.tree.map_structure(lambda t: _sample(t, random), input_structure(functional))
+    inputs = keras.tree.map_structure(lambda t: _sample(t, random), symbols)
+    state = [(variable, variable.value) for variable in model.non_trainable_variables]
     try:
         saved, _ = call((inputs,), {}, training=False)
         live = model(inputs, training=False)
     except (HozonError, ValueError, TypeError):
-        return False
+        return None
+    finally:
+        for variable, value in state:
+            variable.assign(value)
     pairs = list(zip(keras.tree.flatten(live), flatten(saved), strict=False))
     return all(_near(np.asarray(a), np.asarray(b)) for a, b in pairs)
+
+
+def _inputs(model: keras.Model, call: SavedCall) -> Any:
+    """Symbols of what a model takes; None where it takes more than one argument, or nobody says."""
+    if not call.exists:
+        return None
+    functional = functional_of(model)
+    if functional is not None:
+        return input_structure(functional)
+    args, kwargs = call.symbolic_call() or ((), {})
+    symbols = keras.tree.flatten((args[:1], args[1:], kwargs))
+    rest = keras.tree.flatten((args[1:], kwargs))
+    if len(symbols) == len(rest) or any(isinstance(x, keras.KerasTensor) for x in rest):
+        return None
+    return args[0]
 
 
 def _sample(tensor: keras.KerasTensor, random: np.random.Generator) -> Any:

@@ -21,6 +21,7 @@ from hozon.containers.savedmodel.read import SavedModel
 from hozon.errors import UnsupportedError
 from hozon.keras_private.backend import require_jax
 from hozon.models.report import LoadReport
+from hozon.models.savedmodel.load.agreement import require_told
 from hozon.models.savedmodel.load.by_class import by_class
 from hozon.models.savedmodel.load.by_config import has_graph, layer_by_config, model_by_config
 from hozon.models.savedmodel.load.by_functions import (
@@ -121,6 +122,8 @@ def revive(
             restore_training(model, revival.objects, revival.assigner, revival.custom_objects)
         finish_training(model, revival.objects, revival.assigner, revival.layers)
         report.lost += plain_derivatives(artifact, revival.run_functions())
+    if revival is not None and root is not None:
+        report.lost += require_told(model, revival.saved_call(root))
     model.load_report = report
     return model
 
