@@ -11,6 +11,7 @@ from hozon.config.added import without_added
 from hozon.config.completed import beyond_keras3, shared_layers
 from hozon.config.downgrade import to_keras2
 from hozon.config.keras2_order import layer_orders
+from hozon.config.namesakes import namesakes
 from hozon.config.outputs import METRICS, outputs_of
 from hozon.config.own_graphs import defaults_only
 from hozon.config.serialization import serialize
@@ -178,6 +179,7 @@ def _training(
     if live is None:
         lines.append("the training configuration: the model's class keeps none")
         return None
+    lines.extend(namesakes(live))
     compiled = {key: serialize(value) for key, value in live.items()}
     if dialect == "keras3":
         return shared_training({**compiled, "optimizer_config": compiled["optimizer"]})

@@ -13,6 +13,7 @@ from hozon.config.added import without_added
 from hozon.config.completed import beyond_keras3, shared_layers
 from hozon.config.downgrade import to_keras2
 from hozon.config.keras2_order import layer_orders
+from hozon.config.namesakes import namesakes
 from hozon.config.outputs import outputs_of
 from hozon.config.own_graphs import defaults_only
 from hozon.config.serialization import serialize
@@ -176,6 +177,7 @@ def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str
     compiled = compile_config(model)
     if compiled is None:
         return None
+    lines.extend(namesakes(compiled))
     raw = {key: serialize(value) for key, value in compiled.items()}
     if dialect == "keras3":
         return raw

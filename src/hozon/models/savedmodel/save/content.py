@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from hozon.config.namesakes import namesakes
 from hozon.config.outputs import outputs_of
 from hozon.config.own_graphs import defaults_only
 from hozon.config.serialization import serialize
@@ -281,6 +282,7 @@ class Description:
         made: dict[str, Any] = {}
         compiled = compile_config(self.model) if self.include_optimizer else None
         if compiled is not None:
+            self.lost += namesakes(compiled)
             try:
                 raw = {key: serialize(value) for key, value in compiled.items()}
                 native["compile_config"] = raw

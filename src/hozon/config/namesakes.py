@@ -1,0 +1,30 @@
+"""Functions that a training configuration cannot tell apart, as it keeps them by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+#: What `compile` takes that files keep by name.
+KEYS = ("loss", "metrics", "weighted_metrics")
+
+
+def namesakes(compiled: Mapping[str, Any] | None) -> list[str]:
+    """A line for each name that several functions or callables of the user share.
+
+    `compiled`: live objects, as `compile` was given them.
+    """
+    found: dict[str, dict[int, Any]] = {}
+    for key in KEYS:
+        for value in keras.tree.flatten((compiled or {}).get(key)):
+            if callable(value) and not isinstance(value, (keras.losses.Loss, keras.metrics.Metric)):
+                name = getattr(value, "__name__", type(value).__name__)
+                found.setdefault(str(name), {})[id(value)] = value
+    return [
+        f"{name}: {len(values)} different losses or metrics have this name, by which files keep "
+        "them, so one takes the place of all after loading"
+        for name, values in found.items()
+        if len(values) > 1
+    ]

@@ -1,0 +1,35 @@
+"""Losses that share a name, by which files keep them, are told at saving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+
+import hozon
+
+
+def weighted(weight: float) -> Callable[[Any, Any], Any]:
+    def loss(y: Any, p: Any) -> Any:
+        return weight * keras.ops.mean(keras.ops.square(y - p), axis=-1)
+
+    return loss
+
+
+def model(*losses: Callable[[Any, Any], Any]) -> keras.Model:
+    x = keras.layers.Input((3,))
+    made = keras.Model(x, [keras.layers.Dense(2)(x), keras.layers.Dense(2)(x)])
+    made.compile("sgd", list(losses))
+    return made
+
+
+@pytest.mark.parametrize("end", ["m", "m.h5", "m.keras"])
+def test_different_losses_of_one_name_are_told(end: str, tmp_path: Path) -> None:
+    one, other = weighted(1.0), weighted(5.0)
+    report = hozon.save_model(model(one, other), tmp_path / end)
+    assert [line for line in report.lost if line.startswith("loss: 2 different")]
+    report = hozon.save_model(model(one, one), tmp_path / end)
+    assert not [line for line in report.lost if "different" in line]
