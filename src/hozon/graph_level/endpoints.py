@@ -70,11 +70,11 @@ class Endpoint:
         return [spec for trace in self._traces for spec in trace.inputs]
 
     @property
-    def uses_tables(self) -> bool:
-        """Whether a call looks into tables, so that JAX cannot compile it."""
+    def needs_host(self) -> bool:
+        """Whether a call looks at data where JAX cannot compile."""
         if (trace := self.main_trace) is not None:
-            return trace.uses_tables
-        return self.signature is not None and self.signature.runner.uses_tables
+            return trace.needs_host
+        return self.signature is not None and self.signature.runner.needs_host
 
     @property
     def structure(self) -> Any:

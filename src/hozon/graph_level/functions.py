@@ -26,7 +26,7 @@ from hozon.graph_level.structures import flatten, pack_all
 from hozon.graphs.execute import call, call_pure
 from hozon.graphs.library import FunctionKey, Library
 from hozon.graphs.resources import Variable
-from hozon.graphs.state import changes_state, uses_tables
+from hozon.graphs.state import changes_state, needs_host
 from hozon.graphs.values import Cell, Value
 
 
@@ -75,9 +75,9 @@ class ConcreteFunction:
         return changes_state(self.library, self._function)
 
     @property
-    def uses_tables(self) -> bool:
-        """Whether a call looks into tables, so that JAX cannot compile it."""
-        return uses_tables(self.library, self._function)
+    def needs_host(self) -> bool:
+        """Whether a call looks at data where JAX cannot compile."""
+        return needs_host(self.library, self._function)
 
     @property
     def inputs(self) -> list[Any]:
@@ -248,8 +248,8 @@ class Runner(Protocol):
         ...
 
     @property
-    def uses_tables(self) -> bool:
-        """Whether it looks into tables."""
+    def needs_host(self) -> bool:
+        """Whether it looks at data where JAX cannot compile."""
         ...
 
     def run(self, inputs: Mapping[str, list[Value]]) -> dict[str, Any]:

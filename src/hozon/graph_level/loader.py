@@ -506,9 +506,9 @@ class FunctionRunner:
         return self.function.changes_state
 
     @property
-    def uses_tables(self) -> bool:
-        """Whether the function looks into tables."""
-        return self.function.uses_tables
+    def needs_host(self) -> bool:
+        """Whether the function looks at data where JAX cannot compile."""
+        return self.function.needs_host
 
     def run(self, inputs: Mapping[str, list[Value]]) -> dict[str, Any]:
         """Run, and commit what is assigned."""

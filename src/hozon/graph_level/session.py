@@ -30,7 +30,7 @@ from hozon.graphs.execute import call
 from hozon.graphs.ir import Function
 from hozon.graphs.library import Library
 from hozon.graphs.resources import Variable
-from hozon.graphs.state import changes_state, uses_tables
+from hozon.graphs.state import changes_state, needs_host
 from hozon.graphs.values import Cell, Value
 
 #: Signatures that hold ops to run rather than to serve.
@@ -232,9 +232,9 @@ class GraphRunner:
         return changes_state(self.session.library, self.session.part(self.name, self.signature))
 
     @property
-    def uses_tables(self) -> bool:
-        """Whether this part looks into tables."""
-        return uses_tables(self.session.library, self.session.part(self.name, self.signature))
+    def needs_host(self) -> bool:
+        """Whether this part looks at data where JAX cannot compile."""
+        return needs_host(self.session.library, self.session.part(self.name, self.signature))
 
     def run(self, inputs: Mapping[str, list[Value]]) -> dict[str, Any]:
         """Run, and commit what is assigned."""

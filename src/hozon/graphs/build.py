@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hozon.errors import FormatError
+from hozon.graphs.bins import with_known_bins
 from hozon.graphs.frames import structure_frames
 from hozon.graphs.ir import ARGUMENT_OP, Function, Node, Ref
 from hozon.graphs.opdefs import op_def
@@ -236,6 +237,7 @@ def finish(
     """Prune, turn TensorFlow 1 loops and conditionals into structured ops, order, renumber."""
     needed = reachable(nodes, [ref.node for ref in results] + list(roots))
     nodes, results, roots = structure_frames(nodes, needed, results, roots)
+    nodes = with_known_bins(nodes)
     wanted = [ref.node for ref in results] + list(roots) + list(arguments)
     ordered, position = in_order(name, nodes, wanted)
     return Function(

@@ -1,8 +1,9 @@
-"""Weights that a call assigns while it trains, as clipping or spectral normalization does.
+"""Weights that a call assigns, as clipping or spectral normalization does.
 
 In TensorFlow the assignment happens first: the loss is differentiated at the new value, not through
 what made it, and the optimizer goes on from there. Keras on JAX differentiates through the
-assignment, and then drops it. Here models train as in TensorFlow that hold a layer marked so.
+assignment, and then drops it, in training as in evaluation and prediction. Here models do as in
+TensorFlow that hold a layer marked so.
 """
 
 from __future__ import annotations
@@ -128,6 +129,19 @@ def _testing(original: Callable[..., Any]) -> Callable[..., Any]:
     return test_step
 
 
+def _predicting(original: Callable[..., Any]) -> Callable[..., Any]:
+    def predict_step(model: Any, state: Any, *args: Any, **kwargs: Any) -> Any:
+        if not may_keep_assignments(model):
+            return original(model, state, *args, **kwargs)
+        with asked(_ASSIGNED, {}) as assigned:
+            result = original(model, state, *args, **kwargs)
+        # Keras gives the list of weights that it handed in to the next step.
+        state[0][:] = _with_assigned(model, state[0], assigned or {})
+        return result
+
+    return predict_step
+
+
 def _with_assigned(model: Any, weights: Sequence[Any], assigned: dict[int, Any]) -> list[Any]:
     """The values of a model's trainable variables, those that were assigned replaced."""
     pairs = zip(model.trainable_variables, weights, strict=True)
@@ -138,3 +152,4 @@ if keras.config.backend() == "jax":
     bend(keras.StatelessScope, "add_update", _noting)
     bend(keras.Model, "train_step", _training)
     bend(keras.Model, "test_step", _testing)
+    bend(keras.Model, "predict_step", _predicting)

@@ -138,3 +138,60 @@ def test_a_model_of_keras_3_trains_as_keras_3_has_it() -> None:
     before = model.layers[0].kernel.numpy()
     model.fit(np.ones((4, 4)), np.ones((4, 2)), verbose=0)
     np.testing.assert_array_equal(model.layers[0].kernel.numpy(), before)
+
+
+PREDICT = """
+layers = keras.layers
+
+class Counting(layers.Layer):
+    "Assigns a weight and a counter in every call."
+    def build(self, shape):
+        self.count = self.add_weight(name="count", shape=(), trainable=False, initializer="zeros")
+        self.scale = self.add_weight(name="scale", shape=(), initializer="ones")
+    def call(self, x):
+        self.count.assign_add(1.)
+        self.scale.assign(self.scale * 1.5)
+        return x * self.scale + self.count
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.counting = Counting()
+    def call(self, x):
+        return self.counting(x)
+
+def functional():
+    x = layers.Input((1,))
+    return keras.Model(x, keras.Sequential([Counting()])(x))
+
+for name, build in (("functional", functional), ("subclassed", Subclassed)):
+    model = build()
+    model(x)
+    model.compile("sgd", "mse")
+    model.save(f"{path}/{name}")
+    out[name] = [
+        value
+        for call in (lambda: model.predict(x, batch_size=2, verbose=0),
+                     lambda: model.predict(x, batch_size=3, verbose=0),
+                     lambda: model.evaluate(x, x, batch_size=2, verbose=0),
+                     lambda: model.predict_on_batch(x))
+        for value in (call(), model.trainable_weights[0].numpy())]
+"""
+
+
+def value_of(model: keras.Model) -> Any:
+    return model.trainable_weights[0].numpy()
+
+
+def test_predict_keeps_what_calls_assign(oracle: Oracle, tmp_path: Path) -> None:
+    """From batch to batch and from call to call, weights that train as well as others."""
+    x = np.arange(6, dtype="float32").reshape(6, 1)
+    for name, told in oracle.python(PREDICT, path=str(tmp_path), x=x).items():
+        model = hozon.load_model(tmp_path / name)
+        live: list[Any] = []
+        live += [model.predict(x, batch_size=2, verbose=0), value_of(model)]
+        live += [model.predict(x, batch_size=3, verbose=0), value_of(model)]
+        live += [model.evaluate(x, x, batch_size=2, verbose=0), value_of(model)]
+        live += [model.predict_on_batch(x), value_of(model)]
+        for mine, theirs in zip(live, told, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-5, err_msg=name)

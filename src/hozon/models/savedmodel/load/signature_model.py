@@ -115,7 +115,7 @@ def signature_model(
     model = with_composites(model, endpoint.structure)
     if _takes_strings(endpoint):
         return with_strings(model)
-    return eager(model) if endpoint.uses_tables else model
+    return eager(model) if endpoint.needs_host else model
 
 
 def _takes_strings(endpoint: Endpoint) -> bool:

@@ -500,6 +500,51 @@ def test_an_export_of_keras_3_trains(oracle: Oracle, tmp_path: Path) -> None:
     )
 
 
+PREPROCESSING = """
+import keras as k3
+L = k3.layers
+numbers = np.array([[-1.], [2.5], [9.]], "float32")
+pairs = np.array([[0, 1], [2, 2], [3, 0]], "int64")
+bins = [0., 1., 3.]
+cases = {
+    "bins, multi_hot": (numbers, lambda: L.Discretization(bins, output_mode="multi_hot")),
+    "bins, count": (numbers, lambda: L.Discretization(bins, output_mode="count")),
+    "categories, multi_hot": (pairs, lambda: L.CategoryEncoding(4)),
+    "categories, count": (pairs, lambda: L.CategoryEncoding(4, output_mode="count")),
+    "hashes": (pairs, lambda: L.Hashing(5, salt=[3, 4])),
+    "hashes, count": (pairs, lambda: L.Hashing(5, mask_value=2, output_mode="count")),
+    "lookup": (pairs, lambda: L.IntegerLookup(vocabulary=[1, 3], output_mode="count")),
+}
+targets = np.array([[1.], [0.], [2.]], "float32")
+for name, (data, layer) in cases.items():
+    k3.utils.set_random_seed(1)
+    inputs = k3.Input(data.shape[1:], dtype=data.dtype.name)
+    y = L.Dense(1)(k3.ops.cast(layer()(inputs), "float32"))
+    model = k3.Model(inputs, y)
+    model.export(path + name, verbose=False)
+    loaded = tf.saved_model.load(path + name)
+    before = loaded.serve(tf.constant(data)).numpy()
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(loaded.serve(tf.constant(data)) - targets))
+    for v, g in zip(loaded.trainable_variables, tape.gradient(loss, loaded.trainable_variables)):
+        v.assign_sub(0.01 * g)
+    out[name] = data, targets, before, loaded.serve(tf.constant(data)).numpy()
+"""
+
+
+def test_an_export_that_counts_and_hashes(oracle: Oracle, tmp_path: Path) -> None:
+    """How many bins there are is known; the rest of what looks at data runs on the host."""
+    want = oracle.python(PREPROCESSING, path=str(tmp_path) + "/")
+    assert len(want) == 7
+    for name, (data, targets, before, after) in want.items():
+        model = hozon.load_model(tmp_path / name)
+        np.testing.assert_allclose(model.predict(data, verbose=0), before, 1e-5, 1e-5, err_msg=name)
+        model.compile(keras.optimizers.SGD(0.01), "mse")
+        model.fit(data, targets, verbose=0)
+        np.testing.assert_allclose(model.predict(data, verbose=0), after, 1e-4, 1e-5, err_msg=name)
+        assert model.run_eagerly == (name in ("hashes", "hashes, count", "lookup")), name
+
+
 REUSED = """
 class Reused(tf.Module):
     def __init__(self):
