@@ -291,10 +291,31 @@ def eig(node: NodeView) -> Kernel:
     vectors, dtype = bool(node.attr("compute_v")), node.dtype("Tout").numpy
 
     def decompose(x: Value) -> tuple[Value, Value]:
-        values, columns = jnp.linalg.eig(jnp.asarray(x))
+        values, columns = _eig(jnp.asarray(x))
         return values.astype(dtype), (columns if vectors else NOTHING).astype(dtype)
 
     return decompose
+
+
+@jax.custom_jvp
+def _eig(x: Value) -> tuple[Value, Value]:
+    """Eigenvalues, and eigenvectors of length one."""
+    values, columns = jnp.linalg.eig(x)
+    return values, columns
+
+
+@_eig.defjvp
+def _eig_slope(inputs: tuple[Value], tangents: tuple[Value]) -> Any:
+    """JAX has none for the vectors; here they keep length and phase, as in TensorFlow's gradient
+    (linalg_grad.py), and vectors of one value do not turn into each other."""
+    values, columns = _eig(inputs[0])
+    moved = jnp.linalg.solve(columns, tangents[0].astype(columns.dtype) @ columns)
+    apart = values[..., np.newaxis, :] - values[..., :, np.newaxis]
+    same = apart == 0
+    turned = columns @ jnp.where(same, 0, moved / jnp.where(same, 1, apart))
+    longer = jnp.sum(jnp.conj(columns) * turned, axis=-2, keepdims=True).real
+    slopes = jnp.diagonal(moved, axis1=-2, axis2=-1), turned - columns * longer
+    return (values, columns), slopes
 
 
 @LINALG.op("Lu")

@@ -57,6 +57,11 @@ def _dawsn_jvp(primals: tuple[Value], tangents: tuple[Value]) -> tuple[Value, Va
     return value, (1 - 2 * x * value) * dx
 
 
+def _betainc(a: Value, b: Value, x: Value) -> Value:
+    """TensorFlow's gradient too is to `x` alone."""
+    return jsp.betainc(jax.lax.stop_gradient(a), jax.lax.stop_gradient(b), x)
+
+
 SPECIAL.kernels(
     {
         "Erf": _arrays(jsp.erf),
@@ -69,7 +74,7 @@ SPECIAL.kernels(
         "Igamma": _arrays(jsp.gammainc),
         "Igammac": _arrays(jsp.gammaincc),
         "IgammaGradA": _arrays(jax.lax.igamma_grad_a),
-        "Betainc": _arrays(jsp.betainc),
+        "Betainc": _arrays(_betainc),
         "BesselI0": _arrays(jsp.i0),
         "BesselI0e": _arrays(jsp.i0e),
         "BesselI1": _arrays(jsp.i1),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hozon.formats.protos.tensor import TypeNumber
 from hozon.graphs.ops import OPS
 from tests.unit.graphs.ops.harness import Case, answers, check, ids, kernel, traced_once
 
@@ -237,6 +240,34 @@ def test_ops_of_old_graphs() -> None:
     np.testing.assert_allclose(np.abs(together[1:]), np.abs(vectors), rtol=1e-4)
     exponential = vectors @ np.diag(np.exp(values)) @ vectors.T
     np.testing.assert_allclose(kernel("MatrixExponential")(x), exponential, rtol=1e-4)
+
+
+EIGENVALUES = """
+def loss(x, vectors):
+    values, columns = tf.linalg.eig(x) if vectors else (tf.linalg.eigvals(x), None)
+    total = tf.reduce_sum(tf.math.real(values * tf.math.conj(values)) * tf.math.real(values))
+    return total + (tf.reduce_sum(tf.abs(columns) ** 3) if vectors else 0.)
+for vectors in (True, False):
+    with tf.GradientTape() as tape:
+        tape.watch(x := tf.constant(data))
+        y = loss(x, vectors)
+    out[vectors] = tape.gradient(y, x)
+"""
+
+
+def test_gradients_of_eigenvalues_and_vectors(oracle: Any) -> None:
+    data = normal((2, 4, 4), "float64")
+    for vectors, told in oracle.python(EIGENVALUES, data=data).items():
+        decompose = kernel("Eig", compute_v=vectors, Tout=TypeNumber(18))
+
+        def loss(x: Any, decompose: Any = decompose, vectors: bool = vectors) -> Any:
+            values, columns = decompose(x)
+            total = jnp.sum(jnp.abs(values) ** 2 * values.real)
+            return total + (jnp.sum(jnp.abs(columns) ** 3) if vectors else 0)
+
+        with jax.enable_x64(True):
+            for slope in (jax.grad(loss), jax.grad(jax.jit(loss))):
+                np.testing.assert_allclose(slope(data), told, rtol=1e-6)
 
 
 @pytest.mark.parametrize("op", sorted(op for op in OPS if f"Batch{op}" in OPS and op != "MatMul"))
