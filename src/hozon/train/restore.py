@@ -22,6 +22,7 @@ from hozon.formats.protos.trackable import Edge, TrackableNode
 from hozon.keras_private.watch import can_grow, unwatch, watch
 from hozon.models.assignment import Assignment, apply
 from hozon.models.assignment.finalize import compile_again, finalize_layer, is_derived
+from hozon.models.assignment.owners import is_yet_to_come
 from hozon.models.tracking.containers import is_container
 from hozon.objects.graph import path_names
 from hozon.objects.keys import ATTRIBUTES, TABLE, TABLE_PARTS, VARIABLE_VALUE
@@ -31,6 +32,8 @@ from hozon.stored.lazy import LazyTensor
 #: Two ways of counting layers: all of them, and those with weights.
 ALL_LAYERS = re.compile(r"layer-\d+")
 WEIGHTED_LAYERS = re.compile(r"layer_with_weights-\d+")
+#: Edges to the counter of steps of optimizers of every generation.
+COUNTERS = frozenset({"iterations", "_iterations", "iter"})
 Pair = tuple[Any, int]
 
 
@@ -300,8 +303,9 @@ class Restoration:
         self._watched.clear()
 
     def deferred(self) -> set[int]:
-        """The file's objects that wait for layers or optimizers which are not built yet."""
-        waiting = [
+        """The file's objects that wait for layers or optimizers which are not built or made yet."""
+        waiting = self._optimizers_to_come()
+        waiting += [
             below
             for node, target in self.objects.items()
             if isinstance(target, (keras.Layer, keras.optimizers.Optimizer)) and not target.built
@@ -327,6 +331,19 @@ class Restoration:
             if slot.variable in found
         }
         return found | slots
+
+    def _optimizers_to_come(self) -> list[int]:
+        """The file's optimizers that classes of the user's have yet to make, and their slots."""
+        found = [
+            edge.node
+            for node, target in self.objects.items()
+            for edge in self.nodes[node].children
+            if edge.node not in self.objects
+            and is_yet_to_come(target, edge.name)
+            and COUNTERS & {child.name for child in self.nodes[edge.node].children}
+        ]
+        slots = [slot.slot for node in found for slot in self.nodes[node].slot_variables]
+        return [*found, *slots]
 
     def _is_open(self, node: int) -> bool:
         """Whether one of the file's objects is bound to nothing, or to what may still grow."""
