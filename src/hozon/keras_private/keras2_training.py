@@ -7,6 +7,8 @@ from typing import Any
 import keras
 
 from hozon.keras_private.assigned import keep_assignments, keeps_assignments
+from hozon.keras_private.graph import functional_of
+from hozon.keras_private.layers import layers_inside, layers_of
 from hozon.keras_private.resizing import resize_floats, resizes_floats
 from hozon.keras_private.training import enter_models, enters_model
 from hozon.keras_private.variance import keep_unbiased_variance, keeps_unbiased_variance
@@ -18,6 +20,22 @@ def train_as_keras2(layer: keras.Layer) -> None:
     keep_unbiased_variance(layer)
     resize_floats(layer)
     enter_models(layer)
+    freeze_inside(layer)
+
+
+def freeze_inside(layer: keras.Layer) -> None:
+    """Freeze what frozen layers hold, as in Keras 2.
+
+    In Keras 3 that happens where `trainable` is set, and not where a constructor takes it. What
+    models of a graph hold says itself whether it is frozen.
+    """
+    for outer in layers_of(layer):
+        graph = isinstance(outer, keras.Sequential) or functional_of(outer) is not None
+        if outer.trainable or graph:
+            continue
+        for inside in layers_inside(outer):
+            if inside.trainable:
+                inside.trainable = False
 
 
 def trains_as_keras2(layer: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from hozon.errors import MismatchError
+from hozon.keras_private.keras2_training import freeze_inside
 from hozon.keras_private.layers import keep_states, states_of
 from hozon.models.assignment import finalize_layers
 from hozon.models.savedmodel.load.objects import KerasNode
@@ -76,6 +77,7 @@ def assign_own(revival: Revival, node: KerasNode, layer: Any) -> None:
     found = pair(revival.objects, node, layer)
     for saved, live in found.layers:
         set_trainable(saved, live)
+    freeze_inside(layer)
     for saved, live in found.layers:
         if not is_own(live):
             assign_object(revival, saved, live)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from hozon.errors import MissingObjectError, UnsupportedError
+from hozon.keras_private.keras2_training import freeze_inside
 from hozon.keras_private.layers import layers_of, take_anything
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.savedmodel.load.assigning import set_trainable
@@ -98,6 +99,7 @@ def _freeze(revival: Revival, made: Any) -> None:
         node = revival.objects.nodes.get(below.get(id(layer), -1))
         if node is not None:
             set_trainable(node, layer)
+    freeze_inside(made)
 
 
 def _add_sublayers(revival: Revival, node: KerasNode, made: Any, sublayer: Sublayer) -> None:
