@@ -64,6 +64,7 @@ WRITE = """
 scope = {"keras": keras, "np": np, "X": X, "Y": Y, "legacy": keras.optimizers.legacy}
 exec(helpers, scope)
 for name, (model, optimizer) in cases.items():
+    keras.utils.set_random_seed(3)
     made = eval(model, scope)
     made.compile(eval(optimizer, scope), "mse")
     scope["train"](made)
@@ -130,6 +131,7 @@ def test_training_goes_on_from_tf_keras(name: str, written_by_tf: Any) -> None:
 def read_by_tf(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder, scope, mine = tmp_path_factory.mktemp("by_us"), ours(), {}
     for name in CASES:
+        keras.utils.set_random_seed(3)
         model = made(scope, name)
         scope["train"](model)
         hozon.train.save_weights(model, folder / name / "weights")
