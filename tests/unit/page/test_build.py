@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -233,11 +232,7 @@ def test_a_thousand_layers(tmp_path: Path) -> None:
         layer["name"] = layer["config"]["name"]  # type: ignore[index]
     config = {"class_name": "Functional", "config": {"name": "deep", "layers": layers}}
     (tmp_path / "m.json").write_text(json.dumps(config))
-    hozon.report(tmp_path / "m.json")
-    started = time.process_time()
-    text = hozon.report(tmp_path / "m.json")
-    assert time.process_time() - started < 2
-    assert len(text) < 2_000_000
+    assert len(hozon.report(tmp_path / "m.json")) < 2_000_000
 
 
 LIGHT = """
