@@ -31,7 +31,8 @@ def freeze_inside(layer: keras.Layer) -> None:
     """
     for outer in layers_of(layer):
         graph = isinstance(outer, keras.Sequential) or functional_of(outer) is not None
-        if outer.trainable or graph:
+        # A class that never calls Keras' constructor, as one of the guide's, has no state to ask.
+        if getattr(outer, "trainable", True) or graph:
             continue
         for inside in layers_inside(outer):
             if inside.trainable:
