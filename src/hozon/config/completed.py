@@ -27,6 +27,8 @@ from hozon.keras_private.resizing import resizes_floats
 from hozon.keras_private.training import enters_model
 
 Entry = dict[str, Any]
+#: Ends of the names of layers' arguments that act on weights or outputs while a model trains.
+PENALTIES = ("_regularizer", "_constraint")
 
 
 def complete(layer: keras.Layer, entry: Entry) -> None:
@@ -47,12 +49,20 @@ def complete(layer: keras.Layer, entry: Entry) -> None:
 
 
 def _trains_otherwise(layer: Any) -> bool:
-    """Whether the mark says anything: a model of Keras' layers without penalties trains alike."""
+    """Whether the mark says anything.
+
+    It does of penalties and constraints, masks, outputs whose steps samples' weights are for, and
+    layers that are not Keras'. Other models train alike.
+    """
     if not isinstance(layer, Functional | keras.Sequential):
+        return True
+    functional = functional_of(layer)
+    if functional is None or any(len(output.shape) > 2 for output in functional.outputs):
         return True
     return any(
         not type(inside).__module__.startswith("keras.")
-        or any(v is not None for k, v in vars(inside).items() if k.endswith("_regularizer"))
+        or _makes_masks(inside)
+        or any(v is not None for k, v in vars(inside).items() if k.endswith(PENALTIES))
         for inside in layers_of(layer)
         if inside is not layer
     )

@@ -190,3 +190,19 @@ def test_a_class_that_keras_lacks_is_told(tmp_path: Path) -> None:
     }
     report = hozon.save_model(build_model(entry), tmp_path / "m.keras")
     assert any("Keras 3 has no ThresholdedReLU" in line for line in report.lost)
+
+
+@pytest.mark.parametrize(
+    ("stack", "told"),
+    [
+        ([keras.Input((4,)), keras.layers.Dense(2)], False),
+        ([keras.Input((4,)), keras.layers.Dense(2, kernel_constraint="non_neg")], True),
+        ([keras.Input((4,)), keras.layers.Dense(2, bias_regularizer="l1")], True),
+        ([keras.Input((4, 3)), keras.layers.Dense(2)], True),
+        ([keras.Input((4, 3)), keras.layers.Masking(), keras.layers.LSTM(2)], True),
+    ],
+    ids=["plain", "constraint", "regularizer", "steps", "masks"],
+)
+def test_a_model_of_keras_2_says_so_where_it_trains_otherwise(stack: list[Any], told: bool) -> None:
+    model = hozon.deserialize(hozon.serialize(keras.Sequential(stack), dialect="keras2"))
+    assert ("trains_as" in hozon.serialize(model)) == told
