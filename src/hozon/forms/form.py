@@ -218,6 +218,15 @@ def write_now(
     return SaveReport(path, form.format, size(path), lost=list(lost or ()))
 
 
+def write_record(
+    form: Form, record: ModelRecord, lost: list[str], path: str, options: SaveOptions
+) -> SaveReport:
+    """Write a record as its form does; the report says also what the record could not hold."""
+    report = form.write(record, path, options)
+    report.lost += lost
+    return report
+
+
 def check_file(form: Form, path: str, options: SaveOptions) -> None:
     """Raise SaveError if a file cannot be put here: before anything costs time."""
     if is_directory(path):

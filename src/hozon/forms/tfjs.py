@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hozon.forms.background import Write
-from hozon.forms.form import BuildOptions, Form, LoadOptions, SaveOptions, check_folder
+from hozon.forms.form import (
+    BuildOptions,
+    Form,
+    LoadOptions,
+    SaveOptions,
+    check_folder,
+    write_record,
+)
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
 
@@ -59,14 +67,7 @@ class TfjsForm(Form):
         to_tfjs(record.config or {})
         if record.optimizer is not None:
             lost.append(f"the optimizer's state: a {self.label} has no place for it")
-        record = options.copied(record)
-
-        def written() -> SaveReport:
-            report = self.write(record, path, options)
-            report.lost += lost
-            return report
-
-        return written
+        return partial(write_record, self, options.copied(record), lost, path, options)
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
         """A record of a model in Keras 2's dialect."""

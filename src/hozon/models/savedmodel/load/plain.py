@@ -18,7 +18,7 @@ _KIND = re.compile(rb"CustomGradient-\d+")
 
 def plain_derivatives(artifact: SavedModel, functions: Sequence[ConcreteFunction]) -> list[str]:
     """A line for each of some functions, its callees included, that lacks custom gradients."""
-    absent = _absent(artifact)
+    absent = _absent(artifact) if functions else set()
     return list(dict.fromkeys(_lines(functions, absent))) if absent else []
 
 
