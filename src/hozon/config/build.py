@@ -31,7 +31,14 @@ from hozon.config.replay import Replay
 from hozon.config.shared import with_shared
 from hozon.config.survey import missing_names
 from hozon.config.tagged import is_serialized
-from hozon.config.upgrade import OUTPUT_NAMES, Upgraded, is_keras3, short_name, upgrade
+from hozon.config.upgrade import (
+    OUTPUT_NAMES,
+    TRAINS_AS,
+    Upgraded,
+    is_keras3,
+    short_name,
+    upgrade,
+)
 from hozon.errors import FormatError, HozonError, MissingObjectError, UnsupportedError
 from hozon.keras_private.compiled import name_outputs
 from hozon.keras_private.graph import build_inside, note_order
@@ -161,7 +168,8 @@ class Builder:
             made = self._whole(upgraded.config, shares=config.get("module") is not None)
         if isinstance(made, keras.Model) and has_metrics(made):
             let_follow(made)
-        if isinstance(made, keras.Layer) and self._dialect(config) != "keras3":
+        of_keras2 = self._dialect(config) != "keras3" and config.get(TRAINS_AS) != "keras3"
+        if isinstance(made, keras.Layer) and of_keras2:
             train_as_keras2(made)
         return made
 

@@ -48,6 +48,22 @@ def complete(layer: keras.Layer, entry: Entry) -> None:
             found[TRAINS_AS] = "keras2"
 
 
+def with_generation(written: Entry, entry: Entry) -> Entry:
+    """A model's config in Keras 2's dialect, which says so where it trains as in Keras 3.
+
+    `entry` is what it was made of; TensorFlow's Keras passes over the key.
+    """
+    return written if _is_marked(entry) else {**written, TRAINS_AS: "keras3"}
+
+
+def _is_marked(entry: Any) -> bool:
+    if isinstance(entry, list):
+        return any(map(_is_marked, entry))
+    if not isinstance(entry, dict):
+        return False
+    return entry.get(TRAINS_AS) == "keras2" or any(map(_is_marked, entry.values()))
+
+
 def _trains_otherwise(layer: Any) -> bool:
     """Whether the mark says anything.
 

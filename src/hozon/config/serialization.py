@@ -15,7 +15,7 @@ from hozon.arguments import wrong
 from hozon.config import safety
 from hozon.config.added import added_to, without_added
 from hozon.config.build import build_layer, build_model
-from hozon.config.completed import complete, fixed_calls
+from hozon.config.completed import complete, fixed_calls, with_generation
 from hozon.config.downgrade import to_keras2, to_keras2_object
 from hozon.config.objects import ObjectReader, from_custom, missing
 from hozon.config.optimizers import read_schedule
@@ -247,7 +247,8 @@ def model_to_json(model: keras.Model, *, dialect: str = "keras3") -> str:
         ) from error
     made.pop("compile_config", None)
     if dialect == "keras2":
-        made = {**to_keras2(made), "keras_version": "2.15.0", "backend": "tensorflow"}
+        written = with_generation(to_keras2(made), made)
+        made = {**written, "keras_version": "2.15.0", "backend": "tensorflow"}
     return json.dumps(made)
 
 

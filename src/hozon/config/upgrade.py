@@ -34,7 +34,7 @@ from hozon.limits import LIMITS
 OUTPUT_NAMES = "output_names"
 #: Key of an entry whose object stands in several places of a config: a number of its own.
 SHARED = "shared_object_id"
-#: Key of a layer's Keras 3 entry: the generation that it trains as, where it is not Keras 3.
+#: Key of an entry: the generation that it trains as, where its dialect is that of another.
 TRAINS_AS = "trains_as"
 #: What stands as the class of a function in configs.
 FUNCTIONS = frozenset({"function", "Function"})

@@ -206,3 +206,24 @@ def test_a_class_that_keras_lacks_is_told(tmp_path: Path) -> None:
 def test_a_model_of_keras_2_says_so_where_it_trains_otherwise(stack: list[Any], told: bool) -> None:
     model = hozon.deserialize(hozon.serialize(keras.Sequential(stack), dialect="keras2"))
     assert ("trains_as" in hozon.serialize(model)) == told
+
+
+@pytest.mark.parametrize("form", ["m.h5", "m.keras", "json"])
+def test_a_model_of_keras_3_in_keras_2s_dialect_trains_on_as_it_was(
+    form: str, tmp_path: Path
+) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 3, 3, 2)).astype("float32")
+    norm = keras.layers.BatchNormalization(momentum=0.5)
+    stack = [keras.Input((3, 3, 2)), norm, keras.layers.Flatten(), keras.layers.Dense(1)]
+    model = keras.Sequential(stack)
+    if form == "json":
+        again = hozon.model_from_json(model_to_json(model, dialect="keras2"))
+        again.set_weights(model.get_weights())
+    else:
+        hozon.save_model(model, tmp_path / form, dialect="keras2")
+        again = hozon.load_model(tmp_path / form, compile=False)
+    for one in (model, again):
+        one.compile("sgd", "mse")
+        one.train_on_batch(x, np.ones((4, 1), "float32"))
+    for got, want in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-6)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from hozon.config.added import without_added
-from hozon.config.completed import beyond_keras3, shared_layers
+from hozon.config.completed import beyond_keras3, shared_layers, with_generation
 from hozon.config.downgrade import to_keras2
 from hozon.config.keras2_order import layer_orders
 from hozon.config.namesakes import namesakes
@@ -138,7 +138,7 @@ def _config(
         return made, "keras3"
     changes: Lines = []
     try:
-        written = to_keras2(made, report=changes)
+        written = with_generation(to_keras2(made, report=changes), made)
     except UnsupportedError as error:
         if dialect == "keras2":
             raise

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from hozon.config.added import without_added
-from hozon.config.completed import beyond_keras3, shared_layers
+from hozon.config.completed import beyond_keras3, shared_layers, with_generation
 from hozon.config.downgrade import to_keras2
 from hozon.config.keras2_order import layer_orders
 from hozon.config.namesakes import namesakes
@@ -157,7 +157,7 @@ def _config(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str, 
     for layer in layers_of(model):
         if isinstance(layer, TextVectorization):
             _require_one_width(layer)
-    return to_keras2(made, report=lines, tags=True)
+    return with_generation(to_keras2(made, report=lines, tags=True), made)
 
 
 def _require_one_width(layer: TextVectorization) -> None:
