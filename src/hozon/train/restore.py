@@ -65,6 +65,7 @@ class Restoration:
         self._skip = skip_mismatch
         self._bound: dict[Hashable, int] = {}
         self._waiting: dict[int, list[Edge]] = {}
+        self._described: dict[int, Trackable] = {}
         self._settled: list[Any] = []
         self._watched: set[int] = set()
         self._busy = False
@@ -83,7 +84,8 @@ class Restoration:
 
     def again(self) -> None:
         """Look once more at every bound object for what came into being unseen."""
-        self._bind([pair for node in list(self._waiting) for pair in self._found(node)])
+        lacking = [node for node in self._waiting if self._wants(node)]
+        self._bind([pair for node in lacking for pair in self._found(node)])
         self._watch(list(self.objects))
 
     def attribute(self, owner: Any, name: str, value: Any) -> None:
@@ -125,6 +127,7 @@ class Restoration:
             self._assign(fresh)
         finally:
             self._busy = False
+            self._described.clear()
         self._watch([node for _, node in fresh])
 
     def _walk(self, pairs: Sequence[Pair]) -> list[Pair]:
@@ -152,7 +155,7 @@ class Restoration:
 
         Members of lists and of what `Virtual` stands for, which nobody watches, are looked for too.
         """
-        trackable = self._describe(self.objects[node])
+        trackable = self._described[node] = self._describe(self.objects[node])
         last = _less_certain(self.nodes[node].children, trackable)
         fresh: list[tuple[bool, Pair]] = []
         inner: list[Pair] = []
@@ -210,7 +213,7 @@ class Restoration:
 
     def _assign(self, fresh: Sequence[Pair]) -> None:
         """Compare all, read all, then assign: what fails changes nothing."""
-        known = [(self._describe(target), node) for target, node in fresh]
+        known = [(self._described[node], node) for _, node in fresh]
         assignment, planned = Assignment(), set()
         wrong = []
         for found, node in known:

@@ -16,6 +16,7 @@ from hozon.models.assignment.owners import (
     Owner,
     future_optimizers,
     inner_models,
+    objects_by_path,
     optimizers_by_path,
     owners,
 )
@@ -50,13 +51,14 @@ def _groups(model: Any, record: ModelRecord, assignment: Assignment) -> list[Sta
     for group in filter(_is_of_metric, record.state):
         names = [f"{group.name}/{name}" for name in group.tensors]
         assignment.leave(f"{group.name}: metrics begin anew", *names)
-    aside = set(optimizers_by_path(model))
-    uncompiled = {f"{path}/{OPTIMIZER}" for path, _ in inner_models(model)} - aside
+    live = objects_by_path(model)
+    aside = set(optimizers_by_path(live))
+    uncompiled = {f"{path}/{OPTIMIZER}" for path in inner_models(live)} - aside
     for group in record.state:
         if group.name in uncompiled:
             names = [f"{group.name}/{name}" for name in group.tensors]
             assignment.leave(f"{group.name}: the model inside is not compiled", *names)
-    aside |= uncompiled | future_optimizers(model, record).keys()
+    aside |= uncompiled | future_optimizers(live, record).keys()
     return [g for g in record.state if not _is_of_metric(g) and g.name not in aside]
 
 

@@ -112,26 +112,32 @@ def _of_keras(method: Any) -> bool:
     )
 
 
-def optimizers_by_path(model: Any) -> dict[str, Any]:
-    """The optimizers of a model by path, those that a step of its own uses included."""
+def objects_by_path(model: Any) -> dict[str, Any]:
+    """What Keras 3 saves of a model, by path."""
+    return dict(saveables(model))
+
+
+def optimizers_by_path(live: Mapping[str, Any]) -> dict[str, keras.optimizers.Optimizer]:
+    """The optimizers among a model's objects, those that a step of its own uses included."""
     return {
         path: target
-        for path, target in saveables(model)
+        for path, target in live.items()
         if isinstance(target, keras.optimizers.Optimizer)
     }
 
 
-def inner_models(model: Any) -> list[tuple[str, Any]]:
-    """The models inside of one, by path."""
-    return [(path, m) for path, m in saveables(model) if path and isinstance(m, keras.Model)]
+def inner_models(live: Mapping[str, Any]) -> dict[str, keras.Model]:
+    """The models inside of one, among its objects."""
+    return {path: m for path, m in live.items() if path and isinstance(m, keras.Model)}
 
 
-def future_optimizers(model: Any, record: ModelRecord) -> dict[str, tuple[Any, str]]:
+def future_optimizers(
+    live: Mapping[str, Any], record: ModelRecord
+) -> dict[str, tuple[keras.Model, str]]:
     """Optimizers of a file that the model's own code makes later: by path, owner and attribute.
 
     A class with a ``compile`` of its own has none before that is called.
     """
-    live = dict(saveables(model))
     found = {group.name: group.name.rpartition("/") for group in record.state}
     return {
         group.name: (live[owner], name)

@@ -20,6 +20,7 @@ from hozon.models.assignment.optimizer import (
 from hozon.models.assignment.owners import (
     future_optimizers,
     inner_models,
+    objects_by_path,
     optimizers_by_path,
 )
 from hozon.models.slots import ROWS
@@ -87,8 +88,9 @@ def pair_optimizers(
     elif record.optimizer is not None:
         assignment.leave("the optimizer's state: the model is not compiled", *_names(record))
     groups = {group.name: group for group in record.state}
-    inner = {id(getattr(part, "optimizer", None)): part for _, part in inner_models(model)}
-    for path, optimizer in optimizers_by_path(model).items():
+    live = objects_by_path(model)
+    inner = {id(getattr(part, "optimizer", None)): part for part in inner_models(live).values()}
+    for path, optimizer in optimizers_by_path(live).items():
         if optimizer is getattr(model, "optimizer", None):
             continue
         group = groups.get(path)
@@ -102,7 +104,7 @@ def pair_optimizers(
         else:
             state = _own(path, model, group, record)
             wait_for_build(optimizer, state, assignment, record.path)
-    _wait_for_owners(model, record, assignment)
+    _wait_for_owners(model, live, record, assignment)
 
 
 def _names(record: ModelRecord) -> list[str]:
@@ -211,11 +213,13 @@ def _own(path: str, model: Any, group: StateGroup, record: ModelRecord) -> Waiti
     return Waiting(path, match, tuple(name for value in stored for name in value.names))
 
 
-def _wait_for_owners(model: Any, record: ModelRecord, assignment: Assignment) -> None:
+def _wait_for_owners(
+    model: Any, live: Mapping[str, Any], record: ModelRecord, assignment: Assignment
+) -> None:
     """The state of optimizers that do not exist yet waits for them."""
     groups = {group.name: group for group in record.state}
     by_owner: dict[int, tuple[Any, dict[str, Waiting]]] = {}
-    for path, (owner, name) in future_optimizers(model, record).items():
+    for path, (owner, name) in future_optimizers(live, record).items():
         _, states = by_owner.setdefault(id(owner), (owner, {}))
         states[name] = _own(path, model, groups[path], record)
     for owner, states in by_owner.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import FunctionType, MethodType
 from typing import Any
 
 import keras
@@ -18,6 +19,8 @@ KERAS_OBJECTS = (
     keras.optimizers.Optimizer,
     keras.random.SeedGenerator,
 )
+#: What most attributes of layers are: nothing to track, and quickly told.
+PLAIN = frozenset({type(None), bool, int, float, str, FunctionType, MethodType})
 
 
 def is_object(value: Any) -> bool:
@@ -37,6 +40,8 @@ def contains(value: Any, seen: frozenset[int] = frozenset(), *, arrays: bool = F
 
     Arrays count where `arrays` is true: those of a checkpoint are saved, a layer's are constants.
     """
+    if type(value) in PLAIN:
+        return False
     if is_object(value) or (arrays and is_array(value)):
         return True
     if not is_container(value) or id(value) in seen:
