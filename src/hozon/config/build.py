@@ -41,7 +41,7 @@ from hozon.config.upgrade import (
 )
 from hozon.errors import FormatError, HozonError, MissingObjectError, UnsupportedError
 from hozon.keras_private.compiled import name_outputs
-from hozon.keras_private.graph import build_inside, note_order
+from hozon.keras_private.graph import build_inside, functional_of, note_order
 from hozon.keras_private.keras2_training import train_as_keras2
 from hozon.keras_private.sharing import sharing
 
@@ -262,7 +262,7 @@ class Builder:
             if item["class_name"] == "InputLayer":
                 model.add(input_layer(item, self.reader.objects))
             else:
-                reached = model.output_shape if model.built else ()
+                reached = () if functional_of(model) is None else model.output_shape
                 safety.check_weight(item, reached if isinstance(reached, tuple) else ())
                 model.add(self.reader.read(item))
         if not model.built and isinstance(shape, (list, tuple)):

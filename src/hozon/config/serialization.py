@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from types import FunctionType
 from typing import Any
 
 import keras
@@ -19,6 +18,7 @@ from hozon.config.completed import complete, fixed_calls, with_generation
 from hozon.config.downgrade import to_keras2, to_keras2_object
 from hozon.config.objects import ObjectReader, from_custom, missing
 from hozon.config.optimizers import read_schedule
+from hozon.config.own_objects import own_objects
 from hozon.config.registry import KINDS, Registry, objects_by_name
 from hozon.config.tagged import is_serialized, is_tagged, plain
 from hozon.config.to_keras2_training import objective_to_keras2, optimizer_to_keras2
@@ -290,7 +290,7 @@ def clone_model(model: keras.Model) -> keras.Model:
         raise wrong("model", model, "a keras.Model")
     compiled, model.compiled = model.compiled, False  # Keras would compile the copy
     try:
-        with custom_object_scope(_own_objects(model)):
+        with custom_object_scope(own_objects(model)):
             made: keras.Model = (
                 build_model(serialize(model))
                 if added_to(model) or fixed_calls(model, "training") or fixed_calls(model, "mask")
@@ -303,24 +303,6 @@ def clone_model(model: keras.Model) -> keras.Model:
     finally:
         model.compiled = compiled
     return made
-
-
-def _own_objects(model: keras.Model) -> dict[str, Any]:
-    """The classes of a model's layers and the functions that they hold, by name."""
-    layers = [layer for layer in _layers(model) if not type(layer).__module__.startswith("keras.")]
-    functions = [
-        value
-        for layer in _layers(model)
-        for value in vars(layer).values()
-        if isinstance(value, FunctionType) and not value.__module__.startswith("keras.")
-    ]
-    classes = {type(layer).__name__: type(layer) for layer in layers}
-    return {**classes, **{function.__name__: function for function in functions}}
-
-
-def _layers(model: keras.Model) -> list[Any]:
-    inner = [_layers(x) if isinstance(x, keras.Model) else [x] for x in model.layers]
-    return [model, *(layer for layers in inner for layer in layers)]
 
 
 def register_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:

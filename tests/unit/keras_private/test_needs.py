@@ -16,8 +16,13 @@ import pytest
 from keras.src import api_export, saving
 from keras.src.backend.common import dtypes
 from keras.src.backend.common import variables as variables_module
+from keras.src.layers import layer as layer_module
 from keras.src.models import Functional
+from keras.src.models import functional as functional_module
+from keras.src.models import model as model_module
+from keras.src.random import seed_generator
 from keras.src.saving import saving_lib
+from keras.src.utils import naming
 
 import hozon.keras_private as room
 
@@ -48,6 +53,13 @@ LAYER = keras.layers.Dense(2)
 
 #: File -> what it needs: an object, and names that it has.
 NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
+    "aside": [
+        (seed_generator, ("GLOBAL_SEED_GENERATOR", "python_random")),
+        (naming, ("uniquify",)),
+        (layer_module, ("warnings",)),
+        (model_module, ("warnings",)),
+        (functional_module, ("warnings",)),
+    ],
     "assigned": [
         (functional(), ("_update_metrics_variables", "compute_loss_and_updates")),
         (keras.StatelessScope(), ("add_update", "get_current_value")),
@@ -147,6 +159,18 @@ def test_each_private_name_is_listed(file: str) -> None:
     listed = {name.removeprefix("_") for _, names in NEEDS[file] for name in names}
     own = set(re.findall(r"def _(\w+)", text)) | {"run", "waiting"}
     assert used - listed - own == set()
+
+
+def test_seeds_and_numbers_in_names_come_from_one_place() -> None:
+    """`aside` stands before both."""
+    assert "python_random.randint(" in inspect.getsource(seed_generator.make_default_seed)
+    for module in (
+        layer_module,
+        model_module,
+        functional_module,
+    ):  # which ask `warnings` for nothing else
+        assert set(re.findall(r"\bwarnings\.(\w+)", inspect.getsource(module))) == {"warn"}
+    assert '"object_name_uids"' in inspect.getsource(naming.uniquify)
 
 
 def test_dtypes_are_named_through_the_map() -> None:

@@ -30,7 +30,9 @@ from hozon.models.assignment.momenta import marks_of
 from hozon.models.built import require_built
 from hozon.models.h5.names import stored_names
 from hozon.models.h5.portable import portable
+from hozon.models.h5.revive import pair_weights
 from hozon.models.h5.written import optimizer_group, shared_training
+from hozon.models.readable import require_readable
 from hozon.models.savedmodel.load.graph_layers import require_classes
 from hozon.record import Dialect, ModelRecord, StateGroup
 from hozon.stored.dtypes import dtype_of_name
@@ -96,6 +98,7 @@ def _in_order(
         optimizer=optimizer,
         metadata=marks_of(model.optimizer) if optimizer is not None else {},
     )
+    require_readable(model, record, pair_weights, "an H5 file")
     return record, [*lines, *_not_held(model), *_not_found(model, chosen), *defaults_only(model)]
 
 
@@ -281,16 +284,20 @@ def _not_held(model: keras.Model) -> Lines:
 
 
 def _not_found(model: keras.Model, dialect: Dialect) -> Lines:
-    if dialect != "keras2":
-        return []
-    names = {type(layer).__name__ for layer in _all_layers(model)}
-    lines = [
-        f"TensorFlow's own reader of H5 files does not know {name}"
-        for name in sorted(names & UNLISTED)
-    ]
+    """What the Kerases' own readers of H5 files cannot open."""
+    lines = []
     if functional_of(model) is None and not isinstance(model, keras.Sequential):
-        lines.append("TensorFlow's own reader of H5 files cannot open subclassed models")
-    return lines
+        lines.append("Keras 3's own reader of H5 files cannot open subclassed models")
+        if dialect == "keras2":
+            lines.append("TensorFlow's own reader of H5 files cannot open subclassed models")
+    names = {type(layer).__name__ for layer in _all_layers(model)} if dialect == "keras2" else set()
+    return [
+        *(
+            f"TensorFlow's own reader of H5 files does not know {name}"
+            for name in sorted(names & UNLISTED)
+        ),
+        *lines,
+    ]
 
 
 def _all_layers(model: keras.Model) -> list[Any]:

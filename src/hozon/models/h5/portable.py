@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hozon.config.registry import builtin
+from hozon.config.tagged import is_serialized, is_tagged
+
 #: Arguments that Keras 3 lacks or misreads -> the value that goes without saying in Keras 2.
 UNSAID: Mapping[str, Any] = {"time_major": False, "score_mode": "dot"}
-#: Keys whose value is a layer or a list of layers.
-LAYERS = frozenset({"layer", "backward_layer", "cell", "cells"})
 MODELS = frozenset({"Sequential", "Functional", "Model"})
 POLICIES = frozenset({"Policy", "PolicyV1"})
 
@@ -23,29 +24,46 @@ def portable(entry: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(config, Mapping):
         return dict(entry)
     made = {
-        key: _value(key, value)
+        key: [portable(item) for item in value]
+        if key == "layers" and _is_model(entry)
+        else _value(value)
         for key, value in config.items()
         if key not in UNSAID or value != UNSAID[key]
     }
     return {**entry, "config": made}
 
 
-def _value(key: str, value: Any) -> Any:
-    if key == "layers" and isinstance(value, list):
-        return [portable(item) for item in value]
-    if key in LAYERS and isinstance(value, list):
-        return [_nested(item) for item in value]
-    if key in LAYERS and isinstance(value, Mapping):
-        return _nested(value)
-    if isinstance(value, Mapping) and value.get("class_name") in POLICIES:
+def _is_model(entry: Mapping[str, Any]) -> bool:
+    """Whether the layers in an entry are those of a model, which are told by their place."""
+    config = entry["config"]
+    return isinstance(config.get("layers"), list) and (
+        entry.get("class_name") in MODELS or "input_layers" in config
+    )
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_value(item) for item in value]
+    if not isinstance(value, Mapping) or is_tagged(value):
+        return value
+    if value.get("class_name") in POLICIES:
         return value["config"]["name"]
-    return value
+    if is_serialized(value):
+        return _nested(value)
+    return {key: _value(item) for key, item in value.items()}
 
 
 def _nested(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A layer within another one, with its module, to which Keras 2 pays no heed in H5 files."""
-    made, name = portable(entry), str(entry.get("class_name"))
-    if ">" in name:
-        return made
-    module = "keras" if name in MODELS else "keras.layers"
-    return {"module": module, "registered_name": None, **made}
+    """An object within a layer: one of Keras' layers with its module.
+
+    Keras 2's own layers pay no heed to it in H5 files; what users' classes call asks for it.
+    """
+    made, name = portable(entry), str(entry["class_name"])
+    if name in MODELS:
+        # a model of tensors by its public name: `Functional` is none in Keras 2
+        named = "Sequential" if name == "Sequential" else "Model"
+        return {"module": "keras", "registered_name": None, **made, "class_name": named}
+    config = made["config"]
+    if isinstance(config, Mapping) and "name" in config and builtin("layer", name):
+        return {"module": "keras.layers", "registered_name": None, **made}
+    return made

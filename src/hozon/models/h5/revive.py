@@ -38,10 +38,7 @@ def revive_record(
 def _give(
     model: keras.Model, record: ModelRecord
 ) -> tuple[LoadReport, Callable[[keras.Model], None]]:
-    shapes = (record.config or {}).get("build_config")
-    if not model.built and shapes:
-        build_as_recorded(model, shapes)
-    assignment = _assignment(model, record)
+    assignment = pair_weights(model, record)
     apply(assignment, record.path)
     finalize_layers(model)
 
@@ -64,8 +61,14 @@ def _pair_optimizer(model: Any, record: ModelRecord, assignment: Assignment) -> 
         assignment.leave("the optimizer's state: not compiled", *names_in(group))
 
 
-def _assignment(model: Any, record: ModelRecord) -> Assignment:
-    """The assignment of all of a model's weights; one that is missing would be silently wrong."""
+def pair_weights(model: Any, record: ModelRecord) -> Assignment:
+    """The assignment of all weights of a model that was made of a record's config.
+
+    Raises MismatchError if one is missing, which would be silently wrong, or does not fit.
+    """
+    shapes = (record.config or {}).get("build_config")
+    if not model.built and shapes:
+        build_as_recorded(model, shapes)
     if not model.built and not model.weights and not any(g.tensors for g in record.state):
         return Assignment()
     kept, dropped = _split(model, record)

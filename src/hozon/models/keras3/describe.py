@@ -33,6 +33,8 @@ from hozon.models.built import require_built
 from hozon.models.h5.describe import lazy_variable
 from hozon.models.keras3.assets import assets_of
 from hozon.models.keras3.optimizer import keras2_group
+from hozon.models.keras3.revive import pair_weights
+from hozon.models.readable import require_readable
 from hozon.models.savedmodel.load.graph_layers import require_classes
 from hozon.record import Dialect, ModelRecord, StateGroup
 from hozon.stored.lazy import lazy_array
@@ -58,6 +60,7 @@ def describe(
     trained = len(model.trainable_variables)
     with without_added(model) as lost:
         record, lines = _whole(model, dialect or "keras3", include_optimizer)
+        require_readable(model, record, pair_weights, "a .keras file")
         if record.optimizer is not None and len(model.trainable_variables) < trained:
             lines.append("the optimizer's state, as weights that only an added loss uses are lost")
             record = replace(record, optimizer=None)

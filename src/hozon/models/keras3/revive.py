@@ -11,7 +11,13 @@ import keras
 
 from hozon.config.shared import with_all_shared
 from hozon.errors import HozonError, MismatchError
-from hozon.models.assignment import apply, close_account, finalize_layers, stored_names
+from hozon.models.assignment import (
+    Assignment,
+    apply,
+    close_account,
+    finalize_layers,
+    stored_names,
+)
 from hozon.models.assignment.by_path import by_path
 from hozon.models.built import build_as_recorded
 from hozon.models.keras3.assets import give_assets
@@ -47,15 +53,9 @@ def revive_record(
 def _give(
     model: keras.Model, record: ModelRecord, whole: bool = False
 ) -> tuple[LoadReport, Callable[[keras.Model], None]]:
-    """All weights; one that is missing would be silently wrong. `whole`: nothing else is stored."""
     _build(model, record.config or {})
     give_assets(model, record)
-    assignment = by_path(model, record)
-    problems = weights_missing(assignment.report, whole=whole or record.dialect == "keras3")
-    if problems:
-        raise MismatchError(
-            "the file lacks weights of its own model", mismatches=problems, file=record.path
-        )
+    assignment = _paired(model, record, whole)
     apply(assignment, record.path)
     finalize_layers(model)
 
@@ -65,6 +65,26 @@ def _give(
         close_account(assignment, stored_names(record), live)
 
     return assignment.report, finish
+
+
+def pair_weights(model: keras.Model, record: ModelRecord) -> Assignment:
+    """The assignment of all weights of a model that was made of a record's config, and no others.
+
+    Raises MismatchError if one is missing or left over, or does not fit.
+    """
+    _build(model, record.config or {})
+    return _paired(model, record, whole=True)
+
+
+def _paired(model: keras.Model, record: ModelRecord, whole: bool = False) -> Assignment:
+    """All weights of a model that is built. `whole`: nothing else is stored."""
+    assignment = by_path(model, record)
+    problems = weights_missing(assignment.report, whole=whole or record.dialect == "keras3")
+    if problems:
+        raise MismatchError(
+            "the file lacks weights of its own model", mismatches=problems, file=record.path
+        )
+    return assignment
 
 
 def _build(model: keras.Model, config: Mapping[str, Any]) -> None:
