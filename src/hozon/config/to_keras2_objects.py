@@ -209,11 +209,20 @@ def _is_keras(value: Mapping[str, Any]) -> bool:
     return ">" not in value["class_name"] and registered in (None, value["class_name"])
 
 
+def _is_layer(value: Mapping[str, Any]) -> bool:
+    """Whether an entry is a model's or a layer's, of whatever class, by what its config says."""
+    config = value.get("config")
+    told = config if isinstance(config, Mapping) else {}
+    return isinstance(told.get("layers"), list) or {"name", "trainable", "dtype"} <= told.keys()
+
+
 def _kind(value: Mapping[str, Any]) -> str | None:
     """The kind of an object that stands under any key, None for tagged values."""
     module = value.get("module")
     if isinstance(module, str):
         if value["class_name"] in POLICIES:
             return "policy"
+        if _is_layer(value):
+            return "layer"
         return next((kind for kind, home in MODULES.items() if module == home), None)
     return "layer" if value["class_name"] in LAYERS and "config" in value else None

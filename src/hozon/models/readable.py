@@ -8,13 +8,16 @@ to come back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 
 from hozon.config.build import build_model
 from hozon.config.own_objects import own_objects
+from hozon.config.registry import builtin
+from hozon.config.tagged import is_serialized
+from hozon.config.upgrade import MODELS
 from hozon.errors import HozonError, MismatchError, MissingObjectError, UnsupportedError
 from hozon.keras_private.aside import made_aside
 from hozon.keras_private.values import deferred_initializers
@@ -74,3 +77,26 @@ def require_readable(
             instead="a get_config() that says all that a class is made with, and a from_config() "
             "that takes it; or a SavedModel, or hozon.save_weights and the model's own code",
         ) from error
+
+
+def held_by_own(value: Any, owner: str | None = None) -> Iterator[tuple[str, str]]:
+    """The layers and models of Keras in the configs of users' layers: class of both.
+
+    Args:
+        value: a config, or a part of it.
+        owner: the user's class that it is a part of.
+    """
+    if is_serialized(value):
+        name = str(value["class_name"])
+        if name in MODELS or builtin("layer", name):
+            if owner is not None and "name" in (value.get("config") or ()):
+                yield owner, name
+            owner = None
+        elif "inbound_nodes" in value or "name" in (value.get("config") or ()):
+            owner = name
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from held_by_own(item, None if key == "layers" else owner)
+    elif isinstance(value, list):
+        for item in value:
+            yield from held_by_own(item, owner)

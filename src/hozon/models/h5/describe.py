@@ -32,7 +32,7 @@ from hozon.models.h5.names import stored_names
 from hozon.models.h5.portable import portable
 from hozon.models.h5.revive import pair_weights
 from hozon.models.h5.written import optimizer_group, shared_training
-from hozon.models.readable import require_readable
+from hozon.models.readable import held_by_own, require_readable
 from hozon.models.savedmodel.load.graph_layers import require_classes
 from hozon.record import Dialect, ModelRecord, StateGroup
 from hozon.stored.dtypes import dtype_of_name
@@ -99,7 +99,7 @@ def _in_order(
         metadata=marks_of(model.optimizer) if optimizer is not None else {},
     )
     require_readable(model, record, pair_weights, "an H5 file")
-    return record, [*lines, *_not_held(model), *_not_found(model, chosen), *defaults_only(model)]
+    return record, [*lines, *_not_held(model), *_not_found(model, record), *defaults_only(model)]
 
 
 def describe_h5_weights(model: Any, dialect: Dialect = "keras2") -> tuple[ModelRecord, Lines]:
@@ -283,9 +283,16 @@ def _not_held(model: keras.Model) -> Lines:
     return lines
 
 
-def _not_found(model: keras.Model, dialect: Dialect) -> Lines:
+def _not_found(model: keras.Model, record: ModelRecord) -> Lines:
     """What the Kerases' own readers of H5 files cannot open."""
-    lines = []
+    lines, dialect = [], record.dialect
+    held = {owner for owner, _ in held_by_own(record.config)} if dialect == "keras2" else set()
+    if held:
+        lines.append(
+            f"TensorFlow's own reader of H5 files makes the layers in the configs of "
+            f"{', '.join(sorted(held))} by keras.layers.deserialize() alone, not by "
+            "keras.saving.deserialize_keras_object()"
+        )
     if functional_of(model) is None and not isinstance(model, keras.Sequential):
         lines.append("Keras 3's own reader of H5 files cannot open subclassed models")
         if dialect == "keras2":
