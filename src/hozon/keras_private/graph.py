@@ -217,13 +217,27 @@ def build_inside(model: Any) -> None:
     if functional is None:
         return
     for node in graph_nodes(functional):
-        layer = node.operation
-        if not isinstance(layer, keras.Layer) or type(layer).__module__.startswith("keras."):
-            continue
-        if all(inner.built for inner in layer._flatten_layers(include_self=False)):
-            continue
-        arguments = node.arguments
-        backend.compute_output_spec(layer.call, *arguments.args, **arguments.kwargs)
+        _build_held(node.operation, node.arguments.args, node.arguments.kwargs)
+
+
+def _build_held(layer: Any, args: Any, kwargs: Any) -> None:
+    if not isinstance(layer, keras.Layer) or type(layer).__module__.startswith("keras."):
+        return
+    if not all(inner.built for inner in layer._flatten_layers(include_self=False)):
+        backend.compute_output_spec(layer.call, *args, **kwargs)
+
+
+def call_alike(layer: keras.Layer, other: keras.Layer) -> None:
+    """Call a layer as another was called first in its model, on symbols that are of no model."""
+    args, kwargs = keras.tree.map_structure(_of_no_model, symbolic_arguments(other) or ((), {}))
+    layer(*args, **kwargs)
+    _build_held(layer, args, kwargs)
+
+
+def _of_no_model(value: Any) -> Any:
+    if not isinstance(value, keras.KerasTensor):
+        return value
+    return keras.Input(batch_shape=value.shape, dtype=value.dtype, sparse=value.sparse)
 
 
 def plain_twin(functional: Any) -> Any:

@@ -2,27 +2,30 @@
 
 The reader's own rules are what is asked: the config is built, by the classes that the model has
 now, and the record's weights are paired with the variables of what comes of it. Nothing is
-initialized, no value is read, and nothing is left of it. Models of Keras' classes alone are known
-to come back.
+initialized, no value is read, and nothing is left of it. What is of Keras' classes alone is known
+to come back: of its models, only the users' layers are made again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 
-from hozon.config.build import build_model
+from hozon.config.build import build_layer
 from hozon.config.own_objects import own_objects
 from hozon.config.registry import builtin
 from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import MODELS
 from hozon.errors import HozonError, MismatchError, MissingObjectError, UnsupportedError
 from hozon.keras_private.aside import made_aside
+from hozon.keras_private.graph import call_alike, functional_of, symbolic_arguments
+from hozon.keras_private.layers import layers_inside, layers_of
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.assignment import Assignment
-from hozon.record import ModelRecord
+from hozon.record import ModelRecord, StateGroup
 
 #: What users' constructors, `from_config` and `build` may raise.
 REFUSALS = (
@@ -39,9 +42,13 @@ REFUSALS = (
 )
 
 
+Part = tuple[Any, Mapping[str, Any]]
+
+
 def require_readable(
     model: keras.Model,
     record: ModelRecord,
+    state: Callable[[Any], Sequence[StateGroup]],
     pair: Callable[[Any, ModelRecord], Assignment],
     form: str,
 ) -> None:
@@ -50,6 +57,7 @@ def require_readable(
     Args:
         model: what is to be written.
         record: what is to be written of it, with a config.
+        state: what the form's writer writes of a layer's weights.
         pair: what the form's reader pairs weights with variables by.
         form: what people call it, with its article.
 
@@ -60,23 +68,91 @@ def require_readable(
     own = own_objects(model)
     if not own:
         return
+    for layer, entry in users_parts(model, record.config or {}):
+        groups = record.state if layer is model else tuple(state(layer))
+        try:
+            _make_again(layer, replace(record, config=entry, state=groups), own, pair)
+        except MissingObjectError:  # what else the user has to give cannot be known from the model
+            return
+        except REFUSALS as error:
+            names = sorted({value.__name__ for value in own.values() if isinstance(value, type)})
+            raise UnsupportedError(
+                f"{form} would not be readable: made again from its config, the model is refused: "
+                f"{error}",
+                feature=", ".join(names) or type(model).__name__,
+                instead="a get_config() that says all that a class is made with, and a "
+                "from_config() that takes it; or a SavedModel, or hozon.save_weights and the "
+                "model's own code",
+            ) from error
+
+
+def _make_again(
+    layer: Any,
+    record: ModelRecord,
+    own: Mapping[str, Any],
+    pair: Callable[[Any, ModelRecord], Assignment],
+) -> None:
+    with made_aside(), deferred_initializers():
+        again = build_layer(record.config or {}, custom_objects=own, dialect=record.dialect)
+        if symbolic_arguments(layer) is not None:
+            call_alike(again, layer)
+        left = pair(again, record).report.unexpected
+    if left:
+        raise MismatchError("variables would find no place", mismatches=left)
+    if len(again.weights) != len(layer.weights):
+        raise MismatchError(
+            f"{layer.name!r} has {len(layer.weights)} variables and would have "
+            f"{len(again.weights)}: what it shares would come back several times"
+        )
+
+
+def users_parts(model: keras.Model, config: Mapping[str, Any]) -> list[Part]:
+    """The layers with users' classes or functions in a model of Keras', and their entries.
+
+    The model itself where they cannot be looked at one by one: where it is of a class of its own,
+    or they share layers with what is beside them.
+    """
     try:
-        with made_aside(), deferred_initializers():
-            again = build_model(record.config or {}, custom_objects=own, dialect=record.dialect)
-            left = pair(again, record).report.unexpected
-            if left:
-                raise MismatchError("variables would find no place", mismatches=left)
-    except MissingObjectError:  # what else the user has to give cannot be known from the model
+        parts = list(_parts(model, config))
+    except LookupError:
+        return [(model, config)]
+    users = {id(layer) for layer, _ in parts}
+    inside = [id(inner) for layer, _ in parts for inner in layers_inside(layer)]
+    beside = {
+        id(inner)
+        for layer in _leaves(model)
+        if id(layer) not in users
+        for inner in layers_of(layer)
+    }
+    alone = len(users) == len(parts) and len(set(inside)) == len(inside)
+    return parts if alone and not beside & set(inside) else [(model, config)]
+
+
+def _parts(model: Any, entry: Mapping[str, Any]) -> Iterator[Part]:
+    """Raises KeyError where a layer has no entry of its own, or was never called on symbols."""
+    if not _is_of_layers(model):
+        if own_objects(model):
+            if symbolic_arguments(model) is None:
+                raise KeyError(model.name)
+            yield model, entry
         return
-    except REFUSALS as error:
-        names = sorted({value.__name__ for value in own.values() if isinstance(value, type)})
-        raise UnsupportedError(
-            f"{form} would not be readable: made again from its config, the model is refused: "
-            f"{error}",
-            feature=", ".join(names) or type(model).__name__,
-            instead="a get_config() that says all that a class is made with, and a from_config() "
-            "that takes it; or a SavedModel, or hozon.save_weights and the model's own code",
-        ) from error
+    entries = {item["config"]["name"]: item for item in entry["config"]["layers"]}
+    for layer in model.layers:
+        yield from _parts(layer, entries[layer.name])
+
+
+def _leaves(model: Any) -> Iterator[Any]:
+    if not _is_of_layers(model):
+        yield model
+        return
+    for layer in model.layers:
+        yield from _leaves(layer)
+
+
+def _is_of_layers(layer: Any) -> bool:
+    """Whether a layer is a model of Keras' own classes, made of layers."""
+    known = type(layer).__module__.startswith("keras.")
+    return known and isinstance(layer, keras.Model) and functional_of(layer) is not None
 
 
 def held_by_own(value: Any, owner: str | None = None) -> Iterator[tuple[str, str]]:

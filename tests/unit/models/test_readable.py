@@ -328,6 +328,31 @@ def test_nothing_is_read_and_nothing_left(how: Any, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("how", [describe, describe_h5])
-def test_models_of_keras_alone_cost_nothing(how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readable, "build_model", None)
+def test_only_layers_of_users_are_made_again(how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, build = [], readable.build_layer
+
+    def noted(config: Any, **kwargs: Any) -> Any:
+        made.append(config["config"]["name"])
+        return build(config, **kwargs)
+
+    monkeypatch.setattr(readable, "build_layer", noted)
     how(of(layers.Dense(2, "relu"), of(layers.Dense(3), shape=(2,))))
+    assert not made
+    how(of(layers.Dense(4), of(Product(4, name="a"), layers.Dense(3)), Product(3, name="b")))
+    assert made == ["a", "b"]
+
+
+@pytest.mark.parametrize(("form", "dialect"), FORMS)
+def test_a_layer_that_comes_back_twice_is_not_written(
+    form: str, dialect: str | None, tmp_path: Path
+) -> None:
+    inner = layers.Dense(4)
+    model = of(Read(inner, name="one"), Read(inner, name="two"), layers.Dense(3))
+    try:
+        hozon.save_model(model, tmp_path / form, dialect=dialect)
+    except UnsupportedError:
+        return
+    with warnings.catch_warnings(action="ignore"):
+        again = hozon.load_model(tmp_path / form, custom_objects=CLASSES)
+    assert len(again.weights) == len(model.weights)
+    np.testing.assert_array_equal(again(X), model(X))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -98,7 +99,8 @@ def _in_order(
         optimizer=optimizer,
         metadata=marks_of(model.optimizer) if optimizer is not None else {},
     )
-    require_readable(model, record, pair_weights, "an H5 file")
+    state = partial(_state, dialect=chosen, whole=True)
+    require_readable(model, record, state, pair_weights, "an H5 file")
     return record, [*lines, *_not_held(model), *_not_found(model, record), *defaults_only(model)]
 
 

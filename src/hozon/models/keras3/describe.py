@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -60,7 +61,8 @@ def describe(
     trained = len(model.trainable_variables)
     with without_added(model) as lost:
         record, lines = _whole(model, dialect or "keras3", include_optimizer)
-        require_readable(model, record, pair_weights, "a .keras file")
+        state = partial(_state, keras2=record.dialect == "keras2")
+        require_readable(model, record, state, pair_weights, "a .keras file")
         if record.optimizer is not None and len(model.trainable_variables) < trained:
             lines.append("the optimizer's state, as weights that only an added loss uses are lost")
             record = replace(record, optimizer=None)
@@ -93,10 +95,7 @@ def _in_order(
     include_optimizer: bool,
     lines: Lines,
 ) -> ModelRecord:
-    groups = _groups(model, include_optimizer, keras2=chosen == "keras2")
-    if chosen == "keras2":
-        named = keras2_paths(model)
-        groups = [replace(group, name=named(group.name)) for group in groups]
+    groups = _state(model, include_optimizer, keras2=chosen == "keras2")
     return ModelRecord(
         form="keras",
         path="",
@@ -189,6 +188,15 @@ def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str
     except UnsupportedError as error:
         lines.append(f"the training configuration: {error}")
         return None
+
+
+def _state(model: Any, optimizer: bool = False, keras2: bool = False) -> list[StateGroup]:
+    """What a file of one dialect or the other holds of a model's or layer's values."""
+    groups = _groups(model, optimizer, keras2)
+    if not keras2:
+        return groups
+    named = keras2_paths(model)
+    return [replace(group, name=named(group.name)) for group in groups]
 
 
 def _groups(model: Any, optimizer: bool, keras2: bool = False) -> list[StateGroup]:
