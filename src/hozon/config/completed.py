@@ -24,6 +24,7 @@ from hozon.keras_private.graph import Functional, functional_of
 from hozon.keras_private.keras2_training import trains_as_keras2
 from hozon.keras_private.layers import layers_of
 from hozon.keras_private.resizing import resizes_floats
+from hozon.keras_private.rows import tells_rows_apart
 from hozon.keras_private.training import enters_model
 
 Entry = dict[str, Any]
@@ -67,16 +68,19 @@ def _is_marked(entry: Any) -> bool:
 def _trains_otherwise(layer: Any) -> bool:
     """Whether the mark says anything.
 
-    It does of penalties and constraints, masks, outputs whose steps samples' weights are for, and
-    layers that are not Keras'. Other models train alike.
+    It does of penalties and constraints, masks, outputs whose steps samples' weights are for,
+    optimizers that tell apart the lookups of a table, and layers that are not Keras'. Other models
+    train alike.
     """
     if not isinstance(layer, Functional | keras.Sequential):
         return True
     functional = functional_of(layer)
     if functional is None or any(len(output.shape) > 2 for output in functional.outputs):
         return True
+    rows = tells_rows_apart(getattr(layer, "optimizer", None))
     return any(
-        not type(inside).__module__.startswith("keras.")
+        (rows and isinstance(inside, keras.layers.Embedding))
+        or not type(inside).__module__.startswith("keras.")
         or _makes_masks(inside)
         or any(v is not None for k, v in vars(inside).items() if k.endswith(PENALTIES))
         for inside in layers_of(layer)

@@ -17,8 +17,9 @@ from hozon.config.dialects.training import (
 )
 from hozon.config.objects import ObjectReader, call_with, from_custom, is_of_keras, missing
 from hozon.config.tagged import is_serialized
-from hozon.config.upgrade import short_name
+from hozon.config.upgrade import TRAINS_AS, short_name
 from hozon.errors import UnsupportedError
+from hozon.keras_private.rows import step_rows_lazily
 
 LOSS_SCALES = frozenset({"LossScaleOptimizer", "LossScaleOptimizerV1", "LossScaleOptimizerV3"})
 #: Growth steps that no training reaches: a loss scale that stays.
@@ -43,7 +44,8 @@ def read_optimizer(entry: Any, objects: ObjectReader, changes: list[str]) -> Any
     custom = objects.registry.custom_class(class_name, entry.get("registered_name"))
     if custom is not None:
         return from_custom(custom, _for_custom(custom, config, objects, changes), class_name)
-    if OLD_GENERATION & config.keys():
+    old = bool(OLD_GENERATION & config.keys())
+    if old:
         short = OLD_OPTIMIZERS.get(short, short)
     found = objects.registry.find("optimizer", short, entry.get("registered_name"))
     if found is None:
@@ -53,7 +55,10 @@ def read_optimizer(entry: Any, objects: ObjectReader, changes: list[str]) -> Any
     dropped = OPTIMIZER_DROPPED - ({"schedule_decay"} if short == "hozon>Nadam" else set())
     config = {key: value for key, value in config.items() if key not in dropped}
     arguments = _arguments(config, objects, changes)
-    return call_with(found, arguments, f"optimizer {short_name(short)}")
+    made = call_with(found, arguments, f"optimizer {short_name(short)}")
+    if old or entry.get(TRAINS_AS) == "keras2":
+        step_rows_lazily(made)
+    return made
 
 
 def _arguments(config: dict[str, Any], objects: ObjectReader, changes: list[str]) -> dict[str, Any]:

@@ -23,10 +23,11 @@ from hozon.config.registry import KINDS, Registry, objects_by_name
 from hozon.config.tagged import is_serialized, is_tagged, plain
 from hozon.config.to_keras2_training import objective_to_keras2, optimizer_to_keras2
 from hozon.config.training import compile_arguments
-from hozon.config.upgrade import MODELS, policy, short_name
+from hozon.config.upgrade import MODELS, TRAINS_AS, policy, short_name
 from hozon.errors import FormatError, UnsafeError, UnsupportedError
 from hozon.keras_private.layers import initialized
 from hozon.keras_private.losses import forgotten_arguments
+from hozon.keras_private.rows import steps_rows_lazily
 
 FUNCTIONS = frozenset({"function", "Function"})
 #: Modules of Keras by the kind of object that they hold.
@@ -72,6 +73,8 @@ def serialize(obj: Any, *, dialect: str = "keras3") -> Any:
     made = keras.saving.serialize_keras_object(obj)
     if isinstance(obj, keras.layers.Layer):
         complete(obj, made)
+    if isinstance(obj, KINDS["optimizer"][1]) and steps_rows_lazily(obj):
+        made["config"].get("inner_optimizer", made)[TRAINS_AS] = "keras2"
     if is_serialized(made) and isinstance(made.get("config"), dict):
         made["config"].update(forgotten_arguments(obj))
     return made if dialect == "keras3" else _downgraded(obj, made)

@@ -9,7 +9,7 @@ for tables.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -48,6 +48,10 @@ class Cell:
     def assign(self, value: Value) -> None:
         """Replace the value."""
         raise NotImplementedError
+
+    def look_up(self, value: Value, take: Callable[[Value, Value], Value], ids: Value) -> Value:
+        """``take(value, ids)``, rows of this variable's value, for those who tell lookups apart."""
+        return take(value, ids)
 
 
 def is_static(value: Value) -> bool:

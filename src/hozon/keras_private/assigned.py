@@ -20,6 +20,7 @@ from hozon.keras_private.layers import layers_of
 from hozon.keras_private.masks import masks_of, set_masks
 from hozon.keras_private.optimizers import moves_without_gradient
 from hozon.keras_private.reached import Reached
+from hozon.keras_private.rows import Lookups
 from hozon.keras_private.training import enters_model
 
 #: Attribute of layers whose assignments to trainable variables last.
@@ -85,15 +86,17 @@ def _training(original: Callable[..., Any]) -> Callable[..., Any]:
 def _train(model: Any, state: Any, data: Any) -> Any:
     """A step of Keras' JAX trainer as TensorFlow has it.
 
-    The optimizer goes on from what was assigned, and leaves out what the loss does not reach.
-    Metrics know the masks of outputs, which end with what JAX differentiates.
+    The optimizer goes on from what was assigned, leaves out what the loss does not reach, and clips
+    the gradients of lookups one by one. Metrics know the masks of outputs, which end with what JAX
+    differentiates.
     """
     weights, others, slots, metrics = state
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    reached = Reached()
+    reached, optimizer = Reached(), model.optimizer
+    lookups = Lookups(optimizer, slots, model.trainable_variables)
 
-    def loss_at(weights: Sequence[Any]) -> Any:
-        with asked(_ASSIGNED, {}) as assigned:
+    def loss_at(weights: Sequence[Any], rows: Sequence[Any]) -> Any:
+        with asked(_ASSIGNED, {}) as assigned, lookups.seen(rows):
             loss, rest = model.compute_loss_and_updates(
                 reached.watch(weights),
                 others,
@@ -106,14 +109,15 @@ def _train(model: Any, state: Any, data: Any) -> Any:
             )
         return loss, (rest, masks_of(rest[1]), _with_assigned(model, weights, assigned or {}))
 
-    derived = jax.value_and_grad(loss_at, has_aux=True)
-    (_, (rest, masks, weights)), gradients = derived(weights)
+    derived = jax.value_and_grad(loss_at, argnums=(0, 1), has_aux=True)
+    (_, (rest, masks, weights)), (gradients, rows) = derived(weights, lookups.inputs(weights))
     loss, outputs, others, metrics = rest
     set_masks(outputs, masks)
-    optimizer = model.optimizer
+    gradients = lookups.whole(gradients, rows, reached.__contains__)
     moved = [moves_without_gradient(optimizer, v) for v in model.trainable_variables]
-    found = reached.among(gradients, moved)
-    weights, slots = optimizer.stateless_apply(slots, found, weights)
+    found = reached.among(gradients, moved, lookups.used)
+    with lookups.applied():
+        weights, slots = optimizer.stateless_apply(slots, found, weights)
     logs, metrics = model._update_metrics_variables(metrics, loss, x, y, outputs, sample_weight)
     return logs, (weights, others, slots, metrics)
 

@@ -6,7 +6,7 @@ or comparisons only: the optimizer leaves it out, with its constraint and its de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
@@ -25,12 +25,22 @@ class Reached:
     def _noting(self, place: int) -> Callable[[], None]:
         return lambda: self._places.add(place)
 
-    def among(self, gradients: Sequence[Any], moved: Sequence[bool]) -> list[Any]:
-        """Gradients, None where TensorFlow has none and zeros would move the variable."""
-        if not self._places:
+    def __contains__(self, place: int) -> bool:
+        """Whether a gradient came back to the value at a place."""
+        return place in self._places
+
+    def among(
+        self, gradients: Sequence[Any], moved: Sequence[bool], others: Collection[int] = ()
+    ) -> list[Any]:
+        """Gradients, None where TensorFlow has none and zeros would move the variable.
+
+        `others`: places that a gradient came to in another way.
+        """
+        found = self._places | set(others)
+        if not found:
             return list(gradients)
         pairs = enumerate(zip(gradients, moved, strict=True))
-        return [None if move and at not in self._places else g for at, (g, move) in pairs]
+        return [None if move and at not in found else g for at, (g, move) in pairs]
 
 
 def _watched(value: Any, note: Callable[[], None]) -> Any:

@@ -17,7 +17,7 @@ from hozon.keras_private.compiled import name_logs
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.inner import compile_inner
-from hozon.models.lookups import clipped_lookups
+from hozon.models.lookups import lookups_trained_otherwise
 from hozon.models.outputs import compiled_outputs
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.training import NO_CONFIG, NOT_COMPILED
@@ -112,7 +112,7 @@ def _compile(
         model.compile(**arguments)
         name_logs(model)
         if record.dialect != "keras3":
-            report.converted.extend(clipped_lookups(model))
+            report.converted.extend(lookups_trained_otherwise(model))
     except (HozonError, ValueError, TypeError) as error:
         report.lost.append(f"training configuration: {error}")
         warn(NOT_COMPILED.format(error))

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from keras.src import api_export, saving
+from keras.src import api_export, backend, saving
 from keras.src.backend.common import dtypes
 from keras.src.backend.common import variables as variables_module
 from keras.src.layers import layer as layer_module
@@ -113,6 +113,10 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
     "regularizers": [],
     "resizing": [(keras.layers.Resizing(2, 2), ("transform_images", "backend"))],
     "rollback": [(VARIABLE, ("_initializer", "_value"))],
+    "rows": [
+        (backend.numpy, ("take",)),
+        (optimizer(), ("_backend_apply_gradients", "_clip_by_norm", "_clip_gradients")),
+    ],
     "scopes": [],
     "sharing": [],
     "text_inputs": [

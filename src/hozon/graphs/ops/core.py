@@ -109,7 +109,9 @@ def resource_gather(node: NodeView) -> Kernel:
     def kernel(context: Any, cell: Cell, indices: Value) -> Value:
         params = context.read(cell)
         check_indices(node, indices, params.shape[batch_dims])
-        return gather(params, indices, batch_dims, batch_dims)
+        if batch_dims:
+            return gather(params, indices, batch_dims, batch_dims)
+        return cell.look_up(params, lambda table, ids: gather(table, ids, 0), indices)
 
     return kernel
 

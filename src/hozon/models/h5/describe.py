@@ -33,6 +33,7 @@ from hozon.models.h5.names import stored_names
 from hozon.models.h5.portable import portable
 from hozon.models.h5.revive import pair_weights
 from hozon.models.h5.written import optimizer_group, shared_training
+from hozon.models.lookups import lazy_rows_lost
 from hozon.models.readable import held_by_own, require_readable
 from hozon.models.savedmodel.load.graph_layers import require_classes
 from hozon.record import Dialect, ModelRecord, StateGroup
@@ -188,6 +189,7 @@ def _training(
     compiled = {key: serialize(value) for key, value in live.items()}
     if dialect == "keras3":
         return shared_training({**compiled, "optimizer_config": compiled["optimizer"]})
+    lines.extend(lazy_rows_lost(model))
     outputs = outputs_of(model)
     if not final and len(outputs.names) > 1 and any(compiled.get(key) for key in METRICS):
         lines.append(

@@ -35,6 +35,7 @@ from hozon.models.h5.describe import lazy_variable
 from hozon.models.keras3.assets import assets_of
 from hozon.models.keras3.optimizer import keras2_group
 from hozon.models.keras3.revive import pair_weights
+from hozon.models.lookups import lazy_rows_lost
 from hozon.models.readable import require_readable
 from hozon.models.savedmodel.load.graph_layers import require_classes
 from hozon.record import Dialect, ModelRecord, StateGroup
@@ -183,6 +184,7 @@ def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str
     raw = {key: serialize(value) for key, value in compiled.items()}
     if dialect == "keras3":
         return raw
+    lines.extend(lazy_rows_lost(model))
     try:
         return compile_to_keras2(raw, report=lines, outputs=outputs_of(model))
     except UnsupportedError as error:

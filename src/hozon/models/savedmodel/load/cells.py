@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 
 from hozon.graphs.resources import Variable as GraphVariable
 from hozon.graphs.values import Cell, Value, is_traced
+from hozon.keras_private.rows import look_up
 from hozon.models.savedmodel.load.call_metrics import CallCell, CallMetrics
 from hozon.models.savedmodel.load.weights import Assigner
 
@@ -38,6 +40,10 @@ class KerasCell(Cell):
     def assign(self, value: Value) -> None:
         """Replace the value."""
         self.variable.assign(value)
+
+    def look_up(self, value: Value, take: Callable[[Value, Value], Value], ids: Value) -> Value:
+        """Rows of the variable, whose gradients are its own."""
+        return look_up(self.variable, value, take, ids)
 
 
 class LateCell(Cell):
@@ -76,6 +82,10 @@ class LateCell(Cell):
         """The current value if a Keras variable holds it, so that it may be traced."""
         target = self._target
         return target.read() if isinstance(target, (KerasCell, CallCell)) else None
+
+    def look_up(self, value: Value, take: Callable[[Value, Value], Value], ids: Value) -> Value:
+        """Rows of the variable, whose gradients are its own."""
+        return self._target.look_up(value, take, ids)
 
     def assign(self, value: Any) -> None:
         """Replace the value; a variable that no Keras object has does not take traced ones."""

@@ -11,7 +11,7 @@ from hozon.errors import FormatError, HozonError, MismatchError, UnsafeError
 from hozon.keras_private.compiled import name_logs
 from hozon.models.assignment import Assignment, apply, close_account
 from hozon.models.assignment.optimizer import pair_optimizer
-from hozon.models.lookups import clipped_lookups
+from hozon.models.lookups import lookups_trained_otherwise
 from hozon.models.outputs import compiled_outputs
 from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
 from hozon.models.savedmodel.load.optimizers import SavedOptimizer
@@ -52,7 +52,7 @@ def restore_training(
         )
         model.compile(**arguments)
         name_logs(model)
-        report.converted.extend(clipped_lookups(model))
+        report.converted.extend(lookups_trained_otherwise(model))
     except (FormatError, UnsafeError):
         raise
     except (HozonError, ValueError, TypeError) as error:

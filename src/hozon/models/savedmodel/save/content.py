@@ -24,6 +24,7 @@ from hozon.keras_private.backend import require_jax
 from hozon.keras_private.layers import direct_layers, layers_of, metrics_of, trainable_of
 from hozon.keras_private.tracing import symbolic_sizes
 from hozon.keras_private.training import compile_config
+from hozon.models.lookups import lazy_rows_lost
 from hozon.models.savedmodel.load.objects import NATIVE
 from hozon.models.savedmodel.save import metadata as keras2
 from hozon.models.savedmodel.save.configs import Configs
@@ -282,7 +283,7 @@ class Description:
         made: dict[str, Any] = {}
         compiled = compile_config(self.model) if self.include_optimizer else None
         if compiled is not None:
-            self.lost += namesakes(compiled)
+            self.lost += [*namesakes(compiled), *lazy_rows_lost(self.model)]
             try:
                 raw = {key: serialize(value) for key, value in compiled.items()}
                 native["compile_config"] = raw
