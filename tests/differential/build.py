@@ -92,7 +92,8 @@ class Builder:
         ]
 
     def _sequential(self, graph: Spec, **named: Any) -> Any:
-        return self.keras.Sequential([*self.inputs(graph), *self.adapted(graph)], **named)
+        kind = self.customs[graph["class"]] if "class" in graph else self.keras.Sequential
+        return kind([*self.inputs(graph), *self.adapted(graph)], **named)
 
     def _sequential_bare(self, graph: Spec, **named: Any) -> Any:
         return self.keras.Sequential(self.adapted(graph), **named)
@@ -125,6 +126,8 @@ class Builder:
         return model
 
     def _functional_subclass(self, graph: Spec, **named: Any) -> Any:
+        if graph.get("class") == "Planned":
+            return self.customs["Planned"](json.dumps(graph), **named)
         inputs, outputs = self._ends(graph)
         made = self.customs[graph.get("class", "Net")]
         return self.added_to(made(inputs=inputs, outputs=outputs, **named), graph)
@@ -234,6 +237,24 @@ def customs(keras: Any) -> dict[str, Any]:
             logs = {**logs, "own": 2.0 * logs["loss"]}
             return (logs, *state) if state else logs
 
+    class Chain(keras.Sequential):  # type: ignore[misc, name-defined]
+        """A chain of layers with a class of its own."""
+
+    class Planned(keras.Model):  # type: ignore[misc, name-defined]
+        """A functional subclass that makes its own inputs and outputs, of a plan."""
+
+        def __init__(self, plan: str, **kwargs: Any) -> None:
+            inputs, outputs = Builder(keras, found)._ends(json.loads(plan))
+            super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+            self.plan = plan
+
+        def get_config(self) -> dict[str, Any]:
+            return {"plan": self.plan, "name": self.name}
+
+        @classmethod
+        def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:  # noqa: ARG003
+            return cls(**config)
+
     class Configured(keras.Model):  # type: ignore[misc, name-defined]
         """A subclassed model with a config: its graph, as JSON."""
 
@@ -258,6 +279,7 @@ def customs(keras: Any) -> dict[str, Any]:
             return cls(**config)
 
     found.update(Net=Net, Doubled=Doubled, Stepped=Stepped, Configured=Configured)
+    found.update(Chain=Chain, Planned=Planned)
     return found
 
 

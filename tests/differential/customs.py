@@ -18,6 +18,13 @@ class TensorFlowOps:
         self.matmul, self.maximum, self.minimum = tf.matmul, tf.maximum, tf.minimum
         self.custom_gradient = tf.custom_gradient
 
+    @staticmethod
+    def variable(value: Any, name: str, trainable: bool) -> Any:
+        """A variable of its own."""
+        import tensorflow as tf
+
+        return tf.Variable(value, trainable=trainable, name=name)
+
 
 class KerasOps:
     """The same in Keras 3."""
@@ -28,6 +35,13 @@ class KerasOps:
         self.mean, self.sum, self.cast = ops.mean, ops.sum, ops.cast
         self.tanh, self.expand, self.square = ops.tanh, ops.expand_dims, ops.square
         self.matmul, self.maximum, self.minimum = ops.matmul, ops.maximum, ops.minimum
+
+    @staticmethod
+    def variable(value: Any, name: str, trainable: bool) -> Any:
+        """A variable of its own."""
+        import keras
+
+        return keras.Variable(value, trainable=trainable, name=name)
 
     @staticmethod
     def custom_gradient(function: Any) -> Any:
@@ -250,8 +264,114 @@ def custom_layers(keras: Any) -> dict[str, Any]:
             inner = layers.deserialize(config.pop("inner"))
             return cls(inner, **config)
 
+    class Gate(layers.Layer):  # type: ignore[misc, name-defined]
+        """Takes two values, and mixes them by a weight."""
+
+        def build(self, shape: Any) -> None:
+            self.share = self.add_weight(name="share", shape=(shape[0][-1],), initializer="ones")
+            super().build(shape)
+
+        def call(self, inputs: Any) -> Any:
+            one, two = inputs
+            return self.share * one + ops.tanh(two)
+
+    class Tower(layers.Layer):  # type: ignore[misc, name-defined]
+        """Makes its layers when it is built, and holds them in a dictionary and in a list."""
+
+        def __init__(self, units: int = 3, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.units = units
+
+        def build(self, shape: Any) -> None:
+            self.parts = {"up": layers.Dense(self.units, use_bias=False), "norm": None}
+            self.parts["norm"] = layers.LayerNormalization(epsilon=0.1)
+            self.more = [layers.Dropout(0.0), layers.PReLU(alpha_initializer="ones")]
+            super().build(shape)
+
+        def call(self, inputs: Any, training: Any = None) -> Any:
+            inputs = self.parts["norm"](self.parts["up"](inputs))
+            return self.more[1](self.more[0](inputs, training=training))
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "units": self.units}
+
+    class Raw(layers.Layer):  # type: ignore[misc, name-defined]
+        """Holds variables that are made without `add_weight`, one of them not trained."""
+
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.slope = ops.variable(np.float32(0.7), "slope", True)
+            self.seen = ops.variable(np.float32(0.0), "seen", False)
+
+        def call(self, inputs: Any, training: Any = None) -> Any:
+            if training:
+                self.seen.assign(0.5 * self.seen + 0.5 * ops.cast(ops.mean(inputs), "float32"))
+            return inputs * ops.cast(self.slope + self.seen, inputs.dtype)
+
+    class Twin(layers.Layer):  # type: ignore[misc, name-defined]
+        """One layer under two names, called twice."""
+
+        def __init__(self, units: int = 3, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.units = units
+            self.left = layers.Dense(units, activation="tanh")
+            self.right = self.left
+
+        def build(self, shape: Any) -> None:
+            self.left.build(shape)
+            super().build(shape)
+
+        def call(self, inputs: Any) -> Any:
+            return self.left(inputs) - self.right(0.5 * inputs)
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "units": self.units}
+
+    class Switch(layers.Layer):  # type: ignore[misc, name-defined]
+        """Takes arguments beside its input."""
+
+        def build(self, shape: Any) -> None:
+            self.shift = self.add_weight(name="shift", shape=(shape[-1],), initializer="ones")
+            super().build(shape)
+
+        def call(self, inputs: Any, scale: float = 1.0, flip: bool = False) -> Any:
+            made = scale * inputs + self.shift
+            return -made if flip else made
+
     def halved(x: Any) -> Any:
         return 0.5 * x
+
+    class OwnMetric(keras.metrics.Metric):  # type: ignore[misc, name-defined]
+        """A metric with states of its own."""
+
+        def __init__(self, power: float = 2.0, name: str = "own", **kwargs: Any) -> None:
+            super().__init__(name=name, **kwargs)
+            self.power = power
+            self.total = self.add_weight(name="total", shape=(), initializer="zeros")
+            self.batches = self.add_weight(name="batches", shape=(), initializer="zeros")
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            apart = ops.mean(ops.square(ops.cast(y_true, "float32") - y_pred))
+            self.total.assign(self.total + self.power * ops.cast(apart, "float32"))
+            self.batches.assign(self.batches + 1.0)
+
+        def result(self) -> Any:
+            return self.total / (self.batches + 1.0)
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "power": self.power}
+
+    class OwnSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc, name-defined]
+        """A rate that falls with each step."""
+
+        def __init__(self, start: float = 0.1) -> None:
+            self.start = start
+
+        def __call__(self, step: Any) -> Any:
+            return self.start / (1.0 + ops.cast(step, "float32"))
+
+        def get_config(self) -> dict[str, Any]:
+            return {"start": self.start}
 
     def own_loss(y_true: Any, y_pred: Any) -> Any:
         return ops.mean(ops.square(y_true - y_pred) * 2.0, -1)
@@ -287,6 +407,13 @@ def custom_layers(keras: Any) -> dict[str, Any]:
         "Residual": Residual,
         "Cell": Cell,
         "Holder": Holder,
+        "Gate": Gate,
+        "Tower": Tower,
+        "Raw": Raw,
+        "Twin": Twin,
+        "Switch": Switch,
+        "OwnMetric": OwnMetric,
+        "OwnSchedule": OwnSchedule,
         "halved": halved,
         "own_loss": own_loss,
         "own_metric": own_metric,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.differential import training
-from tests.differential.build import SELF_ATTENTION
+from tests.differential.build import SELF_ATTENTION, all_nodes
 from tests.differential.draw import Draw
 from tests.differential.layers import EVERYONE, KINDS, MERGES, Kind, Shape
 from tests.differential.portable import same_everywhere
@@ -21,13 +21,15 @@ Spec = dict[str, Any]
 MAX_NODES = 5
 BATCH = 4
 #: Layers whose call takes `training`: a graph may fix it.
-TRAINED = ("BatchNormalization", "Dropout", "Block", "Counter")
+TRAINED = ("BatchNormalization", "Dropout", "Block", "Counter", "Raw", "Tower")
 STATES = {"LSTM": 2, "GRU": 1, "SimpleRNN": 1}
 #: Layers that Keras 3 has under Hozon alone, or not without TensorFlow.
 NOT_IN_KERAS = ("ThresholdedReLU", "TextVectorization", "StringLookup", "IntegerLookup", "Hashing")
 #: Layers that are now and then given a mask that another layer computes.
 MASKED = ("LSTM", "GRU", "SimpleRNN", "RNN", "GlobalAveragePooling1D", "MaskedMean")
 
+#: Writers that have layers for text, and how often they are asked for some.
+TEXTS = {"tf_keras": 0.7, "dropin": 4.0}
 WAYS = {
     "sequential": 3.0,
     "sequential_bare": 1.0,
@@ -36,12 +38,15 @@ WAYS = {
     "subclass": 0.7,
     "subclass_config": 0.7,
 }
-WRITERS = {"tf_keras": 5.0, "keras": 1.0, "hozon": 2.0}
+WRITERS = {"tf_keras": 5.0, "keras": 1.0, "hozon": 2.0, "dropin": 1.0}
 FORMS = {
     "tf_keras": {"savedmodel": 3.0, "h5": 2.0, "keras": 2.0},
     "keras": {"keras": 2.0, "h5": 1.0},
     "hozon": {"savedmodel": 2.0, "h5": 1.5, "h5:keras3": 0.5, "keras": 1.0, "keras:keras2": 1.0},
 }
+FORMS["dropin"] = FORMS["hozon"]
+#: Writers that are Hozon.
+OURS = ("hozon", "dropin")
 #: Who opens a file that Hozon wrote in each form, beside Hozon.
 FOREIGN = {
     "savedmodel": "tf_keras",
@@ -58,7 +63,7 @@ FOREIGN = {
     "w:safetensors": "hozon",
 }
 #: Weights, loaded into a model that is built anew.
-WEIGHTS = {
+WEIGHTS: dict[str, dict[str, float]] = {
     "tf_keras": {"w:tf": 1.0, "w:h5": 1.0, "w:weights.h5": 1.0, "w:ckpt": 1.0},
     "keras": {"w:weights.h5": 1.0},
     "hozon": {
@@ -70,6 +75,7 @@ WEIGHTS = {
         "w:ckpt": 1.0,
     },
 }
+WEIGHTS["dropin"] = {"w:h5": 1.0, "w:weights.h5": 1.0}
 
 
 def draw_spec(seed: int, number: int) -> Spec:
@@ -80,9 +86,10 @@ def draw_spec(seed: int, number: int) -> Spec:
     if graph["way"].startswith("subclass"):  # the class says itself what it computes
         graph = json.loads(json.dumps(graph).replace('"hard_sigmoid"', '"tanh"'))
     spec: Spec = {"writer": writer, "model": graph, "hops": hops(draw, writer, graph["way"])}
-    if draw.chance(0.15) and same_everywhere(graph):
+    fixed = graph["way"].startswith("subclass") and "'training'" in str(graph)
+    if draw.chance(0.15) and same_everywhere(graph) and not fixed:
         form = draw.often(WEIGHTS[writer])
-        who = FOREIGN[form] if writer == "hozon" and draw.chance(0.5) else "hozon"
+        who = FOREIGN[form] if writer in OURS and draw.chance(0.5) else "hozon"
         spec["hops"] = [{"form": form, "reader": who}]
     elif draw.chance(0.04) and writer != "keras" and not graph["way"].startswith("subclass"):
         spec["hops"] = [{"form": "json", "reader": draw.one(["hozon", "bare"])}]
@@ -109,7 +116,22 @@ def draw_spec(seed: int, number: int) -> Spec:
         spec["steps"] = draw.number(0, 3)
     if draw.chance(0.05) and graph["way"] in ("sequential", "functional"):
         spec["freeze"] = [draw.number(1, 2)]
+    elif "compile" in spec and draw.chance(0.1) and says_frozen(spec):
+        spec["tuned"] = draw.some([0, 1, 2, 3], draw.number(1, 2))
+    if portable_weights(spec) and len(graph["shape"]) > 1:
+        spec.get("compile", {}).pop("sample_weight", None)  # Keras 3's own class refuses them
     return spec
+
+
+def says_frozen(spec: Spec) -> bool:
+    """Whether all forms on the way say which layers are frozen: of a class, SavedModels do."""
+    forms = {hop["form"] for hop in spec["hops"]}
+    return not spec["model"]["way"].startswith("subclass") or forms == {"savedmodel"}
+
+
+def portable_weights(spec: Spec) -> bool:
+    """Whether weights go into a model that is built anew."""
+    return any(hop["form"].startswith("w:") for hop in spec["hops"])
 
 
 def hops(draw: Draw, writer: str, way_to_build: str) -> list[dict[str, str]]:
@@ -130,7 +152,7 @@ def hops(draw: Draw, writer: str, way_to_build: str) -> list[dict[str, str]]:
 
 def reader(draw: Draw, writer: str, form: str) -> str:
     """Who reads a file of this form."""
-    foreign = {FOREIGN[form]: 3.0} if writer == "hozon" else {}
+    foreign = {FOREIGN[form]: 3.0} if writer in OURS else {}
     return str(draw.often({"hozon": 4.0, "bare": 1.0, "dropin": 0.5, **foreign}))
 
 
@@ -142,6 +164,7 @@ class Graph:
         self.writer = writer
         self.slashes = writer == "tf_keras"
         self.in_class = False
+        self.fixes = True  # whether calls may have a `training` of their own
 
     def model(
         self, way: str, depth: int, shape: Shape | None = None, outer: Sequence[Any] = ()
@@ -154,6 +177,8 @@ class Graph:
         draw = self.draw
         if way.startswith("subclass"):  # the class itself would refuse them in Keras 3
             self.slashes, self.in_class = False, True
+            # Keras 3's own classes go on with it in the calls that follow
+            self.fixes = self.writer == "tf_keras"
         chain = way.startswith("sequential")
         inputs = [self.input()] if shape is None else [{"shape": list(shape), "takes": "float"}]
         if not chain and shape is None and draw.chance(0.25):
@@ -163,8 +188,10 @@ class Graph:
             for given in inputs:
                 given["batch"] = BATCH
         spec: Spec = {"way": way, "inputs": inputs, "nodes": []}
-        if way == "functional_subclass" and draw.chance(0.4):
-            spec["class"] = draw.one(["Doubled", "Stepped"])
+        if way == "functional_subclass" and draw.chance(0.6):
+            spec["class"] = draw.one(["Doubled", "Stepped", "Planned"])
+        if way == "sequential" and not depth and draw.chance(0.08):
+            spec["class"] = "Chain"
         if way in ("functional", "functional_subclass") and not depth and draw.chance(0.1):
             spec["named inputs"] = True
             for i, given in enumerate(inputs):
@@ -203,7 +230,7 @@ class Graph:
 
     def input(self) -> Spec:
         """One input."""
-        text = {((1,), "text"): 0.7} if self.writer == "tf_keras" else {}
+        text = {((1,), "text"): TEXTS[self.writer]} if self.writer in TEXTS else {}
         shape, takes = self.draw.often(
             {
                 ((4,), "float"): 4.0,
@@ -261,8 +288,9 @@ class Graph:
             ]
             nested = self.model(draw.one(["sequential", "functional"]), depth + 1, shape, outer)
             node: Spec = {"model": nested, "on": [source]}
-            if not chain and draw.chance(0.25):
-                node["call"] = {"training": draw.one([True, False])}
+            if self.fixes and not chain and draw.chance(0.25):
+                noisy = any(inside.get("random") for inside in all_nodes(nested))
+                node["call"] = {"training": not noisy and draw.one([True, False])}
             self.add(spec, values, loose, node, tuple(nested["shape"]))
             return
         kind = self.kind(shape, takes)
@@ -283,7 +311,8 @@ class Graph:
         if kind.name in STATES and all("batch" in i for i in spec["inputs"]) and draw.chance(0.8):
             layer["args"]["stateful"] = True
         node = {"layer": layer, "on": [source]}
-        if not chain and kind.name in TRAINED and not kind.random and draw.chance(0.25):
+        may_fix = self.fixes and not chain and not kind.random
+        if kind.name in TRAINED and may_fix and draw.chance(0.25):
             node["call"] = {"training": draw.one([True, False])}
         if not chain and kind.name in STATES and draw.chance(0.3):
             refs = self.states(spec, values, loose, source, STATES[kind.name])
@@ -292,6 +321,8 @@ class Graph:
             positive = {"layer": {"class": "Positive", "args": {}}, "on": [source]}
             self.add(spec, values, loose, positive, shape[:1], "bool")
             node["call"] = {**node.get("call", {}), "mask": {"refs": [len(values) - 1]}}
+        if kind.name == "Switch" and draw.chance(0.7):
+            node["call"] = draw.one([{"scale": 2.0}, {"flip": True}, {"scale": 0.5, "flip": True}])
         if kind.random:
             node["random"] = True
         self.add(spec, values, loose, node, gives, kind.makes)
@@ -338,8 +369,11 @@ class Graph:
         one, two = values[first][0], values[second][0]
         if one == two:
             name = self.draw.one(MERGES)
+            name = "Gate" if name == "Dot" and len(one) > 1 else name
             shape = (*one[:-1], one[-1] * 2) if name == "Concatenate" else one
-            layer = {"class": name, "args": {}}
+            shape = (1,) if name == "Dot" else shape
+            args = {"axes": 1, "normalize": True} if name == "Dot" else {}
+            layer = {"class": name, "args": args}
             self.add(spec, values, loose, {"layer": layer, "on": [first, second]}, shape)
             return
         for at in (first, second):

@@ -13,9 +13,11 @@ from tests.differential.draw import Choice, Draw
 
 Shape = tuple[int, ...]
 Args = Mapping[str, Any]
-EVERYONE = ("tf_keras", "keras", "hozon")
+EVERYONE = ("tf_keras", "keras", "hozon", "dropin")
 KERAS2 = ("tf_keras",)
-KERAS3 = ("keras", "hozon")
+KERAS3 = ("keras", "hozon", "dropin")
+#: Who has layers that make numbers of text.
+READERS = ("tf_keras", "dropin")
 
 ACTIVATIONS = ["relu", "tanh", "sigmoid", "elu", "selu", "softplus", "softsign", "gelu"]
 ACTIVATIONS += ["swish", "exponential", "linear", "hard_sigmoid", "softmax"]
@@ -591,7 +593,7 @@ KINDS += [
         lambda s, a: (4,),
         {"vocabulary": [WORDS], "output_sequence_length": [4]},
         {"standardize": ["lower", None], "split": ["character"], "ngrams": [2]},
-        writers=KERAS2,
+        writers=READERS,
         takes="text",
         makes="ids",
     ),
@@ -601,7 +603,7 @@ KINDS += [
         lambda s, a: (7,),
         {"adapted": [True], "max_tokens": [7], "pad_to_max_tokens": [True]}
         | {"output_mode": ["multi_hot", "count", "tf_idf"]},
-        writers=KERAS2,
+        writers=READERS,
         takes="text",
     ),
     Kind(
@@ -610,7 +612,7 @@ KINDS += [
         same,
         {"vocabulary": [WORDS]},
         {"num_oov_indices": [2]},
-        writers=KERAS2,
+        writers=READERS,
         takes="text",
         makes="ids",
     ),
@@ -619,7 +621,7 @@ KINDS += [
         (1,),
         lambda s, a: (5,),
         {"vocabulary": [WORDS], "output_mode": ["multi_hot", "count"]},
-        writers=KERAS2,
+        writers=READERS,
         takes="text",
     ),
     Kind(
@@ -628,7 +630,7 @@ KINDS += [
         same,
         {"num_bins": [7]},
         {"salt": [3, [3, 5]], "mask_value": ["fig"]},
-        writers=KERAS2,
+        writers=READERS,
         takes="text",
         makes="ids",
     ),
@@ -638,7 +640,7 @@ KINDS += [
         same,
         {"vocabulary": [[2, 5, 3, 6]]},
         {"num_oov_indices": [2]},
-        writers=KERAS2,
+        writers=READERS,
         takes="ids",
         makes="ids",
     ),
@@ -666,6 +668,10 @@ KINDS += [
     Kind("Block", (1, 2), last("units"), {"units": [3]}, custom=True),
     Kind("Stack", (1, 2), lambda s, a: (*s[:-1], 3), {}, {"depth": [1, 3]}, custom=True),
     Kind("Counter", (1, 2), same, custom=True),
+    Kind("Tower", (1, 2), lambda s, a: (*s[:-1], 3), {}, {"units": [3]}, custom=True),
+    Kind("Raw", (1, 2, 3), same, custom=True),
+    Kind("Twin", (1, 2), lambda s, a: (*s[:-1], 3), {"units": [3]}, custom=True),
+    Kind("Switch", (1, 2), same, custom=True),
     Kind("Penalty", (1, 2, 3), same, {}, {"rate": [0.5]}, custom=True),
     Kind("Slope", (1, 2, 3), same, custom=True),
     Kind("MaskedMean", (2,), lambda s, a: (s[1],), custom=True, masks=True),
@@ -701,6 +707,7 @@ KINDS += [
 ]
 
 MERGES = ["Add", "Average", "Maximum", "Minimum", "Multiply", "Concatenate", "Subtract"]
+MERGES += ["Gate", "Dot"]
 BY_NAME: dict[str, list[Kind]] = {}
 for _kind in KINDS:
     BY_NAME.setdefault(_kind.name, []).append(_kind)

@@ -143,7 +143,8 @@ class TensorFlowSide:
         ]
 
     def weights(self, model: Any) -> list[Any]:
-        return [v.numpy() for v in model.weights if v.dtype.is_floating]
+        summary = "summary"  # what a Discretization adapted by, which is none elsewhere
+        return [v.numpy() for v in model.weights if v.dtype.is_floating and summary not in v.name]
 
     def fit(self, model: Any, data: Data) -> dict[str, list[float]]:
         return history(model, data)

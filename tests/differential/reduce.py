@@ -32,7 +32,7 @@ def candidates(spec: Spec) -> Iterator[Spec]:
         if spec.get("steps"):
             yield {**spec, "steps": 0 if spec["steps"] == 1 else 1}
         yield from _compile(spec)
-    for name in ("jit", "freeze", "policy", "lora", "quantize"):
+    for name in ("jit", "freeze", "tuned", "policy", "lora", "quantize"):
         if name in spec:
             yield _without(spec, name)
     hops = spec["hops"]

@@ -49,6 +49,23 @@ RATES = [
     thing(
         "optimizers.schedules.PolynomialDecay", initial_learning_rate=0.1, decay_steps=7, power=2.0
     ),
+    thing(
+        "optimizers.schedules.InverseTimeDecay",
+        initial_learning_rate=0.1,
+        decay_steps=2,
+        decay_rate=0.5,
+    ),
+    thing(
+        "optimizers.schedules.CosineDecayRestarts", initial_learning_rate=0.1, first_decay_steps=3
+    ),
+    thing(
+        "optimizers.schedules.CosineDecay",
+        initial_learning_rate=0.0,
+        decay_steps=10,
+        warmup_target=0.1,
+        warmup_steps=3,
+    ),
+    thing("OwnSchedule", start=0.1),
 ]
 #: Each loss with the targets that it takes.
 LOSSES: list[tuple[Any, str]] = [
@@ -82,6 +99,7 @@ METRICS: dict[str, list[Any]] = {
         "cosine_similarity",
         "mape",
         thing("metrics.LogCoshError"),
+        thing("OwnMetric", power=1.5),
     ],
     "binary": [
         thing("metrics.BinaryAccuracy", threshold=0.1),

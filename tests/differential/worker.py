@@ -94,7 +94,7 @@ class Worker:
         outputs = self.side.call(model, given, False)
         data = self._data(spec, given, outputs)
         if data.targets is not None:
-            failed = guarded(lambda: self._taught(model, spec, data))
+            failed = guarded(lambda: self._taught(builder, model, spec, data))
             if isinstance(failed, Failed):
                 return {"invalid": failed}
         saved = guarded(lambda: self._save(model, spec["hops"][0], folder, 0, spec["writer"]))
@@ -139,13 +139,22 @@ class Worker:
             model.quantize(spec["quantize"])
         freeze(model, spec)
         self.side.jit = spec.get("jit", False)
-        extra = {} if self.side.jit else {"run_eagerly": True}
-        builder.compiled(model, spec, **extra)
+        builder.compiled(model, spec, **self._eagerly())
         return model
 
-    def _taught(self, model: Any, spec: dict[str, Any], data: Data) -> None:
-        for _ in range(spec.get("steps", 0)):
-            model.train_on_batch(data.x, data.y, sample_weight=data.weights)
+    def _taught(self, builder: build.Builder, model: Any, spec: dict[str, Any], data: Data) -> None:
+        def steps() -> None:
+            for _ in range(spec.get("steps", 0)):
+                model.train_on_batch(data.x, data.y, sample_weight=data.weights)
+
+        steps()
+        if "tuned" in spec:  # some layers thaw or freeze, and it trains on with a new optimizer
+            tune(model, spec)
+            builder.compiled(model, spec, **self._eagerly())
+            steps()
+
+    def _eagerly(self) -> dict[str, Any]:
+        return {} if self.side.jit else {"run_eagerly": True}
 
     def _save(
         self, model: Any, hop: dict[str, str], folder: str, number: int, by: str
@@ -157,8 +166,10 @@ class Worker:
         if form == "json":
             return self._save_json(model, path, by)
         if by == "dropin":
-            model.save(path, **({"dialect": dialect} if dialect else {}))
-            return []
+            with warnings.catch_warnings(record=True) as heard:
+                warnings.simplefilter("always")
+                model.save(path, **({"dialect": dialect} if dialect else {}))
+            return said_by_hozon(heard)
         if by in ("hozon", "bare"):
             import hozon
 
@@ -225,11 +236,8 @@ class Worker:
         report = getattr(model, "load_report", None)
         if isinstance(model, tuple):
             model, report = model
-        answer["told"] = told(report) + [
-            str(w.message)
-            for w in heard
-            if reader in ("hozon", "bare", "dropin") and "hozon" in str(w.category)
-        ]
+        ours = reader in ("hozon", "bare", "dropin")
+        answer["told"] = told(report) + (said_by_hozon(heard) if ours else [])
         self.side.jit = spec.get("jit", False)
         if reader in ("hozon", "bare", "dropin"):
             answer["report"] = str(report)
@@ -263,6 +271,7 @@ class Worker:
         if "quantize" in spec:
             model.quantize(spec["quantize"])
         freeze(model, spec)
+        tune(model, spec)
         builder.compiled(model, spec)
         if spec["hops"][0]["form"] == "w:ckpt":
             status = self._checkpoint(model, reader).read(path)
@@ -294,6 +303,11 @@ def path_of(hop: dict[str, str], folder: str, number: int) -> str:
     return str(Path(folder, f"f{number}{suffix}"))
 
 
+def said_by_hozon(heard: list[warnings.WarningMessage]) -> list[str]:
+    """Hozon's warnings."""
+    return [str(w.message) for w in heard if "hozon" in str(w.category)]
+
+
 def told(report: Any) -> list[str]:
     """What the report of a load says is not as it was."""
     if report is None:
@@ -320,6 +334,13 @@ def freeze(model: Any, spec: dict[str, Any]) -> None:
             model.layers[at].trainable = False
 
 
+def tune(model: Any, spec: dict[str, Any]) -> None:
+    """Freeze the layers that a spec says after some training, and thaw those that are frozen."""
+    for at in spec.get("tuned", ()):
+        if at < len(model.layers):
+            model.layers[at].trainable = not model.layers[at].trainable
+
+
 def reset_states(model: Any) -> None:
     """Begin anew."""
     for layer in model.layers:
@@ -330,8 +351,10 @@ def reset_states(model: Any) -> None:
 
 
 def has_state(node: dict[str, Any]) -> bool:
-    """Whether a layer remembers the batch before."""
-    return bool(node.get("layer", {}).get("args", {}).get("stateful"))
+    """Whether a layer remembers the batch before, in prediction too."""
+    layer = node.get("layer", {"class": "", "args": {}})
+    counts = layer["class"] in ("Counter", "Raw") and node.get("call", {}).get("training")
+    return bool(layer["args"].get("stateful") or counts)
 
 
 def is_random(graph: dict[str, Any]) -> bool:

@@ -299,7 +299,8 @@ class Upgrader:
         if config.get("trainable") is False:
             made["trainable"] = False
         ends = [key[0] for key in keys_in(_in_order(config.get("output_layers")))]
-        named = {OUTPUT_NAMES: different(ends)} if len(ends) > 1 else {}
+        by_layer = len(ends) > 1 and source.get(TRAINS_AS) != "keras3"
+        named = {OUTPUT_NAMES: different(ends)} if by_layer else {}
         return {
             "class_name": class_name,
             "registered_name": source.get("registered_name"),

@@ -63,12 +63,12 @@ def _noting(original: Callable[..., None]) -> Callable[..., None]:
     def add_update(scope: keras.StatelessScope, update: tuple[Any, Any]) -> None:
         variable, value = update
         assigned = _ASSIGNED.get()
-        present = None
-        if assigned is not None and variable.trainable:
-            present = scope.get_current_value(variable)
-        if assigned is not None and present is not None:
-            value = assigned[id(variable)] = jax.lax.stop_gradient(value)
-            value = value + (present - jax.lax.stop_gradient(present))
+        if assigned is not None:
+            value = jax.lax.stop_gradient(value)
+            present = scope.get_current_value(variable) if variable.trainable else None
+            if present is not None:
+                assigned[id(variable)] = value
+                value = value + (present - jax.lax.stop_gradient(present))
         original(scope, (variable, value))
 
     return add_update

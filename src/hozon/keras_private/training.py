@@ -18,6 +18,10 @@ from hozon.keras_private.regularizers import FLAT
 #: Attribute of models whose compiled steps enter them as calls do.
 _ENTERED = "hozon_enters_model"
 _HANDS_ON = "hozon_hands_training_on"
+#: Attribute of layers that are told of training for one call, not for those after it.
+_TOLD_ONCE = "hozon_told_once"
+#: Attribute of Keras' context of calls: what it said before the call of a layer, by its id.
+_BEFORE = "hozon_before"
 
 
 def compile_config(model: keras.Model) -> dict[str, Any] | None:
@@ -53,12 +57,14 @@ def hand_training_on(model: keras.Model) -> None:
     """
     if getattr(model.call, _HANDS_ON, False):
         return
-    original = model.call
-    signature = inspect.signature(original)
+    own = vars(model).get("call")
+    signature = inspect.signature(model.call)
     takes = "training" in signature.parameters
 
-    @functools.wraps(original)
+    @functools.wraps(model.call)
     def call(*args: Any, **kwargs: Any) -> Any:
+        # That of its class is asked for each time, as the class may yet be extended.
+        original = own or functools.partial(type(model).call, model)
         outer = global_state.get_global_attribute("current_call_ctx")
         training = kwargs.get("training") if takes else kwargs.pop("training", None)
         if outer is not None:
@@ -93,9 +99,11 @@ def enter_models(layer: keras.Layer) -> None:
 
     In Keras 3's steps each layer that a model's `call` calls is called on its own: it does not
     know of training unless it is told, and one that is called twice forgets the losses of its
-    first call.
+    first call. A call that is told of training (``base(x, training=False)``) is told for
+    itself and what is in it, where Keras 3 goes on with that in the calls that follow.
     """
     for inside in layers_of(layer):
+        object.__setattr__(inside, _TOLD_ONCE, True)
         if isinstance(inside, keras.Model):
             object.__setattr__(inside, _ENTERED, True)
             if functional_of(inside) is None and not isinstance(inside, keras.Sequential):
@@ -123,6 +131,31 @@ def _entering(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 bend(keras.Layer, "stateless_call", _entering)
+
+
+def _telling(original: Callable[..., None]) -> Callable[..., None]:
+    def resolve(layer: Any, name: str, spec: Any, context: Any, kwargs: Any) -> None:
+        before = context.get_value(name)
+        original(layer, name, spec, context, kwargs)
+        if context.entry_layer is not layer and _TOLD_ONCE in vars(layer):
+            vars(context).setdefault(_BEFORE, {})[id(layer), name] = before
+
+    return resolve
+
+
+def _forgetting(original: Callable[..., None]) -> Callable[..., None]:
+    def reset(layer: Any) -> None:
+        context = global_state.get_global_attribute("current_call_ctx")
+        told = {} if context is None else vars(context).get(_BEFORE, {})
+        for key in [key for key in told if key[0] == id(layer)]:
+            context.set_value(key[1], told.pop(key))
+        original(layer)
+
+    return reset
+
+
+bend(keras.Layer, "_resolve_and_populate_arg", _telling)
+bend(keras.Layer, "_maybe_reset_call_context", _forgetting)
 
 
 def _weighing(original: Callable[..., Any]) -> Callable[..., Any]:

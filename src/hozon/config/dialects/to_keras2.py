@@ -119,6 +119,8 @@ LAYERS = frozenset(
         "ZeroPadding3D",
     }
 )
+#: Layers that tf_keras has, but not in the list that its readers of H5 files and SavedModels go by.
+UNLISTED = frozenset({"RandomFourierFeatures", "SpectralNormalization"})
 #: Keras 3's own layers.
 KERAS3_LAYERS = frozenset(
     {

@@ -10,6 +10,7 @@ import keras
 
 from hozon.config.added import without_added
 from hozon.config.completed import beyond_keras3, shared_layers, with_generation
+from hozon.config.dialects.to_keras2 import UNLISTED
 from hozon.config.downgrade import to_keras2
 from hozon.config.keras2_order import layer_orders
 from hozon.config.namesakes import namesakes
@@ -41,8 +42,6 @@ from hozon.stored.dtypes import dtype_of_name
 from hozon.stored.lazy import LazyTensor, lazy_array
 
 PRODUCERS: Mapping[Dialect, str] = {"keras2": "keras 2.15.0", "keras3": "keras 3.15.1"}
-#: Layers that tf_keras has, but not in the list that its reader of H5 files goes by.
-UNLISTED = frozenset({"RandomFourierFeatures", "SpectralNormalization"})
 Lines = list[str]
 
 

@@ -41,7 +41,8 @@ from hozon.models.built import build_as_recorded
 from hozon.models.inner import compile_inner
 from hozon.models.keras3.optimizer import keras2_leaves
 from hozon.models.report import LoadReport
-from hozon.models.savedmodel.load.objects import NATIVE, KerasNode
+from hozon.models.savedmodel.load.assigning import set_trainable
+from hozon.models.savedmodel.load.objects import NATIVE, KerasObjects
 from hozon.models.savedmodel.load.own_optimizers import wait_for_own
 from hozon.models.savedmodel.load.training import NO_CONFIG, NOT_COMPILED
 from hozon.models.savedmodel.save.functions import variables_of
@@ -68,7 +69,7 @@ VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
 
 def revive_native(
     artifact: SavedModel,
-    root: KerasNode,
+    objects: KerasObjects,
     custom_objects: Mapping[str, Any],
     report: LoadReport,
     *,
@@ -82,12 +83,13 @@ def revive_native(
         FormatError: it is damaged.
         UnsafeError: it asks for code to be run or files to be opened.
     """
-    native = root.metadata.get(NATIVE)
+    root = objects.root
+    native = None if root is None else root.metadata.get(NATIVE)
     if not isinstance(native, Mapping) or not isinstance(native.get("config"), Mapping):
         return None
     before = report.copy()
     try:
-        return _revived(artifact, native, custom_objects, report, compiled=compiled)
+        return _revived(artifact, objects, native, custom_objects, report, compiled=compiled)
     except (FormatError, UnsafeError):
         raise
     except MismatchError as error:
@@ -105,6 +107,7 @@ def revive_native(
 
 def _revived(
     artifact: SavedModel,
+    objects: KerasObjects,
     native: Mapping[str, Any],
     custom_objects: Mapping[str, Any],
     report: LoadReport,
@@ -115,6 +118,7 @@ def _revived(
     inner: list[Compiled] = []
     with deferred_initializers() as deferred:
         model = _built(native["config"], custom_objects, report, inner)
+        _freeze(model, objects)
         if compiled:
             compile_inner(inner, custom_objects, report)
         if isinstance(training, Mapping):
@@ -161,6 +165,17 @@ def _built(
     if not model.built and shapes:
         build_as_recorded(model, shapes)
     return model
+
+
+def _freeze(model: keras.Model, objects: KerasObjects) -> None:
+    """Freeze what was frozen: the config of a class of the caller's does not say what it holds."""
+    saved = {node.path: node for node in objects.nodes.values()}
+    if all(node.metadata.get("trainable") is not False for node in saved.values()):
+        return
+    for node in track_for_savedmodel(model, variables_of(model), optimizer=False).nodes:
+        found = saved.get(".".join(("root", *node.path)))
+        if found is not None and isinstance(node.target, keras.Layer):
+            set_trainable(found, node.target)
 
 
 def _compile(

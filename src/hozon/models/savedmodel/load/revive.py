@@ -112,7 +112,9 @@ def revive(
     if revival is None or root is None:
         model = signature_model(artifact, artifact.name, report, signature)
     elif (
-        native := revive_native(artifact, root, revival.custom_objects, report, compiled=compiled)
+        native := revive_native(
+            artifact, revival.objects, revival.custom_objects, report, compiled=compiled
+        )
     ) is not None:
         model = with_strings(native) if text else native
     else:

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from hozon.config.dialects.to_keras2 import UNLISTED
 from hozon.config.downgrade import to_keras2
 from hozon.config.serialization import serialize
 from hozon.config.text_layers import TEXT_LAYERS
@@ -140,7 +141,8 @@ def is_graph(layer: keras.Layer) -> bool:
 
 
 def is_foreign(value: Any) -> bool:
-    """Whether a Keras 3 config names a class or function that is not Keras' own, or a lambda."""
+    """Whether a Keras 3 config names what tf_keras cannot make: a class or function that is not
+    Keras' own or that its readers do not know, or a lambda."""
     if isinstance(value, Mapping):
         if "class_name" in value and "config" in value:
             if value.get("registered_name") in TEXT_CLASSES:
@@ -153,7 +155,7 @@ def is_foreign(value: Any) -> bool:
                 own = module == "builtins" or str(module).split(".")[0] == "keras"
             if not own or named not in (None, value["class_name"]):
                 return True
-            if value["class_name"] in ("Lambda", "__lambda__"):
+            if value["class_name"] in {"Lambda", "__lambda__", *UNLISTED}:
                 return True
         return any(map(is_foreign, value.values()))
     return isinstance(value, (list, tuple)) and any(map(is_foreign, value))
