@@ -105,7 +105,8 @@ def draw_spec(seed: int, number: int) -> Spec:
         for hop in spec["hops"]:
             if hop["reader"] in ("keras", "bare"):
                 hop["reader"] = "hozon"
-            if graph["way"].startswith("subclass") and hop["reader"] == "hozon":
+            own = graph["way"].startswith("subclass") or graph.get("class") == "Planned"
+            if own and hop["reader"] == "hozon":
                 hop["reader"] = "dropin"
     if draw.chance(0.06):
         spec["policy"] = draw.one(["mixed_bfloat16", "mixed_float16", "float64"])
@@ -118,7 +119,7 @@ def draw_spec(seed: int, number: int) -> Spec:
         spec["freeze"] = [draw.number(1, 2)]
     elif "compile" in spec and draw.chance(0.1) and says_frozen(spec):
         spec["tuned"] = draw.some([0, 1, 2, 3], draw.number(1, 2))
-    if portable_weights(spec) and len(graph["shape"]) > 1:
+    if (writer != "tf_keras" or portable_weights(spec)) and len(graph["shape"]) > 1:
         spec.get("compile", {}).pop("sample_weight", None)  # Keras 3's own class refuses them
     return spec
 
@@ -306,7 +307,7 @@ class Graph:
             layer["name"] = f"{stem}{len(values)}"
         if draw.chance(0.04):
             layer["args"]["trainable"] = False
-        if draw.chance(0.02) and not kind.custom:
+        if draw.chance(0.02) and not kind.custom and takes == kind.makes == "float":
             layer["args"]["dtype"] = draw.one(["float64", "mixed_bfloat16"])
         if kind.name in STATES and all("batch" in i for i in spec["inputs"]) and draw.chance(0.8):
             layer["args"]["stateful"] = True

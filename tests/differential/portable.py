@@ -13,6 +13,9 @@ KERAS3_ONLY = {"gradient_accumulation_steps"}
 #: What means something else in the other Keras.
 UNLIKE = ("hard_sigmoid", "ThresholdedReLU", "causal", "Discretization", "TextVectorization")
 UNLIKE += ("StringLookup", "IntegerLookup", "Hashing")
+#: Layers that hold others, which Keras 3 does not freeze where their constructor takes `trainable`.
+HOLDERS = ("Bidirectional", "TimeDistributed", "RNN", "SpectralNormalization", "Block", "Stack")
+HOLDERS += ("Residual", "Holder", "Twin", "Tower", "MultiHeadAttention")
 
 
 def same_everywhere(spec: Any) -> bool:
@@ -20,6 +23,8 @@ def same_everywhere(spec: Any) -> bool:
     if isinstance(spec, dict):
         if spec.get("class") == "ConvLSTM1D" and "recurrent_activation" not in spec["args"]:
             return False  # hard_sigmoid in Keras 2
+        if spec.get("class") in HOLDERS and "trainable" in spec["args"]:
+            return False
         return all(same_everywhere(value) for value in spec.values())
     if isinstance(spec, list):
         return all(same_everywhere(value) for value in spec)

@@ -135,7 +135,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (functional(), ("_compile_config", "_initial_epoch", "_loss_tracker", "_compile_metrics")),
         (functional(), ("_compile_loss",)),
         (LAYER, ("_call_signature", "_call_has_training_arg", "_call_has_context_arg")),
-        (LAYER, ("_get_call_context", "_maybe_reset_call_context")),
+        (LAYER, ("_get_call_context", "_maybe_reset_call_context", "_resolve_and_populate_arg")),
         (LAYER, ("_get_regularization_losses",)),
     ],
     "values": [
