@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from hozon.containers.savedmodel.content import Content
-from hozon.errors import UnsupportedError
+from hozon.errors import InternalError, UnsupportedError
 from hozon.formats.protos.graph import FunctionDef
 from hozon.formats.protos.object_graph import (
     ConcreteFunction,
@@ -109,7 +109,7 @@ class TreeDraft:
                 captures,
                 native_only=self.native_only,
             )
-        except UnsupportedError:
+        except (UnsupportedError, InternalError):
             raise
         except Exception as error:
             raise UnsupportedError(

@@ -128,7 +128,7 @@ def export_of(
 def _parsed(data: bytes) -> Any:
     try:
         return _jax.mlir.deserialize_portable_artifact(data)
-    except Exception as error:
+    except (ValueError, RuntimeError) as error:
         raise FormatError(f"a module is no StableHLO portable artifact: {error}") from error
 
 

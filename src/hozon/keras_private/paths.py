@@ -15,6 +15,17 @@ from hozon.keras_private.graph import filed_layers
 
 __all__ = ["saveables", "to_snake_case"]
 
+#: What a property raises that cannot be asked yet; no part of a model is in it then.
+NOT_YET = (
+    AttributeError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+)
+
 
 to_snake_case = lru_cache(4096)(naming.to_snake_case)
 
@@ -68,7 +79,7 @@ def _children(target: Any, names: Names) -> Iterator[tuple[str, Any]]:
     for name in sorted(names(target), key=saving_lib._name_key):
         try:
             child = getattr(target, name)
-        except Exception:  # noqa: BLE001, S112 - a property that cannot be asked yet
+        except NOT_YET:
             continue
         yield name, child
 
@@ -83,7 +94,7 @@ def _children_in_keras2(target: Any, names: Names) -> Iterator[tuple[str, Any]]:
     for name in sorted({*names(target), *layers}, reverse=True):
         try:
             child = filed_layers(target) if name == "layers" else getattr(target, name)
-        except Exception:  # noqa: BLE001, S112 - a property that cannot be asked yet
+        except NOT_YET:
             continue
         yield name, child
 

@@ -85,7 +85,7 @@ def _exported(traced: Traced, places: Sequence[int], missing: Sequence[str]) -> 
     arguments = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals]
     try:
         exported = export.export(jax.jit(function), platforms=[_PLATFORM])(*arguments)
-    except Exception as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise _refused(missing, str(error)) from error
     foreign = sorted(call for call in custom_calls(exported) if not _OWN_CALLS.fullmatch(call))
     if foreign:

@@ -11,7 +11,13 @@ from hozon.keras_private.keras2_training import freeze_inside
 from hozon.keras_private.layers import keep_states, states_of
 from hozon.models.assignment import finalize_layers
 from hozon.models.savedmodel.load.objects import KerasNode
-from hozon.models.savedmodel.load.own_class import build, is_own, layers_of_model, pair
+from hozon.models.savedmodel.load.own_class import (
+    build,
+    is_own,
+    layers_of_model,
+    pair,
+    required_arguments,
+)
 from hozon.models.savedmodel.load.revival import GivenClassError, Revival
 
 #: Attributes by which Keras' wrappers hold layers.
@@ -45,7 +51,7 @@ def assign_object(revival: Revival, node: KerasNode, layer: keras.layers.Layer) 
 
 
 def _assign_builtin(revival: Revival, node: KerasNode, layer: keras.layers.Layer) -> None:
-    build_for(node, layer)
+    build_for(revival, node, layer)
     revival.add_object(node, layer)
     if revival.adapted.restore(node.node, layer):
         revival.taken |= {id(v) for v in layer.weights}
@@ -126,11 +132,17 @@ def set_trainable(node: KerasNode, layer: keras.layers.Layer) -> None:
         layer.trainable = trainable
 
 
-def build_for(node: KerasNode, layer: keras.layers.Layer) -> None:
-    """Build a layer for the input shape that was saved with it."""
+def build_for(revival: Revival, node: KerasNode, layer: keras.layers.Layer) -> None:
+    """Build a layer for the input shape that was saved with it; where it has none, or asks for the
+    shapes of several arguments, for what it was called on.
+    """
     shape = node.metadata.get("build_input_shape")
-    if shape is not None and not layer.built:
+    if layer.built:
+        return
+    if shape is not None and len(required_arguments(layer.build)) == 1:
         layer.build(_shape(shape))
+    elif revival.objects.weights(node.node):
+        build(layer, node, revival.saved_call(node))
 
 
 def _shape(value: Any) -> Any:

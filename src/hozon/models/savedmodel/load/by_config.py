@@ -12,6 +12,7 @@ from hozon.config.upgrade import is_model_config
 from hozon.errors import HozonError, MissingObjectError, UnsupportedError
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.values import deferred_initializers
+from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.agreement import agrees
 from hozon.models.savedmodel.load.assigning import (
     assign_model,
@@ -22,7 +23,7 @@ from hozon.models.savedmodel.load.assigning import (
 from hozon.models.savedmodel.load.configs import config_of, without_classes
 from hozon.models.savedmodel.load.objects import KerasNode
 from hozon.models.savedmodel.load.own_class import REFUSALS
-from hozon.models.savedmodel.load.revival import GivenClassError, Revival
+from hozon.models.savedmodel.load.revival import GivenClassError, NotToldError, Revival
 from hozon.models.savedmodel.load.strings import takes_strings
 
 CONFIG_MODELS = ("Sequential", "Functional", "Model")
@@ -52,7 +53,7 @@ def model_by_config(
             if root.node == 0:
                 _require_text_inputs(revival, root, model)
             assign_model(revival, root, model)
-            _require_all(revival, model)
+            _require_all(revival, model, before.report)
             deferred.finish()
         if absent or _passes_masks(revival):
             _require_agreement(revival, root, model, absent)
@@ -74,12 +75,13 @@ def layer_by_config(revival: Revival, node: KerasNode) -> Any:
                 custom_objects=revival.custom_objects,
                 dialect="keras2",
             )
-            build_for(node, layer)
-            if len(layer.weights) != len(revival.objects.weights(node.node)):
-                return None
+            build_for(revival, node, layer)
+            if not layer.built and revival.objects.weights(node.node):
+                raise NotToldError(f"the file does not tell what {node.class_name} was built for")
             assign_object(revival, node, layer)
+            _require_all(revival, layer, before.report)
             deferred.finish()
-    except (HozonError, ValueError, TypeError) as error:
+    except (HozonError, *REFUSALS) as error:
         revival.fall(node, before, error)
         return None
     return layer
@@ -136,7 +138,7 @@ def _require_agreement(
     names = ", ".join(map(repr, absent))
     if not agrees(model, revival.saved_call(root)):
         what = f"{names}, a class that nobody gave, has" if absent else "layers have"
-        raise UnsupportedError(f"{what} a call or mask of its own that no config tells of")
+        raise NotToldError(f"{what} a call or mask of its own that no config tells of")
     if absent:
         revival.report.lost.append(
             f"{root.path}: {names} was not given, so training is that of keras.Model: a "
@@ -158,10 +160,11 @@ def _require_text_inputs(revival: Revival, root: KerasNode, model: keras.Model) 
         raise UnsupportedError("it takes strings, but its config declares no input for them")
 
 
-def _require_all(revival: Revival, model: keras.Model) -> None:
-    """A model of which a variable found no place would be silently wrong."""
+def _require_all(revival: Revival, layer: keras.layers.Layer, before: LoadReport) -> None:
+    """A model or layer of which a variable found no place would be silently wrong."""
     report = revival.report
-    left = [*report.mismatched, *(f"{name} found no place" for name in report.unexpected)]
-    left += without_value(revival, model)
+    left = report.mismatched[len(before.mismatched) :]
+    left += [f"{name} found no place" for name in report.unexpected[len(before.unexpected) :]]
+    left += without_value(revival, layer)
     if left:
         raise UnsupportedError(f"its variables do not fit: {'; '.join(left[:3])}")

@@ -7,7 +7,7 @@ So an object that was made and built by its own class is walked in step with the
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +72,16 @@ def _arguments_of(found: type) -> list[str]:
         name
         for name, parameter in inspect.signature(found).parameters.items()
         if parameter.kind not in positional and name not in COMMON
+    ]
+
+
+def required_arguments(function: Callable[..., Any]) -> list[str]:
+    """The arguments that a call cannot leave out."""
+    named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in named and parameter.default is inspect.Parameter.empty
     ]
 
 

@@ -11,7 +11,7 @@ import keras
 from hozon.config.registry import Registry, objects_by_name
 from hozon.config.upgrade import short_name
 from hozon.containers.savedmodel.read import SavedModel
-from hozon.errors import HozonError, MissingObjectError
+from hozon.errors import HozonError, MissingObjectError, UnsupportedError
 from hozon.graph_level.functions import ConcreteFunction
 from hozon.graph_level.loader import LoadedObject, ObjectGraphLoader
 from hozon.graphs.resources import Variable as GraphVariable
@@ -23,6 +23,10 @@ from hozon.models.savedmodel.load.graph_layers import SavedCall
 from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
 from hozon.models.savedmodel.load.own_class import is_own
 from hozon.models.savedmodel.load.weights import Assigner
+from hozon.reports import warn
+
+#: Objects that came back by a lower rung which one warning names.
+MOST_TOLD = 5
 
 
 class GivenClassError(Exception):
@@ -33,6 +37,10 @@ class GivenClassError(Exception):
         self.reason = reason
 
 
+class NotToldError(UnsupportedError):
+    """A file says too little to build an object; its saved functions say the rest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Before:
     """What a rung that fails must leave as it was."""
@@ -40,6 +48,7 @@ class Before:
     report: LoadReport
     variables: dict[int, keras.Variable]
     layers: dict[int, keras.layers.Layer]
+    fallen: list[str]
 
 
 class Revival:
@@ -58,6 +67,7 @@ class Revival:
         taken: variables that layers took up by code of their own, by identity.
         learned: the nodes that such state came from.
         needed: the classes that a config asks for, where nobody has them.
+        fallen: the objects that came back by a lower rung than their class or config is, and why.
     """
 
     def __init__(self, artifact: SavedModel, custom_objects: Mapping[str, Any] | None) -> None:
@@ -73,6 +83,7 @@ class Revival:
         self.taken: set[int] = set()
         self.learned: set[int] = set()
         self.needed: MissingObjectError | None = None
+        self.fallen: list[str] = []
         self._loader: ObjectGraphLoader | None = None
 
     @property
@@ -119,14 +130,34 @@ class Revival:
 
     def before(self) -> Before:
         """What a rung that fails must leave as it was."""
-        return Before(self.report.copy(), dict(self.assigner.variables), dict(self.layers))
+        return Before(
+            self.report.copy(), dict(self.assigner.variables), dict(self.layers), list(self.fallen)
+        )
 
     def undo(self, before: Before) -> None:
         """As if nothing had been tried since."""
         self.assigner.variables, self.layers = dict(before.variables), dict(before.layers)
+        self.fallen = list(before.fallen)
         self.report.restore(before.report)
 
     def fall(self, node: KerasNode, before: Before, error: Exception) -> None:
-        """Go down a rung: as if it had not been tried, but said."""
+        """Go down a rung: as if it had not been tried, but said.
+
+        Where nobody has the class, or the file does not tell how to build it, saved functions are
+        how it is meant to come back: that is in the report alone.
+        """
         self.undo(before)
-        self.report.converted.append(f"{node.path}: not built by its class or config: {error}")
+        line = f"{node.path}: not built by its class or config: {error}"
+        self.report.converted.append(line)
+        if not isinstance(error, (MissingObjectError, NotToldError)):
+            self.fallen.append(line)
+
+    def tell(self) -> None:
+        """Warn of the objects that came back by a lower rung."""
+        if self.fallen:
+            more = len(self.fallen) - MOST_TOLD
+            lines = self.fallen[:MOST_TOLD] + ([f"and {more} more"] if more > 0 else [])
+            warn(
+                f"{self.artifact.path}: what follows runs the saved functions instead, "
+                f"see load_report: {'; '.join(lines)}"
+            )

@@ -124,6 +124,7 @@ def revive(
             restore_training(model, revival.objects, revival.assigner, revival.custom_objects)
         finish_training(model, revival.objects, revival.assigner, revival.layers)
         report.lost += plain_derivatives(artifact, revival.run_functions())
+        revival.tell()
     if revival is not None and root is not None:
         report.lost += require_told(model, revival.saved_call(root))
     model.load_report = report

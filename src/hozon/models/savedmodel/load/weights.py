@@ -30,9 +30,9 @@ class Assigner:
     def assign_layer(self, node_id: int, layer: keras.layers.Layer, path: str) -> None:
         """Give a layer's variables their stored values.
 
-        They are found by the edges of the object graph; where the file has other edges, by their
-        names; and where these tell nothing, by the order of ``layer.weights``, which the file
-        lists. What none of these decide is reported as not fitting.
+        They are found by the edges of the object graph, and where the file has other edges, by
+        their names. What neither tells is reported as not fitting: shapes and places would be a
+        guess, and saved functions run such a layer as it was.
         """
         nodes = [n for n in self.objects.weights(node_id) if self.objects.variable(n) is not None]
         live = [v for v in layer.weights if not _is_seed(v)]
@@ -42,9 +42,6 @@ class Assigner:
         found |= self._by_names(rest, waiting)
         rest = [n for n in nodes if n not in found]
         waiting = [v for v in live if all(v is not taken for taken in found.values())]
-        if rest and len(rest) == len(waiting) and self._shapes(rest) == _shapes(waiting):
-            found |= dict(zip(rest, waiting, strict=True))
-            rest, waiting = [], []
         if rest:
             self.report.mismatched.append(
                 f"{path}: {len(nodes)} stored variables, {len(live)} in the layer"
@@ -73,9 +70,6 @@ class Assigner:
     def _name(self, node: int) -> str:
         saved = self.objects.variable(node)
         return "" if saved is None else saved.name.split(":")[0]
-
-    def _shapes(self, nodes: Sequence[int]) -> list[Any]:
-        return [v.shape.dims for v in map(self.objects.variable, nodes) if v is not None]
 
     def assign(self, node: int, variable: keras.Variable, path: str) -> None:
         """Give one variable its stored value.
@@ -119,10 +113,6 @@ def by_edges(
             if isinstance(live, (keras.Variable, keras.Layer, Virtual, list, tuple, dict)):
                 waiting.append((live, child))
     return found
-
-
-def _shapes(variables: Sequence[keras.Variable]) -> list[Any]:
-    return [tuple(v.shape) for v in variables]
 
 
 def _end(name: str, length: int) -> tuple[str, ...]:

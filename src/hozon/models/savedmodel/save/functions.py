@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import keras
 
-from hozon.errors import UnsupportedError
+from hozon.errors import InternalError, UnsupportedError
 from hozon.formats.protos.graph import FunctionDef
 from hozon.formats.protos.object_graph import ConcreteFunction, FunctionSpec
 from hozon.formats.protos.struct import TensorSpec
@@ -236,7 +236,7 @@ def _errors_of(label: str) -> Iterator[None]:
     """
     try:
         yield
-    except UnsupportedError:
+    except (UnsupportedError, InternalError):
         raise
     except Exception as error:
         first = next((line for line in str(error).splitlines() if line.strip()), "")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import hozon
+from hozon.models.savedmodel.load import by_config
 from tests.oracle.client import Oracle
 
 #: Per kind: classes, then `make()`, and the arrays of one input; both Keras run it as it stands.
@@ -368,6 +369,20 @@ def test_without_the_class_the_saved_functions_run(saved: Saved, kind: str) -> N
     path, answers = saved(kind)
     model = hozon.load_model(path)
     trains_on(model, scope_of(kind)["inputs"], answers)
+
+
+def test_a_lower_rung_is_a_warning_with_the_reason(
+    saved: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise hozon.UnsupportedError("no such activation")
+
+    monkeypatch.setattr(by_config, "build_layer", refuse)
+    path, answers = saved("attributes")
+    with pytest.warns(UserWarning, match=r"root\.first: .*no such activation.*root\.second"):
+        model = hozon.load_model(path)
+    assert any("no such activation" in line for line in model.load_report.converted)
+    trains_on(model, scope_of("attributes")["inputs"], answers)
 
 
 def test_what_is_lost_without_a_class_is_told(saved: Saved) -> None:
