@@ -147,6 +147,7 @@ def load_model(
     """
     with gc_paused_for_imports():
         from hozon.forms import BuildOptions, model_form
+        from hozon.forms.form import check_before_load
 
         form = model_form(place(path))
         if signature is not None and not form.functions:
@@ -157,6 +158,7 @@ def load_model(
             )
         options = BuildOptions(custom_objects, compile, signature)
         with metered(progress, lambda: size_on_disk(path), f"loading {path}"):
+            check_before_load(form, place(path))
             return form.build(place(path), options)
 
 
@@ -262,6 +264,7 @@ def load_weights(
     """
     with gc_paused_for_imports():
         from hozon.forms import LoadOptions, form_of
+        from hozon.forms.form import check_before_load
         from hozon.models.built import sync_variables
         from hozon.train.weights import require_held
 
@@ -270,4 +273,5 @@ def load_weights(
         form.require_owner("model_or_layer", model_or_layer)
         sync_variables(model_or_layer)
         options = LoadOptions(by_name, rename, skip_mismatch)
+        check_before_load(form, place(path))
         return form.load(model_or_layer, place(path), options)

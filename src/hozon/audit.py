@@ -71,6 +71,13 @@ class Audit:
         """Bytes whose checksum was compared."""
         self.covered += nbytes
 
+    def count(self, what: str, nbytes: int, *, covered: bool) -> None:
+        """Bytes whose checksum was compared if they are covered, or that have none."""
+        if covered:
+            self.cover(nbytes)
+        else:
+            self.leave(what, nbytes)
+
     def leave(self, what: str, nbytes: int) -> None:
         """Bytes that no checksum covers."""
         if nbytes > 0:

@@ -31,7 +31,7 @@ from hozon.forms import (
     save,
     that_hold,
 )
-from hozon.forms.form import check_file
+from hozon.forms.form import check_before_load, check_file
 from hozon.raw.stores import is_file, place, size, size_on_disk
 from hozon.record import Dialect, ModelRecord
 from hozon.reports import SaveReport
@@ -125,6 +125,7 @@ def _converted(
     wanted = form_to_convert(found, target, format)
     check_options(wanted, options)
     _check_target(wanted, target, options)
+    check_before_load(found, source)
     if found.holds == "weights":
         return _only_weights(found, source, wanted, target, options)
     if found.holds == "an architecture" and wanted.holds != found.holds:

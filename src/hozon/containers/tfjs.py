@@ -20,7 +20,9 @@ from hozon.errors import FormatError, UnsupportedError
 from hozon.formats.jsondoc import parse_object
 from hozon.formats.tfjs import read_manifest, scaled, write_manifest
 from hozon.limits import LIMITS
+from hozon.raw.checksum import crc32c
 from hozon.raw.commit import replacing_directory
+from hozon.raw.own_checksum import check_own, with_own
 from hozon.raw.stores import (
     is_directory,
     is_file,
@@ -43,6 +45,8 @@ TOPOLOGY, MANIFEST, TRAINING, FORMAT = (
     "trainingConfig",
     "format",
 )
+#: An entry of Hozon's own: the CRC-32C of each shard.
+CHECKSUMS = "hozon_shards"
 LAYERS_MODEL = "layers-model"
 OPTIMIZER_GROUP = "optimizer"
 OPTIMIZER = "optimizer_weights"
@@ -144,9 +148,40 @@ def write(record: ModelRecord, path: str | os.PathLike[str]) -> tuple[int, list[
             "convertedBy": "Hozon",
             TOPOLOGY: topology,
             MANIFEST: manifest,
+            CHECKSUMS: {name: _checksum(join(folder, name)) for name in names(folder)},
         }
-        write_bytes(join(folder, MODEL_FILE), json.dumps(document).encode())
+        write_bytes(join(folder, MODEL_FILE), with_own(json.dumps(document).encode()))
         return sum(size(join(folder, name)) for name in names(folder)), changed
+
+
+def check(path: str) -> bool:
+    """Compare the checksums that Hozon wrote of a model; whether there are any.
+
+    Raises:
+        FormatError: one differs.
+    """
+    file = _file_of(path)
+    if not check_own(open_source(file)):
+        return False
+    folder = parent_and_name(file)[0]
+    checksums = _document(file).get(CHECKSUMS)
+    told = checksums if isinstance(checksums, dict) else {}
+    for name in names(folder):  # never what the file names and is elsewhere
+        shard, stored = join(folder, name), told.get(name)
+        found = stored if stored is None else _checksum(shard)
+        if found != stored:
+            raise FormatError(
+                f"{shard} is damaged: its checksum differs",
+                file=shard,
+                expected=stored,
+                found=found,
+            )
+    return True
+
+
+def _checksum(file: str) -> str:
+    source = open_source(file)
+    return f"{crc32c(source.view(0, source.size)):08x}"
 
 
 def recognize(folder: str) -> bool:

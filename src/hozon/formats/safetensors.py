@@ -16,6 +16,7 @@ import numpy as np
 from hozon.errors import FormatError, SaveError, UnsupportedError
 from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
+from hozon.raw.own_checksum import BLANK, SAFETENSORS_HEAD, behind, fill_own
 from hozon.raw.stores import create
 from hozon.stored.dtypes import dtype_of_safetensors
 from hozon.stored.extents import Extents, span_of
@@ -143,11 +144,13 @@ def write_safetensors(
 ) -> None:
     """Write a file, one tensor after the other; the caller puts it in its place.
 
+    The first entry of its metadata is a checksum of the whole file.
+
     Raises:
         SaveError: the system refuses to write.
         UnsupportedError: a type that the format does not have.
     """
-    header: dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
+    header: dict[str, Any] = {}
     place = 0
     for name, tensor in tensors.items():
         if tensor.dtype.safetensors is None:
@@ -163,7 +166,9 @@ def write_safetensors(
             "data_offsets": [place, place + size],
         }
         place += size
-    text = json.dumps(header, separators=(",", ":")).encode()
+    told = json.dumps(dict(metadata), separators=(",", ":")).encode().removeprefix(b"{")
+    rest = json.dumps(header, separators=(",", ":")).encode().removeprefix(b"{")
+    text = SAFETENSORS_HEAD + BLANK + b'"' + behind(told) + behind(rest)
     text += b" " * (-len(text) % ALIGNMENT)
     try:
         with create(path) as file:
@@ -172,5 +177,6 @@ def write_safetensors(
                 array = np.ascontiguousarray(tensor.read())
                 stored = array.astype(array.dtype.newbyteorder("<"), copy=False)
                 file.write(stored.reshape(-1).view(np.uint8).data)  # bfloat16 has no buffer
+            fill_own(file, path)
     except OSError as error:
         raise SaveError(f"{path} cannot be written: {error}", file=path) from error

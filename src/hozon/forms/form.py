@@ -6,16 +6,18 @@ and writes a record or a live model. One that cannot do a step inherits the refu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from hozon.audit import Audit
 from hozon.containers.agreement import audit_record
+from hozon.containers.own_checksums import audit_whole
 from hozon.errors import SaveError, UnsupportedError
 from hozon.forms.background import Write
-from hozon.raw.stores import exists, is_directory, size, size_on_disk
+from hozon.raw.own_checksum import check_own
+from hozon.raw.stores import exists, is_directory, is_remote, open_source, size, size_on_disk
 from hozon.record import Dialect, ModelRecord, Naming, named_tensors
 from hozon.reports import SaveReport
 from hozon.stored.lazy import LazyTensor
@@ -136,6 +138,21 @@ class Form(Protocol):
         """The weights as a record of this naming; None where only the model could name them so."""
         return self.read(path) if naming == self.naming else None
 
+    def check(self, path: str) -> bool:
+        """Compare the checksums that files of Hozon's hold of themselves; whether all do.
+
+        Tensors that have checksums of their own are compared when they are read.
+
+        Raises:
+            FormatError: one differs.
+        """
+        held = [check_own(open_source(file)) for file in self.files(path)]
+        return bool(held) and all(held)
+
+    def files(self, path: str) -> Sequence[str]:
+        """The files that may hold a checksum of themselves."""
+        return () if is_directory(path) else (path,)
+
     def audit(self, path: str, audit: Audit) -> None:
         """Check all that is there: checksums, references, shapes. Neither Keras nor JAX.
 
@@ -149,7 +166,8 @@ class Form(Protocol):
                 with audit.checking("tensors", name, path):
                     for part in read_parts(tensor):
                         del part
-        audit.leave(f"{self.label} has no checksum", size_on_disk(path))
+        if not audit_whole(lambda: self.check(path), path, size_on_disk(path), audit):
+            audit.leave(f"{self.label} has no checksum", size_on_disk(path))
 
     def build(self, path: str, options: BuildOptions) -> keras.Model:
         """The live model; it carries ``load_report`` where it has weights."""
@@ -225,6 +243,12 @@ def write_record(
     report = form.write(record, path, options)
     report.lost += lost
     return report
+
+
+def check_before_load(form: Form, path: str) -> None:
+    """Raise FormatError for files that are not what was saved; far ones would be fetched whole."""
+    if not is_remote(path):
+        form.check(path)
 
 
 def check_file(form: Form, path: str, options: SaveOptions) -> None:

@@ -50,6 +50,12 @@ class SavedModelForm(Form):
         bundle = open_variables(path)
         return {} if bundle is None else dict(bundle.items())
 
+    def check(self, path: str) -> bool:
+        """The fingerprint, where it is Hozon's; the values have checksums of their own."""
+        from hozon.containers.savedmodel.fingerprint import check
+
+        return check(path)
+
     def audit(self, path: str, audit: Audit) -> None:
         """The graph, the variables, the objects and what they refer to, assets."""
         from hozon.containers.savedmodel.audit import audit_saved_model

@@ -37,6 +37,12 @@ class ShardedForm(PathsForm):
 
         return read(path)
 
+    def files(self, path: str) -> list[str]:
+        """The index and the files of the set."""
+        from hozon.containers.shards import files_of
+
+        return files_of(path)
+
     def audit(self, path: str, audit: Audit) -> None:
         """The index, every file of the set, and that they are all there."""
         from hozon.containers import shards

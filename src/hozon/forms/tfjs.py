@@ -45,6 +45,12 @@ class TfjsForm(Form):
 
         return read(path)
 
+    def check(self, path: str) -> bool:
+        """The model's own checksum, and those of its shards."""
+        from hozon.containers.tfjs import check
+
+        return check(path)
+
     def build(self, path: str, options: BuildOptions) -> keras.Model:
         """The model by its config."""
         from hozon.models.h5 import revive_record

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from hozon.audit import Audit
 from hozon.containers.checkpoint.audit import audit_bundle
+from hozon.containers.savedmodel import fingerprint
 from hozon.containers.savedmodel.read import ASSET_PREFIX, METADATA_FILE, SavedModel, parse_metadata
 from hozon.errors import FormatError
 from hozon.formats.bundle import is_bundle
-from hozon.formats.protos.fingerprint import Fingerprint, decode_fingerprint
+from hozon.formats.protos.fingerprint import Fingerprint
 from hozon.formats.protos.object_graph import (
     Asset,
     BareConcreteFunction,
@@ -26,7 +25,6 @@ from hozon.objects.graph import paths, slots
 from hozon.raw.hashing import fingerprint64
 from hozon.raw.stores import is_file, join, read_bytes, size
 
-FINGERPRINT_FILE = "fingerprint.pb"
 #: Bytes up to which a file is hashed as TensorFlow does, which takes 0.1 s for each megabyte.
 HASHED_BYTES = 8 << 20
 
@@ -38,78 +36,71 @@ def audit_saved_model(path: str, audit: Audit) -> None:
         artifact = SavedModel.read(path)
     if artifact is None:
         return
+    whole = False  # whether Hozon's sums of all files were compared
     with audit.checking("graph files", file=artifact.file):
-        _audit_graph_file(artifact, audit)
+        whole = _audit_graph_file(artifact, audit)
     readable = True
     if is_bundle(artifact.variables_prefix):
         artifact.bundle = audit_bundle(artifact.variables_prefix, audit)
         readable = artifact.bundle is not None
     for graph in artifact.record.meta_graphs:
         with audit.checking("meta graphs", ", ".join(graph.tags), artifact.file):
-            _audit_meta_graph(graph, artifact, audit, readable)
+            _audit_meta_graph(graph, artifact, audit, readable, whole)
     with audit.checking("Keras metadata", file=join(path, METADATA_FILE)):
-        _audit_metadata(artifact, audit)
+        _audit_metadata(artifact, audit, whole)
 
 
 # Files
 
 
-def _audit_graph_file(artifact: SavedModel, audit: Audit) -> None:
-    """The graph, and the fingerprint where it tells what it was made of."""
+def _audit_graph_file(artifact: SavedModel, audit: Audit) -> bool:
+    """The graph, and the fingerprint; whether that one told of all files."""
     data = read_bytes(artifact.file)
     audit.nbytes += len(data)
-    file = join(artifact.path, FINGERPRINT_FILE)
-    if not is_file(file):
+    stored = fingerprint.read(artifact.path)
+    file = join(artifact.path, fingerprint.FILE)
+    audit.nbytes += 0 if stored is None else size(file)
+    if stored is not None and fingerprint.is_ours(stored):
+        fingerprint.check(artifact.path)
+        audit.checked["fingerprints"] += 1
+        audit.cover(len(data))
+        audit.leave("fingerprint", size(file))
+        return True
+    if stored is None:
         audit.leave("graph", len(data))
-        return
-    audit.nbytes += size(file)
-    stored = decode_fingerprint(read_bytes(file), file=file)
-    if _is_ours(stored):
-        found = fingerprint64(hashlib.sha256(data).digest())
-        if found != stored.saved_model:
-            raise _differs("the graph is not the one that was saved", artifact.file, stored, found)
     elif len(data) > HASHED_BYTES or fingerprint64(data) != stored.saved_model:
         # TensorFlow may hash another order of the same graph: only a match says something.
         audit.leave("graph", len(data) + size(file))
-        return
-    audit.checked["fingerprints"] += 1
-    audit.cover(len(data))
-    audit.leave("fingerprint", size(file))
+    else:
+        audit.checked["fingerprints"] += 1
+        audit.cover(len(data))
+        audit.leave("fingerprint", size(file))
+        _audit_index(artifact, stored, audit)
+    return False
+
+
+def _audit_index(artifact: SavedModel, stored: Fingerprint, audit: Audit) -> None:
+    """The index of the variables, of which TensorFlow's fingerprint holds a sum."""
     index = f"{artifact.variables_prefix}.index"
-    if not _is_ours(stored) and stored.checkpoint and is_file(index) and size(index) < HASHED_BYTES:
+    if stored.checkpoint and is_file(index) and size(index) < HASHED_BYTES:
         found = fingerprint64(read_bytes(index))
         audit.checked["fingerprints"] += 1
         if found != stored.checkpoint:
-            raise _differs("the variables are not those of this graph", index, stored, found)
-
-
-def _differs(message: str, file: str, stored: Fingerprint, found: int) -> FormatError:
-    return FormatError(
-        message, file=file, record=FINGERPRINT_FILE, expected=stored.saved_model, found=found
-    )
-
-
-def _is_ours(stored: Fingerprint) -> bool:
-    """Whether Hozon wrote a fingerprint: its uuid and its second hash are of the same bytes."""
-    try:
-        told = uuid.UUID(int=int(stored.uuid)).bytes
-    except (ValueError, OverflowError):
-        return False
-    # A uuid keeps six bits for itself.
-    for version in range(16):
-        for variant in range(4):
-            head = bytearray(told)
-            head[6] = version << 4 | head[6] & 0x0F
-            head[8] = variant << 6 | head[8] & 0x3F
-            if fingerprint64(bytes(head)) == stored.graph:
-                return True
-    return False
+            raise FormatError(
+                "the variables are not those of this graph",
+                file=index,
+                record=fingerprint.FILE,
+                expected=stored.checkpoint,
+                found=found,
+            )
 
 
 # Graphs
 
 
-def _audit_meta_graph(graph: MetaGraph, artifact: SavedModel, audit: Audit, readable: bool) -> None:
+def _audit_meta_graph(
+    graph: MetaGraph, artifact: SavedModel, audit: Audit, readable: bool, whole: bool
+) -> None:
     nodes = {node.name for node in graph.graph.nodes}
     library = graph.graph.library
     for name in library:
@@ -135,7 +126,7 @@ def _audit_meta_graph(graph: MetaGraph, artifact: SavedModel, audit: Audit, read
         with audit.checking("assets", asset.filename, artifact.path):
             nbytes = len(artifact.read_asset(ASSET_PREFIX + asset.filename.encode()))
             audit.nbytes += nbytes
-            audit.leave("assets", nbytes)
+            audit.count("assets", nbytes, covered=whole)
     if graph.object_graph is not None:
         _audit_objects(graph.object_graph, graph, artifact, audit, readable)
 
@@ -204,11 +195,11 @@ def _named_functions(payload: Any) -> tuple[str, ...]:
     return (payload.concrete_function,) if isinstance(payload, CapturedTensor) else ()
 
 
-def _audit_metadata(artifact: SavedModel, audit: Audit) -> None:
+def _audit_metadata(artifact: SavedModel, audit: Audit, whole: bool) -> None:
     file = join(artifact.path, METADATA_FILE)
     if is_file(file):
         audit.nbytes += size(file)
-        audit.leave("Keras metadata", size(file))
+        audit.count("Keras metadata", size(file), covered=whole)
     graph = artifact.meta_graph.object_graph
     count = len(graph.nodes) if graph is not None else 0
     for number, item in artifact.keras_metadata.items():

@@ -6,20 +6,19 @@ nothing is stamped with a time, and the fingerprint's uuid is made from the byte
 
 from __future__ import annotations
 
-import hashlib
 import os
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from itertools import chain
 
 from hozon.containers.savedmodel.content import Content, Draft, Ready
+from hozon.containers.savedmodel.fingerprint import FILE, fingerprint
 from hozon.containers.savedmodel.main_graph import MainGraph, main_graph
-from hozon.containers.savedmodel.read import METADATA_FILE, detect
+from hozon.containers.savedmodel.read import GRAPH_FILE, METADATA_FILE, detect
 from hozon.errors import SaveError
 from hozon.formats.bundle import write_bundle
-from hozon.formats.protos.fingerprint import Fingerprint, encode_fingerprint
+from hozon.formats.protos.fingerprint import encode_fingerprint
 from hozon.formats.protos.graph import FunctionLibrary, GraphDef
 from hozon.formats.protos.keras_metadata import encode_keras_metadata
 from hozon.formats.protos.saved_model import (
@@ -29,7 +28,6 @@ from hozon.formats.protos.saved_model import (
     encode_saved_model,
 )
 from hozon.raw.commit import replacing_directory
-from hozon.raw.hashing import fingerprint64
 from hozon.raw.stores import (
     exists,
     is_directory,
@@ -41,14 +39,10 @@ from hozon.raw.stores import (
     write_bytes,
 )
 
-GRAPH_FILE = "saved_model.pb"
-FINGERPRINT_FILE = "fingerprint.pb"
 #: The TensorFlow whose ops and formats are written; readers compare it with their own.
 TENSORFLOW_VERSION = "2.21.0"
 #: Versions of graphs: written by this producer, read by these and later (versions.h).
 PRODUCER, MIN_CONSUMER = 2474, 0
-#: Of the fingerprint's own form (tensorflow/core/protobuf/fingerprint.proto).
-FINGERPRINT_VERSION = 4
 
 
 def write(
@@ -76,7 +70,10 @@ def write(
     """
     check_target(path, overwrite=overwrite)
     with replacing_directory(path, durable=durable, recognize=detect) as folder:
-        return sum(map(size, _fill(folder, draft)))
+        files = [*_fill(folder, draft)]
+        # Of all that is there by now.
+        files.append(_put(join(folder, FILE), encode_fingerprint(fingerprint(folder))))
+        return sum(map(size, files))
 
 
 def check_target(path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
@@ -122,9 +119,7 @@ def _fill_rest(folder: str, content: Content) -> Iterator[str]:
     make_folders(join(folder, "assets"))
     for name, data in content.assets.items():
         yield _put(join(folder, "assets", name), data)
-    data = encode_saved_model(_record(content))
-    yield _put(join(folder, GRAPH_FILE), data)
-    yield _put(join(folder, FINGERPRINT_FILE), encode_fingerprint(_fingerprint(content, data)))
+    yield _put(join(folder, GRAPH_FILE), encode_saved_model(_record(content)))
     if content.metadata:
         yield _put(join(folder, METADATA_FILE), encode_keras_metadata(content.metadata))
 
@@ -151,23 +146,3 @@ def _record(content: Content) -> SavedModelRecord:
         object_graph=content.objects,
     )
     return SavedModelRecord(SCHEMA_VERSION, (meta_graph,))
-
-
-def _fingerprint(content: Content, data: bytes) -> Fingerprint:
-    """Hashes that tell two saves apart; no loader compares them with the files."""
-    whole = _digest(data)
-    checkpoint = _digest(repr([key for _, key in sorted(content.keys.items())]).encode())
-    signatures = _digest(repr(sorted(content.signatures)).encode())
-    return Fingerprint(
-        saved_model=fingerprint64(whole),
-        graph=fingerprint64(whole[:16]),
-        signatures=fingerprint64(signatures),
-        object_graph=fingerprint64(whole[16:]),
-        checkpoint=fingerprint64(checkpoint),
-        uuid=str(uuid.UUID(bytes=whole[:16], version=4).int),
-        producer=FINGERPRINT_VERSION,
-    )
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()

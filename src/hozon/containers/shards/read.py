@@ -11,6 +11,7 @@ from hozon.containers import safetensors
 from hozon.containers.keraszip.audit import audit_weights
 from hozon.containers.keraszip.layout import OPTIMIZER, VARS
 from hozon.containers.keraszip.read import groups_of, is_of_optimizer, names_of
+from hozon.containers.own_checksums import audit_own
 from hozon.containers.shards.layout import (
     KERAS,
     METADATA,
@@ -81,6 +82,14 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
     )
 
 
+def files_of(path: str) -> list[str]:
+    """The index of a set, and those of its files that are there and are no links elsewhere."""
+    folder = parent_and_name(path)[0]
+    shards = dict.fromkeys(name for names in weight_map_of(path).values() for name in names)
+    found = [join(folder, name) for name in shards]
+    return [path, *(f for f in found if exists(f) and (not is_link(f) or _is_cached(f)))]
+
+
 def audit(path: str, found: Audit) -> None:
     """Check a set: the index, that each of its files is there, each file, and all of them together.
 
@@ -91,7 +100,8 @@ def audit(path: str, found: Audit) -> None:
     folder = parent_and_name(path)[0]
     weight_map = weight_map_of(path)
     found.nbytes += size(path)
-    found.leave("index", size(path))
+    if not audit_own(open_source(path), found):
+        found.leave("index", size(path))
     for name in dict.fromkeys(name for names in weight_map.values() for name in names):
         with found.checking("files of the set", name, path):
             if not exists(join(folder, name)):

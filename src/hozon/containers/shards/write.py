@@ -11,6 +11,7 @@ from hozon.containers.shards.layout import LAYOUTS, METADATA, TOTAL, WEIGHT_MAP,
 from hozon.containers.shards.read import weight_map_of
 from hozon.errors import HozonError, SaveError, UnsupportedError
 from hozon.raw.commit import replacing_file
+from hozon.raw.own_checksum import with_own
 from hozon.raw.staging import publishing
 from hozon.raw.stores import (
     absolute,
@@ -149,7 +150,7 @@ def _write_index(
         WEIGHT_MAP: {path: at[0] if len(at) == 1 else at for path, at in shards.items()},
     }
     with replacing_file(where) as fresh:
-        write_bytes(fresh, json.dumps(index, indent=4).encode())
+        write_bytes(fresh, with_own(json.dumps(index, indent=4).encode()))
 
 
 def _families(layout: Layout, where: str) -> tuple[str, str]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hozon.errors import FormatError, UnsafeError, UnsupportedError
 from hozon.formats.hdf5.stream import SourceStream
 from hozon.limits import LIMITS
+from hozon.raw.own_checksum import BLANK, TRAILER, check_own
 from hozon.raw.sniff import looks_like
 from hozon.raw.sources import MemorySource, Source, forget
 from hozon.raw.stores import open_source, place
@@ -70,6 +72,9 @@ class Archive:
             raise FormatError(
                 f"{source.name} is a damaged zip archive: {error}", file=source.name
             ) from error
+        comment = self._zip.comment
+        if comment.startswith(TRAILER) and len(comment) != len(TRAILER + BLANK):
+            raise FormatError(f"{source.name} is cut short", file=source.name)
         self.members: Mapping[str, zipfile.ZipInfo] = _checked(infos, source)
 
     def __contains__(self, name: object) -> bool:
@@ -116,7 +121,7 @@ class Archive:
                 found=", ".join(sorted(self.members)[:8]) or "an empty archive",
             )
         if info.compress_type == zipfile.ZIP_STORED:
-            source = Member(info, self._source, self._start(info))
+            source = Member(info, self._source, self._start(info), lambda: self._is_sound)
             if check:
                 source.check()
             return source
@@ -133,6 +138,17 @@ class Archive:
         """
         source = self.open(name)
         return self.members[name].compress_size if source.size else 0
+
+    @cached_property
+    def _is_sound(self) -> bool:
+        """Whether a checksum of the whole file says that nothing is damaged: the faster way.
+
+        Where it differs, those of the members tell which of them it is.
+        """
+        try:
+            return isinstance(self._source, MemorySource) and check_own(self._source)
+        except FormatError:
+            return False
 
     def _start(self, info: zipfile.ZipInfo) -> int:
         """Where a member's bytes begin, after its own header."""
@@ -152,12 +168,15 @@ class Archive:
 class Member:
     """A member that is stored as it is: a part of the archive's own source."""
 
-    def __init__(self, info: zipfile.ZipInfo, source: Source, start: int) -> None:
+    def __init__(
+        self, info: zipfile.ZipInfo, source: Source, start: int, is_sound: Callable[[], bool]
+    ) -> None:
         self.name = f"{source.name}:{info.filename}"
         self.size = info.file_size
         self._info = info
         self._source = source
         self._start = start
+        self._is_sound = is_sound
         self._checked = False
 
     def check(self) -> None:
@@ -166,6 +185,7 @@ class Member:
         Raises:
             FormatError: it differs.
         """
+        self._checked = self._checked or self._is_sound()
         if self._checked:
             return
         found = 0

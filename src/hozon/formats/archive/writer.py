@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
 
 from hozon.errors import SaveError
+from hozon.raw.own_checksum import BLANK, TRAILER, fill_own
 from hozon.raw.stores import create
 
 #: The earliest time that a zip archive can state.
@@ -26,6 +27,8 @@ Content = bytes | Callable[[BinaryIO], None]
 def write_archive(path: str, members: Iterable[tuple[str, Content]]) -> None:
     """Write an archive; the caller puts it in its place.
 
+    Its comment is a checksum of the whole file.
+
     Args:
         path: of the new file.
         members: names and contents. A function writes straight into the archive, where its bytes
@@ -35,16 +38,25 @@ def write_archive(path: str, members: Iterable[tuple[str, Content]]) -> None:
         SaveError: the system refuses to write.
     """
     try:
-        with create(path) as file, zipfile.ZipFile(file, "w", allowZip64=True) as archive:
-            for name, content in members:
-                info = zipfile.ZipInfo(name, NO_TIME)
-                info.external_attr = 0o644 << 16
-                if isinstance(content, bytes):
-                    archive.writestr(info, content)
-                else:
-                    _write_in_place(archive, file, info, content)
+        with create(path) as file:
+            with zipfile.ZipFile(file, "w", allowZip64=True) as archive:
+                _write_members(archive, file, members)
+                archive.comment = TRAILER + BLANK
+            fill_own(file, path)
     except OSError as error:
         raise SaveError(f"{path} cannot be written: {error}", file=path) from error
+
+
+def _write_members(
+    archive: zipfile.ZipFile, file: BinaryIO, members: Iterable[tuple[str, Content]]
+) -> None:
+    for name, content in members:
+        info = zipfile.ZipInfo(name, NO_TIME)
+        info.external_attr = 0o644 << 16
+        if isinstance(content, bytes):
+            archive.writestr(info, content)
+        else:
+            _write_in_place(archive, file, info, content)
 
 
 def _write_in_place(

@@ -6,6 +6,7 @@ own driver drops errors that the system gives when a file is closed, or dies of 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
@@ -16,6 +17,7 @@ import numpy as np
 from hozon.errors import SaveError
 from hozon.formats.hdf5.layout import ATTRIBUTE_BYTES, DTYPE_ATTRIBUTE
 from hozon.formats.hdf5.stream import WriteStream
+from hozon.raw.own_checksum import BLANK, TRAILER, fill_own
 from hozon.raw.stores import create
 from hozon.stored.dtypes import dtype_of_numpy
 from hozon.stored.streams import array_of, is_string, string_items
@@ -27,6 +29,8 @@ __all__ = ["GroupWriter", "write_hdf5"]
 def write_hdf5(path: str, into: BinaryIO | None = None) -> Iterator[GroupWriter]:
     """A new file, for as long as the body runs; the caller puts it in its place.
 
+    Behind what HDF5 writes stands a checksum of it.
+
     Args:
         path: of the file.
         into: an open file that is written instead; `path` is then only its name.
@@ -36,9 +40,14 @@ def write_hdf5(path: str, into: BinaryIO | None = None) -> Iterator[GroupWriter]
     """
     try:
         with ExitStack() as stack:
-            stream = WriteStream(into or stack.enter_context(create(path)))
+            target = into or stack.enter_context(create(path))
+            stream = WriteStream(target)
             with _errors_of(stream), h5py.File(stream, "w", track_order=False) as file:
                 yield GroupWriter(file, path)
+            if into is None:
+                target.seek(0, io.SEEK_END)
+                target.write(TRAILER + BLANK)
+                fill_own(target, path)
     except OSError as error:
         if isinstance(error, SaveError):
             raise
