@@ -51,10 +51,30 @@ PLAIN = (int, float, str, bytes, list, tuple, dict, type(None))
 #: What is nearly a URL: `pathlib` takes one of its slashes.
 _ALMOST = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:/")
 
+#: Libraries with models of their own, and how these come here.
+LIBRARIES = {
+    "tf_keras": "saves it itself, for hozon.load_model to read",
+    "tensorflow": "saves it itself, for hozon.load_model to read",
+    "torch": "saves weights as safetensors, for hozon.load_weights to read",
+    "flax": "has trees of arrays, for hozon.saved_model.save",
+    "equinox": "has trees of arrays, for hozon.saved_model.save",
+}
+
 
 def wrong(name: str, value: object, accepted: str) -> ArgumentError:
     """The error to raise for an argument: what it is, and what to give."""
-    return ArgumentError(f"{name}={value!r:.80}: give {accepted}", argument=name, accepted=accepted)
+    return ArgumentError(
+        f"{name}={value!r:.80}: give {accepted}{_of_library(value)}",
+        argument=name,
+        accepted=accepted,
+    )
+
+
+def _of_library(value: object) -> str:
+    """What to do with a model of another library, "" for what is none."""
+    rooms = {kind.__module__.partition(".")[0] for kind in type(value).__mro__}
+    known = [name for name in LIBRARIES if name in rooms]
+    return f". This is one of {known[0]}, which {LIBRARIES[known[0]]}" if known else ""
 
 
 def checked(**checks: Check) -> Callable[[Callable[P, R]], Callable[P, R]]:

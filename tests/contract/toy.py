@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from hozon.errors import FormatError
 from hozon.forms.background import Write
-from hozon.forms.form import SaveOptions, check_file, write_later, write_now
+from hozon.forms.form import SaveOptions, check_file, report_of_file, write_later
 from hozon.forms.weights_h5 import PathsForm
 from hozon.raw.commit import replacing_file
 from hozon.raw.stores import open_source, read_bytes, write_bytes
@@ -62,11 +61,12 @@ class ToyForm(PathsForm):
 
         check_file(self, path, options)
         record, lost = describe_weights(model)
-        return write_later(self, options.copied(record), lost, path, _write)
+        return write_later(self, record, lost, path, options)
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
         """A record of weights by path."""
-        return write_now(self, record, path, partial(_write))
+        _write(record, path)
+        return report_of_file(self, path)
 
 
 def _tensor(group: str, item: Any) -> Any:

@@ -20,7 +20,7 @@ from hozon.raw.own_checksum import BLANK, SAFETENSORS_HEAD, behind, fill_own
 from hozon.raw.stores import create
 from hozon.stored.dtypes import dtype_of_safetensors
 from hozon.stored.extents import Extents, span_of
-from hozon.stored.lazy import LazyTensor
+from hozon.stored.lazy import LazyTensor, elements
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -99,10 +99,7 @@ class _Data:
         self, tensor: LazyTensor, begin: int, nbytes: int, shape: tuple[int, ...]
     ) -> NDArray[Any]:
         data = self._source.view(self._start + begin, nbytes)
-        if not data.flags.aligned or (self._start + begin) % max(1, tensor.dtype.itemsize):
-            data = data.copy()
-        array = data.view(tensor.dtype.numpy.newbyteorder("<")).reshape(shape)
-        array = array.astype(tensor.dtype.numpy, copy=False)
+        array = elements(data, tensor.dtype.numpy, shape).astype(tensor.dtype.numpy, copy=False)
         array.flags.writeable = False
         return array
 

@@ -20,7 +20,7 @@ from hozon.limits import LIMITS
 from hozon.raw.stores import create, is_file, join, open_source
 from hozon.stored.dtypes import STRING, dtype_of_numpy
 from hozon.stored.extents import Extents, index_of, span_of
-from hozon.stored.lazy import LazyTensor
+from hozon.stored.lazy import LazyTensor, elements
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,9 +95,7 @@ class Shards:
         """A run of a tensor's elements, as they are meant."""
         place: Place = tensor.record
         data = self.view(place.offset + offset, nbytes)
-        if not data.flags.aligned or data.ctypes.data % stored.itemsize:
-            data = data.copy()
-        array = data.view(stored.newbyteorder("<")).reshape(shape)
+        array = elements(data, stored, shape)
         if place.scale is not None:
             array = array * np.float32(place.scale) + np.float32(place.minimum)
             if tensor.dtype.numpy.kind == "i":

@@ -6,7 +6,7 @@ and writes a record or a live model. One that cannot do a step inherits the refu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -214,32 +214,15 @@ class Form(Protocol):
 
 
 def write_later(
-    form: Form,
-    record: ModelRecord,
-    lost: list[str],
-    path: str,
-    put: Callable[[ModelRecord, str], object],
+    form: Form, record: ModelRecord, lost: list[str], path: str, options: SaveOptions
 ) -> Write:
-    """What writes a record into one file."""
-    return partial(write_now, form, record, path, put, lost)
+    """What writes a record as its form does; the report says also what the record cannot hold."""
+    return partial(_write, form, options.copied(record), lost, path, options)
 
 
-def write_now(
-    form: Form,
-    record: ModelRecord,
-    path: str,
-    put: Callable[[ModelRecord, str], object],
-    lost: list[str] | None = None,
-) -> SaveReport:
-    """Write a record into one file."""
-    put(record, path)
-    return SaveReport(path, form.format, size(path), lost=list(lost or ()))
-
-
-def write_record(
+def _write(
     form: Form, record: ModelRecord, lost: list[str], path: str, options: SaveOptions
 ) -> SaveReport:
-    """Write a record as its form does; the report says also what the record could not hold."""
     report = form.write(record, path, options)
     report.lost += lost
     return report
@@ -249,6 +232,11 @@ def check_before_load(form: Form, path: str) -> None:
     """Raise FormatError for files that are not what was saved; far ones would be fetched whole."""
     if not is_remote(path):
         form.check(path)
+
+
+def report_of_file(form: Form, path: str) -> SaveReport:
+    """What is said of a form that is one file, which was written."""
+    return SaveReport(path, form.format, size(path))
 
 
 def check_file(form: Form, path: str, options: SaveOptions) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from hozon.forms.background import Write
@@ -36,10 +35,8 @@ class H5Form(LayersForm):
 
     def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
         """The model's config, and what writes it and its values."""
-        from hozon.containers.h5 import write
         from hozon.models.h5 import describe_h5
 
         check_file(self, path, options)
         record, lost = describe_h5(model, options.dialect, options.include_optimizer)
-        put = partial(write, overwrite=options.overwrite)
-        return write_later(self, options.copied(record), lost, path, put)
+        return write_later(self, record, lost, path, options)

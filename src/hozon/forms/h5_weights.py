@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from hozon.audit import Audit
 from hozon.forms.background import Write
-from hozon.forms.form import Form, LoadOptions, SaveOptions, check_file, write_later, write_now
+from hozon.forms.form import Form, LoadOptions, SaveOptions, check_file, report_of_file, write_later
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
 
@@ -45,7 +44,8 @@ class LayersForm(Form):
         """A record of weights by layer."""
         from hozon.containers.h5 import write
 
-        return write_now(self, record, path, partial(write, overwrite=options.overwrite))
+        write(record, path, overwrite=options.overwrite)
+        return report_of_file(self, path)
 
 
 class H5WeightsForm(LayersForm):
@@ -65,10 +65,8 @@ class H5WeightsForm(LayersForm):
 
     def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
         """What writes the weights of a model or layer."""
-        from hozon.containers.h5 import write
         from hozon.models.h5 import describe_h5_weights
 
         check_file(self, path, options)
         record, lost = describe_h5_weights(model)
-        put = partial(write, overwrite=options.overwrite)
-        return write_later(self, options.copied(record), lost, path, put)
+        return write_later(self, record, lost, path, options)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING
 
 from hozon.audit import Audit
 from hozon.forms.background import Write
-from hozon.forms.form import BuildOptions, SaveOptions, check_file, write_later, write_now
+from hozon.forms.form import BuildOptions, SaveOptions, check_file, report_of_file, write_later
 from hozon.forms.weights_h5 import PathsForm
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
@@ -63,16 +62,15 @@ class KerasZipForm(PathsForm):
 
     def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
         """The model's config, and what writes it and its values."""
-        from hozon.containers.keraszip import write
         from hozon.models.keras3 import describe
 
         check_file(self, path, options)
         record, lost = describe(model, options.dialect, options.include_optimizer)
-        put = partial(write, overwrite=options.overwrite)
-        return write_later(self, options.copied(record), lost, path, put)
+        return write_later(self, record, lost, path, options)
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
         """A record with a config."""
         from hozon.containers.keraszip import write
 
-        return write_now(self, record, path, partial(write, overwrite=options.overwrite))
+        write(record, path, overwrite=options.overwrite)
+        return report_of_file(self, path)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from hozon.audit import Audit
 from hozon.errors import UnsupportedError
 from hozon.forms.background import Write
-from hozon.forms.form import SaveOptions, check_file, write_later, write_now
+from hozon.forms.form import SaveOptions, check_file, report_of_file, write_later
 from hozon.forms.weights_h5 import PathsForm
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
@@ -45,7 +44,6 @@ class SafetensorsForm(PathsForm):
 
     def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
         """What writes the weights of a model or layer, its config beside them if it has one."""
-        from hozon.containers.safetensors import write
         from hozon.models.assignment.learned import not_in_weights
         from hozon.models.keras3 import describe, describe_weights
 
@@ -55,11 +53,11 @@ class SafetensorsForm(PathsForm):
             lost = [*lost, *not_in_weights(model, summaries=False)]
         except (UnsupportedError, TypeError, ValueError):  # a layer, or a model without a config
             record, lost = describe_weights(model)
-        put = partial(write, overwrite=options.overwrite)
-        return write_later(self, options.copied(record), lost, path, put)
+        return write_later(self, record, lost, path, options)
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
         """A record of weights by path."""
         from hozon.containers.safetensors import write
 
-        return write_now(self, record, path, partial(write, overwrite=options.overwrite))
+        write(record, path, overwrite=options.overwrite)
+        return report_of_file(self, path)

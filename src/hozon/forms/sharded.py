@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from hozon.audit import Audit
 from hozon.forms.background import Write
-from hozon.forms.form import SaveOptions, check_file, write_record
+from hozon.forms.form import SaveOptions, check_file, write_later
 from hozon.forms.weights_h5 import PathsForm
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
@@ -55,7 +54,7 @@ class ShardedForm(PathsForm):
 
         check_file(self, path, options)
         record, lost = describe_weights(model)
-        return partial(write_record, self, options.copied(record), lost, path, options)
+        return write_later(self, record, lost, path, options)
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
         """A record of weights by path."""

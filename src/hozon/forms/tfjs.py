@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from hozon.forms.background import Write
@@ -12,7 +11,7 @@ from hozon.forms.form import (
     LoadOptions,
     SaveOptions,
     check_folder,
-    write_record,
+    write_later,
 )
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
@@ -73,7 +72,7 @@ class TfjsForm(Form):
         to_tfjs(record.config or {})
         if record.optimizer is not None:
             lost.append(f"the optimizer's state: a {self.label} has no place for it")
-        return partial(write_record, self, options.copied(record), lost, path, options)
+        return write_later(self, record, lost, path, options)
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
         """A record of a model in Keras 2's dialect."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING
 
 from hozon.audit import Audit
 from hozon.forms.background import Write
-from hozon.forms.form import Form, LoadOptions, SaveOptions, check_file, write_later, write_now
+from hozon.forms.form import Form, LoadOptions, SaveOptions, check_file, report_of_file, write_later
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
 from hozon.stored.lazy import LazyTensor
@@ -67,17 +66,15 @@ class WeightsH5Form(PathsForm):
 
     def prepare(self, model: keras.Layer, path: str, options: SaveOptions) -> Write:
         """What writes the weights of a model or layer."""
-        from hozon.containers.keraszip import write_weights
         from hozon.models.keras3 import describe_weights
 
         check_file(self, path, options)
         record, lost = describe_weights(model)
-        put = partial(write_weights, overwrite=options.overwrite)
-        return write_later(self, options.copied(record), lost, path, put)
+        return write_later(self, record, lost, path, options)
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
         """A record of weights by path."""
         from hozon.containers.keraszip import write_weights
 
-        put = partial(write_weights, overwrite=options.overwrite)
-        return write_now(self, record, path, put)
+        write_weights(record, path, overwrite=options.overwrite)
+        return report_of_file(self, path)

@@ -9,6 +9,7 @@ import keras
 
 from hozon.arguments import wrong
 from hozon.errors import UnsupportedError
+from hozon.keras_private.backend import require_own_backend
 from hozon.keras_private.layers import layers_inside
 
 
@@ -39,13 +40,15 @@ def sync_variables(model: Any) -> None:
         sync()
 
 
-def require_model(name: str, value: Any) -> None:
-    """Raise ArgumentError for anything but a Keras model."""
+def require_model(name: str, value: object) -> None:
+    """Raise ArgumentError for anything but a Keras model, UnsupportedError for a foreign one."""
     if not isinstance(value, keras.Model):
         raise wrong(name, value, "a keras.Model")
+    require_own_backend(name, value)
 
 
-def require_layer(name: str, value: Any) -> None:
-    """Raise ArgumentError for anything but a Keras model or layer."""
+def require_layer(name: str, value: object) -> None:
+    """Raise ArgumentError for anything but a Keras layer, UnsupportedError for a foreign one."""
     if not isinstance(value, keras.Layer):
         raise wrong(name, value, "a Keras model or layer")
+    require_own_backend(name, value)

@@ -180,3 +180,12 @@ def read_all(tensors: Sequence[LazyTensor]) -> list[NDArray[Any]]:
             count(tensor.nbytes)
             values.append(value)
     return values
+
+
+def elements(
+    data: NDArray[np.uint8], stored: np.dtype[Any], shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """Bytes of a file as elements, least significant byte first: a view where they are aligned."""
+    if not data.flags.aligned or data.ctypes.data % max(1, stored.itemsize):
+        data = data.copy()
+    return data.view(stored.newbyteorder("<")).reshape(shape)
