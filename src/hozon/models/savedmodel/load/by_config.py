@@ -22,7 +22,7 @@ from hozon.models.savedmodel.load.assigning import (
 )
 from hozon.models.savedmodel.load.configs import config_of, without_classes
 from hozon.models.savedmodel.load.objects import KerasNode
-from hozon.models.savedmodel.load.own_class import REFUSALS
+from hozon.models.savedmodel.load.own_class import REFUSALS, build
 from hozon.models.savedmodel.load.revival import GivenClassError, NotToldError, Revival
 from hozon.models.savedmodel.load.strings import takes_strings
 
@@ -52,6 +52,8 @@ def model_by_config(
             model = _build(revival, config, from_functions)
             if root.node == 0:
                 _require_text_inputs(revival, root, model)
+            if not model.built and revival.objects.weights(root.node):
+                build(model, root, revival.saved_call(root))
             assign_model(revival, root, model)
             _require_all(revival, model, before.report)
             deferred.finish()
@@ -157,7 +159,7 @@ def _require_text_inputs(revival: Revival, root: KerasNode, model: keras.Model) 
     functional = functional_of(model)
     inputs = () if functional is None else functional.inputs
     if takes_strings(revival.artifact, root) and not any(t.dtype == "string" for t in inputs):
-        raise UnsupportedError("it takes strings, but its config declares no input for them")
+        raise NotToldError("it takes strings, but its config declares no input for them")
 
 
 def _require_all(revival: Revival, layer: keras.layers.Layer, before: LoadReport) -> None:

@@ -47,7 +47,7 @@ def _with_names(
     entries = config.get("layers")
     if not isinstance(entries, list):
         return dict(config)
-    nodes = [n for n in objects.layers(node.node) if n.identifier != "_tf_keras_input_layer"]
+    nodes = [n for n in objects.layers(node.node) if not n.is_input]
     layers = [e for e in entries if isinstance(e, dict) and e.get("class_name") != "InputLayer"]
     found = dict(zip(map(id, layers), nodes, strict=False)) if len(layers) == len(nodes) else {}
     return {**config, "layers": [_with_name(objects, e, found.get(id(e))) for e in entries]}

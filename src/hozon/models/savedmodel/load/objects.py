@@ -65,6 +65,11 @@ class KerasNode:
         """Whether this was a layer (a model is one)."""
         return self.identifier in LAYERS
 
+    @property
+    def is_input(self) -> bool:
+        """Whether this was an input layer; TensorFlow 2.0 calls it a layer like others."""
+        return self.identifier == "_tf_keras_input_layer" or self.class_name == "InputLayer"
+
 
 class KerasObjects:
     """All Keras objects of an artifact and how they hang together."""

@@ -23,6 +23,8 @@ from hozon.objects.tracking import identity
 
 #: What a constructor may take that a saved object has anyway.
 COMMON = frozenset({"name", "dtype", "trainable", "dynamic", "autocast"})
+#: Edges to the layers of a model that have weights, in their order.
+WEIGHTED = "layer_with_weights-"
 #: What Keras may raise of a class that does not go with what it is given.
 REFUSALS = (TypeError, ValueError, AttributeError, KeyError, IndexError, NotImplementedError)
 
@@ -239,15 +241,21 @@ def layers_of_model(
     has other names in each process; those layers go by their place among those with weights, and
     else by their place.
     """
-    saved = [n for n in objects.layers(at) if n.identifier != "_tf_keras_input_layer"]
+    saved = [n for n in objects.layers(at) if not n.is_input]
     named = {layer.name: layer for layer in live.layers}
     if all(_valid(node.name) in named for node in saved):
         order = [_valid(node.name) for node in saved]
         if order == [name for name in named if name in set(order)] or _has_same(saved, named):
             return [(node, named[_valid(node.name)]) for node in saved]
-    numbers = numbered_layers(live)
     edges = objects.children(at)
-    found = {edges[name]: numbers[name] for name in numbers if name in edges}
+    found: dict[int, keras.Layer] = {}
+    for name, layer in numbered_layers(live).items():  # those with weights first: see there
+        # What Keras 2 counts of a Sequential begins with its input, which Keras 3 keeps aside.
+        if name in edges and (name.startswith(WEIGHTED) or not isinstance(live, keras.Sequential)):
+            found.setdefault(edges[name], layer)
+    if isinstance(live, keras.Sequential) and len(saved) == len(live.layers):
+        for node, layer in zip(saved, live.layers, strict=True):
+            found.setdefault(node.node, layer)
     return [(node, found.get(node.node)) for node in saved]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 
 import hozon
 from hozon.models.savedmodel.load import by_config
+from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
+from hozon.models.savedmodel.load.own_class import layers_of_model
 from tests.oracle.client import Oracle
 
 #: Per kind: classes, then `make()`, and the arrays of one input; both Keras run it as it stands.
@@ -476,3 +479,27 @@ def test_saved_functions_go_into_no_file_of_configs(
         with pytest.raises(hozon.UnsupportedError, match=r"saved functions|custom_objects="):
             hozon.save_model(model, tmp_path / f"m{suffix}")
         assert not (tmp_path / f"m{suffix}").exists()
+
+
+def test_layers_of_other_names_go_by_their_place_behind_the_input() -> None:
+    names = ["input_9", "dense_90", "dropout_44", "dense_91"]
+    kinds = ["InputLayer", "Dense", "Dropout", "Dense"]
+    nodes = [
+        KerasNode(i, f"root.layer-{i}", "_tf_keras_layer", kind, name, None, {})
+        for i, (kind, name) in enumerate(zip(kinds, names, strict=True), 1)
+    ]
+    edges = {f"layer-{i}": node.node for i, node in enumerate(nodes)}
+    edges |= {"layer_with_weights-0": 2, "layer_with_weights-1": 4}
+    objects = SimpleNamespace(layers=lambda at: iter(nodes), children=lambda at: edges)
+    live = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(4),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(4),
+        ]
+    )
+    found = layers_of_model(cast("KerasObjects", objects), 0, live)
+    assert [(node.name, layer) for node, layer in found] == list(
+        zip(names[1:], live.layers, strict=True)
+    )
