@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import keras
 
@@ -66,7 +65,7 @@ def add_metric(model: keras.Model, value: keras.KerasTensor, name: str | None) -
     )
 
 
-def added_to(model: Any) -> list[Added]:
+def added_to(model: keras.Model) -> list[Added]:
     """The layers of a functional model that are there for training alone."""
     if not isinstance(model, Functional):
         return []
@@ -106,7 +105,7 @@ def without_added(model: keras.Model) -> Iterator[list[str]]:
             attach(one, layers)
 
 
-def _add(model: Any, layer: Added, tensor: keras.KerasTensor, what: str) -> None:
+def _add(model: keras.Model, layer: Added, tensor: keras.KerasTensor, what: str) -> None:
     if not isinstance(model, Functional):
         raise UnsupportedError(
             f"{what}() takes a symbolic tensor only on a model made of tensors, not on a "

@@ -44,6 +44,7 @@ from hozon.keras_private.compiled import name_outputs
 from hozon.keras_private.graph import build_inside, functional_of, note_order
 from hozon.keras_private.keras2_training import train_as_keras2
 from hozon.keras_private.sharing import sharing
+from hozon.typing import ConfigEntry, CustomObjects
 
 #: What to do about layers whose configs name TensorFlow's feature columns.
 FEATURE_COLUMNS = (
@@ -53,9 +54,9 @@ FEATURE_COLUMNS = (
 
 
 def build_model(
-    config: Mapping[str, Any],
+    config: ConfigEntry,
     *,
-    custom_objects: Mapping[str, Any] | None = None,
+    custom_objects: CustomObjects | None = None,
     factories: Mapping[str, Factory] | None = None,
     report: list[str] | None = None,
     inner: list[Compiled] | None = None,
@@ -87,9 +88,9 @@ def build_model(
 
 
 def build_layer(
-    config: Mapping[str, Any],
+    config: ConfigEntry,
     *,
-    custom_objects: Mapping[str, Any] | None = None,
+    custom_objects: CustomObjects | None = None,
     report: list[str] | None = None,
     dialect: str | None = None,
 ) -> keras.layers.Layer:
@@ -98,9 +99,9 @@ def build_layer(
 
 
 def unbuildable_layers(
-    config: Mapping[str, Any],
+    config: ConfigEntry,
     *,
-    custom_objects: Mapping[str, Any] | None = None,
+    custom_objects: CustomObjects | None = None,
     dialect: str | None = None,
 ) -> dict[str, str]:
     """The layers of a model, nested ones included, that no class can build: name to class name.
@@ -117,7 +118,7 @@ def unbuildable_layers(
     return found
 
 
-def leaf_layers(entry: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def leaf_layers(entry: ConfigEntry) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Name and entry of every layer of a model config, inputs left out, nested models opened."""
     config = entry.get("config")
     layers = config.get("layers", ()) if isinstance(config, Mapping) else config
@@ -137,7 +138,7 @@ class Builder:
 
     def __init__(
         self,
-        custom_objects: Mapping[str, Any] | None,
+        custom_objects: CustomObjects | None,
         factories: Mapping[str, Factory] | None,
         report: list[str] | None,
         dialect: str | None,
@@ -148,7 +149,7 @@ class Builder:
         self.made_elsewhere = frozenset(factories or {})
         self.reader = LayerReader(self.registry, _valid_names(factories), self._model)
 
-    def build(self, config: Mapping[str, Any]) -> Any:
+    def build(self, config: ConfigEntry) -> Any:
         """The live object of a layer or model config."""
         if self.registry.given:
             config = with_functions(config, self.registry.given)
@@ -173,10 +174,10 @@ class Builder:
             train_as_keras2(made)
         return made
 
-    def _dialect(self, config: Mapping[str, Any]) -> str:
+    def _dialect(self, config: ConfigEntry) -> str:
         return self.dialect or ("keras3" if is_keras3(config) else "keras2")
 
-    def _whole(self, config: Mapping[str, Any], *, shares: bool) -> Any:
+    def _whole(self, config: ConfigEntry, *, shares: bool) -> Any:
         """The live object; `shares`: whether numbers of shared layers count for the whole config.
 
         In Keras 2's H5 files and SavedModels each outermost functional model counts anew.
@@ -186,7 +187,7 @@ class Builder:
         with sharing():
             return self.reader.read(with_shared(config, self.changes))
 
-    def _upgraded(self, config: Mapping[str, Any]) -> Upgraded:
+    def _upgraded(self, config: ConfigEntry) -> Upgraded:
         if not is_serialized(config):
             raise FormatError("the config is no object: it has no class name")
         with _errors_of_ours():
@@ -200,7 +201,7 @@ class Builder:
             if isinstance(found, type) and issubclass(found, keras.Sequential):
                 yield short_name(name)
 
-    def _model(self, entry: Mapping[str, Any]) -> keras.Model:
+    def _model(self, entry: ConfigEntry) -> keras.Model:
         config = entry["config"]
         custom = self.registry.custom_class(entry["class_name"], entry.get("registered_name"))
         if short_name(str(entry["class_name"])) == "Sequential" or is_made_of_layers(custom):
@@ -215,7 +216,7 @@ class Builder:
             model.trainable = False
         return model
 
-    def _functional(self, custom: Any, entry: Mapping[str, Any]) -> keras.Model:
+    def _functional(self, custom: Any, entry: ConfigEntry) -> keras.Model:
         """A functional model with its layers."""
         config = entry["config"]
         replay = Replay(self.reader, config, self.changes)
@@ -231,7 +232,7 @@ class Builder:
         return model
 
     def _of_tensors(
-        self, custom: Any, inputs: Any, outputs: Any, config: Mapping[str, Any]
+        self, custom: Any, inputs: Any, outputs: Any, config: ConfigEntry
     ) -> keras.Model:
         """A model of tensors, of the user's class or Keras'."""
         if not is_made_of_tensors(custom):
@@ -252,7 +253,7 @@ class Builder:
                     f"layer {name!r} ({type(layer).__name__}) leads to no output and is dropped"
                 )
 
-    def _sequential(self, entry: Mapping[str, Any], custom: Any) -> keras.Model:
+    def _sequential(self, entry: ConfigEntry, custom: Any) -> keras.Model:
         config = entry["config"]
         model = self._empty_sequential(custom, config)
         shape = config.get("build_input_shape") or (entry.get("build_config") or {}).get(
@@ -272,7 +273,7 @@ class Builder:
         build_inside(model)
         return model
 
-    def _empty_sequential(self, custom: Any, config: Mapping[str, Any]) -> keras.Sequential:
+    def _empty_sequential(self, custom: Any, config: ConfigEntry) -> keras.Sequential:
         if not is_made_of_layers(custom):
             return keras.Sequential(name=config.get("name"))
         if not has_own_constructor(custom):

@@ -65,7 +65,7 @@ def _is_marked(entry: Any) -> bool:
     return entry.get(TRAINS_AS) == "keras2" or any(map(_is_marked, entry.values()))
 
 
-def _trains_otherwise(layer: Any) -> bool:
+def _trains_otherwise(layer: keras.Layer) -> bool:
     """Whether the mark says anything.
 
     It does of penalties and constraints, masks, outputs whose steps samples' weights are for,
@@ -187,11 +187,11 @@ def _regularized_again(model: keras.Layer) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _makes_masks(layer: Any) -> bool:
+def _makes_masks(layer: keras.Layer) -> bool:
     return isinstance(layer, keras.layers.Masking) or bool(getattr(layer, "mask_zero", False))
 
 
-def _places(layer: Any, entry: Entry) -> Iterator[tuple[Any, Entry]]:
+def _places(layer: keras.Layer, entry: Entry) -> Iterator[tuple[Any, Entry]]:
     """A layer and all that its entry holds, with their entries."""
     yield layer, entry
     config = entry.get("config")
@@ -215,7 +215,7 @@ def _places(layer: Any, entry: Entry) -> Iterator[tuple[Any, Entry]]:
             yield from _places(held, value)
 
 
-def _mark_calls(model: Any, operation: Any, entry: Entry) -> None:
+def _mark_calls(model: keras.Model, operation: Any, entry: Entry) -> None:
     calls = entry.get("inbound_nodes")
     if not isinstance(model, Functional) or not isinstance(calls, list):
         return

@@ -38,12 +38,13 @@ from hozon.config.to_keras2_objects import Form, ObjectWriter
 from hozon.config.upgrade import LAYER_KEYS, MODEL_KEYS, SHARED, short_name
 from hozon.errors import FormatError, UnsupportedError
 from hozon.limits import LIMITS
+from hozon.typing import ConfigEntry
 
 WHOLE = frozenset({"Sequential", "Functional", "Model"})
 
 
 def to_keras2(
-    config: Mapping[str, Any],
+    config: ConfigEntry,
     *,
     report: list[str] | None = None,
     tags: bool = False,
@@ -98,7 +99,7 @@ class Downgrader:
         self._call_names = call_names
         self._depth = 0
 
-    def layer(self, source: Mapping[str, Any]) -> Config:
+    def layer(self, source: ConfigEntry) -> Config:
         """A layer or model entry; what is refused is kept in `refused`."""
         self._depth += 1
         if self._depth > LIMITS.nesting:
@@ -112,11 +113,11 @@ class Downgrader:
             self._depth -= 1
 
     @staticmethod
-    def _shared(made: Config, source: Mapping[str, Any]) -> Config:
+    def _shared(made: Config, source: ConfigEntry) -> Config:
         """With the number of an object that stands in several places."""
         return {**made, SHARED: source[SHARED]} if source.get(SHARED) is not None else made
 
-    def _refuse(self, error: UnsupportedError, source: Mapping[str, Any]) -> None:
+    def _refuse(self, error: UnsupportedError, source: ConfigEntry) -> None:
         """Keep a refusal, with the layer's name in it."""
         name = name_of(source)
         if error.record is None:
@@ -128,7 +129,7 @@ class Downgrader:
             )
         self.refused.append(error)
 
-    def _layer(self, source: Mapping[str, Any]) -> Config:
+    def _layer(self, source: ConfigEntry) -> Config:
         if not is_serialized(source):
             raise FormatError(f"{source!r:.100} is no layer: it has no class name")
         config = source.get("config")
@@ -139,7 +140,7 @@ class Downgrader:
         known = self._known_name(source)
         return self._custom(source, config) if known is None else self._known(source, known)
 
-    def _known_name(self, source: Mapping[str, Any]) -> str | None:
+    def _known_name(self, source: ConfigEntry) -> str | None:
         """The class that a layer of Keras or Hozon has in the tables, None for a custom one."""
         registered, name = source.get("registered_name"), str(source["class_name"])
         for given in (registered, name):
@@ -158,7 +159,7 @@ class Downgrader:
             )
         return name if name in LAYERS else None
 
-    def _known(self, source: Mapping[str, Any], known: str) -> Config:
+    def _known(self, source: ConfigEntry, known: str) -> Config:
         if known == "InputLayer":
             return self._input(source)
         build = source.get("build_config")
@@ -185,19 +186,19 @@ class Downgrader:
             else:
                 entry.config[key] = self.objects.of_key(key, value)
 
-    def _custom(self, source: Mapping[str, Any], config: Mapping[str, Any]) -> Config:
+    def _custom(self, source: ConfigEntry, config: ConfigEntry) -> Config:
         """A class of the user's: its config is its own, but objects of Keras' in it are not."""
         made = {key: self.objects.of_custom_key(key, value) for key, value in config.items()}
         return self._built(self.form.custom(source, made), source)
 
-    def _built(self, made: Config, source: Mapping[str, Any]) -> Config:
+    def _built(self, made: Config, source: ConfigEntry) -> Config:
         """With the shape that a tagged layer was built for, where Keras 2 can take it up."""
         build = source.get("build_config")
         if self.form.tags and isinstance(build, Mapping) and build.keys() == {"input_shape"}:
             made["build_config"] = {"input_shape": build["input_shape"]}
         return made
 
-    def _input(self, source: Mapping[str, Any]) -> Config:
+    def _input(self, source: ConfigEntry) -> Config:
         config = source["config"]
         shape = self.objects.plain(config.get("batch_shape", config.get("batch_input_shape")))
         made = {
@@ -217,7 +218,7 @@ class Downgrader:
 
     # Models
 
-    def _model(self, source: Mapping[str, Any], config: Mapping[str, Any]) -> Config:
+    def _model(self, source: ConfigEntry, config: ConfigEntry) -> Config:
         entries = layers_of(config)
         if config.get("input_layers") is None:
             made = self._sequential(config, entries)
@@ -228,7 +229,7 @@ class Downgrader:
             made["layers"] = [frozen(layer) for layer in made["layers"]]
         return self._model_entry(source, made)
 
-    def _model_entry(self, source: Mapping[str, Any], made: Config) -> Config:
+    def _model_entry(self, source: ConfigEntry, made: Config) -> Config:
         name = str(source["class_name"])
         if short_name(name) in WHOLE and is_keras_module(str(source.get("module") or "keras")):
             whole = "Model" if self.form.tags and name == "Functional" else name
@@ -240,7 +241,7 @@ class Downgrader:
         }
         return self.form.custom(source, {**own, **made})
 
-    def _sequential(self, config: Mapping[str, Any], entries: list[Config]) -> Config:
+    def _sequential(self, config: ConfigEntry, entries: list[Config]) -> Config:
         made: Config = {
             "name": config.get("name"),
             "layers": [self.layer(entry) for entry in entries],
@@ -250,7 +251,7 @@ class Downgrader:
             made["build_input_shape"] = self.objects.plain(shape)
         return made
 
-    def _functional(self, config: Mapping[str, Any], entries: list[Config]) -> Config:
+    def _functional(self, config: ConfigEntry, entries: list[Config]) -> Config:
         for name in merged_otherwise(entries, config.get("output_layers")):
             self.refused.append(
                 UnsupportedError(

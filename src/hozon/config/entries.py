@@ -9,6 +9,7 @@ from hozon.config.dialects.operations import OPERATIONS
 from hozon.config.nodes import key_of
 from hozon.config.tagged import is_serialized
 from hozon.errors import FormatError
+from hozon.typing import ConfigEntry
 
 Entry = dict[str, Any]
 #: Modules of the operations that Keras 3 has as nodes beside layers.
@@ -16,14 +17,14 @@ MODULE = "keras.src.ops"
 KNOWN = frozenset({*OPERATIONS, "GetItem"})
 
 
-def name_of(entry: Mapping[str, Any]) -> str:
+def name_of(entry: ConfigEntry) -> str:
     """The name of a layer entry."""
     config = entry.get("config")
     inner = config.get("name") if isinstance(config, Mapping) else None
     return str(entry.get("name") or inner or "")
 
 
-def layers_of(config: Mapping[str, Any]) -> list[Entry]:
+def layers_of(config: ConfigEntry) -> list[Entry]:
     """The layer entries of a model's config."""
     entries = config["layers"]
     if not all(is_serialized(entry) for entry in entries):
@@ -36,7 +37,7 @@ def is_keras_module(module: str) -> bool:
     return module == "keras" or module.startswith("keras.")
 
 
-def is_operation(entry: Mapping[str, Any]) -> bool:
+def is_operation(entry: ConfigEntry) -> bool:
     """Whether a node is one of Keras 3's operations, not a layer.
 
     Keras 3 wrote the module beside the name, except into H5 files; there only layers say whether
@@ -49,13 +50,13 @@ def is_operation(entry: Mapping[str, Any]) -> bool:
     return not trained and str(entry["class_name"]) in KNOWN
 
 
-def is_model(entry: Mapping[str, Any]) -> bool:
+def is_model(entry: ConfigEntry) -> bool:
     """Whether an entry is a model with layers in its config."""
     config = entry.get("config")
     return isinstance(config, Mapping) and isinstance(config.get("layers"), list)
 
 
-def is_functional(entry: Mapping[str, Any]) -> bool:
+def is_functional(entry: ConfigEntry) -> bool:
     """Whether an entry is a model with inputs of its own."""
     return is_model(entry) and entry["config"].get("input_layers") is not None
 
@@ -65,12 +66,12 @@ def starts_with_input(entries: Sequence[Mapping[str, Any]]) -> bool:
     return bool(entries) and entries[0]["class_name"] == "InputLayer"
 
 
-def counts_from_one(entry: Mapping[str, Any]) -> int:
+def counts_from_one(entry: ConfigEntry) -> int:
     """1 for a model that was called when it was made, which Keras 2 takes for its node 0."""
     return int(is_functional(entry) or starts_with_input(entry["config"]["layers"]))
 
 
-def ends_from_zero(entry: Mapping[str, Any]) -> Entry:
+def ends_from_zero(entry: ConfigEntry) -> Entry:
     """A Keras 3 entry with the calls of models inside it counted from 0 everywhere.
 
     Keras 3 counts the calls of a Functional model inside another from 0 where layers read them,

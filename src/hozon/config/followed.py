@@ -67,7 +67,7 @@ def _collected() -> Iterator[Seen]:
         _seen.reset(token)
 
 
-def _updated(model: Any, values: Any, seen: Seen) -> list[Any]:
+def _updated(model: keras.Model, values: Any, seen: Seen) -> list[Any]:
     """The state of all metrics after the collected values."""
     own = {id(metric) for metric in model.metrics}
     mapping = list(zip(model.metrics_variables, values, strict=True))

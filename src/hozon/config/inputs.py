@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hozon.typing import ConfigEntry
+
 INTEGER_INPUT = frozenset({"Embedding"})
 
 
-def first_input(entry: Mapping[str, Any], build_shape: Any = None) -> dict[str, Any] | None:
+def first_input(entry: ConfigEntry, build_shape: Any = None) -> dict[str, Any] | None:
     """An InputLayer entry for what the first layer says of its input, None if it says nothing."""
     shape, dtype, name = _declared(entry)
     if shape is None:
@@ -56,7 +58,7 @@ def _first(layers: Any) -> Mapping[str, Any] | None:
     return None
 
 
-def _reads_text(entry: Mapping[str, Any]) -> bool:
+def _reads_text(entry: ConfigEntry) -> bool:
     """Whether a layer takes nothing but strings."""
     name = str(entry.get("class_name"))
     return name == "TextVectorization" or (
@@ -64,7 +66,7 @@ def _reads_text(entry: Mapping[str, Any]) -> bool:
     )
 
 
-def _declared(entry: Mapping[str, Any]) -> tuple[Any, Any, str]:
+def _declared(entry: ConfigEntry) -> tuple[Any, Any, str]:
     """Shape and dtype of the input, from the first layer or the first layer inside it."""
     config = entry.get("config")
     layers = config if isinstance(config, list) else None
@@ -80,7 +82,7 @@ def _declared(entry: Mapping[str, Any]) -> tuple[Any, Any, str]:
     return None, None, "sequential"
 
 
-def _dtype(config: Mapping[str, Any]) -> Any:
+def _dtype(config: ConfigEntry) -> Any:
     """An input dtype: not the policy of a mixed-precision layer."""
     dtype = config.get("input_dtype") or config.get("dtype")
     return dtype if isinstance(dtype, str) and not dtype.startswith("mixed") else None

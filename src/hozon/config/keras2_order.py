@@ -15,18 +15,19 @@ import keras
 from hozon.config.entries import counts_from_one, name_of
 from hozon.config.nodes import CONSTANT, Key, keys_in
 from hozon.keras_private.graph import functional_of
+from hozon.typing import Config, ConfigEntry
 
 Node = tuple[str, int]
 
 
-def layer_orders(model: Any, written: Mapping[str, Any]) -> dict[int, list[str]]:
+def layer_orders(model: keras.Model, written: ConfigEntry) -> dict[int, list[str]]:
     """The names of layers in a written config, for each model, by identity, in a live one."""
     return {
         id(live): list(map(name_of, config["layers"])) for live, config in _models(model, written)
     }
 
 
-def _models(model: Any, written: Mapping[str, Any]) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+def _models(model: Any, written: ConfigEntry) -> Iterator[tuple[Any, Mapping[str, Any]]]:
     """Live functional models, those inside of others too, with their written configs."""
     config = written.get("config")
     if not isinstance(config, Mapping) or not isinstance(config.get("layers"), list):
@@ -40,7 +41,7 @@ def _models(model: Any, written: Mapping[str, Any]) -> Iterator[tuple[Any, Mappi
         yield from _models(live.get(name_of(entry)), entry)
 
 
-def order_of_layers(config: Mapping[str, Any]) -> list[str]:
+def order_of_layers(config: ConfigEntry) -> list[str]:
     """The names of a functional model's layers, from its config in Keras 2's dialect, in order."""
     walk = _Walk(config["layers"])
     for key in keys_in(config["output_layers"]):
@@ -55,7 +56,7 @@ def order_of_layers(config: Mapping[str, Any]) -> list[str]:
     return sorted(layers, key=lambda name: (-layers[name], walk.met[name]))
 
 
-def in_order(config: dict[str, Any]) -> dict[str, Any]:
+def in_order(config: Config) -> dict[str, Any]:
     """A functional model's config in Keras 2's dialect, its layers as tf_keras would hold them."""
     places = {name: i for i, name in enumerate(order_of_layers(config))}
     layers = sorted(config["layers"], key=lambda entry: places.get(name_of(entry), -1))

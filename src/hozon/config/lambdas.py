@@ -14,6 +14,7 @@ from typing import Any
 
 from hozon.errors import FormatError
 from hozon.limits import LIMITS
+from hozon.typing import ConfigEntry
 
 #: Arguments of a Lambda layer that may be functions too.
 BESIDE = ("output_shape", "mask")
@@ -73,7 +74,7 @@ FUNCTIONS = frozenset(
 )
 
 
-def known_function(config: Mapping[str, Any]) -> str | None:
+def known_function(config: ConfigEntry) -> str | None:
     """The name of the TensorFlow function that a Lambda layer wraps, None if it is not known."""
     function, module = config.get("function"), config.get("module")
     if isinstance(function, Mapping):
@@ -131,11 +132,11 @@ def with_functions(value: Any, given: Collection[str], depth: int = 0) -> Any:
     return made
 
 
-def _is_named(config: Mapping[str, Any]) -> bool:
+def _is_named(config: ConfigEntry) -> bool:
     return isinstance(config.get("function"), str) and config.get("function_type") != "lambda"
 
 
-def _is_function(config: Mapping[str, Any], key: str) -> bool:
+def _is_function(config: ConfigEntry, key: str) -> bool:
     value = config.get(key)
     return config.get(f"{key}_type") == "lambda" or (
         isinstance(value, dict) and "class_name" in value

@@ -19,6 +19,7 @@ from hozon.config.upgrade import LAYER_KEYS, MODEL_KEYS, MODELS, SHARED, TRAINS_
 from hozon.errors import FormatError, HozonError, UnsafeError, UnsupportedError
 from hozon.keras_private.keras2_training import train_as_keras2
 from hozon.keras_private.sharing import hand_over, share, shared, sharing
+from hozon.typing import Config, ConfigEntry
 
 Factory = Callable[[dict[str, Any]], Any]
 #: A model and what its config says of how it was compiled.
@@ -48,7 +49,7 @@ class LayerReader:
         self.compiled: list[Compiled] = []
         self._models = models
 
-    def read(self, entry: Mapping[str, Any]) -> Any:
+    def read(self, entry: ConfigEntry) -> Any:
         """The layer of ``{"class_name": ..., "config": ...}``.
 
         One that stands in several places of a config is made once.
@@ -68,7 +69,7 @@ class LayerReader:
                 self.compiled.append((made, training))
         return made
 
-    def _read(self, entry: Mapping[str, Any]) -> Any:
+    def _read(self, entry: ConfigEntry) -> Any:
         class_name, given = str(entry["class_name"]), entry.get("config")
         config = dict(given) if isinstance(given, Mapping) else {}
         name = str(entry.get("name") or config.get("name") or "")
@@ -94,7 +95,7 @@ class LayerReader:
             return missing(class_name)
         return self._built(self._make(found, class_name, name, config), entry)
 
-    def _make(self, found: type, class_name: str, name: str, config: dict[str, Any]) -> Any:
+    def _make(self, found: type, class_name: str, name: str, config: Config) -> Any:
         trainable = config.pop("trainable", True) if issubclass(found, keras.layers.Layer) else True
         bins = _learned_bins(found, config)
         layer = call_with(found, self.arguments(config), f"{class_name} {name!r}")
@@ -104,9 +105,7 @@ class LayerReader:
             layer.trainable = False
         return layer
 
-    def _custom(
-        self, custom: Any, class_name: str, config: dict[str, Any], entry: Mapping[str, Any]
-    ) -> Any:
+    def _custom(self, custom: Any, class_name: str, config: Config, entry: ConfigEntry) -> Any:
         if "dtype" in config:
             config["dtype"] = named(self.objects.dtype(config["dtype"]))
         with sharing():
@@ -130,7 +129,7 @@ class LayerReader:
             return [self._with_layers(item) for item in value]
         return value
 
-    def _built(self, layer: Any, entry: Mapping[str, Any]) -> Any:
+    def _built(self, layer: keras.Layer, entry: ConfigEntry) -> Any:
         """A custom layer or a model without inputs, built as Keras 3 recorded it."""
         recorded = entry.get("build_config")
         is_ours = self.registry.custom_class(str(entry["class_name"])) is None
@@ -138,7 +137,7 @@ class LayerReader:
             layer.build_from_config(recorded)
         return layer
 
-    def arguments(self, config: Mapping[str, Any]) -> dict[str, Any]:
+    def arguments(self, config: ConfigEntry) -> dict[str, Any]:
         """Constructor arguments, nested objects built."""
         arguments = {
             key: self._value(key, value)
@@ -171,7 +170,7 @@ class LayerReader:
             return self.read(value)
         return self.objects.value(value)
 
-    def _lambda(self, name: str, config: dict[str, Any]) -> Any:
+    def _lambda(self, name: str, config: Config) -> Any:
         """A Lambda layer with the caller's function, or with one that is known by its name."""
         function = self._lambda_function(name, config)
         arguments = config.get("arguments")
@@ -185,7 +184,7 @@ class LayerReader:
         made.trainable = config.get("trainable", True) is not False
         return made
 
-    def _lambda_function(self, name: str, config: Mapping[str, Any]) -> Callable[..., Any]:
+    def _lambda_function(self, name: str, config: ConfigEntry) -> Callable[..., Any]:
         function = config.get("function")
         if isinstance(function, Mapping) and function.get("class_name") == "function":
             function = function.get("config")
@@ -216,7 +215,7 @@ def named(policy: Any) -> Any:
     return policy if isinstance(policy, keras.dtype_policies.DTypePolicyMap) else policy.name
 
 
-def _for_keras(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _for_keras(entry: ConfigEntry) -> dict[str, Any]:
     """An entry that Keras itself deserializes."""
     name, config = str(entry["class_name"]), entry.get("config")
     home = "keras" if short_name(name) in MODELS else "keras.layers"
@@ -244,7 +243,7 @@ def is_layer_entry(value: Any, registry: Registry) -> bool:
     return isinstance(found, type) and issubclass(found, keras.layers.Layer)
 
 
-def _learned_bins(found: type, config: dict[str, Any]) -> Any:
+def _learned_bins(found: type, config: Config) -> Any:
     """Taken out of the config: boundaries that `adapt` made, which no constructor takes."""
     if not issubclass(found, keras.layers.Discretization) or config.get("num_bins") is None:
         return None
@@ -267,7 +266,7 @@ def is_made_of_layers(found: Any) -> bool:
     return not has_own(found, "from_config") and _takes(found)
 
 
-def own_arguments(found: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+def own_arguments(found: Any, config: ConfigEntry) -> dict[str, Any]:
     """What the constructor of a class of the user takes of a model's config, besides its graph."""
     known = inspect.signature(found).parameters
     rest = {key: value for key, value in config.items() if key not in MODEL_KEYS}
@@ -296,14 +295,14 @@ def _takes(found: type, *names: str) -> bool:
     return True
 
 
-def _output_shape(config: Mapping[str, Any]) -> Any:
+def _output_shape(config: ConfigEntry) -> Any:
     shape = config.get("output_shape")
     if isinstance(shape, (list, tuple)) and all(isinstance(i, int) or i is None for i in shape):
         return tuple(shape)
     return None
 
 
-def input_layer(entry: Mapping[str, Any], objects: ObjectReader) -> keras.layers.InputLayer:
+def input_layer(entry: ConfigEntry, objects: ObjectReader) -> keras.layers.InputLayer:
     """An InputLayer of its Keras 3 config."""
     config = entry.get("config") or {}
     shape = plain(config.get("batch_shape"))

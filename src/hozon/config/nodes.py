@@ -14,6 +14,7 @@ from typing import Any
 
 from hozon.config.tagged import is_serialized
 from hozon.errors import FormatError
+from hozon.typing import ConfigEntry
 
 CONSTANT = "_CONSTANT_VALUE"
 #: Key of a call: the names of its arguments that are as in Keras 2, which Keras 3 has other rules
@@ -166,7 +167,7 @@ def upgraded_ends(ends: Any, renumber: Renumber) -> Any:
     raise FormatError(f"a model's inputs or outputs hold {ends!r:.100}")
 
 
-def first_nodes(entries: list[dict[str, Any]], config: Mapping[str, Any]) -> dict[str, int]:
+def first_nodes(entries: list[dict[str, Any]], config: ConfigEntry) -> dict[str, int]:
     """For each layer the number of its first call in references: 1 for a model in Keras 2."""
     highest: dict[str, int] = {}
     sources = [entry.get("inbound_nodes") or [] for entry in entries]

@@ -12,6 +12,7 @@ from hozon.config.dialects.values import SHORT_NAMES
 from hozon.config.registry import Registry
 from hozon.config.tagged import is_serialized, is_tagged, plain
 from hozon.errors import HozonError, MissingObjectError, UnsafeError, UnsupportedError
+from hozon.typing import Config, ConfigEntry
 
 #: What stands in configs under keys that do not tell its kind.
 KINDS_OF_VALUES = (
@@ -126,7 +127,7 @@ def missing(name: str) -> Any:
     )
 
 
-def from_custom(found: Any, config: dict[str, Any], name: str) -> Any:
+def from_custom(found: Any, config: Config, name: str) -> Any:
     """An object of the caller's class, made as the class says; or the caller's function."""
     if not hasattr(found, "from_config"):
         return found if not isinstance(found, type) else call_with(found, config, name)
@@ -142,7 +143,7 @@ def from_custom(found: Any, config: dict[str, Any], name: str) -> Any:
     return made
 
 
-def _split(found: Any, config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split(found: Any, config: ConfigEntry) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a layer class takes of a saved config, and what is said of the layer afterwards.
 
     Keras saves what it knows of every layer, and a constructor without ``**kwargs`` takes none of
@@ -165,7 +166,7 @@ def is_of_keras(found: type, method: str) -> bool:
     return defining.__module__.startswith("keras.")
 
 
-def call_with(function: Callable[..., Any], config: Mapping[str, Any], name: str) -> Any:
+def call_with(function: Callable[..., Any], config: ConfigEntry, name: str) -> Any:
     """Call a class with a config; what it refuses becomes an UnsupportedError that names it."""
     try:
         return function(**config)

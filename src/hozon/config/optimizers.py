@@ -20,6 +20,7 @@ from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import TRAINS_AS, short_name
 from hozon.errors import UnsupportedError
 from hozon.keras_private.rows import step_rows_lazily
+from hozon.typing import Config, ConfigEntry
 
 LOSS_SCALES = frozenset({"LossScaleOptimizer", "LossScaleOptimizerV1", "LossScaleOptimizerV3"})
 #: Growth steps that no training reaches: a loss scale that stays.
@@ -61,7 +62,7 @@ def read_optimizer(entry: Any, objects: ObjectReader, changes: list[str]) -> Any
     return made
 
 
-def _arguments(config: dict[str, Any], objects: ObjectReader, changes: list[str]) -> dict[str, Any]:
+def _arguments(config: Config, objects: ObjectReader, changes: list[str]) -> dict[str, Any]:
     given = {OPTIMIZER_RENAMED.get(key, key): value for key, value in config.items()}
     decay = given.pop("decay", None)
     rate = _rate(given.pop("learning_rate", None), decay, objects, changes)
@@ -75,7 +76,7 @@ def _arguments(config: dict[str, Any], objects: ObjectReader, changes: list[str]
 
 
 def _for_custom(
-    custom: Any, config: dict[str, Any], objects: ObjectReader, changes: list[str]
+    custom: Any, config: Config, objects: ObjectReader, changes: list[str]
 ) -> dict[str, Any]:
     """A config for the caller's class: where Keras makes it, without what Keras 3 has no more."""
     if not isinstance(custom, type) or not is_of_keras(custom, "from_config"):
@@ -101,7 +102,7 @@ def _rate(rate: Any, decay: Any, objects: ObjectReader, changes: list[str]) -> A
     return rate
 
 
-def read_schedule(entry: Mapping[str, Any], objects: ObjectReader) -> Any:
+def read_schedule(entry: ConfigEntry, objects: ObjectReader) -> Any:
     """A learning rate schedule, which may hold another."""
     config = {
         key: read_schedule(value, objects) if is_serialized(value) else value
@@ -116,7 +117,7 @@ def read_schedule(entry: Mapping[str, Any], objects: ObjectReader) -> Any:
     return missing(class_name) if found is None else call_with(found, config, class_name)
 
 
-def _loss_scale(config: dict[str, Any], objects: ObjectReader, changes: list[str]) -> Any:
+def _loss_scale(config: Config, objects: ObjectReader, changes: list[str]) -> Any:
     """Keras 2 wrote the inner optimizer and the scale in two ways, before and after 2.4."""
     inner = config.get("inner_optimizer") or config.get("optimizer")
     scale = config.get("loss_scale") or {}

@@ -15,6 +15,7 @@ import keras
 
 from hozon.config.tagged import is_serialized, plain
 from hozon.keras_private.graph import functional_of
+from hozon.typing import ConfigEntry
 
 #: Keys of a training configuration by what they hold.
 METRICS = ("metrics", "weighted_metrics")
@@ -49,7 +50,7 @@ def outputs_of(model: Any) -> Outputs:
     return Outputs(names, tuple(structure) if flat else None)
 
 
-def by_output(config: Mapping[str, Any], outputs: Outputs) -> dict[str, Any]:
+def by_output(config: ConfigEntry, outputs: Outputs) -> dict[str, Any]:
     """A training configuration of Keras 2 with what it says told by output."""
     made = {key: plain(value) for key, value in config.items()}
     weights = _told(made.get("loss_weights"), outputs)
@@ -92,7 +93,7 @@ def nested_metrics(value: Any, outputs: Outputs) -> Any:
     return [None if item is None else [item] for item in value]
 
 
-def named_for_outputs(config: Mapping[str, Any], outputs: Outputs) -> dict[str, Any]:
+def named_for_outputs(config: ConfigEntry, outputs: Outputs) -> dict[str, Any]:
     """Metrics of several outputs under names that begin with the outputs'.
 
     tf_keras' H5 files and SavedModels have them so, and take those that they hold as they are.

@@ -16,13 +16,14 @@ import keras
 from hozon.config.layers import has_own, is_made_of_tensors
 from hozon.keras_private.graph import Functional, plain_twin
 from hozon.keras_private.layers import layers_of
+from hozon.typing import Config
 
 LOOSE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 #: What every model takes, or says in its graph.
 COMMON = frozenset({"name", "dtype", "trainable", "autocast", "inputs", "outputs", "layers"})
 
 
-def complete_graph(layer: Any, config: dict[str, Any]) -> None:
+def complete_graph(layer: keras.Layer, config: Config) -> None:
     """Put its graph into the config of a functional model that is made of inputs and outputs.
 
     Raises NotImplementedError for a model whose config would make another one.
@@ -59,7 +60,7 @@ def arguments_by_default(model: keras.Layer) -> list[str]:
     return [f"{name} of {layer.name}" for layer in layers_of(model) for name, _ in _own(layer)]
 
 
-def _untold(layer: Any) -> Iterator[tuple[str, bool | None]]:
+def _untold(layer: keras.Layer) -> Iterator[tuple[str, bool | None]]:
     """The arguments of a model's constructor that no ``get_config`` tells.
 
     With each whether the model has it at its default, as far as an attribute of the name tells.
@@ -73,7 +74,7 @@ def _untold(layer: Any) -> Iterator[tuple[str, bool | None]]:
             yield name, False
 
 
-def _own(layer: Any) -> Iterator[tuple[str, Any]]:
+def _own(layer: keras.Layer) -> Iterator[tuple[str, Any]]:
     """The arguments that a model's class takes beside every model's, if it has no `get_config`."""
     kind = type(layer)
     if not isinstance(layer, keras.Model) or not has_own(kind, "__init__"):

@@ -22,6 +22,7 @@ from hozon.config.upgrade import short_name
 from hozon.errors import MismatchError
 from hozon.keras_private.graph import OPERATIONS
 from hozon.keras_private.scopes import scoped_objects
+from hozon.typing import ConfigEntry, CustomObjects
 
 KINDS: Mapping[str, tuple[ModuleType, type]] = {
     "layer": (keras.layers, keras.layers.Layer),
@@ -61,7 +62,7 @@ class Registry:
     hides one of Keras' own.
     """
 
-    def __init__(self, custom_objects: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, custom_objects: CustomObjects | None = None) -> None:
         self.given: dict[str, Any] = {**scoped_objects(), **objects_by_name(custom_objects)}
         self.registered: dict[str, Any] = dict(keras.saving.get_custom_objects())
 
@@ -127,7 +128,7 @@ def require_class(found: Any, name: str) -> None:
         )
 
 
-def kind_of_entry(entry: Mapping[str, Any]) -> str:
+def kind_of_entry(entry: ConfigEntry) -> str:
     """Whether a node of a model is a layer, or one of Keras 3's operations such as ``x + y``.
 
     Both kinds have an Add. Keras 3 wrote the module beside the name, except into H5 files; there

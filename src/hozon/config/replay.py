@@ -14,12 +14,13 @@ from hozon.config.tagged import is_tagged, plain
 from hozon.errors import FormatError, HozonError, UnsupportedError
 from hozon.keras_private.fixed import called, fix, takes
 from hozon.keras_private.graph import give_own_names
+from hozon.typing import ConfigEntry
 
 
 class Replay:
     """One Functional model on its way: its layers, and the tensors that exist so far."""
 
-    def __init__(self, reader: LayerReader, config: Mapping[str, Any], changes: list[str]) -> None:
+    def __init__(self, reader: LayerReader, config: ConfigEntry, changes: list[str]) -> None:
         self.reader = reader
         self.config = config
         self.changes = changes
@@ -37,7 +38,7 @@ class Replay:
         give_own_names(keras.tree.flatten(outputs), list(self.layers.values()))
         return inputs, outputs
 
-    def _make(self, entry: Mapping[str, Any]) -> None:
+    def _make(self, entry: ConfigEntry) -> None:
         name = str(entry.get("name") or (entry.get("config") or {}).get("name"))
         if name in self.layers:
             raise FormatError(f"two layers of a model are named {name!r}", record=name)

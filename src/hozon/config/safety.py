@@ -17,6 +17,7 @@ from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import short_name
 from hozon.errors import FormatError, UnsafeError
 from hozon.limits import LIMITS
+from hozon.typing import ConfigEntry
 
 #: Layers that run foreign code or open paths that their config names.
 FOREIGN = frozenset({"TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "KerasLayer"})
@@ -150,17 +151,17 @@ def _entries(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
                 yield from _entries(item, depth + 1)
 
 
-def _class_of(entry: Mapping[str, Any]) -> str:
+def _class_of(entry: ConfigEntry) -> str:
     return short_name(entry["class_name"]) if is_serialized(entry) else ""
 
 
-def _name_of(entry: Mapping[str, Any]) -> str:
+def _name_of(entry: ConfigEntry) -> str:
     config = entry.get("config")
     inner = config.get("name") if isinstance(config, Mapping) else None
     return str(entry.get("name") or inner or "")
 
 
-def _refuse_foreign(entry: Mapping[str, Any], policy: Policy) -> None:
+def _refuse_foreign(entry: ConfigEntry, policy: Policy) -> None:
     name = _class_of(entry)
     if name in FOREIGN and not _vouched(entry, policy):
         raise UnsafeError(
@@ -172,11 +173,11 @@ def _refuse_foreign(entry: Mapping[str, Any], policy: Policy) -> None:
         )
 
 
-def _vouched(entry: Mapping[str, Any], policy: Policy) -> bool:
+def _vouched(entry: ConfigEntry, policy: Policy) -> bool:
     return _class_of(entry) in policy.custom or _name_of(entry) in policy.layers
 
 
-def _refuse_bytecode(entry: Mapping[str, Any], policy: Policy) -> None:
+def _refuse_bytecode(entry: ConfigEntry, policy: Policy) -> None:
     if _class_of(entry) in BYTECODE - set(policy.custom):
         raise UnsafeError(
             "the config holds a function as Python bytecode, which is never run; build the model "
@@ -185,7 +186,7 @@ def _refuse_bytecode(entry: Mapping[str, Any], policy: Policy) -> None:
         )
 
 
-def _refuse_lambda(entry: Mapping[str, Any], policy: Policy) -> None:
+def _refuse_lambda(entry: ConfigEntry, policy: Policy) -> None:
     if _class_of(entry) != "Lambda" or _vouched(entry, policy):
         return
     config = entry.get("config")
@@ -206,7 +207,7 @@ def _refuse_lambda(entry: Mapping[str, Any], policy: Policy) -> None:
     )
 
 
-def _refuse_modules(entry: Mapping[str, Any], policy: Policy) -> None:
+def _refuse_modules(entry: ConfigEntry, policy: Policy) -> None:
     """A name that resolves to an action, were it imported; a custom object of that name is fine."""
     module = entry.get("module")
     if not isinstance(module, str) or not is_serialized(entry):
@@ -224,7 +225,7 @@ def _refuse_modules(entry: Mapping[str, Any], policy: Policy) -> None:
         )
 
 
-def _refuse_paths(entry: Mapping[str, Any], policy: Policy) -> None:
+def _refuse_paths(entry: ConfigEntry, policy: Policy) -> None:
     """A vocabulary is data; a path or URL to one would be opened."""
     config = entry.get("config")
     if _class_of(entry) not in LOOKUPS or _vouched(entry, policy):
@@ -241,7 +242,7 @@ def _refuse_paths(entry: Mapping[str, Any], policy: Policy) -> None:
             )
 
 
-def _refuse_sizes(entry: Mapping[str, Any], policy: Policy) -> None:
+def _refuse_sizes(entry: ConfigEntry, policy: Policy) -> None:
     for key in SIZES & entry.keys():
         value = entry[key]
         if isinstance(value, (int, float)) and value > policy.largest:
@@ -252,7 +253,7 @@ def _refuse_sizes(entry: Mapping[str, Any], policy: Policy) -> None:
             )
 
 
-def _refuse_sides(entry: Mapping[str, Any], policy: Policy) -> None:
+def _refuse_sides(entry: ConfigEntry, policy: Policy) -> None:
     key, size = largest_side(entry)
     if size > policy.largest:
         raise UnsafeError(
@@ -262,16 +263,14 @@ def _refuse_sides(entry: Mapping[str, Any], policy: Policy) -> None:
         )
 
 
-def _refuse_products(entry: Mapping[str, Any], policy: Policy) -> None:
+def _refuse_products(entry: ConfigEntry, policy: Policy) -> None:
     config = entry.get("config")
     if is_serialized(entry) and isinstance(config, Mapping):
         check_weight(entry, (), policy)
         _check_elements(entry, "an output", output_elements(config), policy)
 
 
-def check_weight(
-    entry: Mapping[str, Any], shape: Sequence[Any], policy: Policy | None = None
-) -> None:
+def check_weight(entry: ConfigEntry, shape: Sequence[Any], policy: Policy | None = None) -> None:
     """Raise UnsafeError if a layer would make a weight that no model has, of a known input.
 
     `shape` is the input's, None for unknown sizes.
@@ -282,7 +281,7 @@ def check_weight(
         _check_elements(entry, "a weight", elements, policy or Policy())
 
 
-def _check_elements(entry: Mapping[str, Any], what: str, elements: int, policy: Policy) -> None:
+def _check_elements(entry: ConfigEntry, what: str, elements: int, policy: Policy) -> None:
     if elements > policy.elements:
         name = _name_of(entry)
         raise UnsafeError(

@@ -28,6 +28,7 @@ from hozon.errors import FormatError, UnsafeError, UnsupportedError
 from hozon.keras_private.layers import initialized
 from hozon.keras_private.losses import forgotten_arguments
 from hozon.keras_private.rows import steps_rows_lazily
+from hozon.typing import ConfigEntry, CustomObjects
 
 FUNCTIONS = frozenset({"function", "Function"})
 #: Modules of Keras by the kind of object that they hold.
@@ -100,7 +101,7 @@ def _downgraded(obj: Any, made: Any) -> Any:
     return to_keras2_object("activation", made) if callable(obj) else plain(made)
 
 
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+def deserialize(config: Any, custom_objects: CustomObjects | None = None) -> Any:
     """The live object of `serialize`'s data, in the dialect of any Keras.
 
     Args:
@@ -130,7 +131,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     return READERS[kind](config, registry)
 
 
-def _kind(config: Mapping[str, Any], registry: Registry) -> str:
+def _kind(config: ConfigEntry, registry: Registry) -> str:
     """What kind of object a config describes: by its class, its module, then its name."""
     name, registered = str(config["class_name"]), config.get("registered_name")
     custom = registry.custom_class(name, registered)
@@ -158,7 +159,7 @@ def _kind(config: Mapping[str, Any], registry: Registry) -> str:
     return found[0] if found else "layer"
 
 
-def _function(config: Mapping[str, Any], registry: Registry) -> Any:
+def _function(config: ConfigEntry, registry: Registry) -> Any:
     for name in (config.get("registered_name"), config.get("config")):
         for kind in ("activation", "loss", "metric"):
             found = registry.function(kind, name) if isinstance(name, str) else None
@@ -167,29 +168,29 @@ def _function(config: Mapping[str, Any], registry: Registry) -> Any:
     return missing(str(config.get("config")))
 
 
-def _layer(config: Mapping[str, Any], registry: Registry) -> Any:
+def _layer(config: ConfigEntry, registry: Registry) -> Any:
     return build_layer(config, custom_objects=registry.given)
 
 
-def _optimizer(config: Mapping[str, Any], registry: Registry) -> Any:
+def _optimizer(config: ConfigEntry, registry: Registry) -> Any:
     made = compile_arguments({"optimizer": config}, custom_objects=registry.given)
     return made["optimizer"]
 
 
-def _loss(config: Mapping[str, Any], registry: Registry) -> Any:
+def _loss(config: ConfigEntry, registry: Registry) -> Any:
     return compile_arguments({"loss": config}, custom_objects=registry.given)["loss"]
 
 
-def _metric(config: Mapping[str, Any], registry: Registry) -> Any:
+def _metric(config: ConfigEntry, registry: Registry) -> Any:
     (made,) = compile_arguments({"metrics": [config]}, custom_objects=registry.given)["metrics"]
     return made
 
 
-def _schedule(config: Mapping[str, Any], registry: Registry) -> Any:
+def _schedule(config: ConfigEntry, registry: Registry) -> Any:
     return read_schedule(config, ObjectReader(registry, _no_layer))
 
 
-def _custom(config: Mapping[str, Any], registry: Registry) -> Any:
+def _custom(config: ConfigEntry, registry: Registry) -> Any:
     name = str(config["class_name"])
     found = registry.custom_class(name, config.get("registered_name"))
     inner = config.get("config")
@@ -197,18 +198,18 @@ def _custom(config: Mapping[str, Any], registry: Registry) -> Any:
 
 
 def _small(kind: str) -> Callable[[Mapping[str, Any], Registry], Any]:
-    def read(config: Mapping[str, Any], registry: Registry) -> Any:
+    def read(config: ConfigEntry, registry: Registry) -> Any:
         return ObjectReader(registry, _no_layer).read(kind, config)
 
     return read
 
 
-def _policy(config: Mapping[str, Any], registry: Registry) -> Any:
+def _policy(config: ConfigEntry, registry: Registry) -> Any:
     read = ObjectReader(registry, _no_layer).dtype(policy(config))
     return keras.dtype_policies.get(read)
 
 
-def _no_layer(entry: Mapping[str, Any]) -> Any:
+def _no_layer(entry: ConfigEntry) -> Any:
     raise UnsafeError(f"an object that is no layer names one, {entry['class_name']}")
 
 
@@ -255,9 +256,7 @@ def model_to_json(model: keras.Model, *, dialect: str = "keras3") -> str:
     return json.dumps(made)
 
 
-def model_from_json(
-    text: str | bytes, custom_objects: Mapping[str, Any] | None = None
-) -> keras.Model:
+def model_from_json(text: str | bytes, custom_objects: CustomObjects | None = None) -> keras.Model:
     """The model of an architecture in JSON, of any Keras, with fresh weights.
 
     Raises:

@@ -8,18 +8,19 @@ So a number that stands alone is that of the one earlier entry that says the ver
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
 from hozon.config.entries import is_model, name_of
 from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import LAYER_KEYS, SHARED
+from hozon.typing import ConfigEntry
 
 Entry = dict[str, Any]
 
 
-def with_shared(config: Mapping[str, Any], changes: list[str]) -> Entry:
+def with_shared(config: ConfigEntry, changes: list[str]) -> Entry:
     """A Keras 3 entry in which all places of a shared layer have its number.
 
     `changes` receives a line for each layer whose other place cannot be told.
@@ -38,7 +39,7 @@ def with_shared(config: Mapping[str, Any], changes: list[str]) -> Entry:
     return made
 
 
-def with_all_shared(config: Mapping[str, Any]) -> Entry | None:
+def with_all_shared(config: ConfigEntry) -> Entry | None:
     """An entry in which all places that say the same of a layer have one number; None without any.
 
     tf_keras marks few of them in its archives, but keeps the weights of a layer at one place only.

@@ -11,6 +11,7 @@ from hozon.config.registry import Registry, kind_of_entry
 from hozon.config.tagged import TAGS, is_serialized
 from hozon.config.upgrade import LAYER_KEYS, MODELS, short_name
 from hozon.errors import UnsupportedError
+from hozon.typing import ConfigEntry
 
 #: Class names that are no objects to look up.
 STRUCTURE = (
@@ -28,9 +29,7 @@ STRUCTURE = (
 )
 
 
-def missing_names(
-    config: Mapping[str, Any], registry: Registry, made: Collection[str]
-) -> list[str]:
+def missing_names(config: ConfigEntry, registry: Registry, made: Collection[str]) -> list[str]:
     """Names in a Keras 3 config that the registry does not know, each once, in order.
 
     Layers named in `made` are made elsewhere and not looked into; neither are custom classes,
@@ -96,7 +95,7 @@ def _missing_activation(value: Any, registry: Registry, made: Collection[str]) -
         yield name
 
 
-def _name(entry: Mapping[str, Any]) -> str:
+def _name(entry: ConfigEntry) -> str:
     config = entry.get("config")
     inner = config.get("name") if isinstance(config, Mapping) else None
     return str(entry.get("name") or inner or "")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hozon.errors import FormatError
+from hozon.typing import ConfigEntry
 
 SEQUENCES = frozenset({"__tuple__", "tuple", "TensorShape"})
 ARRAYS = frozenset({"__numpy__", "__tensor__", "ndarray"})
@@ -58,7 +59,7 @@ def _untag(value: Mapping[str, Any]) -> Any:
     return None
 
 
-def _config(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def _config(value: Mapping[str, Any]) -> ConfigEntry:
     config = value.get("config")
     if not isinstance(config, Mapping):
         raise FormatError(f"{value['class_name']} holds no config: {value!r:.100}")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hozon.errors import UnsupportedError
+from hozon.typing import Config, ConfigEntry
 
 #: The backend that files made by TensorFlow.js itself name.
 BACKEND = "tensor_flow.js"
@@ -79,7 +80,7 @@ ARGUMENTS: Mapping[str, str] = {"beta1": "beta_1", "beta2": "beta_2", "use_neste
 RMSPROP = {"decay": "rho"}
 
 
-def from_tfjs(config: Mapping[str, Any], backend: str) -> Mapping[str, Any]:
+def from_tfjs(config: ConfigEntry, backend: str) -> Mapping[str, Any]:
     """A model's config in Keras 2's dialect; that of a file which Python wrote is nearly so."""
     made: Mapping[str, Any] = _completed(config, DEFAULTS if backend == BACKEND else {})
     return made
@@ -98,7 +99,7 @@ def _completed(value: Any, defaults: Mapping[str, Mapping[str, Any]]) -> Any:
     return made
 
 
-def training_from_tfjs(training: Mapping[str, Any]) -> Mapping[str, Any]:
+def training_from_tfjs(training: ConfigEntry) -> ConfigEntry:
     """What TensorFlow.js says of a compiled model, as Keras 2 says it."""
     optimizer = training.get("optimizer_config")
     if not isinstance(optimizer, dict) or not isinstance(optimizer.get("config"), dict):
@@ -111,7 +112,7 @@ def training_from_tfjs(training: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**training, "optimizer_config": {"class_name": name, "config": arguments}}
 
 
-def slot_scale(training: Mapping[str, Any] | None) -> float | None:
+def slot_scale(training: ConfigEntry | None) -> float | None:
     """What makes Keras' slots of those of TensorFlow.js, where they differ.
 
     Its momentum accumulates gradients, and Keras' SGD what they change: ``-learning_rate`` times
@@ -128,17 +129,17 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 
 
-def to_tfjs(config: Mapping[str, Any]) -> dict[str, Any]:
+def to_tfjs(config: ConfigEntry) -> dict[str, Any]:
     """A model's config in Keras 2's dialect as TensorFlow.js reads it.
 
     Raises:
         UnsupportedError: TensorFlow.js lacks a class, a function or an argument of it.
     """
-    made: dict[str, Any] = _written(config, "the model")
+    made: Config = _written(config, "the model")
     return made
 
 
-def weight_names(config: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
+def weight_names(config: ConfigEntry, names: Iterable[str]) -> Iterator[str]:
     """The names of weights, ``dense/kernel:0``, as TensorFlow.js has them."""
     own = {layer: WEIGHTS[kind] for kind, layer in _layers(config) if kind in WEIGHTS}
     for name in names:

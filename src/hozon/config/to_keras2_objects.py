@@ -19,6 +19,7 @@ from hozon.config.dialects.to_keras2 import (
 from hozon.config.dialects.values import MODULES, kind_of_key
 from hozon.config.tagged import ARRAYS, SEQUENCES, is_serialized
 from hozon.errors import FormatError, UnsupportedError
+from hozon.typing import ConfigEntry
 
 FUNCTIONS = frozenset({"function", "Function"})
 POLICIES = frozenset({"DTypePolicy", "FloatDTypePolicy", "Policy"})
@@ -43,7 +44,7 @@ class Form:
             "registered_name": registered,
         }
 
-    def custom(self, source: Mapping[str, Any], config: Any) -> Config:
+    def custom(self, source: ConfigEntry, config: Any) -> Config:
         """An object of the user's class, which its registered name finds."""
         registered, name = source.get("registered_name"), str(source["class_name"])
         if not self.tags:

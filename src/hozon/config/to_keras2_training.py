@@ -30,6 +30,7 @@ from hozon.config.outputs import METRICS, NONE, Outputs, named_for_outputs, nest
 from hozon.config.tagged import is_serialized
 from hozon.config.to_keras2_objects import FUNCTIONS, Form, ObjectWriter
 from hozon.errors import FormatError, UnsupportedError
+from hozon.typing import ConfigEntry
 
 LOSS_SCALE = "LossScaleOptimizer"
 NEW: Mapping[str, frozenset[str]] = {"loss": NEW_LOSSES, "metric": NEW_METRICS}
@@ -41,7 +42,7 @@ RUNNING = ("run_eagerly", "steps_per_execution", "jit_compile")
 
 
 def training_to_keras2(
-    compile_config: Mapping[str, Any],
+    compile_config: ConfigEntry,
     *,
     report: list[str] | None = None,
     outputs: Outputs = NONE,
@@ -68,7 +69,7 @@ def training_to_keras2(
 
 
 def compile_to_keras2(
-    compile_config: Mapping[str, Any],
+    compile_config: ConfigEntry,
     *,
     report: list[str] | None = None,
     outputs: Outputs = NONE,
@@ -87,7 +88,7 @@ def compile_to_keras2(
 
 
 def optimizer_to_keras2(
-    config: Mapping[str, Any], *, tags: bool = False, report: list[str] | None = None
+    config: ConfigEntry, *, tags: bool = False, report: list[str] | None = None
 ) -> Config:
     """A Keras 3 optimizer or learning-rate schedule in Keras 2's dialect."""
     writer = TrainingWriter(Form(tags), report)
@@ -199,7 +200,7 @@ class TrainingWriter:
 
     # Losses and metrics
 
-    def parts(self, compile_config: Mapping[str, Any], outputs: Outputs) -> Config:
+    def parts(self, compile_config: ConfigEntry, outputs: Outputs) -> Config:
         """Loss and metrics of a compile config."""
         told = {key: compile_config.get(key) for key in PARTS}
         for key in METRICS:
@@ -340,5 +341,5 @@ def _is_keras(value: Mapping[str, Any], home: str) -> bool:
     return ">" not in str(value["class_name"]) and registered in (None, value["class_name"])
 
 
-def _no_layer(entry: Mapping[str, Any]) -> Config:
+def _no_layer(entry: ConfigEntry) -> Config:
     raise FormatError(f"a training config holds a layer, {entry['class_name']}")

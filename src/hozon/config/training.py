@@ -24,15 +24,16 @@ from hozon.config.tagged import is_serialized, plain
 from hozon.config.upgrade import short_name
 from hozon.errors import MissingObjectError, UnsafeError, UnsupportedError
 from hozon.keras_private.paths import to_snake_case
+from hozon.typing import Config, ConfigEntry, CustomObjects
 
 #: Key of a metric's config here: its name is without its output's.
 NAMED = "named_without_output"
 
 
 def compile_arguments(
-    training_config: Mapping[str, Any],
+    training_config: ConfigEntry,
     *,
-    custom_objects: Mapping[str, Any] | None = None,
+    custom_objects: CustomObjects | None = None,
     report: list[str] | None = None,
     outputs: Outputs = NONE,
     dialect: str | None = None,
@@ -99,7 +100,7 @@ class TrainingReader:
             self._missing.extend(error.names)
             return None
 
-    def finish(self, config: Mapping[str, Any]) -> None:
+    def finish(self, config: ConfigEntry) -> None:
         """Raise for all that was missing; tell what is dropped."""
         if self._missing:
             raise MissingObjectError(
@@ -157,7 +158,7 @@ class TrainingReader:
             return self._wrapped(kind, config)
         return self._instance(kind, class_name, config)
 
-    def _instance(self, kind: str, class_name: str, config: dict[str, Any]) -> Any:
+    def _instance(self, kind: str, class_name: str, config: Config) -> Any:
         config.pop("fn", None)
         short = CLASSES.get(short_name(class_name), class_name)
         found = self.registry.find(kind, short)
@@ -210,7 +211,7 @@ class TrainingReader:
         named = {"name": DEFAULT_NAMES.get(known, to_snake_case(known))} if kind == "metric" else {}
         return call_with(found, named, name)
 
-    def _wrapped(self, kind: str, config: dict[str, Any]) -> Any:
+    def _wrapped(self, kind: str, config: Config) -> Any:
         """A wrapper around a function: the function decides the meaning, the name is kept."""
         function, name = config.pop("fn", None), config.pop("name", None)
         config.pop("reduction", None)
@@ -247,10 +248,10 @@ def _is_metric_of_keras(name: str) -> bool:
         return False
 
 
-def _config(value: Mapping[str, Any]) -> dict[str, Any]:
+def _config(value: Mapping[str, Any]) -> Config:
     config = value.get("config")
     return dict(config) if isinstance(config, Mapping) else {}
 
 
-def _no_layers(entry: Mapping[str, Any]) -> Any:
+def _no_layers(entry: ConfigEntry) -> Any:
     raise UnsafeError(f"a training configuration names a layer, {entry['class_name']}")

@@ -29,6 +29,7 @@ from hozon.config.nodes import (
 from hozon.config.tagged import is_serialized, is_tagged
 from hozon.errors import FormatError, UnsupportedError
 from hozon.limits import LIMITS
+from hozon.typing import Config, ConfigEntry
 
 #: Key of a functional model's entry: the names of its outputs, which logs of its training have.
 OUTPUT_NAMES = "output_names"
@@ -59,7 +60,7 @@ LAYER_KEYS = frozenset({"layer", "backward_layer", "forward_layer", "cell", "cel
 class Upgraded:
     """A Keras 3 config, what was changed on the way, and layers under new names."""
 
-    config: dict[str, Any]
+    config: Config
     changes: list[str] = field(default_factory=list)
     renamed: dict[str, str] = field(default_factory=dict)
 
@@ -89,7 +90,7 @@ def short_name(class_name: str) -> str:
     return class_name.rsplit(">", 1)[-1].rsplit(".", 1)[-1]
 
 
-def upgrade(entry: Mapping[str, Any], sequential: Collection[str] = ()) -> Upgraded:
+def upgrade(entry: ConfigEntry, sequential: Collection[str] = ()) -> Upgraded:
     """A Keras 1 or 2 model or layer, ``{"class_name": ..., "config": ...}``, in Keras 3's dialect.
 
     `sequential` names the caller's classes that are Sequential models.
@@ -111,7 +112,7 @@ class Upgrader:
         self.renamed: dict[str, str] = {}
         self._depth = 0
 
-    def layer(self, source: Mapping[str, Any]) -> dict[str, Any]:
+    def layer(self, source: ConfigEntry) -> dict[str, Any]:
         """A layer or model entry."""
         if not is_serialized(source):
             raise FormatError(f"{source!r:.100} is no layer: it has no class name")
@@ -124,7 +125,7 @@ class Upgrader:
             self._depth -= 1
         return {**made, SHARED: source[SHARED]} if source.get(SHARED) is not None else made
 
-    def _layer(self, source: Mapping[str, Any]) -> dict[str, Any]:
+    def _layer(self, source: ConfigEntry) -> dict[str, Any]:
         class_name = str(source["class_name"])
         config = source.get("config")
         own = short_name(class_name) in MODELS | self.sequential or is_model_config(config)
@@ -139,7 +140,7 @@ class Upgrader:
             entry.class_name = CLASSES[short]
         self._rename_key(entry.config)
         self._nested(entry)
-        made: dict[str, Any] = {
+        made: Config = {
             "module": None,
             "class_name": entry.class_name,
             "config": entry.config,
@@ -148,7 +149,7 @@ class Upgrader:
         build = source.get("build_config")
         return {**made, "build_config": build} if build else made
 
-    def _rename_key(self, config: dict[str, Any]) -> None:
+    def _rename_key(self, config: Config) -> None:
         name = config.get("name")
         if name is not None:
             config["name"] = self._valid(str(name), ())
@@ -226,7 +227,7 @@ class Upgrader:
 
     # Models
 
-    def _model(self, class_name: str, source: Mapping[str, Any]) -> dict[str, Any]:
+    def _model(self, class_name: str, source: ConfigEntry) -> dict[str, Any]:
         config = source["config"]
         short = short_name(class_name)
         if isinstance(config, list) or short == "Sequential":
@@ -235,7 +236,7 @@ class Upgrader:
             return self._sequential(class_name, source)
         return self._functional(class_name, source)
 
-    def _sequential(self, class_name: str, source: Mapping[str, Any]) -> dict[str, Any]:
+    def _sequential(self, class_name: str, source: ConfigEntry) -> dict[str, Any]:
         config = source["config"]
         given = dict(config) if isinstance(config, Mapping) else {}
         entries = _entries(config)
@@ -255,11 +256,11 @@ class Upgrader:
             **({"build_config": source["build_config"]} if source.get("build_config") else {}),
         }
 
-    def _model_name(self, config: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
+    def _model_name(self, config: ConfigEntry, source: ConfigEntry) -> Any:
         name = config.get("name") or source.get("name")
         return None if name is None else self._valid(str(name), ())
 
-    def _input(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+    def _input(self, entry: ConfigEntry) -> dict[str, Any]:
         """An InputLayer; ragged inputs are dense here, strings stay strings."""
         config = dict(entry.get("config") or {})
         shape = config.get("batch_input_shape") or config.get("batch_shape")
@@ -277,7 +278,7 @@ class Upgrader:
         self._rename_key(made)
         return {"module": None, "class_name": "InputLayer", "config": made}
 
-    def _functional(self, class_name: str, source: Mapping[str, Any]) -> dict[str, Any]:
+    def _functional(self, class_name: str, source: ConfigEntry) -> dict[str, Any]:
         config = source["config"]
         entries = [{**e, "name": _name(e)} for e in _entries(config)]
         names = _unique_names(entries)
@@ -290,7 +291,7 @@ class Upgrader:
             return (valid.get(key[0], key[0]), max(0, key[1] - firsts.get(key[0], 0)), key[2])
 
         layers = [self._functional_layer(e, frozenset(names), valid, renumber) for e in entries]
-        made: dict[str, Any] = {
+        made: Config = {
             "name": self._model_name(config, source),
             "layers": layers,
             "input_layers": _only(upgraded_ends(config.get("input_layers"), renumber)),
@@ -310,7 +311,7 @@ class Upgrader:
 
     def _functional_layer(
         self,
-        entry: Mapping[str, Any],
+        entry: ConfigEntry,
         names: frozenset[str],
         valid: Mapping[str, str],
         renumber: Renumber,
@@ -328,7 +329,7 @@ class Upgrader:
         return {**made, "inbound_nodes": calls}
 
     def _hidden_inputs_checked(
-        self, entries: list[dict[str, Any]], config: Mapping[str, Any], names: set[str]
+        self, entries: list[dict[str, Any]], config: ConfigEntry, names: set[str]
     ) -> None:
         for end in ("input_layers", "output_layers"):
             for key in keys_in(config.get(end)):
@@ -349,7 +350,7 @@ def policy(value: Any) -> Any:
     return value
 
 
-def _is_layer(entry: Mapping[str, Any]) -> bool:
+def _is_layer(entry: ConfigEntry) -> bool:
     """Whether an entry under any key describes a layer or model: by what all layers' configs say."""
     config = entry.get("config")
     if short_name(str(entry["class_name"])) in MODELS and _has_layers(config):
@@ -357,7 +358,7 @@ def _is_layer(entry: Mapping[str, Any]) -> bool:
     return isinstance(config, Mapping) and {"name", "trainable", "dtype"} <= config.keys()
 
 
-def _name(entry: Mapping[str, Any]) -> str:
+def _name(entry: ConfigEntry) -> str:
     config = entry.get("config")
     inner = config.get("name") if isinstance(config, Mapping) else None
     return str(entry.get("name") or inner or "")
@@ -376,7 +377,7 @@ def is_model_config(config: Any) -> bool:
     return bool(entries) and is_serialized(entries[0]) and entries[0]["class_name"] == "InputLayer"
 
 
-def _rest(config: Mapping[str, Any]) -> dict[str, Any]:
+def _rest(config: ConfigEntry) -> dict[str, Any]:
     """What the class of a model saved beside its layers."""
     return {key: value for key, value in config.items() if key not in MODEL_KEYS}
 

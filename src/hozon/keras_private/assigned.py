@@ -49,7 +49,7 @@ def _may_assign(layer: keras.Layer) -> bool:
     return isinstance(layer, keras.layers.SpectralNormalization) or not own
 
 
-def keeps_assignments(layer: Any) -> bool:
+def keeps_assignments(layer: keras.Layer) -> bool:
     """Whether this layer is marked, those in it left aside."""
     return _MARK in vars(layer)
 
@@ -75,7 +75,7 @@ def _noting(original: Callable[..., None]) -> Callable[..., None]:
 
 
 def _training(original: Callable[..., Any]) -> Callable[..., Any]:
-    def train_step(model: Any, *args: Any, **kwargs: Any) -> Any:
+    def train_step(model: keras.Model, *args: Any, **kwargs: Any) -> Any:
         as_tensorflow = enters_model(model) or may_keep_assignments(model)
         step = _train if as_tensorflow else original
         return step(model, *args, **kwargs)
@@ -83,7 +83,7 @@ def _training(original: Callable[..., Any]) -> Callable[..., Any]:
     return train_step
 
 
-def _train(model: Any, state: Any, data: Any) -> Any:
+def _train(model: keras.Model, state: Any, data: Any) -> Any:
     """A step of Keras' JAX trainer as TensorFlow has it.
 
     The optimizer goes on from what was assigned, leaves out what the loss does not reach, and clips
@@ -95,7 +95,7 @@ def _train(model: Any, state: Any, data: Any) -> Any:
     reached, optimizer = Reached(), model.optimizer
     lookups = Lookups(optimizer, slots, model.trainable_variables)
 
-    def loss_at(weights: Sequence[Any], rows: Sequence[Any]) -> Any:
+    def loss_at(weights: Sequence[keras.Variable], rows: Sequence[Any]) -> Any:
         with asked(_ASSIGNED, {}) as assigned, lookups.seen(rows):
             loss, rest = model.compute_loss_and_updates(
                 reached.watch(weights),
@@ -123,7 +123,7 @@ def _train(model: Any, state: Any, data: Any) -> Any:
 
 
 def _testing(original: Callable[..., Any]) -> Callable[..., Any]:
-    def test_step(model: Any, *args: Any, **kwargs: Any) -> Any:
+    def test_step(model: keras.Model, *args: Any, **kwargs: Any) -> Any:
         if not may_keep_assignments(model):
             return original(model, *args, **kwargs)
         with asked(_ASSIGNED, {}) as assigned:
@@ -134,7 +134,7 @@ def _testing(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _predicting(original: Callable[..., Any]) -> Callable[..., Any]:
-    def predict_step(model: Any, state: Any, *args: Any, **kwargs: Any) -> Any:
+    def predict_step(model: keras.Model, state: Any, *args: Any, **kwargs: Any) -> Any:
         if not may_keep_assignments(model):
             return original(model, state, *args, **kwargs)
         with asked(_ASSIGNED, {}) as assigned:
@@ -146,7 +146,9 @@ def _predicting(original: Callable[..., Any]) -> Callable[..., Any]:
     return predict_step
 
 
-def _with_assigned(model: Any, weights: Sequence[Any], assigned: dict[int, Any]) -> list[Any]:
+def _with_assigned(
+    model: keras.Model, weights: Sequence[keras.Variable], assigned: dict[int, Any]
+) -> list[Any]:
     """The values of a model's trainable variables, those that were assigned replaced."""
     pairs = zip(model.trainable_variables, weights, strict=True)
     return [assigned.get(id(variable), value) for variable, value in pairs]

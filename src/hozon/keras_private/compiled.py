@@ -14,18 +14,18 @@ import keras
 _MARK = "hozon_names_outputs"
 
 
-def name_outputs(model: Any, names: Sequence[str]) -> None:
+def name_outputs(model: keras.Model, names: Sequence[str]) -> None:
     """Give a functional model's outputs names that logs of its training are to have."""
     model.output_names = list(names)
     object.__setattr__(model, _MARK, True)
 
 
-def are_outputs_named(model: Any) -> bool:
+def are_outputs_named(model: keras.Model) -> bool:
     """Whether `name_outputs` named them."""
     return bool(getattr(model, _MARK, False))
 
 
-def name_logs(model: Any) -> None:
+def name_logs(model: keras.Model) -> None:
     """Make a model that was just compiled show its losses and metrics by its outputs' names."""
     names = list(model.output_names) if are_outputs_named(model) else []
     if len(names) < 2:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras.src import api_export
 from keras.src.saving import object_registration
+
+if TYPE_CHECKING:
+    import keras
 
 #: Where Keras finds the name that a config has for a class: its own, and those registered.
 TABLES = (api_export.REGISTERED_OBJS_TO_NAMES, object_registration.GLOBAL_CUSTOM_NAMES)
@@ -13,7 +16,7 @@ TABLES = (api_export.REGISTERED_OBJS_TO_NAMES, object_registration.GLOBAL_CUSTOM
 _MADE: dict[tuple[type, type], type] = {}
 
 
-def extend(model: Any, extension: type) -> None:
+def extend(model: keras.Model, extension: type) -> None:
     """Put `extension` before the class of a model; its name and its config's stay."""
     kind = type(model)
     if not issubclass(kind, extension):

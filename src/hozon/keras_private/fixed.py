@@ -22,7 +22,7 @@ from hozon.keras_private.masks import given_mask, set_output_mask
 _MARK = "hozon_fixed_arguments"
 
 
-def fix(layer: Any, names: Collection[str]) -> None:
+def fix(layer: keras.Layer, names: Collection[str]) -> None:
     """Mark the latest symbolic call of a layer: it keeps the arguments of these names."""
     node = layer._inbound_nodes[-1]
     setattr(node, _MARK, fixed_in(node).union(names))

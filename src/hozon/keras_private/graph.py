@@ -119,7 +119,7 @@ def standardized(functional: Any, inputs: Any) -> list[Any]:
     return flat
 
 
-def compute_also(model: Any, ends: Sequence[keras.KerasTensor]) -> None:
+def compute_also(model: keras.Model, ends: Sequence[keras.KerasTensor]) -> None:
     """Make a functional model compute `ends` in each call, besides its outputs and nothing else.
 
     Raises ValueError when one of them does not come from the model's inputs.
@@ -145,7 +145,7 @@ def compute_also(model: Any, ends: Sequence[keras.KerasTensor]) -> None:
 _FILED = "hozon_filed_layers"
 
 
-def note_order(model: Any, names: Iterable[str]) -> None:
+def note_order(model: keras.Model, names: Iterable[str]) -> None:
     """Keep the order of a functional model's layers in its file, which may number weights by it."""
     object.__setattr__(model, _FILED, {name: i for i, name in enumerate(names)})
 
@@ -163,7 +163,7 @@ def writing_in_order(orders: Mapping[int, Sequence[str]]) -> Iterator[None]:
         yield
 
 
-def filed_layers(model: Any) -> list[Any]:
+def filed_layers(model: keras.Model) -> list[keras.Layer]:
     """The layers of a model in the order of its file; in its own where it has none."""
     written = _WRITTEN.get()
     if written is None:
@@ -202,13 +202,13 @@ def _leading_to(ends: Iterable[keras.KerasTensor]) -> list[Any]:
     return list(found.values())
 
 
-def operations_of_outputs(model: Any) -> list[Any]:
+def operations_of_outputs(model: keras.Model) -> list[Any]:
     """The operations and layers of a functional model that its outputs need."""
     found: list[Any] = map_graph(model.inputs, model.outputs)[2]
     return found
 
 
-def build_inside(model: Any) -> None:
+def build_inside(model: keras.Model) -> None:
     """Build what layers of users' classes hold, in a functional model, as their calls do.
 
     Keras 3 does not run the call of a layer that says its output's shape; Keras 2 always did.

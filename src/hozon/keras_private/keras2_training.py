@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
 from hozon.keras_private.assigned import keep_assignments, keeps_assignments
@@ -39,7 +37,7 @@ def freeze_inside(layer: keras.Layer) -> None:
                 inside.trainable = False
 
 
-def trains_as_keras2(layer: Any) -> bool:
+def trains_as_keras2(layer: keras.Layer) -> bool:
     """Whether this layer, those in it left aside, is marked so."""
     marks = (keeps_assignments, keeps_unbiased_variance, resizes_floats, enters_model)
     return any(marked(layer) for marked in marks)

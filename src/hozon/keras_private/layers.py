@@ -52,7 +52,7 @@ def layers_inside(layer: keras.Layer) -> list[Any]:
     return found
 
 
-def direct_layers(layer: Any) -> list[Any]:
+def direct_layers(layer: keras.Layer) -> list[keras.Layer]:
     """The layers that a layer itself holds; none for what is no layer."""
     return list(getattr(layer, "_layers", ()))
 
@@ -74,7 +74,7 @@ def seed_generators_of(layer: keras.Layer) -> list[Any]:
     return list(layer._seed_generators)
 
 
-def metrics_of(layer: Any) -> list[Any]:
+def metrics_of(layer: keras.Layer) -> list[Any]:
     """The metrics that a layer itself holds."""
     return list(getattr(layer, "_metrics", ()))
 
@@ -86,7 +86,7 @@ def hold_metric(layer: keras.Layer, metric: keras.Metric) -> None:
     layer._tracker.lock()
 
 
-def losses_of(layer: Any) -> list[Any]:
+def losses_of(layer: keras.Layer) -> list[Any]:
     """The losses that were added to a layer with ``add_loss``."""
     return list(getattr(layer, "_losses", ()))
 
@@ -115,7 +115,7 @@ def takes_training(layer: keras.Layer) -> bool:
     return bool(layer._call_has_training_arg)
 
 
-def take_anything(layer: Any) -> None:
+def take_anything(layer: keras.Layer) -> None:
     """Let a layer get its arguments as they were given: not cast to floats of one size, and
     arguments that are no tensors too."""
     layer._convert_input_args = False

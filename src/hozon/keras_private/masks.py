@@ -18,7 +18,7 @@ from keras.src.layers.merging.base_merge import Merge
 _OWN_RULE = (keras.layers.Concatenate, keras.layers.Dot)
 
 
-def given_mask(layer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def given_mask(layer: keras.Layer, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """The mask that a call gets from its first argument; None where it takes or has none."""
     if not args or kwargs.get("mask") is not None or "mask" not in layer.call_signature_parameters:
         return None
@@ -62,7 +62,7 @@ def _all_of(masks: list[Any]) -> Any:
     return made
 
 
-def _over_steps(layer: Any, inputs: Any) -> Any:
+def _over_steps(layer: keras.Layer, inputs: Any) -> Any:
     """The mask of the layer inside, over the steps; its input's where it makes none."""
     mask = get_keras_mask(inputs)
     if not type(layer).__module__.startswith(("keras.", "hozon.")):
@@ -76,7 +76,7 @@ def _over_steps(layer: Any, inputs: Any) -> Any:
     return mask
 
 
-def _inner(layer: Any, inputs: Any, mask: Any) -> Any:
+def _inner(layer: keras.Layer, inputs: Any, mask: Any) -> Any:
     made = layer.compute_mask(_merged(inputs), None if mask is None else _merged(mask))
     found = [m for m in keras.tree.flatten(made) if m is not None]
     return found[0] if found else None

@@ -12,12 +12,12 @@ import keras
 LISTS = frozenset({"_trainable_variables", "_variables"})
 
 
-def wrapped(optimizer: Any) -> Any:
+def wrapped(optimizer: keras.optimizers.Optimizer) -> Any:
     """The optimizer inside one that scales losses; of any other itself."""
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def state_of(optimizer: Any) -> Iterator[tuple[str, Any, Any]]:
+def state_of(optimizer: keras.optimizers.Optimizer) -> Iterator[tuple[str, Any, Any]]:
     """(name, the variable that it is a slot of or None, variable) of all that one keeps itself.
 
     Names are those of attributes. What no attribute leads to is named by its place.
@@ -37,44 +37,44 @@ def state_of(optimizer: Any) -> Iterator[tuple[str, Any, Any]]:
             yield f"variable {place}", None, variable
 
 
-def trained_by(optimizer: Any) -> list[Any]:
+def trained_by(optimizer: keras.optimizers.Optimizer) -> list[Any]:
     """The variables for which an optimizer was built, or the one that it wraps."""
     return list(wrapped(optimizer)._trainable_variables)
 
 
-def counter_of(optimizer: Any) -> Any:
+def counter_of(optimizer: keras.optimizers.Optimizer) -> Any:
     """The variable that counts steps; ``iterations`` is a part of it under accumulation."""
     return optimizer._iterations
 
 
-def rate_of(optimizer: Any) -> Any:
+def rate_of(optimizer: keras.optimizers.Optimizer) -> Any:
     """The learning rate: a variable, a schedule or a function."""
     return optimizer._learning_rate
 
 
-def is_scalar(optimizer: Any, variable: Any) -> bool:
+def is_scalar(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
     """Whether a variable is the optimizer's counter or learning rate rather than a slot."""
     return variable is counter_of(optimizer) or variable is rate_of(optimizer)
 
 
-def momentum_product_of(optimizer: Any) -> Any:
+def momentum_product_of(optimizer: keras.optimizers.Optimizer) -> Any:
     """The variable with Nadam's product of momenta."""
     return optimizer._u_product
 
 
-def keep_product(optimizer: Any) -> None:
+def keep_product(optimizer: keras.optimizers.Optimizer) -> None:
     """Have Nadam's product last from step to step: Keras forgets it in one that scales losses."""
     if not keeps_product(optimizer):
         optimizer._variables.append(momentum_product_of(optimizer))
 
 
-def keeps_product(optimizer: Any) -> bool:
+def keeps_product(optimizer: keras.optimizers.Optimizer) -> bool:
     """Whether Nadam's product of momenta is among what an optimizer keeps."""
     product = momentum_product_of(optimizer)
     return any(variable is product for variable in optimizer._variables)
 
 
-def multiply_momenta(optimizer: Any, *, by_variable: bool) -> None:
+def multiply_momenta(optimizer: keras.optimizers.Optimizer, *, by_variable: bool) -> None:
     """Have one Nadam multiply its product by each variable, as compiled steps of tf_keras do.
 
     Without `by_variable` it does so once a step, as Keras has it.
@@ -87,12 +87,12 @@ def multiply_momenta(optimizer: Any, *, by_variable: bool) -> None:
             object.__delattr__(optimizer, name)
 
 
-def multiplies_by_variable(optimizer: Any) -> bool:
+def multiplies_by_variable(optimizer: keras.optimizers.Optimizer) -> bool:
     """Whether an optimizer was told so by `multiply_momenta`."""
     return "update_step" in vars(optimizer)
 
 
-def moves_without_gradient(optimizer: Any, variable: Any) -> bool:
+def moves_without_gradient(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
     """Whether a gradient of zeros changes a variable that none would leave as it is."""
     inner = wrapped(optimizer)
     if isinstance(inner, keras.optimizers.Ftrl) or multiplies_by_variable(inner):
@@ -100,11 +100,18 @@ def moves_without_gradient(optimizer: Any, variable: Any) -> bool:
     return variable.constraint is not None or bool(inner.weight_decay)
 
 
-def _plain_steps(optimizer: Any, grads: Any, variables: Any, learning_rate: Any) -> None:
+def _plain_steps(
+    optimizer: keras.optimizers.Optimizer, grads: Any, variables: Any, learning_rate: Any
+) -> None:
     super(keras.optimizers.Nadam, optimizer)._backend_update_step(grads, variables, learning_rate)
 
 
-def _multiplying_step(optimizer: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
+def _multiplying_step(
+    optimizer: keras.optimizers.Optimizer,
+    gradient: Any,
+    variable: keras.Variable,
+    learning_rate: Any,
+) -> None:
     """A variable's step, which multiplies but where tf_keras takes it to be done already."""
     ops, product, step = keras.ops, optimizer._u_product, optimizer.iterations + 1
     place = optimizer._get_variable_index(variable)
@@ -118,12 +125,12 @@ def _is_variable(value: Any) -> bool:
     return isinstance(value, keras.Variable)
 
 
-def is_placeholder(variable: Any) -> bool:
+def is_placeholder(variable: keras.Variable) -> bool:
     """Whether a slot stands for "none": Adafactor's, for variables that it does not factor."""
     return bool(variable.dtype.startswith("int"))
 
 
-def thawed_variables(model: Any) -> list[Any]:
+def thawed_variables(model: keras.Model) -> list[keras.Variable]:
     """What a model would train if none of its layers were frozen, in the order of Keras."""
     made = {id(v) for layer in model._flatten_layers() for v in layer._trainable_variables}
     return [v for v in model.variables if id(v) in made]

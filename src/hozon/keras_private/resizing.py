@@ -24,14 +24,14 @@ def resize_floats(layer: keras.Layer) -> None:
             object.__setattr__(inside, _MARK, True)
 
 
-def resizes_floats(layer: Any) -> bool:
+def resizes_floats(layer: keras.Layer) -> bool:
     """Whether this layer is marked."""
     return bool(getattr(layer, _MARK, False))
 
 
 def _in_floats(original: Callable[..., Any]) -> Callable[..., Any]:
     def transform_images(
-        layer: Any, images: Any, transformation: Any = None, training: bool = True
+        layer: keras.Layer, images: Any, transformation: Any = None, training: bool = True
     ) -> Any:
         if not resizes_floats(layer):
             return original(layer, images, transformation, training)

@@ -31,7 +31,7 @@ _LAZY_SLOTS = frozenset({"SGD", "RMSprop", "Adadelta", "Adamax", "Ftrl"})
 _LAZY_CLASSES = _LAZY_SLOTS | {"Nadam"}
 
 
-def step_rows_lazily(optimizer: Any) -> None:
+def step_rows_lazily(optimizer: keras.optimizers.Optimizer) -> None:
     """Mark an optimizer of Keras 2's older generation, where its steps of rows are others."""
     momentum = getattr(optimizer, "momentum", None)
     name = type(optimizer).__name__
@@ -39,12 +39,12 @@ def step_rows_lazily(optimizer: Any) -> None:
         object.__setattr__(optimizer, _LAZY, True)
 
 
-def steps_rows_lazily(optimizer: Any) -> bool:
+def steps_rows_lazily(optimizer: keras.optimizers.Optimizer) -> bool:
     """Whether an optimizer, or the one inside of it, is marked so."""
     return bool(getattr(wrapped(optimizer), _LAZY, False))
 
 
-def clips_rows(optimizer: Any) -> bool:
+def clips_rows(optimizer: keras.optimizers.Optimizer) -> bool:
     """Whether an optimizer clips gradients."""
     inner = wrapped(optimizer)
     return any(getattr(inner, name, None) for name in ("clipnorm", "clipvalue", "global_clipnorm"))
@@ -73,7 +73,12 @@ class Lookups:
         variables: what it trains.
     """
 
-    def __init__(self, optimizer: Any, slots: Sequence[Any], variables: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        slots: Sequence[Any],
+        variables: Sequence[keras.Variable],
+    ) -> None:
         inner = wrapped(optimizer)
         norms = inner.clipnorm or inner.global_clipnorm
         self._value = None if norms else inner.clipvalue
@@ -84,7 +89,7 @@ class Lookups:
         self._found: dict[int, Sums] = {}
         self.used: set[int] = set()
 
-    def inputs(self, weights: Sequence[Any]) -> list[Sums | None]:
+    def inputs(self, weights: Sequence[keras.Variable]) -> list[Sums | None]:
         """Zeros for each variable: what the loss is to be differentiated by as well."""
         return [self._zeros(w) if self._active and w.ndim else None for w in weights]
 
@@ -100,7 +105,7 @@ class Lookups:
         with asked(_LOOKUPS, self):
             yield
 
-    def take(self, variable: Any, table: Any, take: Take, ids: Any) -> Any:
+    def take(self, variable: keras.Variable, table: Any, take: Take, ids: Any) -> Any:
         """Rows of a variable's value."""
         at = self._places.get(id(variable))
         if not self._active or at is None:
@@ -123,7 +128,7 @@ class Lookups:
         with asked(_APPLIED, self if self._found else None):
             yield
 
-    def of(self, variable: Any) -> Sums | None:
+    def of(self, variable: keras.Variable) -> Sums | None:
         """The rows that are a variable's whole gradient, freed of the loss's scale."""
         found = self._found.get(self._places.get(id(variable), -1))
         if found is None:
@@ -137,13 +142,13 @@ _APPLIED: ContextVar[Lookups | None] = ContextVar("lookups that are applied", de
 _CLIPPED: ContextVar[Sequence[Sums | None] | None] = ContextVar("rows to clip", default=None)
 
 
-def look_up(variable: Any, table: Any, take: Take, ids: Any) -> Any:
+def look_up(variable: keras.Variable, table: Any, take: Take, ids: Any) -> Any:
     """``take(table, ids)``, the rows of a variable's value, as what trains it has to know."""
     lookups = _LOOKUPS.get()
     return take(table, ids) if lookups is None else lookups.take(variable, table, take, ids)
 
 
-def _scale(optimizer: Any, slots: Sequence[Any]) -> Any:
+def _scale(optimizer: keras.optimizers.Optimizer, slots: Sequence[Any]) -> Any:
     """What the loss is multiplied with before it is differentiated."""
     mapping = list(zip(optimizer.variables, slots, strict=True))
     with keras.StatelessScope(state_mapping=mapping):
@@ -186,7 +191,7 @@ def _taking(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _applying(original: Callable[..., None]) -> Callable[..., None]:
-    def apply(optimizer: Any, grads: Any, variables: Any) -> None:
+    def apply(optimizer: keras.optimizers.Optimizer, grads: Any, variables: Any) -> None:
         lookups = _APPLIED.get()
         if lookups is None:
             original(optimizer, grads, variables)
@@ -203,7 +208,9 @@ def _applying(original: Callable[..., None]) -> Callable[..., None]:
 
 
 def _left_alone(
-    optimizer: Any, variables: Iterable[Any], sums: Iterable[Sums | None]
+    optimizer: keras.optimizers.Optimizer,
+    variables: Iterable[keras.Variable],
+    sums: Iterable[Sums | None],
 ) -> Iterator[tuple[Any, Any, Any]]:
     """(variable or slot, value, how often each row was looked up) of what is stepped lazily."""
     if not steps_rows_lazily(optimizer):
@@ -220,7 +227,7 @@ def _left_alone(
 
 
 def _clipping(original: Callable[..., Any]) -> Callable[..., Any]:
-    def clip(optimizer: Any, grads: Any) -> Any:
+    def clip(optimizer: keras.optimizers.Optimizer, grads: Any) -> Any:
         sums = _CLIPPED.get()
         if sums is None or not clips_rows(optimizer):
             return original(optimizer, grads)

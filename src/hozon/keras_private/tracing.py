@@ -79,7 +79,7 @@ def symbolic_sizes() -> Iterator[None]:
 
 
 def _merging(original: Callable[..., Any]) -> Callable[..., Any]:
-    def call(layer: Any, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+    def call(layer: keras.Layer, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         symbolic = _SYMBOLIC.get() and not isinstance(inputs.shape[1], int)
         if symbolic or may_keep_assignments(layer.layer):  # once a batch, not once a step
             return over_merged_steps(layer.layer, inputs, training, mask)
@@ -92,7 +92,7 @@ bend(keras.layers.TimeDistributed, "call", _merging)
 
 
 def over_merged_steps(
-    layer: Any, inputs: Any, training: Any, mask: Any, *, losses: bool = False
+    layer: keras.Layer, inputs: Any, training: Any, mask: Any, *, losses: bool = False
 ) -> Any:
     """A layer's call on (batch, steps, ...) with batch and steps as one axis.
 

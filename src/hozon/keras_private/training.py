@@ -14,6 +14,7 @@ from hozon.keras_private.bends import asked, bend
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import layers_of
 from hozon.keras_private.regularizers import FLAT
+from hozon.typing import Config
 
 #: Attribute of models whose compiled steps enter them as calls do.
 _ENTERED = "hozon_enters_model"
@@ -24,7 +25,7 @@ _TOLD_ONCE = "hozon_told_once"
 _BEFORE = "hozon_before"
 
 
-def compile_config(model: keras.Model) -> dict[str, Any] | None:
+def compile_config(model: keras.Model) -> Config | None:
     """What a model was compiled with, as live objects; None if it was not."""
     config = getattr(model, "_compile_config", None)
     if not model.compiled or config is None:
@@ -110,13 +111,13 @@ def enter_models(layer: keras.Layer) -> None:
                 hand_training_on(inside)
 
 
-def enters_model(layer: Any) -> bool:
+def enters_model(layer: keras.Layer) -> bool:
     """Whether this is a model whose compiled steps enter it."""
     return _ENTERED in vars(layer)
 
 
 def _entering(original: Callable[..., Any]) -> Callable[..., Any]:
-    def stateless_call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    def stateless_call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
         outer = global_state.get_global_attribute("current_call_ctx")
         if outer is not None or not enters_model(layer):
             return original(layer, *args, **kwargs)
@@ -134,7 +135,7 @@ bend(keras.Layer, "stateless_call", _entering)
 
 
 def _telling(original: Callable[..., None]) -> Callable[..., None]:
-    def resolve(layer: Any, name: str, spec: Any, context: Any, kwargs: Any) -> None:
+    def resolve(layer: keras.Layer, name: str, spec: Any, context: Any, kwargs: Any) -> None:
         before = context.get_value(name)
         original(layer, name, spec, context, kwargs)
         if context.entry_layer is not layer and _TOLD_ONCE in vars(layer):
@@ -144,7 +145,7 @@ def _telling(original: Callable[..., None]) -> Callable[..., None]:
 
 
 def _forgetting(original: Callable[..., None]) -> Callable[..., None]:
-    def reset(layer: Any) -> None:
+    def reset(layer: keras.Layer) -> None:
         context = global_state.get_global_attribute("current_call_ctx")
         told = {} if context is None else vars(context).get(_BEFORE, {})
         for key in [key for key in told if key[0] == id(layer)]:
@@ -165,7 +166,7 @@ def _weighing(original: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def compute(
-        model: Any,
+        model: keras.Model,
         x: Any = None,
         y: Any = None,
         y_pred: Any = None,
@@ -195,7 +196,7 @@ bend(keras.Model, "compute_metrics", _weighing)
 def _regularizing(original: Callable[..., Any]) -> Callable[..., Any]:
     """Regularizers of weights that are frozen count too, as in Keras 2."""
 
-    def losses(model: Any) -> Any:
+    def losses(model: keras.Model) -> Any:
         found = original(model)
         if not enters_model(model):
             return found

@@ -29,7 +29,7 @@ class Deferred:
         self._run = run
         self._waiting: dict[int, tuple[Any, Initializer]] = {}
 
-    def add(self, variable: Any, initializer: Initializer) -> None:
+    def add(self, variable: keras.Variable, initializer: Initializer) -> None:
         """Give `variable` its layout, and zeros that take no memory: a view of one element."""
         variable._initialize_layout()
         self._waiting[id(variable)] = (variable, initializer)
@@ -67,7 +67,7 @@ _INITIALIZE = "_initialize_with_initializer"
 
 
 def _deferring(original: Callable[..., None]) -> Callable[..., None]:
-    def initialize(variable: Any, initializer: Initializer) -> None:
+    def initialize(variable: keras.Variable, initializer: Initializer) -> None:
         deferred = _DEFERRED.get()
         if deferred is None or variable._dtype == "string":
             original(variable, initializer)
@@ -93,7 +93,7 @@ def deferred_initializers() -> Iterator[Deferred]:
         yield deferred
 
 
-def give_value(variable: Any, value: Any) -> None:
+def give_value(variable: keras.Variable, value: Any) -> None:
     """Assign a variable; each device takes its part where the variable is laid out over several.
 
     A variable that Keras made while tracing shapes starts with the value later.
@@ -119,7 +119,7 @@ def give_value(variable: Any, value: Any) -> None:
     variable._direct_assign(placed)
 
 
-def sharding_of(variable: Any) -> jax.sharding.Sharding | None:
+def sharding_of(variable: keras.Variable) -> jax.sharding.Sharding | None:
     """How a variable is laid out over devices, where that was said when it was made."""
     layout = getattr(variable, "_layout", None)
     layout = getattr(layout, "backend_layout", layout)

@@ -26,13 +26,13 @@ def keep_unbiased_variance(layer: keras.Layer) -> None:
             object.__setattr__(inside, _MARK, True)
 
 
-def keeps_unbiased_variance(layer: Any) -> bool:
+def keeps_unbiased_variance(layer: keras.Layer) -> bool:
     """Whether this layer is marked."""
     return bool(getattr(layer, _MARK, False))
 
 
 def _calling(original: Callable[..., Any]) -> Callable[..., Any]:
-    def call(layer: Any, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+    def call(layer: keras.Layer, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         if not keeps_unbiased_variance(layer) or len(inputs.shape) not in _RANKS:
             return original(layer, inputs, training=training, mask=mask)
         if not training or not layer.trainable or layer.renorm:
@@ -46,7 +46,7 @@ def _calling(original: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _correction(layer: Any, inputs: Any) -> Any:
+def _correction(layer: keras.Layer, inputs: Any) -> Any:
     """What a biased variance is multiplied with to be unbiased."""
     axis = layer.axis % len(inputs.shape)
     others = [size for at, size in enumerate(inputs.shape) if at != axis]

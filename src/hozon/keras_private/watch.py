@@ -52,7 +52,7 @@ def can_grow(target: Any) -> bool:
     return False
 
 
-def _after_build(optimizer: Any, watcher: Watcher) -> Callable[..., None]:
+def _after_build(optimizer: keras.optimizers.Optimizer, watcher: Watcher) -> Callable[..., None]:
     build = type(optimizer).build
 
     def wrapper(variables: Any) -> None:
@@ -62,7 +62,7 @@ def _after_build(optimizer: Any, watcher: Watcher) -> Callable[..., None]:
     return _marked(wrapper, watcher)
 
 
-def _on_attribute(layer: Any, watcher: Watcher) -> Callable[..., Any]:
+def _on_attribute(layer: keras.Layer, watcher: Watcher) -> Callable[..., Any]:
     hook = type(layer)._setattr_hook
 
     def wrapper(name: str, value: Any) -> Any:
@@ -75,10 +75,10 @@ def _on_attribute(layer: Any, watcher: Watcher) -> Callable[..., Any]:
     return _marked(wrapper, watcher)
 
 
-def _on_variable(layer: Any, watcher: Watcher) -> Callable[..., None]:
+def _on_variable(layer: keras.Layer, watcher: Watcher) -> Callable[..., None]:
     track = type(layer)._track_variable
 
-    def wrapper(variable: Any) -> None:
+    def wrapper(variable: keras.Variable) -> None:
         track(layer, variable)
         watcher.attribute(layer, variable.name, variable)
 

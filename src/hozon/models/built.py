@@ -13,7 +13,7 @@ from hozon.keras_private.backend import require_own_backend
 from hozon.keras_private.layers import layers_inside
 
 
-def require_built(model: Any, lacking: str) -> None:
+def require_built(model: keras.Model, lacking: str) -> None:
     """Raise UnsupportedError for a model or layer that was never built: what it has none of."""
     if not model.built and not model.weights:
         raise UnsupportedError(
@@ -22,7 +22,7 @@ def require_built(model: Any, lacking: str) -> None:
         )
 
 
-def build_as_recorded(model: Any, shapes: Mapping[str, Any]) -> None:
+def build_as_recorded(model: keras.Model, shapes: Mapping[str, Any]) -> None:
     """Build a model of a class of its own for the shapes that were saved with it.
 
     Keras calls it on symbols for that, and does not note that it is built then.
@@ -33,7 +33,7 @@ def build_as_recorded(model: Any, shapes: Mapping[str, Any]) -> None:
         model.built = True
 
 
-def sync_variables(model: Any) -> None:
+def sync_variables(model: keras.Model) -> None:
     """Give a model's variables their present values, which JAX's `fit` keeps to itself."""
     sync = getattr(model, "jax_state_sync", None)
     if callable(sync):

@@ -14,7 +14,7 @@ from hozon.keras_private.values import give_value
 from hozon.models.built import require_built
 
 
-def set_weights(layer: keras.Layer, weights: Sequence[Any]) -> None:
+def set_weights(layer: keras.Layer, weights: Sequence[keras.Variable]) -> None:
     """Give a layer's or model's variables the values of a list, as `get_weights` returned it.
 
     Args:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from hozon.config.layers import Compiled
 from hozon.config.outputs import outputs_of
@@ -12,10 +11,11 @@ from hozon.errors import FormatError, HozonError, UnsafeError
 from hozon.keras_private.compiled import name_logs
 from hozon.models.report import LoadReport
 from hozon.reports import warn
+from hozon.typing import CustomObjects
 
 
 def compile_inner(
-    inner: Sequence[Compiled], custom_objects: Mapping[str, Any], report: LoadReport
+    inner: Sequence[Compiled], custom_objects: CustomObjects, report: LoadReport
 ) -> None:
     """Compile models inside of one as they were; one that cannot be is left so, which is told."""
     for model, config in inner:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import keras
 
@@ -14,7 +13,7 @@ from hozon.keras_private.rows import steps_rows_lazily
 CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
-def lookups_trained_otherwise(model: Any) -> Iterator[str]:
+def lookups_trained_otherwise(model: keras.Model) -> Iterator[str]:
     """Lines for a compiled model of Keras 2 whose class has a training step of its own.
 
     Keras 2 keeps the gradient of a table as a row for each lookup and clips these, and its older
@@ -37,7 +36,7 @@ def lookups_trained_otherwise(model: Any) -> Iterator[str]:
         )
 
 
-def lazy_rows_lost(model: Any) -> Iterator[str]:
+def lazy_rows_lost(model: keras.Model) -> Iterator[str]:
     """A line for a model whose optimizer is written as one that moves all rows of a table."""
     optimizer, tables = wrapped(model.optimizer), _tables(model)
     newer = type(optimizer).__module__.startswith("keras.")
@@ -49,11 +48,11 @@ def lazy_rows_lost(model: Any) -> Iterator[str]:
         )
 
 
-def _tables(model: Any) -> str:
+def _tables(model: keras.Model) -> str:
     return ", ".join(dict.fromkeys(layer.name for layer in layers_of(model) if _is_table(layer)))
 
 
-def _is_table(layer: Any) -> bool:
+def _is_table(layer: keras.Layer) -> bool:
     """Whether Keras 2 has rows as a layer's gradient; a penalty on the table makes it whole."""
     return (
         isinstance(layer, keras.layers.Embedding)

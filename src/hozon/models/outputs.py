@@ -14,7 +14,7 @@ from hozon.keras_private.layers import layers_of, losses_kept
 from hozon.models.savedmodel.save.specs import CallSpec, layer_spec
 
 
-def compiled_outputs(model: Any) -> Outputs:
+def compiled_outputs(model: keras.Model) -> Outputs:
     """The outputs that a training configuration of Keras 2 is told by.
 
     Those of a subclassed model are known from a trace of its call, by the names that Keras 2 gave
@@ -30,7 +30,7 @@ def compiled_outputs(model: Any) -> Outputs:
     return found
 
 
-def _called(model: Any, spec: CallSpec) -> Outputs:
+def _called(model: keras.Model, spec: CallSpec) -> Outputs:
     def symbol(leaf: Any) -> Any:
         if not isinstance(leaf, ArgumentSpec):
             return leaf

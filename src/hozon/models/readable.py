@@ -26,6 +26,7 @@ from hozon.keras_private.layers import layers_inside, layers_of
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.assignment import Assignment
 from hozon.record import ModelRecord, StateGroup
+from hozon.typing import ConfigEntry
 
 #: What users' constructors, `from_config` and `build` may raise.
 REFUSALS = (
@@ -87,7 +88,7 @@ def require_readable(
 
 
 def _make_again(
-    layer: Any,
+    layer: keras.Layer,
     record: ModelRecord,
     own: Mapping[str, Any],
     pair: Callable[[Any, ModelRecord], Assignment],
@@ -106,7 +107,7 @@ def _make_again(
         )
 
 
-def users_parts(model: keras.Model, config: Mapping[str, Any]) -> list[Part]:
+def users_parts(model: keras.Model, config: ConfigEntry) -> list[Part]:
     """The layers with users' classes or functions in a model of Keras', and their entries.
 
     The model itself where they cannot be looked at one by one: where it is of a class of its own,
@@ -128,7 +129,7 @@ def users_parts(model: keras.Model, config: Mapping[str, Any]) -> list[Part]:
     return parts if alone and not beside & set(inside) else [(model, config)]
 
 
-def _parts(model: Any, entry: Mapping[str, Any]) -> Iterator[Part]:
+def _parts(model: keras.Model, entry: ConfigEntry) -> Iterator[Part]:
     """Raises KeyError where a layer has no entry of its own, or was never called on symbols."""
     if not _is_of_layers(model):
         if own_objects(model):
@@ -141,7 +142,7 @@ def _parts(model: Any, entry: Mapping[str, Any]) -> Iterator[Part]:
         yield from _parts(layer, entries[layer.name])
 
 
-def _leaves(model: Any) -> Iterator[Any]:
+def _leaves(model: keras.Model) -> Iterator[Any]:
     if not _is_of_layers(model):
         yield model
         return
@@ -149,7 +150,7 @@ def _leaves(model: Any) -> Iterator[Any]:
         yield from _leaves(layer)
 
 
-def _is_of_layers(layer: Any) -> bool:
+def _is_of_layers(layer: keras.Layer) -> bool:
     """Whether a layer is a model of Keras' own classes, made of layers."""
     known = type(layer).__module__.startswith("keras.")
     return known and isinstance(layer, keras.Model) and functional_of(layer) is not None

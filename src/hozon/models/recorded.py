@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import keras
 
@@ -24,6 +23,7 @@ from hozon.models.savedmodel.load.training import NO_CONFIG, NOT_COMPILED
 from hozon.models.text.strings import with_strings
 from hozon.record import ModelRecord
 from hozon.reports import warn
+from hozon.typing import CustomObjects
 
 #: What gives a model its weights, and returns the report and what is to be done once the model is
 #: compiled, or is not to be: its optimizer's state, and the account of all that is in the record.
@@ -32,7 +32,7 @@ LoadWeights = Callable[[keras.Model, ModelRecord], tuple[LoadReport, Callable[[k
 
 def revive(
     record: ModelRecord,
-    custom_objects: Mapping[str, Any] | None,
+    custom_objects: CustomObjects | None,
     compiled: bool,
     load_weights: LoadWeights,
 ) -> keras.Model:
@@ -86,13 +86,16 @@ def revive(
     return model
 
 
-def _takes_strings(model: Any) -> bool:
+def _takes_strings(model: keras.Model) -> bool:
     functional = functional_of(model)
     return functional is not None and any(t.dtype == "string" for t in functional.inputs)
 
 
 def _compile(
-    model: Any, record: ModelRecord, report: LoadReport, custom_objects: Mapping[str, Any] | None
+    model: keras.Model,
+    record: ModelRecord,
+    report: LoadReport,
+    custom_objects: CustomObjects | None,
 ) -> None:
     """Compile the model as it was compiled.
 

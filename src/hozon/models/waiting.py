@@ -39,7 +39,9 @@ def wait(owner: Any, states: Mapping[str, Waiting], assignment: Assignment, file
     watch(owner, _Owner(dict(states), assignment.report, file))
 
 
-def wait_for_build(optimizer: Any, stored: Waiting, assignment: Assignment, file: str) -> None:
+def wait_for_build(
+    optimizer: keras.optimizers.Optimizer, stored: Waiting, assignment: Assignment, file: str
+) -> None:
     """Give an optimizer its state once it is built."""
     assignment.defer(stored.label, *stored.names)
     for variable in optimizer.variables:

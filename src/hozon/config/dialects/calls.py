@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hozon.errors import UnsupportedError
+from hozon.typing import Config, ConfigEntry
 
 Call = dict[str, Any]
 Adapt = Callable[[Call, Mapping[str, Any]], Call]
 
 
-def initial_state(call: Call, config: Mapping[str, Any]) -> Call:
+def initial_state(call: Call, config: ConfigEntry) -> Call:
     """Keras 2 saved ``rnn(x, initial_state=s, constants=c)`` as a call on ``[x, *s, *c]``."""
     first = call["args"][0] if call["args"] else None
     if not isinstance(first, list) or len(first) < 2:
@@ -45,7 +46,7 @@ RECURRENT = (
 CALLS: Mapping[str, Adapt] = dict.fromkeys(RECURRENT, initial_state)
 
 
-def with_states(call: Call, config: dict[str, Any]) -> Call:
+def with_states(call: Call, config: Config) -> Call:
     """The other way; Keras 2's config says how many of the list are constants."""
     kwargs = dict(call["kwargs"])
     states, constants = kwargs.pop("initial_state", None), kwargs.pop("constants", None)
@@ -63,7 +64,7 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def without_masks(call: Call, config: dict[str, Any]) -> Call:
+def without_masks(call: Call, config: Config) -> Call:
     """Keras 2's MultiHeadAttention takes the masks of its inputs from the inputs."""
     kwargs = dict(call["kwargs"])
     for key in ("query_mask", "value_mask", "key_mask"):

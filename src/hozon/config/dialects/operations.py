@@ -16,6 +16,7 @@ from typing import Any
 from hozon.config.nodes import Renumber, key_of
 from hozon.config.to_keras2_nodes import named_call, sequence, written_call
 from hozon.errors import UnsupportedError
+from hozon.typing import ConfigEntry
 
 Config = dict[str, Any]
 GETITEM = "__operators__.getitem"
@@ -59,7 +60,7 @@ class NoFunctionError(Exception):
     """An argument has no counterpart in TensorFlow's function."""
 
 
-def written_operation(entry: Mapping[str, Any], renumber: Renumber) -> tuple[Config, list[Any]]:
+def written_operation(entry: ConfigEntry, renumber: Renumber) -> tuple[Config, list[Any]]:
     """Layer entry and calls for an operation's node.
 
     Raises UnsupportedError where no TensorFlow function does the same.
@@ -78,7 +79,7 @@ def written_operation(entry: Mapping[str, Any], renumber: Renumber) -> tuple[Con
 
 
 def _written(
-    entry: Mapping[str, Any], operation: str, name: str, renumber: Renumber
+    entry: ConfigEntry, operation: str, name: str, renumber: Renumber
 ) -> tuple[Config, list[Any]]:
     given = entry.get("config") or {}
     calls = entry.get("inbound_nodes") or []

@@ -19,6 +19,7 @@ from hozon.config.dialects.rules import (
     Rule,
     Table,
 )
+from hozon.typing import Config
 
 HARD = Default("recurrent_activation", "hard_sigmoid")
 
@@ -112,7 +113,7 @@ def one_direction(entry: Entry) -> None:
             del entry.config["backward_layer"]
 
 
-def _without_prefix(layer: dict[str, Any], prefix: str) -> dict[str, Any]:
+def _without_prefix(layer: Config, prefix: str) -> dict[str, Any]:
     config = dict(layer.get("config") or {})
     config["name"] = str(config.get("name", "")).removeprefix(prefix) or None
     if config.get("return_sequences"):
@@ -120,7 +121,7 @@ def _without_prefix(layer: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {**layer, "config": config}
 
 
-def _turned(layer: dict[str, Any], turn: bool = False) -> Any:
+def _turned(layer: Config, turn: bool = False) -> Any:
     config = dict(layer["config"])
     backwards = bool(config.pop("go_backwards", False))
     return layer.get("class_name"), backwards != turn, config

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from hozon.errors import UnsupportedError
+from hozon.typing import Config, Shape
 
 register = keras.saving.register_keras_serializable(package="hozon")
 HEIGHT, WIDTH = -3, -2
@@ -66,7 +67,7 @@ class RandomCrop(keras.layers.Layer):  # type: ignore[misc]
         shape = [*images.shape[:HEIGHT], self.height, self.width, images.shape[-1]]
         return ops.slice(images, ops.stack([ops.cast(c, "int32") for c in corner]), shape)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """``input_shape`` with the target's height and width."""
         return (*input_shape[:HEIGHT], self.height, self.width, input_shape[-1])
 
@@ -74,7 +75,7 @@ class RandomCrop(keras.layers.Layer):  # type: ignore[misc]
         """Sizes of `inputs` may be unknown."""
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {
             **super().get_config(),
@@ -127,7 +128,7 @@ class RandomSide(keras.layers.Layer):  # type: ignore[misc]
             images, tuple(size), interpolation=self.interpolation, data_format="channels_last"
         )
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """`input_shape` with the random side unknown."""
         shape = list(input_shape)
         shape[self.axis] = None
@@ -137,7 +138,7 @@ class RandomSide(keras.layers.Layer):  # type: ignore[misc]
         """See `compute_output_shape`."""
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {
             **super().get_config(),

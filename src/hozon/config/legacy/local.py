@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from hozon.errors import UnsupportedError
+from hozon.typing import Config
 
 register = keras.saving.register_keras_serializable(package="hozon")
 OBJECTS = {
@@ -194,7 +195,7 @@ class LocallyConnected(keras.layers.Layer):  # type: ignore[misc]
             else (input_shape[0], *positions, self.filters)
         )
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {
             **super().get_config(),

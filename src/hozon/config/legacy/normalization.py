@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from hozon.config.legacy.simple import register
+from hozon.typing import Config
 
 PARTS = ("beta", "gamma")
 STATE = ("moving_mean", "moving_variance")
@@ -103,7 +104,7 @@ class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
         """The input's."""
         return input_shape
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {
             **super().get_config(),

@@ -11,6 +11,8 @@ from typing import Any
 
 import keras
 
+from hozon.typing import Config
+
 register = keras.saving.register_keras_serializable(package="hozon")
 
 
@@ -18,7 +20,7 @@ register = keras.saving.register_keras_serializable(package="hozon")
 class RMSprop(keras.optimizers.RMSprop):  # type: ignore[misc]
     """RMSprop of ``optimizer_v2`` without momentum (with momentum it has Keras 3's formula)."""
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         """One step of one variable."""
         if self.momentum > 0:
             super().update_step(gradient, variable, learning_rate)
@@ -39,7 +41,7 @@ class RMSprop(keras.optimizers.RMSprop):  # type: ignore[misc]
 class Adagrad(keras.optimizers.Adagrad):  # type: ignore[misc]
     """Adagrad of ``optimizer_v2``."""
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         """One step of one variable."""
         ops = keras.ops
         rate, grad = ops.cast(learning_rate, variable.dtype), ops.cast(gradient, variable.dtype)
@@ -66,7 +68,7 @@ class Nadam(keras.optimizers.Nadam):  # type: ignore[misc]
         self.assign(self._u_product, self._u_product * now)
         super(keras.optimizers.Nadam, self)._backend_update_step(grads, variables, learning_rate)
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         """One step of one variable."""
         ops, dtype, index = keras.ops, variable.dtype, self._get_variable_index(variable)
         rate, grad = ops.cast(learning_rate, dtype), ops.cast(gradient, dtype)
@@ -81,12 +83,12 @@ class Nadam(keras.optimizers.Nadam):  # type: ignore[misc]
         spread = ops.sqrt(v / (1 - power))
         self.assign_sub(variable, rate * mean / (spread + self.epsilon))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {**super().get_config(), "schedule_decay": self.schedule_decay}
 
 
-def steps_as_legacy(optimizer: Any) -> bool:
+def steps_as_legacy(optimizer: keras.optimizers.Optimizer) -> bool:
     """Whether an optimizer makes the steps that the older generation's of its name made."""
     if isinstance(optimizer, (RMSprop, Adagrad, Nadam)):
         return True

@@ -13,6 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from hozon.typing import Config, Shape
+
 register = keras.saving.register_keras_serializable(package="hozon")
 HEIGHT, WIDTH = -3, -2
 Array = np.ndarray[Any, Any]
@@ -162,7 +164,7 @@ class Resizing(keras.layers.Layer):  # type: ignore[misc]
         top, left = (rows - height) // 2, (columns - width) // 2
         return images[..., top : top + height, left : left + width, :]
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """``input_shape`` with the target's height and width."""
         return (*input_shape[:HEIGHT], self.height, self.width, input_shape[-1])
 
@@ -170,7 +172,7 @@ class Resizing(keras.layers.Layer):  # type: ignore[misc]
         """See `compute_output_shape`."""
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {
             **super().get_config(),

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from hozon.config.legacy.simple import register
+from hozon.typing import Config
 
 
 @register
@@ -36,6 +37,6 @@ class SeparableConv1D(keras.layers.SeparableConv1D):  # type: ignore[misc]
     def _missing(self) -> int:
         return int(self.dilation_rate[0] * (self.kernel_size[0] - 1))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {**super().get_config(), "padding": self.padding_before}

@@ -10,6 +10,7 @@ import keras
 
 from hozon.config.followed import follow
 from hozon.keras_private.tracing import over_merged_steps
+from hozon.typing import Config
 
 register = keras.saving.register_keras_serializable(package="hozon")
 
@@ -32,7 +33,7 @@ class ThresholdedReLU(keras.layers.Layer):  # type: ignore[misc]
         """The input's."""
         return input_shape
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {**super().get_config(), "theta": self.theta}
 
@@ -108,7 +109,7 @@ class RandomFourierFeatures(keras.layers.Layer):  # type: ignore[misc]
         """``input_shape`` with its last axis replaced."""
         return (*input_shape[:-1], self.output_dim)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         kernel = self.kernel
         return {
@@ -197,7 +198,7 @@ class AddLoss(keras.layers.Layer):  # type: ignore[misc]
         """The input's."""
         return input_shape
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {**super().get_config(), "unconditional": self.unconditional}
 
@@ -223,7 +224,7 @@ class AddMetric(keras.layers.Layer):  # type: ignore[misc]
         """The input's."""
         return input_shape
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {
             **super().get_config(),

@@ -18,6 +18,7 @@ from hozon.config.legacy import tf_ops
 from hozon.config.legacy.symbolic import symbolic_result
 from hozon.config.legacy.tf_random import RANDOM
 from hozon.errors import UnsupportedError
+from hozon.typing import Config
 
 GETITEM = "__operators__.getitem"
 register = keras.saving.register_keras_serializable(package="hozon")
@@ -89,9 +90,9 @@ class FunctionLayer(keras.layers.Layer):  # type: ignore[misc]
         """A function keeps no mask."""
         return None
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
-        config: dict[str, Any] = super().get_config()
+        config: Config = super().get_config()
         config.pop("autocast", None)
         return config
 
@@ -121,7 +122,7 @@ class TFOpLambda(FunctionLayer):
             kwargs.pop(name, None)
         return self._run(inputs, *args, **kwargs)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {**super().get_config(), "function": self.function}
 
@@ -149,7 +150,7 @@ class SlicingOpLambda(FunctionLayer):
             return self._run(inputs, **kwargs)
         return inputs[index_of(slice_spec)]
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {**super().get_config(), "function": self.function}
 
@@ -193,7 +194,7 @@ class InstanceProperty(FunctionLayer):
         """The property."""
         return tf_ops.find(self.symbol)(inputs)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {**super().get_config(), "attr_name": self.attr_name}
 
@@ -220,6 +221,6 @@ class InstanceMethod(FunctionLayer):
         """The method's result."""
         return tf_ops.find(self.symbol)(inputs)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {**super().get_config(), "method_name": self.method_name}

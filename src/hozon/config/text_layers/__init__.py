@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hozon.config.text_layers.buckets import HashedCrossing, Hashing
 from hozon.config.text_layers.lookup import IntegerLookup, StringLookup
 from hozon.config.text_layers.vectorization import TextVectorization
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = [
     "TEXT_LAYERS",
@@ -25,7 +28,7 @@ TEXT_LAYERS: Mapping[str, type] = {
 }
 
 
-def reads_text(layer: Any) -> bool:
+def reads_text(layer: keras.Layer) -> bool:
     """Whether a layer takes strings."""
     return isinstance(layer, TextVectorization) or (
         isinstance(layer, StringLookup) and not layer.invert

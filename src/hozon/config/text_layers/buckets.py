@@ -20,6 +20,7 @@ from hozon.config.text_layers.hashes import MASK, bucket_of, salt_of
 from hozon.config.text_layers.host import Array, HostLayer, encoded, no_sparse, to_bytes
 from hozon.errors import MismatchError
 from hozon.raw.hashing import HASH64_SEED, fingerprint64, fingerprint_cat
+from hozon.typing import Config
 
 register = keras.saving.register_keras_serializable(package="hozon")
 
@@ -49,7 +50,7 @@ class Buckets(HostLayer):
         """Indices in the output mode."""
         return encode(indices, self.output_mode, self.num_bins, np.dtype(self.output_dtype))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {
             **super().get_config(),
@@ -93,7 +94,7 @@ class Hashing(Buckets):
         """Shape of the outputs."""
         return encoded_shape(tuple(input_shape), self.output_mode, self.num_bins)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {**super().get_config(), "mask_value": self.mask_value, "salt": self.salt}
 

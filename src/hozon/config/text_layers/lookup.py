@@ -36,6 +36,7 @@ from hozon.config.text_layers.host import (
     to_bytes,
 )
 from hozon.errors import MismatchError, UnsafeError
+from hozon.typing import Config, Shape
 
 register = keras.saving.register_keras_serializable(package="hozon")
 MODES = (INT, ONE_HOT, MULTI_HOT, COUNT, TF_IDF)
@@ -268,7 +269,7 @@ class IndexLookup(HostLayer):
             return object_array(flat, indices.shape)
         return np.asarray(flat, np.int64).reshape(indices.shape)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape of the outputs, None for an unknown size of the vocabulary."""
         return encoded_shape(tuple(input_shape), self.output_mode, self.depth)
 
@@ -314,7 +315,7 @@ class IndexLookup(HostLayer):
         if self.output_mode == TF_IDF and IDF_KEY in store:
             self.load_idf(store[IDF_KEY])
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments, the vocabulary among them: special tokens too if they have weights."""
         return {
             **super().get_config(),
@@ -362,7 +363,7 @@ class StringLookup(IndexLookup):
     def _keys(self, values: Any) -> Array:
         return to_bytes(values)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments."""
         return {**super().get_config(), "encoding": self.encoding}
 

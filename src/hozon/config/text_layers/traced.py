@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 from jax import export
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
+
+if TYPE_CHECKING:
+    import keras
 
 #: A call of a host layer. Its parameters: the `layer`, `tree` of its inputs, `shape`, `dtype`.
 PRIMITIVE = Primitive("hozon_host_layer")
@@ -41,7 +44,7 @@ class Tracing:
         self._scope = scope
         self._count = 0
 
-    def call(self, layer: Any, inputs: Any) -> Any:
+    def call(self, layer: keras.Layer, inputs: Any) -> Any:
         """The outputs of a host layer; sizes that depend on its data get symbols of their own."""
         flat, tree = jax.tree.flatten(inputs)
         shape = layer.compute_output_shape(jax.tree.unflatten(tree, [tuple(x.shape) for x in flat]))

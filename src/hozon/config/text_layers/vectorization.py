@@ -21,6 +21,7 @@ from hozon.config.text_layers.encode import (
 from hozon.config.text_layers.host import Array, HostLayer, batches_of, object_array, to_bytes
 from hozon.config.text_layers.lookup import IndexLookup, StringLookup
 from hozon.errors import MismatchError, MissingObjectError, UnsupportedError
+from hozon.typing import Config, Shape
 
 register = keras.saving.register_keras_serializable(package="hozon")
 PUNCTUATION = string.punctuation.encode()
@@ -201,7 +202,7 @@ class TextVectorization(HostLayer):
             )
         return outputs[0] if texts.ndim == 0 else outputs
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Batch, and the length of sequences or the depth of vectors, None where unknown."""
         if self.output_mode is None:
             return tuple(input_shape)
@@ -218,7 +219,7 @@ class TextVectorization(HostLayer):
         """Indices, vectors, or strings without an output mode."""
         return "string" if self.output_mode is None else str(self.compute_dtype)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Constructor arguments, the vocabulary among them."""
         inner = self._lookup_layer.get_config()
         config = {
@@ -248,7 +249,7 @@ class TextVectorization(HostLayer):
         }
 
 
-def lookup_of(layer: Any) -> IndexLookup:
+def lookup_of(layer: keras.Layer) -> IndexLookup:
     """The layer that has the vocabulary: the one inside a TextVectorization, or the layer itself."""
     found: IndexLookup = getattr(layer, "_lookup_layer", layer)
     return found

@@ -60,7 +60,7 @@ def _everything(roots: Iterable[Any]) -> Iterator[Live]:
             yield from (Live(v, kind, str(v.path)) for v in root.variables)
 
 
-def _layers(roots: Iterable[Any]) -> list[Any]:
+def _layers(roots: Iterable[Any]) -> list[keras.Layer]:
     """The layers among some objects and all layers inside of them, each once."""
     found: dict[int, Any] = {}
     for root in roots:
@@ -69,7 +69,7 @@ def _layers(roots: Iterable[Any]) -> list[Any]:
     return list(found.values())
 
 
-def optimizers_of(layer: Any) -> list[tuple[str, Any]]:
+def optimizers_of(layer: keras.Layer) -> list[tuple[str, Any]]:
     """The optimizers that a model was compiled with, or that its class holds, by attribute."""
     found = [(k, v) for k, v in vars(layer).items() if isinstance(v, keras.optimizers.Optimizer)]
     return [(name.lstrip("_"), optimizer) for name, optimizer in found]

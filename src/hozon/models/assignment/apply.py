@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hozon.errors import MismatchError
 from hozon.keras_private.rollback import unchanged_on_error
 from hozon.models.assignment.assignment import Assignment, Bundle, Pair, variables_of
 from hozon.models.tracking.leaves import ItemLeaf
 from hozon.stored.lazy import read_all
+
+if TYPE_CHECKING:
+    import keras
 
 
 def apply(assignment: Assignment, file: str) -> None:
@@ -46,7 +49,7 @@ def apply(assignment: Assignment, file: str) -> None:
     assignment.pairs, assignment.bundles, assignment.then = [], [], []
 
 
-def _variables(assignment: Assignment) -> list[Any]:
+def _variables(assignment: Assignment) -> list[keras.Variable]:
     """All variables that are about to change."""
     paired = [variable for pair in assignment.pairs for variable in variables_of(pair.leaf)]
     return [*paired, *(v for bundle in assignment.bundles for v in bundle.variables)]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hozon.models.report import LoadReport
 from hozon.models.tracking.leaves import KerasLeaf, TwoLeaves
 from hozon.objects.tracking import Leaf
 from hozon.stored.lazy import LazyTensor
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ class Assignment:
         self.tensors.update(stored)
 
     def disagree(
-        self, line: str, variables: Iterable[Any] = (), stored: Iterable[str] = ()
+        self, line: str, variables: Iterable[keras.Variable] = (), stored: Iterable[str] = ()
     ) -> None:
         """Variables and tensors that belong together and do not fit."""
         self.report.mismatched.append(line)
@@ -134,7 +137,9 @@ class Assignment:
         self.report.left_out.append(line)
         self.tensors.update(stored)
 
-    def lose(self, line: str, variables: Iterable[Any] = (), stored: Iterable[str] = ()) -> None:
+    def lose(
+        self, line: str, variables: Iterable[keras.Variable] = (), stored: Iterable[str] = ()
+    ) -> None:
         """State that does not come back."""
         self.report.lost.append(line)
         self.variables.update(map(id, variables))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import MismatchError, UnsupportedError
@@ -23,9 +23,12 @@ from hozon.models.built import require_built
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.record import ModelRecord, StateGroup
 
+if TYPE_CHECKING:
+    import keras
+
 
 def by_layer(
-    model: Any, record: ModelRecord, *, by_name: bool = False, skip_mismatch: bool = False
+    model: keras.Model, record: ModelRecord, *, by_name: bool = False, skip_mismatch: bool = False
 ) -> Assignment:
     """Which stored weights go where; those of each layer stand in the order of the file.
 
@@ -62,7 +65,7 @@ def by_layer(
     return assignment
 
 
-def _add(layer: Any, group: StateGroup, origin: Origin, assignment: Assignment) -> None:
+def _add(layer: keras.Layer, group: StateGroup, origin: Origin, assignment: Assignment) -> None:
     """Take up what is stored for a layer; one that does not fit is noted as such."""
     try:
         if learned_name(layer) and not weights_of(layer):
@@ -73,14 +76,14 @@ def _add(layer: Any, group: StateGroup, origin: Origin, assignment: Assignment) 
         assignment.disagree(str(problem), weights_of(layer), names_in(group))
 
 
-def _learned(layer: Any, group: StateGroup, assignment: Assignment) -> None:
+def _learned(layer: keras.Layer, group: StateGroup, assignment: Assignment) -> None:
     if len(group.tensors) != 1:
         raise Disagreement(f"{layer.name}: {len(group.tensors)} stored variables, not 1")
     leaf, (name, tensor) = LearnedLeaf(layer), next(iter(group.tensors.items()))
     assignment.pair(leaf, tensor, leaf.name, f"{group.name}/{name}")
 
 
-def _weights(layer: Any, group: StateGroup, origin: Origin, assignment: Assignment) -> None:
+def _weights(layer: keras.Layer, group: StateGroup, origin: Origin, assignment: Assignment) -> None:
     full = {plain_name(name): f"{group.name}/{name}" for name in group.tensors}
     for pair in pairs_of(layer, group, origin):
         stored = [full[name] for name in pair.stored]
@@ -104,7 +107,9 @@ def valid(name: str) -> str:
     return name.replace("/", "_")
 
 
-def names_by_layer(model: Any, record: ModelRecord) -> tuple[list[LiveName], list[StoredName]]:
+def names_by_layer(
+    model: keras.Model, record: ModelRecord
+) -> tuple[list[LiveName], list[StoredName]]:
     """The variables of a model and of a file, by the names that their layers give them.
 
     Raises:
@@ -140,7 +145,7 @@ def _stored_names(group: StateGroup, name: str) -> Iterator[str]:
 
 
 def _by_name(
-    groups: Sequence[StateGroup], model: Any, assignment: Assignment
+    groups: Sequence[StateGroup], model: keras.Model, assignment: Assignment
 ) -> Iterator[tuple[StateGroup, Any]]:
     live = _weighted(model)
     named: dict[str, list[Any]] = {}
@@ -157,12 +162,14 @@ def _by_name(
             assignment.miss(f"{layer.name}/{variable.name}", variable)
 
 
-def _weighted(model: Any) -> list[Any]:
+def _weighted(model: keras.Model) -> list[Any]:
     """The layers that files have weights for."""
     return [layer for layer in top_layers(model) if weights_of(layer) or learned_name(layer)]
 
 
-def _all(groups: Sequence[StateGroup], model: Any, file: str) -> Iterator[tuple[StateGroup, Any]]:
+def _all(
+    groups: Sequence[StateGroup], model: keras.Model, file: str
+) -> Iterator[tuple[StateGroup, Any]]:
     """Every group with its layer: by name if the names are the same, else by order."""
     live = _weighted(model)
     if len(live) > len(groups):  # Keras 3 keeps what was learned elsewhere
@@ -185,7 +192,7 @@ def _all(groups: Sequence[StateGroup], model: Any, file: str) -> Iterator[tuple[
     return zip(groups, live, strict=True)
 
 
-def _own(model: Any, groups: Sequence[StateGroup], assignment: Assignment) -> None:
+def _own(model: keras.Model, groups: Sequence[StateGroup], assignment: Assignment) -> None:
     """The variables that the model itself made."""
     live = own_weights(model)
     group = next((group for group in groups if group.name == TOP_LEVEL), None)
@@ -201,7 +208,7 @@ def _own(model: Any, groups: Sequence[StateGroup], assignment: Assignment) -> No
 class _Own:
     """A model's own variables in the form of a layer."""
 
-    def __init__(self, name: str, variables: list[Any]) -> None:
+    def __init__(self, name: str, variables: list[keras.Variable]) -> None:
         self.name = name
         self.trainable_weights = variables
         self.non_trainable_weights: list[Any] = []

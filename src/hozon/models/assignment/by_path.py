@@ -22,6 +22,7 @@ from hozon.models.assignment.owners import (
 )
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.record import ModelRecord, StateGroup, names_of
+from hozon.typing import Config
 
 METRICS = "metrics"
 OPTIMIZER = "optimizer"
@@ -32,7 +33,7 @@ def _is_of_metric(group: StateGroup) -> bool:
     return group.name.partition("/")[0] == METRICS
 
 
-def by_path(model: Any, record: ModelRecord) -> Assignment:
+def by_path(model: keras.Model, record: ModelRecord) -> Assignment:
     """What goes where, by the paths of attributes.
 
     A layer with its weights is found too in a file of its model.
@@ -46,7 +47,7 @@ def by_path(model: Any, record: ModelRecord) -> Assignment:
     return assignment
 
 
-def _groups(model: Any, record: ModelRecord, assignment: Assignment) -> list[StateGroup]:
+def _groups(model: keras.Model, record: ModelRecord, assignment: Assignment) -> list[StateGroup]:
     """The groups of a record that hold weights."""
     for group in filter(_is_of_metric, record.state):
         names = [f"{group.name}/{name}" for name in group.tensors]
@@ -62,7 +63,9 @@ def _groups(model: Any, record: ModelRecord, assignment: Assignment) -> list[Sta
     return [g for g in record.state if not _is_of_metric(g) and g.name not in aside]
 
 
-def _live(model: Any, record: ModelRecord, groups: Iterable[StateGroup]) -> dict[str, Owner]:
+def _live(
+    model: keras.Model, record: ModelRecord, groups: Iterable[StateGroup]
+) -> dict[str, Owner]:
     """The objects of a model, by the paths of the Keras whose file it is.
 
     Those of Keras 3, unless only tf_keras' tell all that the file holds.
@@ -108,7 +111,7 @@ def _account_for(owner: Owner, assignment: Assignment) -> None:
     assignment.variables.update(map(id, _own_variables(owner.target)))
 
 
-def _own_variables(target: Any) -> list[Any]:
+def _own_variables(target: Any) -> list[keras.Variable]:
     if isinstance(target, keras.Layer):
         return variables_of(target)
     return list(getattr(target, "variables", ()))
@@ -134,7 +137,7 @@ def _renamed(
 
 def _by_layer(shapes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Shapes by the first two parts of their path, then by the rest of it."""
-    made: dict[str, dict[str, Any]] = {}
+    made: dict[str, Config] = {}
     for path, value in shapes.items():
         layer = "/".join(path.split("/")[:2])
         made.setdefault(layer, {})[path[len(layer) :]] = value
@@ -185,7 +188,7 @@ def _alias(path: str) -> str:
     return "/".join(part.lstrip("_") for part in path.split("/"))
 
 
-def by_layer_names(model: Any, record: ModelRecord) -> Assignment:
+def by_layer_names(model: keras.Model, record: ModelRecord) -> Assignment:
     """What goes where, by the names of the layers that lead to each object."""
     assignment = Assignment()
     groups = _groups(model, record, assignment)
@@ -236,7 +239,7 @@ def _require_names(record: ModelRecord) -> Mapping[str, str]:
 
 
 def names_by_path(
-    model: Any, record: ModelRecord, assignment: Assignment
+    model: keras.Model, record: ModelRecord, assignment: Assignment
 ) -> tuple[list[LiveName], list[StoredName]]:
     """The variables of a model and of a file, by the names of layers and by paths."""
     groups = _groups(model, record, assignment)
@@ -265,7 +268,7 @@ def names_by_path(
     return live, stored
 
 
-def miss_the_rest(model: Any, assignment: Assignment) -> None:
+def miss_the_rest(model: keras.Model, assignment: Assignment) -> None:
     """List the variables of objects that save other values than these."""
     for owner in owners(model, optimizer=False):
         rest = [v for v in _own_variables(owner.target) if id(v) not in assignment.variables]
@@ -274,7 +277,7 @@ def miss_the_rest(model: Any, assignment: Assignment) -> None:
 
 
 def _live_names(
-    owner: Owner, name: str, variable: Any, objects: Mapping[str, str]
+    owner: Owner, name: str, variable: keras.Variable, objects: Mapping[str, str]
 ) -> Iterator[str]:
     chain = names_of(owner.path, objects)
     yield "/".join((*chain, str(variable.name)))

@@ -11,10 +11,8 @@ import numpy as np
 from hozon.keras_private.layers import build_shapes, layers_of
 from hozon.models.assignment.momenta import follow_product
 
-Layer = Any
 
-
-def _finalize(layer: Layer) -> None:
+def _finalize(layer: keras.layers.Layer) -> None:
     """Keras computes with constants that it makes of the adapted variables, or of what was given.
 
     Those that it made while a model around was traced do not outlive the trace.
@@ -25,14 +23,14 @@ def _finalize(layer: Layer) -> None:
     layer.finalize_state()
 
 
-def _bins(layer: Layer) -> None:
+def _bins(layer: keras.layers.Layer) -> None:
     """Boundaries are made of the summary of the data, where there is one."""
     if layer.num_bins is not None and layer.summary is not None and np.size(layer.summary):
         layer.finalize_state()
 
 
 #: For each class that keeps more than variables: what makes the rest of them.
-DERIVED: Mapping[type, Callable[[Layer], None]] = {
+DERIVED: Mapping[type, Callable[[keras.layers.Layer], None]] = {
     keras.layers.Normalization: _finalize,
     keras.layers.Discretization: _bins,
     keras.optimizers.Nadam: follow_product,
@@ -67,7 +65,7 @@ def compile_again(model: Any) -> None:
             getattr(model, f"make_{name}_function")(force=True)
 
 
-def finalize_layer(layer: Any) -> None:
+def finalize_layer(layer: keras.Layer) -> None:
     """Settle one layer, those inside of it aside."""
     for kind, derive in DERIVED.items():
         if isinstance(layer, kind):

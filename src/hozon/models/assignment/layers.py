@@ -13,29 +13,29 @@ from hozon.keras_private.layers import variables_of
 Variables = list[Any]
 
 
-def top_layers(target: Any) -> list[Any]:
+def top_layers(target: Any) -> list[keras.Layer]:
     """The layers that a file has groups for: a model's, or a layer itself."""
     return list(target.layers) if isinstance(target, keras.Model) else [target]
 
 
-def weights_of(layer: Any) -> Variables:
+def weights_of(layer: keras.Layer) -> Variables:
     """A layer's variables as Keras writes them: trainable ones first, no seeds."""
     return unique([*layer.trainable_weights, *layer.non_trainable_weights])
 
 
-def written_layers(target: Any) -> list[Any]:
+def written_layers(target: Any) -> list[keras.Layer]:
     """`top_layers` in the order of the file that is being written."""
     return filed_layers(target) if isinstance(target, keras.Model) else [target]
 
 
-def written_weights(layer: Any) -> Variables:
+def written_weights(layer: keras.Layer) -> Variables:
     """`weights_of` in the order of the file that is being written: models inside have theirs."""
     place = {id(v): i for i, v in enumerate(_filed_variables(layer))}
     parts = (layer.trainable_weights, layer.non_trainable_weights)
     return unique(v for part in parts for v in sorted(part, key=lambda v: place[id(v)]))
 
 
-def _filed_variables(layer: Any) -> Variables:
+def _filed_variables(layer: keras.Layer) -> Variables:
     if not isinstance(layer, Functional):
         return list(layer.weights)
     inside = [v for sublayer in filed_layers(layer) for v in _filed_variables(sublayer)]
@@ -51,7 +51,7 @@ def own_weights(model: Any) -> Variables:
     return [v for v in variables_of(model) if id(v) in kept]
 
 
-def owners(layer: Any) -> list[Any]:
+def owners(layer: keras.Layer) -> list[Any]:
     """The layers with variables in a layer: of a nested model its layers', else itself."""
     if isinstance(layer, keras.Model):
         found = [owner for sublayer in layer.layers for owner in owners(sublayer)]
@@ -62,12 +62,12 @@ def owners(layer: Any) -> list[Any]:
     return [layer] if weights_of(layer) else []
 
 
-def unique(variables: Iterable[Any]) -> Variables:
+def unique(variables: Iterable[keras.Variable]) -> Variables:
     """Each variable once, where it comes first."""
     return list({id(v): v for v in variables}.values())
 
 
-def name_of(owner: Any, variable: Any) -> str:
+def name_of(owner: Any, variable: keras.Variable) -> str:
     """The name of one variable: the path from the layer on that has it."""
     parts = str(variable.path).split("/")
     if owner.name in parts:

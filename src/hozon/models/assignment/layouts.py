@@ -71,13 +71,13 @@ def converted(layer: Any, arrays: Arrays, origin: Origin) -> Arrays:
     return arrays
 
 
-def _cudnn(layer: Any, shapes: Sequence[tuple[int, ...]]) -> str | None:
+def _cudnn(layer: keras.Layer, shapes: Sequence[tuple[int, ...]]) -> str | None:
     """The cuDNN class whose bias this is: all gates' two biases in one row."""
     name, gates = ("CuDNNLSTM", 4) if isinstance(layer, keras.layers.LSTM) else ("CuDNNGRU", 3)
     return name if len(shapes) == 3 and shapes[2] == (2 * gates * layer.units,) else None
 
 
-def _recurrent(layer: Any, arrays: Arrays, origin: Origin) -> Arrays:
+def _recurrent(layer: keras.Layer, arrays: Arrays, origin: Origin) -> Arrays:
     cudnn = _cudnn(layer, [array.shape for array in arrays])
     if cudnn is not None:
         return standard_weights(cudnn, arrays)
@@ -87,7 +87,7 @@ def _recurrent(layer: Any, arrays: Arrays, origin: Origin) -> Arrays:
     return [np.concatenate([arrays[i] for i in row], axis=-1) for row in gates]
 
 
-def _convolution(layer: Any, arrays: Arrays, origin: Origin) -> Arrays:
+def _convolution(layer: keras.Layer, arrays: Arrays, origin: Origin) -> Arrays:
     arrays = list(arrays)
     if isinstance(layer, keras.layers.ConvLSTM2D):
         if origin.keras1 and len(arrays) == 12:
@@ -110,7 +110,7 @@ def flipped(kernel: Array) -> Array:
     return np.ascontiguousarray(kernel[space])
 
 
-def _of_keras1(layer: Any, kernel: Array, wanted: tuple[int, ...]) -> Array:
+def _of_keras1(layer: keras.Layer, kernel: Array, wanted: tuple[int, ...]) -> Array:
     """Keras 1 kept 1-D kernels with a second axis, and "th" kernels with filters first."""
     if isinstance(layer, keras.layers.Conv1D):
         if kernel.ndim != 4:

@@ -19,7 +19,7 @@ IDF, SUMMARY = "Variable", "summary"
 INSTEAD = "give it to the layer when it is made, or save the whole model"
 
 
-def learned_name(layer: Any) -> str:
+def learned_name(layer: keras.Layer) -> str:
     """The name of the weight in which Keras 2 keeps what a layer learned; "" for other layers."""
     if isinstance(layer, (IndexLookup, TextVectorization)):
         return IDF if layer.output_mode == "tf_idf" else ""
@@ -28,7 +28,7 @@ def learned_name(layer: Any) -> str:
     return ""
 
 
-def learned_value(layer: Any) -> np.ndarray[Any, Any] | None:
+def learned_value(layer: keras.Layer) -> np.ndarray[Any, Any] | None:
     """What the layer learned, float32: a weight for each token, or (2, n) values and counts."""
     if not learned_name(layer):
         return None
@@ -37,7 +37,7 @@ def learned_value(layer: Any) -> np.ndarray[Any, Any] | None:
     return None if value is None else np.asarray(value, np.float32)
 
 
-def not_in_weights(model: Any, *, summaries: bool) -> list[str]:
+def not_in_weights(model: keras.Model, *, summaries: bool) -> list[str]:
     """What `adapt` learned and a form of weights does not hold: vocabularies, and bins.
 
     `summaries`: whether the form has the summary of the data that boundaries are made of.
@@ -58,7 +58,7 @@ def not_in_weights(model: Any, *, summaries: bool) -> list[str]:
     return lines
 
 
-def unsaved_vocabularies(layers: Sequence[Any]) -> list[str]:
+def unsaved_vocabularies(layers: Sequence[keras.Layer]) -> list[str]:
     """The names of layers that learned a vocabulary."""
     lookups = {id(layer): layer for layer in layers if isinstance(layer, IndexLookup)}
     names = {
@@ -71,7 +71,7 @@ def unsaved_vocabularies(layers: Sequence[Any]) -> list[str]:
     ]
 
 
-def learn(layer: Any, value: np.ndarray[Any, Any]) -> None:
+def learn(layer: keras.Layer, value: np.ndarray[Any, Any]) -> None:
     """Give a layer what was learned."""
     if learned_name(layer) == IDF:
         layer.load_idf(value)

@@ -31,7 +31,7 @@ NEGLIGIBLE = 1e-5
 NEAR = 1e-3
 
 
-def products_of(optimizer: Any, steps: int) -> tuple[Any, Any]:
+def products_of(optimizer: keras.optimizers.Optimizer, steps: int) -> tuple[Any, Any]:
     """The product after some steps that multiply it once, and after compiled ones of tf_keras."""
     decay = getattr(optimizer, "schedule_decay", 1.0)
     numbers = np.arange(1, steps + 1, dtype=np.float64)
@@ -49,7 +49,7 @@ def differ(one: Any, other: Any) -> bool:
     return abs(float(one) - float(other)) > NEGLIGIBLE
 
 
-def marks_of(optimizer: Any) -> dict[str, str]:
+def marks_of(optimizer: keras.optimizers.Optimizer) -> dict[str, str]:
     """What files without the product are to say of an optimizer's steps, None included."""
     inner = wrapped(optimizer)
     if not isinstance(inner, keras.optimizers.Nadam) or not inner.built:
@@ -59,7 +59,7 @@ def marks_of(optimizer: Any) -> dict[str, str]:
     return {TRAINED_BY: EAGER} if inner is not optimizer and keeps_product(inner) else {}
 
 
-def follow_product(optimizer: Any, *, of_keras2: bool = False) -> None:
+def follow_product(optimizer: keras.optimizers.Optimizer, *, of_keras2: bool = False) -> None:
     """Let Nadam go on with steps like those that led to its product of momenta.
 
     Args:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import keras
 
 from hozon.keras_private.paths import saveables, to_snake_case
 from hozon.record import ModelRecord
+from hozon.typing import ConfigEntry
 
 #: Classes of models, whose layers a file has in a list.
 MODELS = ("Sequential", "Functional", "Model")
@@ -23,7 +23,7 @@ def object_names(record: ModelRecord) -> Mapping[str, str]:
     return dict(_layers(record.config, ""))
 
 
-def _layers(entry: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
+def _layers(entry: ConfigEntry, path: str) -> Iterator[tuple[str, str]]:
     """The layers of a Sequential or functional model's config, as Keras numbers their classes."""
     config = entry.get("config")
     layers = config.get("layers") if isinstance(config, Mapping) else None
@@ -42,7 +42,7 @@ def _layers(entry: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
         yield from _layers(layer, f"{below}/")
 
 
-def object_paths(model: Any) -> Iterator[tuple[str, str]]:
+def object_paths(model: keras.Model) -> Iterator[tuple[str, str]]:
     """The paths of a model's layers and optimizers, and their names; its own does not count."""
     for path, target in saveables(model):
         name = getattr(target, "name", None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hozon.errors import MismatchError
 from hozon.keras_private.optimizers import (
@@ -29,6 +29,9 @@ from hozon.objects.tracking import Leaf
 from hozon.record import Steps
 from hozon.reports import warn
 from hozon.stored.lazy import LazyTensor, lazy_array
+
+if TYPE_CHECKING:
+    import keras
 
 #: What a value is: its name, and the identity of the variable that it is a slot of (0 for none).
 Role = tuple[str, int]
@@ -87,7 +90,7 @@ class OptimizerState:
         return {variable for _, variable in self.values if variable}
 
 
-def roles_of(optimizer: Any) -> dict[Role, Any]:
+def roles_of(optimizer: keras.optimizers.Optimizer) -> dict[Role, Any]:
     """What an optimizer keeps, by what it is; of one that scales losses the inner one's too."""
     inner = wrapped(optimizer)
     found = {_role("", name, of): v for name, of, v in state_of(inner)}
@@ -101,7 +104,7 @@ def _role(prefix: str, name: str, of: Any) -> Role:
 
 
 def pair_optimizer(
-    model: Any, state: OptimizerState, assignment: Assignment, name: str = "optimizer"
+    model: keras.Model, state: OptimizerState, assignment: Assignment, name: str = "optimizer"
 ) -> None:
     """Pair what a model's optimizer keeps with what is stored; it is built where it is not yet.
 
@@ -125,7 +128,9 @@ def pair_optimizer(
     lost.warn()
 
 
-def pair_state(optimizer: Any, state: OptimizerState, assignment: Assignment, name: str) -> None:
+def pair_state(
+    optimizer: keras.optimizers.Optimizer, state: OptimizerState, assignment: Assignment, name: str
+) -> None:
     """Pair what an optimizer that is built keeps with what is stored; reports call it by `name`."""
     lost = Lost(assignment, {id(v): str(v.path) for v in trained_by(optimizer)}, name)
     _pair(optimizer, state, lost)
@@ -133,7 +138,7 @@ def pair_state(optimizer: Any, state: OptimizerState, assignment: Assignment, na
     lost.warn()
 
 
-def build_optimizer(model: Any, slots: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+def build_optimizer(model: keras.Model, slots: set[int] = frozenset()) -> None:  # type: ignore[assignment]
     """Build a model's optimizer for what the model trains, or else for the variables of `slots`.
 
     One that trains nothing and has no slots is left unbuilt, for the day that layers thaw; but for
@@ -151,7 +156,7 @@ def build_optimizer(model: Any, slots: set[int] = frozenset()) -> None:  # type:
         deferred.finish()
 
 
-def _kind(optimizer: Any) -> str:
+def _kind(optimizer: keras.optimizers.Optimizer) -> str:
     return type(wrapped(optimizer)).__name__
 
 
@@ -171,7 +176,9 @@ class Lost:
         name = role[0].removeprefix(SCALING).strip("_")
         return f"{self._name}/{name}" + (f"/{self._names.get(role[1], '?')}" if role[1] else "")
 
-    def add(self, line: str, variables: Iterable[Any] = (), stored: Iterable[str] = ()) -> None:
+    def add(
+        self, line: str, variables: Iterable[keras.Variable] = (), stored: Iterable[str] = ()
+    ) -> None:
         """One loss."""
         self.lines.append(line)
         self.assignment.lose(line, variables, stored)
@@ -186,7 +193,7 @@ class Lost:
             )
 
 
-def sample_of(optimizer: Any, variables: Sequence[Any]) -> Any:
+def sample_of(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> Any:
     """An optimizer of the same kind, built for other variables; None where there can be none."""
     try:
         sample = type(optimizer).from_config(optimizer.get_config())
@@ -197,7 +204,7 @@ def sample_of(optimizer: Any, variables: Sequence[Any]) -> Any:
     return sample
 
 
-def _pair(optimizer: Any, state: OptimizerState, lost: Lost) -> None:
+def _pair(optimizer: keras.optimizers.Optimizer, state: OptimizerState, lost: Lost) -> None:
     live, assignment = roles_of(optimizer), lost.assignment
     kinds = {name for name, _ in live}
     trained = {id(v) for v in trained_by(optimizer)}
@@ -218,12 +225,12 @@ def _pair(optimizer: Any, state: OptimizerState, lost: Lost) -> None:
             _missing(role, variable, state, lost)
 
 
-def _is_none(role: Role, variable: Any) -> bool:
+def _is_none(role: Role, variable: keras.Variable) -> bool:
     """Whether a slot only stands for none: Adafactor's, where it does not factor."""
     return bool(role[1]) and role[0] in FACTORS and is_placeholder(variable)
 
 
-def _missing(role: Role, variable: Any, state: OptimizerState, lost: Lost) -> None:
+def _missing(role: Role, variable: keras.Variable, state: OptimizerState, lost: Lost) -> None:
     """What the optimizer keeps and the file does not hold."""
     name, assignment = lost.title(role), lost.assignment
     if role[0].removeprefix(SCALING) == RATE[0]:
@@ -249,7 +256,10 @@ def _steps(state: OptimizerState) -> int:
 
 
 def _derived(
-    optimizer: Any, state: OptimizerState, live: Mapping[Role, Any], lost: Lost
+    optimizer: keras.optimizers.Optimizer,
+    state: OptimizerState,
+    live: Mapping[Role, Any],
+    lost: Lost,
 ) -> dict[Role, Stored]:
     """What follows from the rest: the counter of a wrapper, Nadam's product of momenta."""
     steps = state.values.get(ITERATIONS)
@@ -266,7 +276,7 @@ def _derived(
     return found
 
 
-def _product(optimizer: Any, count: int, steps: Steps, lost: Lost) -> Any:
+def _product(optimizer: keras.optimizers.Optimizer, count: int, steps: Steps, lost: Lost) -> Any:
     """Nadam's product of momenta after some steps, which files of TensorFlow 2.11 on lack."""
     once, compiled = products_of(optimizer, count)
     if steps == "unknown" and differ(once, compiled):
@@ -277,7 +287,9 @@ def _product(optimizer: Any, count: int, steps: Steps, lost: Lost) -> Any:
     return once if steps in ("keras3", "eager") else compiled
 
 
-def numbered(model: Any, stored: Sequence[Stored], order: Order, file: str) -> OptimizerState:
+def numbered(
+    model: keras.Model, stored: Sequence[Stored], order: Order, file: str
+) -> OptimizerState:
     """State that is only numbered: for what the model trains, or would if nothing were frozen.
 
     How many values there are says which of the two it is.
@@ -328,7 +340,7 @@ def _differing(live: Sequence[Leaf], stored: Sequence[Stored]) -> list[str]:
 
 
 def named(
-    model: Any, stored: Mapping[str, Stored], names: Mapping[int, str] | None = None
+    model: keras.Model, stored: Mapping[str, Stored], names: Mapping[int, str] | None = None
 ) -> OptimizerState | None:
     """State by the names that Keras 3's optimizers give their variables; None if they do not tell.
 
@@ -349,7 +361,9 @@ def named(
     return OptimizerState({roles[name]: value for name, value in found.items()})
 
 
-def _names_of(optimizer: Any, names: Mapping[int, str]) -> Iterator[tuple[Role, str]]:
+def _names_of(
+    optimizer: keras.optimizers.Optimizer, names: Mapping[int, str]
+) -> Iterator[tuple[Role, str]]:
     """All that an optimizer keeps, and its name where variables have other `names`."""
     paths = {id(v): str(v.path) for v in trained_by(optimizer)}
     for role, variable in roles_of(optimizer).items():
@@ -362,7 +376,7 @@ def _own_name(path: str) -> str:
     return path.partition("/")[2] or path
 
 
-def _candidates(model: Any) -> Iterator[Any]:
+def _candidates(model: keras.Model) -> Iterator[Any]:
     """Optimizers whose layout may be the stored one: the model's own, one that scales losses and
     keeps the product of momenta, and one with all thawed.
     """
@@ -381,7 +395,9 @@ def _candidates(model: Any) -> Iterator[Any]:
             yield sample
 
 
-def _by_place(optimizer: Any, stored: Sequence[Stored], live: Sequence[Leaf]) -> OptimizerState:
+def _by_place(
+    optimizer: keras.optimizers.Optimizer, stored: Sequence[Stored], live: Sequence[Leaf]
+) -> OptimizerState:
     roles = {id(variable): role for role, variable in roles_of(optimizer).items()}
     found = OptimizerState()
     for leaf, value in zip(live, stored, strict=True):

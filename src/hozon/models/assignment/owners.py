@@ -112,7 +112,7 @@ def _of_keras(method: Any) -> bool:
     )
 
 
-def objects_by_path(model: Any) -> dict[str, Any]:
+def objects_by_path(model: keras.Model) -> dict[str, Any]:
     """What Keras 3 saves of a model, by path."""
     return dict(saveables(model))
 

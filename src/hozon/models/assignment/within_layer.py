@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hozon.errors import HozonError
 from hozon.models.assignment.assignment import Pair
@@ -17,6 +17,9 @@ from hozon.models.assignment.layouts import Origin, converted, restored
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.record import StateGroup
 from hozon.stored.lazy import LazyTensor, lazy_array
+
+if TYPE_CHECKING:
+    import keras
 
 #: State of a random generator that layers of TensorFlow 2.8 to 2.15 saved with their weights.
 RANDOM_STATE = re.compile(r"(^|/)StateVar(_\d+)?$")
@@ -38,7 +41,7 @@ def stored_weights(group: StateGroup) -> list[Stored]:
     return [(name, tensor) for name, tensor in named if not RANDOM_STATE.search(name)]
 
 
-def pairs_of(layer: Any, group: StateGroup, origin: Origin) -> list[Pair]:
+def pairs_of(layer: keras.Layer, group: StateGroup, origin: Origin) -> list[Pair]:
     """A pair for every variable of a layer, with names as they stand in the group.
 
     Raises Disagreement where the group holds more, fewer or other tensors.
@@ -73,7 +76,7 @@ def _in_file_order(pairs: Sequence[Pair], stored: Sequence[Stored]) -> list[Pair
     return sorted(pairs, key=lambda pair: place[pair.stored[0]])
 
 
-def _paths(variables: Sequence[Any]) -> str:
+def _paths(variables: Sequence[keras.Variable]) -> str:
     return ", ".join(str(v.path) for v in variables[:3])
 
 
@@ -124,7 +127,7 @@ def _owner_pairs(
 
 
 def _in_order(
-    layer: Any, live: Sequence[Any], stored: Sequence[Stored], origin: Origin, label: str
+    layer: keras.Layer, live: Sequence[Any], stored: Sequence[Stored], origin: Origin, label: str
 ) -> list[Pair]:
     """Pairs of a nested model by Keras' order: all trainable variables, then the others."""
     shapes = [tensor.shape for _, tensor in stored]
@@ -168,7 +171,7 @@ def _end(name: str, length: int) -> tuple[str, ...]:
     return tuple(name.split("/")[-length:])
 
 
-def _pair(variable: Any, tensor: LazyTensor, label: str, name: str) -> Pair:
+def _pair(variable: keras.Variable, tensor: LazyTensor, label: str, name: str) -> Pair:
     return Pair(KerasLeaf(variable), tensor, f"{label}/{variable.name}", (name,))
 
 

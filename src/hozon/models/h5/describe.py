@@ -40,6 +40,7 @@ from hozon.models.savedmodel.load.graph_layers import require_classes
 from hozon.record import Dialect, ModelRecord, StateGroup
 from hozon.stored.dtypes import dtype_of_name
 from hozon.stored.lazy import LazyTensor, lazy_array
+from hozon.typing import ConfigEntry
 
 PRODUCERS: Mapping[Dialect, str] = {"keras2": "keras 2.15.0", "keras3": "keras 3.15.1"}
 Lines = list[str]
@@ -78,7 +79,7 @@ def _in_order(
     model: keras.Model,
     dialect: Dialect | None,
     chosen: Dialect,
-    config: Mapping[str, Any],
+    config: ConfigEntry,
     include_optimizer: bool,
     lines: Lines,
 ) -> tuple[ModelRecord, Lines]:
@@ -104,7 +105,9 @@ def _in_order(
     return record, [*lines, *_not_held(model), *_not_found(model, record), *defaults_only(model)]
 
 
-def describe_h5_weights(model: Any, dialect: Dialect = "keras2") -> tuple[ModelRecord, Lines]:
+def describe_h5_weights(
+    model: keras.Model, dialect: Dialect = "keras2"
+) -> tuple[ModelRecord, Lines]:
     """The weights of a model or layer as a record.
 
     Raises:
@@ -131,7 +134,7 @@ def _backend(dialect: Dialect) -> str:
 
 def _config(
     model: keras.Model, dialect: Dialect | None, lines: Lines
-) -> tuple[Mapping[str, Any], Dialect]:
+) -> tuple[ConfigEntry, Dialect]:
     _require_config(model)
     try:
         made = in_keras_words(serialize(model), TEXT_LAYERS)
@@ -179,7 +182,7 @@ def _no_config(model: keras.Model, reason: str = "") -> UnsupportedError:
 
 def _training(
     model: keras.Model, dialect: Dialect, lines: Lines, *, final: bool
-) -> Mapping[str, Any] | None:
+) -> ConfigEntry | None:
     live = compile_config(model)
     if live is None:
         lines.append("the training configuration: the model's class keeps none")
@@ -204,13 +207,13 @@ def _training(
         return None
 
 
-def _state(model: Any, dialect: Dialect, whole: bool = False) -> tuple[StateGroup, ...]:
+def _state(model: keras.Model, dialect: Dialect, whole: bool = False) -> tuple[StateGroup, ...]:
     """The groups of layers; `whole`: beside a config, which has the boundaries of bins."""
     groups = [_layer_group(layer, dialect, whole) for layer in written_layers(model)]
     return (*groups, _group(TOP_LEVEL, model, own_weights(model), dialect))
 
 
-def _layer_group(layer: Any, dialect: Dialect, whole: bool) -> StateGroup:
+def _layer_group(layer: keras.Layer, dialect: Dialect, whole: bool) -> StateGroup:
     told = whole and isinstance(layer, keras.layers.Discretization) and layer.bin_boundaries
     learned = learned_value(layer) if dialect == "keras2" and not told else None
     if learned is not None:
@@ -219,14 +222,16 @@ def _layer_group(layer: Any, dialect: Dialect, whole: bool) -> StateGroup:
     return _group(layer.name, layer, written_weights(layer), dialect)
 
 
-def _group(name: str, layer: Any, variables: list[Any], dialect: Dialect) -> StateGroup:
+def _group(
+    name: str, layer: keras.Layer, variables: list[keras.Variable], dialect: Dialect
+) -> StateGroup:
     names = stored_names(layer, variables, dialect)
     return StateGroup(
         name, {key: lazy_variable(key, v) for key, v in zip(names, variables, strict=True)}
     )
 
 
-def lazy_variable(name: str, variable: Any) -> LazyTensor:
+def lazy_variable(name: str, variable: keras.Variable) -> LazyTensor:
     """A variable as a tensor whose value leaves the device when it is read."""
     return LazyTensor(
         name,
@@ -242,7 +247,7 @@ class VariableSource:
 
     __slots__ = ("_value",)
 
-    def __init__(self, variable: Any) -> None:
+    def __init__(self, variable: keras.Variable) -> None:
         self._value = variable.value
 
     def read_tensor(self, tensor: LazyTensor, verify: bool) -> Any:
@@ -310,9 +315,9 @@ def _not_found(model: keras.Model, record: ModelRecord) -> Lines:
     ]
 
 
-def _all_layers(model: keras.Model) -> list[Any]:
+def _all_layers(model: keras.Model) -> list[keras.Layer]:
     return layers_of(model)
 
 
-def _is_custom(layer: Any) -> bool:
+def _is_custom(layer: keras.Layer) -> bool:
     return not type(layer).__module__.startswith(("keras.", "hozon."))

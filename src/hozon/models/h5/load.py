@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hozon.keras_private.layers import layers_of
 from hozon.models.assignment import (
@@ -20,9 +20,12 @@ from hozon.models.assignment.layers import top_layers
 from hozon.models.report import LoadReport
 from hozon.record import ModelRecord
 
+if TYPE_CHECKING:
+    import keras
+
 
 def load_h5_weights(
-    model: Any,
+    model: keras.Model,
     record: ModelRecord,
     *,
     by_name: bool = False,
@@ -69,7 +72,7 @@ def load_h5_weights(
     return report
 
 
-def _leave_optimizer(model: Any, record: ModelRecord, assignment: Assignment) -> None:
+def _leave_optimizer(model: keras.Model, record: ModelRecord, assignment: Assignment) -> None:
     """Weights of H5 files come without the optimizer, as in Keras."""
     if record.optimizer is not None:
         assignment.leave(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hozon.models.assignment.layers import name_of, owners, weights_of
 from hozon.record import Dialect
 
+if TYPE_CHECKING:
+    import keras
 
-def stored_names(layer: Any, variables: Sequence[Any], dialect: Dialect) -> list[str]:
+
+def stored_names(
+    layer: keras.Layer, variables: Sequence[keras.Variable], dialect: Dialect
+) -> list[str]:
     """A name for each variable of a layer, all different: ``dense/kernel:0``.
 
     Keras 2 begins with the name of the layer that has the variable, also within nested models.

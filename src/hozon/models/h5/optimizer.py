@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hozon.errors import MismatchError
 from hozon.keras_private.optimizers import thawed_variables, wrapped
@@ -16,8 +16,11 @@ from hozon.models.slots import known_name
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.record import ModelRecord
 
+if TYPE_CHECKING:
+    import keras
 
-def stored_state(model: Any, record: ModelRecord, given: Sequence[Pair]) -> OptimizerState:
+
+def stored_state(model: keras.Model, record: ModelRecord, given: Sequence[Pair]) -> OptimizerState:
     """What a record holds of the optimizer of a model that was given its weights.
 
     Raises:
@@ -40,7 +43,7 @@ def stored_state(model: Any, record: ModelRecord, given: Sequence[Pair]) -> Opti
     return state
 
 
-def _keras3_leaves(optimizer: Any) -> list[KerasLeaf]:
+def _keras3_leaves(optimizer: keras.optimizers.Optimizer) -> list[KerasLeaf]:
     return [KerasLeaf(v) for v in optimizer.variables]
 
 
@@ -51,7 +54,7 @@ SORTED = (2, 0, 5)
 class _Named:
     """State by the names of slots, as Keras 1 and 2 wrote it."""
 
-    def __init__(self, model: Any, record: ModelRecord, given: Sequence[Pair]) -> None:
+    def __init__(self, model: keras.Model, record: ModelRecord, given: Sequence[Pair]) -> None:
         self.class_name = known_name(type(wrapped(model.optimizer)))
         self.file = record.path
         thawed = {id(v) for v in thawed_variables(model)}

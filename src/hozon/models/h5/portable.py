@@ -11,6 +11,7 @@ from typing import Any
 
 from hozon.config.registry import builtin
 from hozon.config.tagged import is_serialized, is_tagged
+from hozon.typing import ConfigEntry
 
 #: Arguments that Keras 3 lacks or misreads -> the value that goes without saying in Keras 2.
 UNSAID: Mapping[str, Any] = {"time_major": False, "score_mode": "dot"}
@@ -18,7 +19,7 @@ MODELS = frozenset({"Sequential", "Functional", "Model"})
 POLICIES = frozenset({"Policy", "PolicyV1"})
 
 
-def portable(entry: Mapping[str, Any]) -> dict[str, Any]:
+def portable(entry: ConfigEntry) -> dict[str, Any]:
     """A layer or model entry in the dialect of Keras 2, said so that Keras 3 reads it too."""
     config = entry.get("config")
     if not isinstance(config, Mapping):
@@ -33,7 +34,7 @@ def portable(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**entry, "config": made}
 
 
-def _is_model(entry: Mapping[str, Any]) -> bool:
+def _is_model(entry: ConfigEntry) -> bool:
     """Whether the layers in an entry are those of a model, which are told by their place."""
     config = entry["config"]
     return isinstance(config.get("layers"), list) and (
@@ -53,7 +54,7 @@ def _value(value: Any) -> Any:
     return {key: _value(item) for key, item in value.items()}
 
 
-def _nested(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _nested(entry: ConfigEntry) -> dict[str, Any]:
     """An object within a layer: one of Keras' layers with its module.
 
     Keras 2's own layers pay no heed to it in H5 files; what users' classes call asks for it.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import keras
 
@@ -26,10 +25,11 @@ from hozon.models.h5.optimizer import stored_state
 from hozon.models.recorded import revive
 from hozon.models.report import LoadReport
 from hozon.record import ModelRecord, StateGroup
+from hozon.typing import CustomObjects
 
 
 def revive_record(
-    record: ModelRecord, custom_objects: Mapping[str, Any] | None = None, compiled: bool = True
+    record: ModelRecord, custom_objects: CustomObjects | None = None, compiled: bool = True
 ) -> keras.Model:
     """The live model of a record with naming ``"layers"``; see `hozon.models.recorded.revive`."""
     return revive(record, custom_objects, compiled, _give)
@@ -50,7 +50,7 @@ def _give(
     return assignment.report, finish
 
 
-def _pair_optimizer(model: Any, record: ModelRecord, assignment: Assignment) -> None:
+def _pair_optimizer(model: keras.Model, record: ModelRecord, assignment: Assignment) -> None:
     optimizer, group = getattr(model, "optimizer", None), record.optimizer
     if optimizer is not None and group is not None:
         pair_optimizer(model, stored_state(model, record, assignment.given), assignment)
@@ -61,7 +61,7 @@ def _pair_optimizer(model: Any, record: ModelRecord, assignment: Assignment) -> 
         assignment.leave("the optimizer's state: not compiled", *names_in(group))
 
 
-def pair_weights(model: Any, record: ModelRecord) -> Assignment:
+def pair_weights(model: keras.Model, record: ModelRecord) -> Assignment:
     """The assignment of all weights of a model that was made of a record's config.
 
     Raises MismatchError if one is missing, which would be silently wrong, or does not fit.
@@ -85,7 +85,7 @@ def pair_weights(model: Any, record: ModelRecord) -> Assignment:
     return assignment
 
 
-def _split(model: Any, record: ModelRecord) -> tuple[list[StateGroup], list[StateGroup]]:
+def _split(model: keras.Model, record: ModelRecord) -> tuple[list[StateGroup], list[StateGroup]]:
     """The groups of the model's layers, and those of layers that lead to no output.
 
     Keras 2 kept the latter in the model, for the sake of losses and metrics added to it.

@@ -19,6 +19,7 @@ from hozon.models.tracking.optimizers import Optimizer
 from hozon.objects.tracking import Virtual
 from hozon.record import Dialect, StateGroup
 from hozon.stored.lazy import LazyTensor, lazy_array
+from hozon.typing import Config, ConfigEntry
 
 #: Losses whose short names Keras 3's own H5 reader does not know.
 LONG_NAMES: Mapping[str, str] = {
@@ -37,7 +38,7 @@ STARTS_FRESH: Mapping[type, str] = {
 }
 
 
-def shared_training(training: Mapping[str, Any]) -> dict[str, Any]:
+def shared_training(training: ConfigEntry) -> Config:
     """A training config with names that Keras 2 and Keras 3 both know."""
     made = dict(training)
     made["loss"] = long_names(made.get("loss"))
@@ -78,7 +79,7 @@ def _reduced(value: Any) -> Any:
     return value
 
 
-def optimizer_group(model: Any, dialect: Dialect, lines: list[str]) -> StateGroup | None:
+def optimizer_group(model: keras.Model, dialect: Dialect, lines: list[str]) -> StateGroup | None:
     """The optimizer's variables in the order of the dialect's reader, which goes by order."""
     optimizer = model.optimizer
     if optimizer is None or not optimizer.built:
@@ -108,7 +109,7 @@ def _tensor(name: str, value: Any) -> LazyTensor:
     return lazy_array(name, np.asarray(value))
 
 
-def _keras2(model: Any) -> list[tuple[str, Any]]:
+def _keras2(model: keras.Model) -> list[tuple[str, Any]]:
     """Iterations, then slots, as TensorFlow 2.11 and later order and name them."""
     inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     own = {id(v) for v in trained_by(inner)}
@@ -135,7 +136,7 @@ def _keras2(model: Any) -> list[tuple[str, Any]]:
     return made
 
 
-def _variable_names(model: Any) -> dict[int, str]:
+def _variable_names(model: keras.Model) -> dict[int, str]:
     return {
         id(v): name_of(owner, v) for owner in (model, *owners(model)) for v in weights_of(owner)
     }

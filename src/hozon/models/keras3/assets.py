@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hozon.config.text_layers.lookup import IndexLookup
 from hozon.config.text_layers.vectorization import TextVectorization
 from hozon.keras_private.paths import saveables
 from hozon.record import ModelRecord
 
+if TYPE_CHECKING:
+    import keras
+
 FILE = "vocabulary.txt"
 #: The lookup inside a text vectorization, as Keras' paths name it.
 INNER = "_lookup_layer"
 
 
-def give_assets(model: Any, record: ModelRecord) -> None:
+def give_assets(model: keras.Model, record: ModelRecord) -> None:
     """Give text layers the vocabularies that a record holds for them."""
     if not record.assets:
         return
@@ -27,7 +30,7 @@ def give_assets(model: Any, record: ModelRecord) -> None:
             layer.set_vocabulary(_tokens(content(), layer))
 
 
-def _tokens(data: bytes, layer: Any) -> list[Any]:
+def _tokens(data: bytes, layer: keras.Layer) -> list[Any]:
     """The lines of a vocabulary file. Integer vocabularies are written as numbers."""
     lines = data.decode().split("\n")
     lines = lines[:-1] if lines and not lines[-1] else lines
@@ -35,12 +38,12 @@ def _tokens(data: bytes, layer: Any) -> list[Any]:
     return [int(line) for line in lines] if integers else lines
 
 
-def assets_of(model: Any) -> Mapping[str, Callable[[], bytes]]:
+def assets_of(model: keras.Model) -> Mapping[str, Callable[[], bytes]]:
     """The vocabularies of a model's text layers, as Keras names their files."""
     return dict(_assets(model))
 
 
-def _assets(model: Any) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def _assets(model: keras.Model) -> Iterator[tuple[str, Callable[[], bytes]]]:
     for path, layer in saveables(model):
         if isinstance(layer, TextVectorization):
             yield f"{path}/{INNER}/{FILE}", _file(layer)
@@ -48,7 +51,7 @@ def _assets(model: Any) -> Iterator[tuple[str, Callable[[], bytes]]]:
             yield f"{path}/{FILE}", _file(layer)
 
 
-def _file(layer: Any) -> Callable[[], bytes]:
+def _file(layer: keras.Layer) -> Callable[[], bytes]:
     def content() -> bytes:
         words = layer.get_vocabulary(include_special_tokens=False)
         return "\n".join(map(str, words)).encode()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import keras
 import numpy as np
@@ -40,6 +38,7 @@ from hozon.models.readable import require_readable
 from hozon.models.savedmodel.load.graph_layers import require_classes
 from hozon.record import Dialect, ModelRecord, StateGroup
 from hozon.stored.lazy import lazy_array
+from hozon.typing import ConfigEntry
 
 Lines = list[str]
 OPTIMIZER = "optimizer"
@@ -92,7 +91,7 @@ def _whole(
 def _in_order(
     model: keras.Model,
     chosen: Dialect,
-    config: Mapping[str, Any],
+    config: ConfigEntry,
     include_optimizer: bool,
     lines: Lines,
 ) -> ModelRecord:
@@ -117,7 +116,7 @@ def _optimizer(model: keras.Model, dialect: Dialect, groups: list[StateGroup]) -
     return keras2_group(model) if found is not None and dialect == "keras2" else found
 
 
-def describe_weights(model: Any) -> tuple[ModelRecord, Lines]:
+def describe_weights(model: keras.Model) -> tuple[ModelRecord, Lines]:
     """The weights of a model or layer as a record.
 
     Raises UnsupportedError when it is not built.
@@ -135,7 +134,7 @@ def describe_weights(model: Any) -> tuple[ModelRecord, Lines]:
     ), not_in_weights(model, summaries=False)
 
 
-def _config(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str, Any]:
+def _config(model: keras.Model, dialect: Dialect, lines: Lines) -> ConfigEntry:
     try:
         made = dict(in_keras_words(serialize(model), TEXT_LAYERS))
     except NotImplementedError as error:
@@ -176,7 +175,7 @@ def _require_one_width(layer: TextVectorization) -> None:
         )
 
 
-def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str, Any] | None:
+def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> ConfigEntry | None:
     compiled = compile_config(model)
     if compiled is None:
         return None
@@ -192,7 +191,7 @@ def _training(model: keras.Model, dialect: Dialect, lines: Lines) -> Mapping[str
         return None
 
 
-def _state(model: Any, optimizer: bool = False, keras2: bool = False) -> list[StateGroup]:
+def _state(model: keras.Model, optimizer: bool = False, keras2: bool = False) -> list[StateGroup]:
     """What a file of one dialect or the other holds of a model's or layer's values."""
     groups = _groups(model, optimizer, keras2)
     if not keras2:
@@ -201,7 +200,7 @@ def _state(model: Any, optimizer: bool = False, keras2: bool = False) -> list[St
     return [replace(group, name=named(group.name)) for group in groups]
 
 
-def _groups(model: Any, optimizer: bool, keras2: bool = False) -> list[StateGroup]:
+def _groups(model: keras.Model, optimizer: bool, keras2: bool = False) -> list[StateGroup]:
     found = owners(model, optimizer=optimizer, keras2=keras2)
     return [_group(owner) for owner in found if owner.variables]
 

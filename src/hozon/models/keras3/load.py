@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hozon.errors import MismatchError
 from hozon.models.assignment import (
@@ -25,9 +25,12 @@ from hozon.models.keras3.optimizer import pair_optimizers
 from hozon.models.report import LoadReport
 from hozon.record import ModelRecord
 
+if TYPE_CHECKING:
+    import keras
+
 
 def load_weights(
-    model: Any,
+    model: keras.Model,
     record: ModelRecord,
     *,
     by_name: bool = False,
@@ -73,7 +76,12 @@ def load_weights(
 
 
 def _require_match(
-    model: Any, record: ModelRecord, assignment: Assignment, *, partial: bool, skip_mismatch: bool
+    model: keras.Model,
+    record: ModelRecord,
+    assignment: Assignment,
+    *,
+    partial: bool,
+    skip_mismatch: bool,
 ) -> None:
     report = assignment.report
     if record.state and not assignment.pairs and not assignment.bundles:

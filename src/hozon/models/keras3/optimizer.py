@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hozon.errors import MismatchError
 from hozon.keras_private.optimizers import trained_by, wrapped
@@ -33,18 +33,21 @@ from hozon.record import ModelRecord, StateGroup
 from hozon.stored.dtypes import INT64
 from hozon.stored.lazy import lazy_array
 
+if TYPE_CHECKING:
+    import keras
+
 NAME = "optimizer"
 METRICS = "metrics"
 #: What Keras puts behind the name of a second optimizer of one class.
 NUMBER = re.compile(r"_\d+$")
 
 
-def keras3_leaves(optimizer: Any) -> list[Leaf]:
+def keras3_leaves(optimizer: keras.optimizers.Optimizer) -> list[Leaf]:
     """The values that Keras 3 numbers."""
     return [KerasLeaf(v) for v in optimizer.variables]
 
 
-def keras2_leaves(model: Any, optimizer: Any = None, *, filed: bool = False) -> list[Leaf]:
+def keras2_leaves(model: keras.Model, optimizer: Any = None, *, filed: bool = False) -> list[Leaf]:
     """The values that Keras 2 numbers: the iteration, then slots in the order it made them.
 
     `optimizer` is the model's own, or another one for variables of the model. `filed`: in the order
@@ -65,7 +68,7 @@ def _leaf(item: Any) -> Leaf:
     return leaf
 
 
-def keras2_group(model: Any) -> StateGroup:
+def keras2_group(model: keras.Model) -> StateGroup:
     """An optimizer's state as tf_keras numbers it."""
     leaves = keras2_leaves(model, filed=True)
     tensors = {str(i): lazy_array(str(i), leaf.read()) for i, leaf in enumerate(leaves)}
@@ -73,7 +76,7 @@ def keras2_group(model: Any) -> StateGroup:
 
 
 def pair_optimizers(
-    model: Any, record: ModelRecord, assignment: Assignment, *, compare: bool = False
+    model: keras.Model, record: ModelRecord, assignment: Assignment, *, compare: bool = False
 ) -> None:
     """Pair what a record holds of a model's optimizers; the compiled one is built for that.
 
@@ -112,7 +115,9 @@ def _names(record: ModelRecord) -> list[str]:
     return [] if group is None else [f"{group.name}/{name}" for name in group.tensors]
 
 
-def _pair_compiled(model: Any, record: ModelRecord, assignment: Assignment, compare: bool) -> None:
+def _pair_compiled(
+    model: keras.Model, record: ModelRecord, assignment: Assignment, compare: bool
+) -> None:
     group = record.optimizer
     if group is None and (_is_legacy(record.training) or _was_compiled(record)):
         state = OptimizerState(reason="tf_keras keeps none of its legacy optimizers in such files")
@@ -149,7 +154,7 @@ def _is_legacy(training: Any) -> bool:
     return ".legacy" in str(config.get("module")) or _is_legacy(config.get("config"))
 
 
-def other_class(optimizer: Any, name: str) -> str:
+def other_class(optimizer: keras.optimizers.Optimizer, name: str) -> str:
     """The class that a file's name of an optimizer tells where it is another one; else ""."""
     name = NUMBER.sub("", name).lower().replace("_", "")
     known = {kind.lower() for kind in ROWS}
@@ -161,7 +166,7 @@ def _stored(group: StateGroup) -> list[Stored]:
     return [Stored(t, (f"{group.name}/{name}",)) for name, t in group.tensors.items()]
 
 
-def _order(model: Any, record: ModelRecord, stored: Sequence[Stored]) -> Order:
+def _order(model: keras.Model, record: ModelRecord, stored: Sequence[Stored]) -> Order:
     """How the writer numbered values: tf_keras counts steps in 64 bits, Keras 3 in 32."""
     return (
         partial(keras2_leaves, model, filed=True)
@@ -178,7 +183,7 @@ def _is_of_keras2(record: ModelRecord, stored: Sequence[Stored]) -> bool:
 
 
 def _pair_inner(
-    path: str, model: Any, group: StateGroup, record: ModelRecord, assignment: Assignment
+    path: str, model: keras.Model, group: StateGroup, record: ModelRecord, assignment: Assignment
 ) -> None:
     """The state of an optimizer that a model inside was compiled with."""
     stored = _stored(group)
@@ -189,12 +194,12 @@ def _pair_inner(
 # Optimizers of a step of the model's own
 
 
-def _own(path: str, model: Any, group: StateGroup, record: ModelRecord) -> Waiting:
+def _own(path: str, model: keras.Model, group: StateGroup, record: ModelRecord) -> Waiting:
     """The state of an optimizer that the model's own code makes or made."""
     stored = _stored(group)
     order = _order(model, record, stored)
 
-    def match(optimizer: Any, assignment: Assignment) -> None:
+    def match(optimizer: keras.optimizers.Optimizer, assignment: Assignment) -> None:
         live = list(order(optimizer))
         other = other_class(optimizer, record.names.get(path, ""))
         if other or [leaf.shape for leaf in live] != [value.tensor.shape for value in stored]:
@@ -214,7 +219,7 @@ def _own(path: str, model: Any, group: StateGroup, record: ModelRecord) -> Waiti
 
 
 def _wait_for_owners(
-    model: Any, live: Mapping[str, Any], record: ModelRecord, assignment: Assignment
+    model: keras.Model, live: Mapping[str, Any], record: ModelRecord, assignment: Assignment
 ) -> None:
     """The state of optimizers that do not exist yet waits for them."""
     groups = {group.name: group for group in record.state}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import keras
 
@@ -26,10 +25,11 @@ from hozon.models.keras3.optimizer import pair_optimizers
 from hozon.models.recorded import revive
 from hozon.models.report import LoadReport
 from hozon.record import ModelRecord
+from hozon.typing import ConfigEntry, CustomObjects
 
 
 def revive_record(
-    record: ModelRecord, custom_objects: Mapping[str, Any] | None = None, compiled: bool = True
+    record: ModelRecord, custom_objects: CustomObjects | None = None, compiled: bool = True
 ) -> keras.Model:
     """The live model of a record with naming ``"attributes"``; see `hozon.models.recorded`.
 
@@ -87,7 +87,7 @@ def _paired(model: keras.Model, record: ModelRecord, whole: bool = False) -> Ass
     return assignment
 
 
-def _build(model: keras.Model, config: Mapping[str, Any]) -> None:
+def _build(model: keras.Model, config: ConfigEntry) -> None:
     """Build a model of a class of its own for the shapes that were saved with it."""
     shapes = config.get("build_config")
     if not model.built and shapes:

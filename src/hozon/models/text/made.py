@@ -42,7 +42,7 @@ ENTRIES = (
 
 
 def _entering(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-    def enter(model: Any, *args: Any, **kwargs: Any) -> Any:
+    def enter(model: keras.Model, *args: Any, **kwargs: Any) -> Any:
         given = args[0] if args else kwargs.get("x", kwargs.get("inputs"))
         if _takes_text(model, name) or not holds_text(given) or not reads_text(model):
             return original(model, *args, **kwargs)
@@ -56,7 +56,7 @@ for _name in ENTRIES:
     bend(keras.Model, _name, partial(_entering, _name))
 
 
-def reads_text(model: Any) -> bool:
+def reads_text(model: keras.Model) -> bool:
     """Whether a layer of a model makes numbers of text, or its inputs are text."""
     inputs = getattr(model, "inputs", None) or ()
     return any(isinstance(layer, READERS) for layer in layers_of(model)) or any(
@@ -64,14 +64,14 @@ def reads_text(model: Any) -> bool:
     )
 
 
-def _takes_text(model: Any, entry: str) -> bool:
+def _takes_text(model: keras.Model, entry: str) -> bool:
     """Whether a model is extended: as a whole, or to be called within one that is."""
     return isinstance(model, StringInputs) or (
         entry == "__call__" and isinstance(functional_of(model), StringFunctional)
     )
 
 
-def _declare_input(model: Any, given: Any) -> None:
+def _declare_input(model: keras.Model, given: Any) -> None:
     """Give a Sequential model that begins on the host its input of strings.
 
     Keras itself would make one of the type of what the first layer gives, or none.

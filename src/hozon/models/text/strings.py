@@ -151,7 +151,7 @@ class StringInputs(HostTrainer):
         )
 
 
-def plain_class(model: Any) -> type:
+def plain_class(model: keras.Model) -> type:
     """The class of a model before it was extended to take strings."""
     kind = type(model)
     while issubclass(kind, (StringInputs, StringFunctional)):

@@ -44,11 +44,11 @@ class Describer:
         return _describe(target)
 
     @cached_property
-    def _models(self) -> list[Any]:
+    def _models(self) -> list[keras.Model]:
         nodes = track(self.root, _describe).nodes
         return [node.target for node in nodes if isinstance(node.target, keras.Layer)]
 
-    def _order(self, optimizer: Any) -> Sequence[Any]:
+    def _order(self, optimizer: keras.optimizers.Optimizer) -> Sequence[Any]:
         """The optimizer's variables in the order in which Keras 2 would have handed them over.
 
         That is the order of ``trainable_variables`` of the model that has just these. With no such

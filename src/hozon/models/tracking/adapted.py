@@ -25,7 +25,7 @@ from hozon.stored.dtypes import FLOAT32, INT64, DType, dtype_of_name
 VOCABULARIES = ("_table", "_static_table")
 
 
-def learned(layer: Any) -> dict[str, Any]:
+def learned(layer: keras.Layer) -> dict[str, Any]:
     """What Keras 2 saves of a layer of this kind besides variables; of others nothing."""
     if isinstance(layer, IndexLookup):
         return _counts(layer) | _weights(layer)
@@ -34,7 +34,7 @@ def learned(layer: Any) -> dict[str, Any]:
     return {}
 
 
-def older_names(layer: Any) -> dict[str, Any]:
+def older_names(layer: keras.Layer) -> dict[str, Any]:
     """Where older files have the vocabulary of a lookup layer, or the lookup of a text layer."""
     if isinstance(layer, TextVectorization):
         return {"_index_lookup_layer": lookup_of(layer)}
@@ -44,7 +44,7 @@ def older_names(layer: Any) -> dict[str, Any]:
     return {name: Virtual(layer, name, table) for name in VOCABULARIES}
 
 
-def has_weights(layer: Any) -> bool:
+def has_weights(layer: keras.Layer) -> bool:
     """Whether Keras 2 would count a layer among those with weights."""
     return bool(layer.weights) or any(map(learned, layers_of(layer)))
 

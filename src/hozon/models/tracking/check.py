@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import keras
 
@@ -62,7 +61,7 @@ def _problems(node: TrackedNode, variables: set[int], objects: set[int]) -> Iter
             yield f"{path}: layer {sublayer.name!r}"
 
 
-def _variables(leaf: Leaf) -> list[Any]:
+def _variables(leaf: Leaf) -> list[keras.Variable]:
     if isinstance(leaf, TwoLeaves):
         return [leaf.first.variable, leaf.second.variable]
     return [leaf.variable] if isinstance(leaf, KerasLeaf) else []

@@ -24,7 +24,7 @@ OWN_TYPES = "stored_types"
 AUTOMATIC = re.compile(r"variable(_\d+)?")
 
 
-def describe_layer(layer: Any) -> Trackable:
+def describe_layer(layer: keras.Layer) -> Trackable:
     """A layer, model or metric: layers of a model by position, weights by name, attributes."""
     renames = _entries(RENAMES, layer)
     types = {**_entries(STORED_TYPES, layer), **getattr(layer, OWN_TYPES, {})}
@@ -45,7 +45,7 @@ def describe_layer(layer: Any) -> Trackable:
     return Trackable(children | learned(layer), aliases=older_names(layer) | aliases)
 
 
-def numbered_layers(model: Any) -> dict[str, Any]:
+def numbered_layers(model: keras.Model) -> dict[str, Any]:
     """``layer_with_weights-N`` and ``layer-N`` edges of a Functional or Sequential model.
 
     Operations that are no layers take numbers too, as Keras 2 makes layers of them. Those with
@@ -63,12 +63,12 @@ def numbered_layers(model: Any) -> dict[str, Any]:
     return edges
 
 
-def own_variables(layer: Any) -> list[Any]:
+def own_variables(layer: keras.Layer) -> list[keras.Variable]:
     """The variables of a layer or metric itself, without those of its sublayers."""
     return variables_of(layer)
 
 
-def trainable_order(layer: Any, thawed: bool = False, filed: bool = False) -> list[Any]:
+def trainable_order(layer: keras.Layer, thawed: bool = False, filed: bool = False) -> list[Any]:
     """A layer's trainable variables in the order of Keras 2: a model's own come last.
 
     With `thawed` also those of frozen layers; with `filed` in the order of the model's file.
@@ -83,7 +83,7 @@ def trainable_order(layer: Any, thawed: bool = False, filed: bool = False) -> li
     return list({id(v): v for v in ordered if v.trainable or thawed}.values())
 
 
-def attributes(layer: Any) -> Iterator[tuple[str, Any]]:
+def attributes(layer: keras.Layer) -> Iterator[tuple[str, Any]]:
     """(name, value) of the attributes that Keras 2 would track, in the order of assignment."""
     for name, value in vars(layer).items():
         if name in BOOKKEEPING or not contains(value):
@@ -93,18 +93,18 @@ def attributes(layer: Any) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def is_builtin(layer: Any) -> bool:
+def is_builtin(layer: keras.Layer) -> bool:
     """Whether the class is Keras' own."""
     return type(layer).__module__.startswith("keras.")
 
 
-def retyped(layer: Any, variable: Any, dtype: str) -> Virtual:
+def retyped(layer: keras.Layer, variable: keras.Variable, dtype: str) -> Virtual:
     """A variable that is stored in another type."""
     leaf = KerasLeaf(variable, dtype_of_name(dtype))
     return Virtual(layer, variable.name, Trackable(leaf=leaf))
 
 
-def _entries(table: Mapping[str, Mapping[str, str]], layer: Any) -> Mapping[str, str]:
+def _entries(table: Mapping[str, Mapping[str, str]], layer: keras.Layer) -> Mapping[str, str]:
     """The row of the nearest class of Keras, or of ours in its place, that a table has."""
     rows = (
         table.get(kind.__name__)
@@ -114,7 +114,7 @@ def _entries(table: Mapping[str, Mapping[str, str]], layer: Any) -> Mapping[str,
     return next((row for row in rows if row is not None), {})
 
 
-def _by_name(layer: Any, variable: Any) -> bool:
+def _by_name(layer: keras.Layer, variable: keras.Variable) -> bool:
     """Whether the variable came from `add_weight`, which files name it after.
 
     One made by the class itself, ``self.v = keras.Variable(...)``, goes by its attribute; those of

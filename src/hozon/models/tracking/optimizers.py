@@ -47,7 +47,7 @@ from hozon.stored.dtypes import FLOAT32, INT64, dtype_of_name
 SHARED = frozenset({"_trainable_variables", "_variables", AVERAGE.attribute, ACCUMULATED})
 
 
-def describe_optimizer(optimizer: Any, order: Sequence[Any]) -> Trackable:
+def describe_optimizer(optimizer: keras.optimizers.Optimizer, order: Sequence[Any]) -> Trackable:
     """An optimizer; a loss-scaling one has the edges of the inner one and ``loss_scale``.
 
     `order` holds the optimizer's variables in Keras 2's order, in which slots are numbered.
@@ -63,7 +63,7 @@ def describe_optimizer(optimizer: Any, order: Sequence[Any]) -> Trackable:
     return Trackable(children, aliases=aliases, slots=plain.slots)
 
 
-def _loss_scale(optimizer: Any) -> Trackable:
+def _loss_scale(optimizer: keras.optimizers.Optimizer) -> Trackable:
     if not optimizer.built:
         return Trackable()
     counter = Trackable(leaf=KerasLeaf(optimizer.step_counter, INT64))
@@ -74,7 +74,9 @@ def _loss_scale(optimizer: Any) -> Trackable:
 class Optimizer:
     """One optimizer and those whose iterations it counts (itself and a loss-scaling wrapper)."""
 
-    def __init__(self, optimizer: Any, counted: Sequence[Any], order: Sequence[Any]) -> None:
+    def __init__(
+        self, optimizer: keras.optimizers.Optimizer, counted: Sequence[Any], order: Sequence[Any]
+    ) -> None:
         self.optimizer = optimizer
         self.order = order
         positions = {id(v): i for i, v in enumerate(trained_by(optimizer))}
@@ -201,7 +203,7 @@ class Optimizer:
                 aliases[name] = self._virtual(name, leaf)
         return aliases
 
-    def slot(self, variable: Any, name: str) -> Any:
+    def slot(self, variable: keras.Variable, name: str) -> Any:
         """What holds a legacy slot of a variable; None before the optimizer is built."""
         index = next((i for i, v in enumerate(self.order) if v is variable), None)
         lists = self.slot_lists()
@@ -214,7 +216,7 @@ class Optimizer:
 class _Zeros:
     """Zeros like a variable, made when they are written."""
 
-    def __init__(self, variable: Any) -> None:
+    def __init__(self, variable: keras.Variable) -> None:
         self.variable = variable
 
     def __call__(self) -> Any:

@@ -23,7 +23,6 @@ TABLES = ("lookup_table", "_table", "_static_table")
 #: Edges from a text layer to the lookup layer in it.
 LOOKUPS = ("_lookup_layer", "_index_lookup_layer")
 IDF = ("idf_weights", "tf_idf_weights")
-Layer = Any
 
 
 class AdaptedState:
@@ -33,7 +32,7 @@ class AdaptedState:
         self.objects = objects
         self._loader = loader
 
-    def restore(self, node_id: int, layer: Layer) -> bool:
+    def restore(self, node_id: int, layer: keras.layers.Layer) -> bool:
         """Restore the layer at a node; False for one whose state is its weights.
 
         Raises UnsupportedError when a vocabulary is missing from the file.
@@ -46,7 +45,7 @@ class AdaptedState:
             return bool(getattr(layer, "host", False))
         return True
 
-    def _vocabulary(self, node_id: int, layer: Layer) -> None:
+    def _vocabulary(self, node_id: int, layer: keras.layers.Layer) -> None:
         owner = self._first(node_id, LOOKUPS)
         owner = node_id if owner is None else owner
         table = self._table_of(owner)
@@ -65,7 +64,7 @@ class AdaptedState:
             node = self._first(node, TABLES)
         return None if node is None else self._loader().captured(node)
 
-    def _boundaries(self, node_id: int, layer: Layer) -> None:
+    def _boundaries(self, node_id: int, layer: keras.layers.Layer) -> None:
         """Keras 2 keeps the summary of which boundaries are made, Keras 3 computes it anew."""
         summary = self._first(node_id, ("summary",))
         stored = None if summary is None else self._value(summary)

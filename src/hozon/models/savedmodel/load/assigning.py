@@ -62,7 +62,7 @@ def _assign_builtin(revival: Revival, node: KerasNode, layer: keras.layers.Layer
         finalize_layers(layer)
 
 
-def _assign_states(revival: Revival, at: int, layer: Any, path: str) -> None:
+def _assign_states(revival: Revival, at: int, layer: keras.Layer, path: str) -> None:
     """What stateful RNNs had kept from the last call, those inside of wrappers too."""
     for name, child in revival.objects.children(at).items():
         inside = getattr(layer, name, None) if name in WRAPPED else None
@@ -73,7 +73,7 @@ def _assign_states(revival: Revival, at: int, layer: Any, path: str) -> None:
     keep_states(layer)
 
 
-def assign_own(revival: Revival, node: KerasNode, layer: Any) -> None:
+def assign_own(revival: Revival, node: KerasNode, layer: keras.Layer) -> None:
     """The variables of an object of the caller's class, by the object graph.
 
     Raises MismatchError where the class has other variables, or another call, than the file.
@@ -95,7 +95,7 @@ def assign_own(revival: Revival, node: KerasNode, layer: Any) -> None:
     _require_own(revival, node, layer)
 
 
-def _require_own(revival: Revival, node: KerasNode, layer: Any) -> None:
+def _require_own(revival: Revival, node: KerasNode, layer: keras.Layer) -> None:
     """Every variable of a class of the caller's has its value, every stored one its place."""
     left = [
         f"stored {saved.name} {saved.shape.dims} has no place in it"
@@ -115,7 +115,7 @@ def _require_own(revival: Revival, node: KerasNode, layer: Any) -> None:
         raise GivenClassError(reason) if revival.is_given(node.class_name) else reason
 
 
-def without_value(revival: Revival, layer: Any) -> list[str]:
+def without_value(revival: Revival, layer: keras.Layer) -> list[str]:
     """The weights of a layer or model that were given none, a line each."""
     given = {id(v) for v in revival.assigner.variables.values()} | revival.taken
     return [

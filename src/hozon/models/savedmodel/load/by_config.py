@@ -25,6 +25,7 @@ from hozon.models.savedmodel.load.objects import KerasNode
 from hozon.models.savedmodel.load.own_class import REFUSALS, build
 from hozon.models.savedmodel.load.revival import GivenClassError, NotToldError, Revival
 from hozon.models.savedmodel.load.strings import takes_strings
+from hozon.typing import Config
 
 CONFIG_MODELS = ("Sequential", "Functional", "Model")
 
@@ -89,7 +90,7 @@ def layer_by_config(revival: Revival, node: KerasNode) -> Any:
     return layer
 
 
-def _build(revival: Revival, config: dict[str, Any], from_functions: FromFunctions) -> keras.Model:
+def _build(revival: Revival, config: Config, from_functions: FromFunctions) -> keras.Model:
     """Build by config; where classes are missing, layers that run their saved functions."""
     arguments: dict[str, Any] = {"custom_objects": revival.custom_objects, "dialect": "keras2"}
     changes: list[str] = []

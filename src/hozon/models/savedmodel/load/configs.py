@@ -8,16 +8,17 @@ from typing import Any
 from hozon.config.text_layers import TEXT_LAYERS
 from hozon.config.upgrade import MODELS, is_model_config, short_name
 from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
+from hozon.typing import Config, ConfigEntry
 
 
-def config_of(objects: KerasObjects, node: KerasNode) -> dict[str, Any]:
+def config_of(objects: KerasObjects, node: KerasNode) -> Config:
     """``{"class_name": ..., "config": ...}`` of an object that was saved with a config."""
     named = _with_names(objects, node, node.config or {})
     return {"class_name": node.class_name, "config": _without_files(named)}
 
 
 def without_classes(
-    config: Mapping[str, Any], is_known: Callable[[str], bool]
+    config: ConfigEntry, is_known: Callable[[str], bool]
 ) -> tuple[dict[str, Any], list[str]]:
     """A model's config in which classes of models that nobody has are Keras' own; their names.
 
@@ -40,9 +41,7 @@ def without_classes(
     return made, absent
 
 
-def _with_names(
-    objects: KerasObjects, node: KerasNode, config: Mapping[str, Any]
-) -> dict[str, Any]:
+def _with_names(objects: KerasObjects, node: KerasNode, config: ConfigEntry) -> dict[str, Any]:
     """A model's config in which layers that were saved without a config have their names."""
     entries = config.get("layers")
     if not isinstance(entries, list):

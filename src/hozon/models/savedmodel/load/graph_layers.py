@@ -23,6 +23,7 @@ from hozon.models.savedmodel.load.call_metrics import CallMetrics
 from hozon.models.savedmodel.save.specs import CONTEXT, CallSpec, spec_of_symbols
 from hozon.models.text.strings import on_host
 from hozon.stored.dtypes import BOOL, STRING, dtype_of_number
+from hozon.typing import Config
 
 #: The second one adds the loss of what the layer gives, which is not yet divided by the batch.
 WITH_LOSSES = ("call_and_return_conditional_losses", "call_and_return_all_conditional_losses")
@@ -258,9 +259,9 @@ class GraphCallMixin(KeepsAssignments):
         context = ["training"] if self.saved_call.takes_training else []
         return spec_of_symbols([*names, *context], *symbols)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The saved config, if the object had one."""
-        config: dict[str, Any] | None = getattr(self, "saved_config", None)
+        config: Config | None = getattr(self, "saved_config", None)
         if config is None:
             raise NotImplementedError(
                 f"{type(self).__name__} was saved without a config: its class is not known here, "

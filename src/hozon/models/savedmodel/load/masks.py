@@ -11,6 +11,7 @@ from typing import Any
 
 from hozon.models.savedmodel.load.configs import config_of
 from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
+from hozon.typing import ConfigEntry
 
 Followers = Mapping[str, frozenset[str]]
 
@@ -36,7 +37,7 @@ def passes_mask(
     return False
 
 
-def followers(config: Mapping[str, Any]) -> Followers:
+def followers(config: ConfigEntry) -> Followers:
     """For each layer of a model, the layers that it feeds."""
     entries = [entry for entry in config.get("layers", ()) if isinstance(entry, Mapping)]
     names = [_name(entry) for entry in entries]
@@ -51,7 +52,7 @@ def followers(config: Mapping[str, Any]) -> Followers:
     return {source: frozenset(found) for source, found in fed.items()}
 
 
-def _name(entry: Mapping[str, Any]) -> str:
+def _name(entry: ConfigEntry) -> str:
     inner = entry.get("config")
     own = inner.get("name") if isinstance(inner, Mapping) else None
     return str(entry.get("name") or own or "")

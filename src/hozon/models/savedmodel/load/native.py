@@ -52,6 +52,7 @@ from hozon.models.tracking.optimizers import describe_optimizer
 from hozon.objects.keys import ATTRIBUTES, OBJECT_GRAPH_KEY
 from hozon.objects.tracking import TrackedGraph
 from hozon.reports import warn
+from hozon.typing import ConfigEntry, CustomObjects
 
 OPTIMIZER = "optimizer/"
 WRAPPERS_RATE = (f"{SCALING}_learning_rate", 0)
@@ -70,7 +71,7 @@ VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
 def revive_native(
     artifact: SavedModel,
     objects: KerasObjects,
-    custom_objects: Mapping[str, Any],
+    custom_objects: CustomObjects,
     report: LoadReport,
     *,
     compiled: bool,
@@ -109,7 +110,7 @@ def _revived(
     artifact: SavedModel,
     objects: KerasObjects,
     native: Mapping[str, Any],
-    custom_objects: Mapping[str, Any],
+    custom_objects: CustomObjects,
     report: LoadReport,
     *,
     compiled: bool,
@@ -149,8 +150,8 @@ def _revived(
 
 
 def _built(
-    config: Mapping[str, Any],
-    custom_objects: Mapping[str, Any],
+    config: ConfigEntry,
+    custom_objects: CustomObjects,
     report: LoadReport,
     inner: list[Compiled],
 ) -> keras.Model:
@@ -180,8 +181,8 @@ def _freeze(model: keras.Model, objects: KerasObjects) -> None:
 
 def _compile(
     model: keras.Model,
-    config: Mapping[str, Any],
-    custom_objects: Mapping[str, Any],
+    config: ConfigEntry,
+    custom_objects: CustomObjects,
     report: LoadReport,
 ) -> None:
     """Compile the model as it was compiled; leave it uncompiled, and say so, where that fails."""
@@ -205,7 +206,7 @@ def _compile(
 
 
 def _build_optimizer(
-    model: Any, artifact: SavedModel, stored: list[str], assignment: Assignment
+    model: keras.Model, artifact: SavedModel, stored: list[str], assignment: Assignment
 ) -> bool:
     """Build the optimizer if it was; whether it numbers its slots as the file does.
 
@@ -238,7 +239,7 @@ def _inner_models(tracked: TrackedGraph) -> dict[str, Any]:
 
 
 def _pair_inner(
-    model: Any, place: str, artifact: SavedModel, stored: list[str], assignment: Assignment
+    model: keras.Model, place: str, artifact: SavedModel, stored: list[str], assignment: Assignment
 ) -> None:
     """The state of an optimizer that a model inside was compiled with."""
     if getattr(model, "optimizer", None) is not None:
@@ -251,7 +252,7 @@ def _pair_inner(
 
 
 def _state_by_number(
-    model: Any, place: str, artifact: SavedModel, stored: list[str]
+    model: keras.Model, place: str, artifact: SavedModel, stored: list[str]
 ) -> OptimizerState:
     """The state of an optimizer that may have been built before some layers were frozen."""
     bundle: Any = artifact.bundle

@@ -12,6 +12,7 @@ from hozon.errors import FormatError
 from hozon.formats.protos.object_graph import Function as SavedFunction
 from hozon.formats.protos.object_graph import UserObject
 from hozon.formats.protos.object_graph import Variable as SavedVariable
+from hozon.typing import ConfigEntry
 
 #: Key of the root's metadata under which Hozon writes what Keras 3 itself says of a model.
 NATIVE = "keras3"
@@ -52,8 +53,8 @@ class KerasNode:
     identifier: str
     class_name: str
     name: str
-    config: Mapping[str, Any] | None
-    metadata: Mapping[str, Any]
+    config: ConfigEntry | None
+    metadata: ConfigEntry
 
     @property
     def is_model(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hozon.formats.protos.object_graph import Variable as SavedVariable
 from hozon.keras_private.optimizers import wrapped
@@ -20,6 +20,9 @@ from hozon.models.savedmodel.load.objects import KerasObjects
 from hozon.models.slots import AVERAGE, INNER, ROWS, SCALARS, Slot, known_name
 from hozon.models.slots import ITERATIONS as ITERATION_EDGES
 from hozon.models.slots import LEARNING_RATE as RATE_EDGES
+
+if TYPE_CHECKING:
+    import keras
 
 #: Edges to the state of loss scaling, and in it to the scale and the counter of good steps.
 LOSS_SCALE = ("loss_scale", "_loss_scale")
@@ -44,7 +47,7 @@ class SavedOptimizer:
         for node, name in names.items():
             self._by_name.setdefault(name, []).append(node)
 
-    def state(self, optimizer: Any) -> OptimizerState:
+    def state(self, optimizer: keras.optimizers.Optimizer) -> OptimizerState:
         """What is stored of it, for a live optimizer of its class."""
         found = OptimizerState(steps="unknown")
         name = known_name(type(wrapped(optimizer)))

@@ -270,6 +270,6 @@ def _valid(name: str) -> str:
     return name.replace("/", "_")
 
 
-def is_own(layer: Any) -> bool:
+def is_own(layer: keras.Layer) -> bool:
     """Whether a layer's class is the caller's, neither Keras' nor Hozon's."""
     return not type(layer).__module__.startswith(("keras.", "hozon."))

@@ -57,7 +57,7 @@ def pair_own(
 
 
 def _by_graph(saved: SavedOptimizer, name: str) -> Waiting:
-    def match(optimizer: Any, assignment: Assignment) -> None:
+    def match(optimizer: keras.optimizers.Optimizer, assignment: Assignment) -> None:
         pair_state(optimizer, saved.state(optimizer), assignment, name)
 
     return Waiting(name, match, tuple(saved.keys()))
@@ -98,10 +98,10 @@ def _node_of(artifact: SavedModel, path: tuple[str, ...]) -> int | None:
 
 def _match_keys(
     artifact: SavedModel,
-    model: Any,
+    model: keras.Model,
     place: str,
     keys: list[str],
-    optimizer: Any,
+    optimizer: keras.optimizers.Optimizer,
     assignment: Assignment,
 ) -> None:
     bundle: Any = artifact.bundle
@@ -119,11 +119,13 @@ def _match_keys(
         assignment.pair(leaf, bundle[key], key)
 
 
-def _tracked(model: Any, optimizer: Any) -> TrackedGraph:
+def _tracked(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> TrackedGraph:
     return track(optimizer, Describer(model))
 
 
-def _give(layer: Any, states: dict[str, Waiting], assignment: Assignment, file: str) -> None:
+def _give(
+    layer: keras.Layer, states: dict[str, Waiting], assignment: Assignment, file: str
+) -> None:
     """Pair the state of optimizers that are there; let the rest wait."""
     waiting = {}
     for name, state in states.items():

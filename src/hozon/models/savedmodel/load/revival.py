@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
@@ -24,6 +22,7 @@ from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
 from hozon.models.savedmodel.load.own_class import is_own
 from hozon.models.savedmodel.load.weights import Assigner
 from hozon.reports import warn
+from hozon.typing import CustomObjects
 
 #: Objects that came back by a lower rung which one warning names.
 MOST_TOLD = 5
@@ -70,7 +69,7 @@ class Revival:
         fallen: the objects that came back by a lower rung than their class or config is, and why.
     """
 
-    def __init__(self, artifact: SavedModel, custom_objects: Mapping[str, Any] | None) -> None:
+    def __init__(self, artifact: SavedModel, custom_objects: CustomObjects | None) -> None:
         self.artifact = artifact
         self.objects = KerasObjects(artifact)
         self.custom_objects = objects_by_name(custom_objects)

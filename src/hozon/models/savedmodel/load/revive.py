@@ -10,7 +10,6 @@ around its signature.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -38,6 +37,7 @@ from hozon.models.savedmodel.load.strings import takes_strings
 from hozon.models.savedmodel.load.training import finish as finish_training
 from hozon.models.savedmodel.load.training import restore_training
 from hozon.models.text.strings import with_strings
+from hozon.typing import CustomObjects
 
 
 class Ladder:
@@ -89,7 +89,7 @@ class Ladder:
 
 def revive(
     artifact: SavedModel,
-    custom_objects: Mapping[str, Any] | None,
+    custom_objects: CustomObjects | None,
     *,
     compiled: bool = True,
     signature: str | None = None,
@@ -131,7 +131,7 @@ def revive(
     return model
 
 
-def _revival(artifact: SavedModel, custom_objects: Mapping[str, Any] | None) -> Revival | None:
+def _revival(artifact: SavedModel, custom_objects: CustomObjects | None) -> Revival | None:
     """None for a SavedModel that holds no Keras model."""
     if artifact.meta_graph.object_graph is None or 0 not in artifact.keras_metadata:
         return None

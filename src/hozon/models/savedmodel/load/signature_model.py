@@ -26,6 +26,7 @@ from hozon.models.savedmodel.load.module import read_module
 from hozon.models.savedmodel.load.module_variables import Planting
 from hozon.models.text.strings import with_strings
 from hozon.stored.dtypes import STRING, dtype_of_number
+from hozon.typing import Config
 
 #: Attribute of a SavedModel made to be used again: functions of no arguments.
 REGULARIZATION = "regularization_losses"
@@ -77,7 +78,7 @@ class SignatureModel(KeepsAssignments, keras.Model):  # type: ignore[misc]
         known = [isinstance(s, TensorSpec) and s.shape.dims is not None for s in leaves]
         return map_structure(_argument, structure) if leaves and all(known) else None
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """There is none: the model is its saved functions."""
         raise UnsupportedError(
             f"{self.name!r} was not written by Keras, so it has no config",

@@ -91,7 +91,7 @@ class Assigner:
 
 
 def by_edges(
-    objects: KerasObjects, node_id: int, layer: Any, wanted: Iterable[int]
+    objects: KerasObjects, node_id: int, layer: keras.Layer, wanted: Iterable[int]
 ) -> dict[int, keras.Variable]:
     """The variables of a layer that the same edges lead to as to stored ones."""
     describe, nodes = Describer(layer), set(wanted)
@@ -124,7 +124,7 @@ def _is_seed(variable: keras.Variable) -> bool:
     return bool(variable.name == "seed_generator_state")
 
 
-def is_state(layer: Any, variable: keras.Variable) -> bool:
+def is_state(layer: keras.Layer, variable: keras.Variable) -> bool:
     """Whether a variable is what a stateful RNN carries between calls; files may not hold it."""
     states = [
         state

@@ -42,6 +42,7 @@ from hozon.models.savedmodel.save.untouched import untouched
 from hozon.models.tracking.layers import is_builtin
 from hozon.objects.keys import OBJECT_GRAPH_KEY
 from hozon.raw.collection import collection_paused
+from hozon.typing import Config, ConfigEntry
 
 METADATA_VERSION = Version(2, 1)
 #: Edges that an object and its ``keras_api`` both have.
@@ -268,19 +269,19 @@ class Description:
             return None if entry is None else keras2.operation_metadata(entry, target.name)
         return None
 
-    def _metric_config(self, metric: keras.Metric) -> Mapping[str, Any]:
+    def _metric_config(self, metric: keras.Metric) -> ConfigEntry:
         try:
             made: Mapping[str, Any] = serialize(metric, dialect="keras2")
         except UnsupportedError:
             made = {"class_name": "Mean", "config": {"name": metric.name, "dtype": metric.dtype}}
         return made
 
-    def _training(self) -> dict[str, Any]:
+    def _training(self) -> Config:
         """The compile information: for tf_keras in its dialect, for Hozon as Keras 3 says it."""
         native: dict[str, Any] = {}
         if self.configs.native is not None:
             native["config"] = self.configs.native
-        made: dict[str, Any] = {}
+        made: Config = {}
         compiled = compile_config(self.model) if self.include_optimizer else None
         if compiled is not None:
             self.lost += [*namesakes(compiled), *lazy_rows_lost(self.model)]

@@ -17,11 +17,12 @@ from hozon.keras_private.graph import Functional, symbolic_arguments
 from hozon.keras_private.layers import build_shapes
 from hozon.models.savedmodel.save.configs import Configs, is_graph
 from hozon.models.savedmodel.save.specs import call_names
+from hozon.typing import Config, ConfigEntry
 
 KERAS2_VERSION = "2.21.0"
 
 
-def identifier(layer: Any) -> str:
+def identifier(layer: keras.Layer) -> str:
     """How tf_keras names the kind of an object."""
     for kind, name in _IDENTIFIERS:
         if isinstance(layer, kind):
@@ -41,7 +42,7 @@ _IDENTIFIERS: tuple[tuple[Any, str], ...] = (
 #: What tf_keras needs before a first layer that reads strings.
 
 
-def layer_metadata(layer: keras.Layer, configs: Configs) -> dict[str, Any]:
+def layer_metadata(layer: keras.Layer, configs: Configs) -> Config:
     """The description of a layer or model."""
     entry = configs.entry(layer)
     class_name = type(layer).__name__ if entry is None else str(entry["class_name"])
@@ -75,9 +76,9 @@ def layer_metadata(layer: keras.Layer, configs: Configs) -> dict[str, Any]:
     return made
 
 
-def _model_part(class_name: str, config: Mapping[str, Any] | None) -> dict[str, Any]:
+def _model_part(class_name: str, config: ConfigEntry | None) -> dict[str, Any]:
     graph = config is not None and "layers" in config
-    made: dict[str, Any] = {
+    made: Config = {
         "is_graph_network": graph,
         "keras_version": KERAS2_VERSION,
         "backend": "tensorflow",
@@ -87,7 +88,7 @@ def _model_part(class_name: str, config: Mapping[str, Any] | None) -> dict[str, 
     return made
 
 
-def input_metadata(layer: keras.layers.InputLayer, config: Mapping[str, Any]) -> dict[str, Any]:
+def input_metadata(layer: keras.layers.InputLayer, config: ConfigEntry) -> Config:
     """The description of an input."""
     return {
         "class_name": "InputLayer",
@@ -100,7 +101,7 @@ def input_metadata(layer: keras.layers.InputLayer, config: Mapping[str, Any]) ->
     }
 
 
-def operation_metadata(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
+def operation_metadata(entry: ConfigEntry, name: str) -> Config:
     """The description of a Keras 2 layer that stands for an operation."""
     config = {"name": name, **entry["config"]}
     return {
@@ -118,7 +119,7 @@ def operation_metadata(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
     }
 
 
-def metric_metadata(metric: keras.Metric, config: Mapping[str, Any]) -> dict[str, Any]:
+def metric_metadata(metric: keras.Metric, config: ConfigEntry) -> Config:
     """The description of a metric of Keras' own class."""
     return {
         "class_name": config["class_name"],
@@ -128,7 +129,7 @@ def metric_metadata(metric: keras.Metric, config: Mapping[str, Any]) -> dict[str
     }
 
 
-def encoded(metadata: Mapping[str, Any]) -> str:
+def encoded(metadata: ConfigEntry) -> str:
     """A description as JSON."""
     return json.dumps(metadata, default=_plain)
 
@@ -146,7 +147,7 @@ def _named(config: Any, layer: keras.Layer) -> dict[str, Any]:
     return {"name": layer.name, **config} if "name" not in config else dict(config)
 
 
-def _policy(layer: keras.Layer, config: Mapping[str, Any] | None) -> Any:
+def _policy(layer: keras.Layer, config: ConfigEntry | None) -> Any:
     named = (config or {}).get("dtype")
     return named if named is not None else layer.dtype_policy.name
 

@@ -101,7 +101,7 @@ def _more(layer: keras.Layer) -> dict[str, Any]:
     return {**more, **added}
 
 
-def _renumbered(children: Mapping[str, Any], layer: Any) -> dict[str, Any]:
+def _renumbered(children: Mapping[str, Any], layer: keras.Layer) -> dict[str, Any]:
     """The edges of a layer; a functional model's ``layer-N`` are those of the Keras 2 model."""
     if not isinstance(layer, Functional):
         return dict(children)
@@ -114,7 +114,7 @@ def _renumbered(children: Mapping[str, Any], layer: Any) -> dict[str, Any]:
     return kept
 
 
-def _implied_masks(model: Any) -> set[str]:
+def _implied_masks(model: keras.Model) -> set[str]:
     """The operations that only compute masks which Keras 2 carries without them."""
     if not any(type(step).__name__ == "NotEqual" for step in model.operations):
         return set()

@@ -83,7 +83,7 @@ def model_spec(model: keras.Model) -> CallSpec:
     return spec
 
 
-def with_text_input(model: Any) -> Any:
+def with_text_input(model: keras.Model) -> Any:
     """A Sequential model that declares no input and begins with text, behind an input of strings.
 
     It is another model of the same layers: saving leaves the one that was given as it is. Raises
@@ -98,7 +98,7 @@ def with_text_input(model: Any) -> Any:
     return keras.Sequential([keras.Input((), dtype="string"), *model.layers], name=model.name)
 
 
-def _never_built(model: Any) -> SaveError:
+def _never_built(model: keras.Model) -> SaveError:
     return SaveError(
         f"model {model.name!r} has never been built, so the shapes of its inputs are not known",
         instead="call it once on data, or build it with model.build(input_shape)",

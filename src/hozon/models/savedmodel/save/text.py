@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -27,6 +27,9 @@ from hozon.graphs.emit.rules import Equation, Rule
 from hozon.graphs.emit.steps import cast, narrowed, reshape
 from hozon.graphs.emit.text import LONG, Ragged
 from hozon.graphs.emit.values import TEXT, Dim, Tensor
+
+if TYPE_CHECKING:
+    import keras
 
 #: What Keras strips: ASCII punctuation, one character at a time (text_vectorization.py).
 PUNCTUATION = r"[!\"#$%&()\*\+,-\./:;<=>?@\[\\\]^_`{|}~\']"
@@ -79,7 +82,7 @@ RULES: Mapping[str, Rule] = MappingProxyType({PRIMITIVE.name: write_layer})
 # Texts
 
 
-def _texts(body: Body, layer: Any, values: Tensor) -> Tensor:
+def _texts(body: Body, layer: keras.Layer, values: Tensor) -> Tensor:
     """What a layer reads as strings, integers as their digits."""
     if values.dtype == TEXT:
         return values
