@@ -1,33 +1,42 @@
-"""Running a signature on arrays from files: ``hozon predict``."""
+"""Running a signature or a whole Keras model on given arrays: ``hozon predict``."""
 
 from __future__ import annotations
 
-import io
 import os
-import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hozon.errors import FormatError, MismatchError
-from hozon.raw.stores import create, is_file, join, make_folders, place, read_bytes, require_local
+from hozon.errors import MismatchError
+from hozon.forms import form_of
+from hozon.raw.stores import place
+from hozon.stored.dtypes import dtype_of_name
 
-#: Characters of an output's name that are not used in the name of its file.
-UNUSABLE = re.compile(r"[^\w.#-]|^\.+")
+if TYPE_CHECKING:
+    from hozon.graph_level.specs import Sizes
 
-__all__ = ["predict", "read_input", "write_outputs"]
+__all__ = ["predict"]
+
+#: The name of an input that is given none.
+ONLY = ""
 
 
 def predict(
-    path: str | os.PathLike[str], inputs: Mapping[str, Any], signature: str | None = None
+    path: str | os.PathLike[str],
+    inputs: Mapping[str, Any],
+    signature: str | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Run one signature of a SavedModel.
+    """Run one signature of a SavedModel, or a Keras model of any form.
 
     Args:
-        path: the SavedModel directory.
-        inputs: arrays by input name.
-        signature: its name; None takes ``serving_default``, or the only one.
+        path: the saved model.
+        inputs: arrays by input name; lists become arrays of the type that is taken. The only input
+            of a model may go without a name, under ``""``.
+        signature: its name; None takes ``serving_default``, or the only one, and calls the Keras
+            model where there is none.
+        custom_objects: classes and functions of a Keras model by name.
 
     Returns:
         Arrays by output name; the parts of a ragged or sparse output are ``name#part``.
@@ -35,70 +44,106 @@ def predict(
     Raises:
         MismatchError: no such signature, or inputs that it does not take.
     """
-    from hozon.graph_level.structures import parts
-    from hozon.saved_model import load
+    if form_of(place(path)).functions:
+        from hozon.saved_model import load
 
-    signatures = load(path).signatures
-    if signature is None:
-        signature = next(iter(signatures)) if len(signatures) == 1 else "serving_default"
-    if signature not in signatures:
+        signatures = load(path).signatures
+        if signatures or signature is not None:
+            return _by_signature(str(path), signatures, signature, inputs)
+    return _by_model(path, inputs, signature, custom_objects)
+
+
+def _by_signature(
+    path: str, signatures: Mapping[str, Any], name: str | None, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    from hozon.graph_level.structures import parts
+
+    if name is None:
+        name = next(iter(signatures)) if len(signatures) == 1 else "serving_default"
+    if name not in signatures:
         raise MismatchError(
-            f"{path} has no signature {signature!r}; it has: {', '.join(signatures) or 'none'}"
+            f"{path} has no signature {name!r}; it has: {', '.join(signatures) or 'none'}"
         )
-    outputs = signatures[signature](**inputs)
+    function = signatures[name]
+    _, specs = function.structured_input_signature
+    taken = {
+        key: (getattr(spec, "dtype", ""), getattr(spec, "shape", None))
+        for key, spec in specs.items()
+    }
+    outputs = function(**_fitted(inputs, taken, path))
     return {key: np.asarray(array) for key, array in parts(outputs).items()}
 
 
-def read_input(argument: str) -> tuple[str, Any]:
-    """An input given as ``NAME=FILE.npy`` or ``NAME=FILE.txt`` (one string a line)."""
-    name, _, file = argument.partition("=")
-    if not name or not file:
-        raise MismatchError(f"--input takes NAME=FILE, not {argument!r}")
-    path = place(file)
-    if not is_file(path):
-        raise MismatchError(f"{file} does not exist", file=file)
-    return name, read_lines(path) if path.endswith(".txt") else read_array(path)
+def _by_model(
+    path: str | os.PathLike[str],
+    inputs: Mapping[str, Any],
+    signature: str | None,
+    custom_objects: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    import keras
+
+    from hozon.api import load_model
+    from hozon.keras_private.graph import functional_of, input_structure
+
+    model = load_model(path, custom_objects=custom_objects, compile=False, signature=signature)
+    functional = functional_of(model)
+    structure = None if functional is None else input_structure(functional)
+    tensors = keras.tree.flatten(structure) if structure is not None else []
+    taken = {tensor.name: (str(tensor.dtype), tuple(tensor.shape)) for tensor in tensors}
+    given = _fitted(inputs, taken, str(path)) if taken else dict(inputs)
+    ordered = [given[name] for name in taken or given]
+    if structure is not None:
+        ordered = keras.tree.pack_sequence_as(structure, ordered)
+    elif len(ordered) == 1:
+        (ordered,) = ordered
+    found = model.predict(ordered, verbose=0)
+    return _named(found, getattr(functional, "output_names", None))
 
 
-def read_lines(path: str) -> np.ndarray[Any, Any]:
-    """The lines of a text file as a vector of bytes objects."""
-    texts = read_bytes(path).splitlines()
-    lines = np.empty(len(texts), object)
-    lines[:] = texts
-    return lines
+def _named(found: Any, names: list[str] | None) -> dict[str, Any]:
+    """Outputs of a model by name."""
+    if isinstance(found, dict):
+        return {name: np.asarray(value) for name, value in found.items()}
+    values = list(found) if isinstance(found, (list, tuple)) else [found]
+    told = names if names and len(names) == len(values) else None
+    return {told[i] if told else f"output_{i}": np.asarray(value) for i, value in enumerate(values)}
 
 
-def read_array(path: str) -> np.ndarray[Any, Any]:
-    """The array of an ``.npy`` file; pickled objects are refused."""
-    try:
-        return np.lib.format.read_array(io.BytesIO(read_bytes(path)), allow_pickle=False)
-    except (ValueError, EOFError, SyntaxError) as error:
-        raise FormatError(
-            f"{path} is no NumPy file of numbers or text: {error}", file=path
-        ) from None
+def _fitted(
+    inputs: Mapping[str, Any], taken: Mapping[str, tuple[str, Sizes]], path: str
+) -> dict[str, Any]:
+    """The inputs by the names and of the types that are taken.
 
-
-def write_outputs(outputs: Mapping[str, Any], folder: str | os.PathLike[str]) -> list[str]:
-    """Write each output to ``NAME.npy`` in `folder`.
-
-    Strings become fixed-width bytes, floats that NumPy does not have (bfloat16) float32; what a
-    name may not have in a file becomes ``_``.
-
-    Raises MismatchError when two outputs would be written to the same file.
+    Raises:
+        MismatchError: one is missing, or is none.
     """
-    target = require_local(folder)
-    files = {name: join(target, f"{UNUSABLE.sub('_', name)}.npy") for name in outputs}
-    if len(set(files.values())) != len(files):
-        raise MismatchError(f"outputs share a file name: {', '.join(outputs)}")
-    make_folders(target)
-    for name, array in outputs.items():
-        with create(files[name]) as file:
-            np.save(file, storable(array), allow_pickle=False)
-    return list(files.values())
+    given = dict(inputs)
+    if ONLY in given and len(taken) == 1:
+        given = {next(iter(taken)): given[ONLY]}
+    unknown = [name or "an input without a name" for name in given if name not in taken]
+    missing = [name for name in taken if name not in given]
+    if unknown or missing:
+        raise MismatchError(
+            f"{path} takes {', '.join(taken) or 'no inputs'}",
+            mismatches=[
+                *(f"missing: {name}" for name in missing),
+                *(f"not taken: {name}" for name in unknown),
+            ],
+        )
+    return {name: _typed(name, value, *taken[name]) for name, value in given.items()}
 
 
-def storable(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """An array as a dtype that ``.npy`` files hold."""
-    if array.dtype == object:
-        return array.astype(bytes)
-    return array.astype(np.float32) if array.dtype.kind == "V" else array
+def _typed(name: str, value: Any, dtype: str, shape: Sizes) -> Any:
+    """A list as an array of the type that is taken; a vector as a column where one is."""
+    if not isinstance(value, list):
+        return value
+    kind = object if dtype in ("string", "") else dtype_of_name(dtype).numpy
+    try:
+        array = np.asarray(value, kind)
+    except (TypeError, ValueError) as error:
+        raise MismatchError(f"input {name!r} takes {dtype} values: {error}") from None
+    if shape is not None and len(shape) == 2 and array.ndim == 1 and shape[1] in (1, None):
+        return array[:, None]
+    if shape is not None and len(shape) == 1 and array.ndim == 2 and array.shape[1] == 1:
+        return array[:, 0]
+    return array

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -238,11 +238,15 @@ def _imported(text: str) -> tuple[str, Any]:
 def run_predict(options: argparse.Namespace) -> int:
     """``hozon predict``."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from hozon.prediction import predict, read_input, write_outputs
+    from hozon.cli.arrays import STANDARD, read_inputs, write_outputs
+    from hozon.prediction import predict
 
-    inputs = dict(read_input(argument) for argument in options.input)
-    outputs = predict(options.path, inputs, options.signature)
-    files: Sequence[str] = list(write_outputs(outputs, options.output))
+    inputs = read_inputs(options.input)
+    custom = dict(map(_imported, options.custom_objects))
+    outputs = predict(options.path, inputs, options.signature, custom or None)
+    files = write_outputs(outputs, options.output)
+    if options.output == STANDARD:
+        return FINE
     if options.json:
         print(json.dumps({"files": files}, indent=2))
     elif not options.quiet:

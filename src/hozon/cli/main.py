@@ -228,8 +228,12 @@ def _predict(added: Any) -> None:
         added,
         "predict",
         commands.run_predict,
-        "run a signature on arrays from files",
-        ["my_model --input x=x.npy --output answers", "my_model --signature f --input words=w.txt"],
+        "run a signature, or a whole Keras model, on arrays from files",
+        [
+            "my_model --input x=x.npy --output answers",
+            "model.keras --input x.csv --output answers.csv",
+            "my_model --signature f --input words=w.txt --output -",
+        ],
     )
     made.add_argument("path", metavar="PATH")
     made.add_argument("--signature", metavar="NAME", help="default: serving_default")
@@ -238,9 +242,23 @@ def _predict(added: Any) -> None:
         metavar="NAME=FILE",
         action="append",
         default=[],
-        help="a .npy file, or a .txt file with one string a line; once per input",
+        help="a .npy, .npz, .csv or .json file, a .txt file with one string a line, or - for "
+        "standard input; once per input, or a file alone that names them",
     )
-    made.add_argument("--output", metavar="DIR", default=".", help="where NAME.npy files go")
+    made.add_argument(
+        "--output",
+        metavar="PATH",
+        default=".",
+        help="a folder for NAME.npy files, a .npz, .json or .csv file, or - for JSON on standard "
+        "output (default: this folder)",
+    )
+    made.add_argument(
+        "--custom-objects",
+        metavar="MODULE:NAME",
+        action="append",
+        default=[],
+        help="a class or function of the model; once for each",
+    )
 
 
 def _completion(added: Any) -> None:
