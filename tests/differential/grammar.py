@@ -97,6 +97,9 @@ def draw_spec(seed: int, number: int) -> Spec:
         spec["lora"] = 2
     if draw.chance(0.1) and writer != "tf_keras":
         spec["quantize"] = draw.one(["int8", "int4"])
+    if "'stateful': True" in str(graph):
+        for hop in spec["hops"]:
+            hop.pop("after", None)  # the file would hold what that left behind
     if spec.keys() & {"lora", "quantize"}:
         for hop in spec["hops"]:
             hop["form"] = hop["form"].replace(":keras2", "")
@@ -133,6 +136,11 @@ def says_frozen(spec: Spec) -> bool:
 def portable_weights(spec: Spec) -> bool:
     """Whether weights go into a model that is built anew."""
     return any(hop["form"].startswith("w:") for hop in spec["hops"])
+
+
+def with_arguments(layer: Spec, **arguments: Any) -> Spec:
+    """A layer of a spec with more arguments."""
+    return {**layer, "args": {**layer["args"], **arguments}}
 
 
 def hops(draw: Draw, writer: str, way_to_build: str) -> list[dict[str, str]]:
@@ -309,8 +317,11 @@ class Graph:
             layer["args"]["trainable"] = False
         if draw.chance(0.02) and not kind.custom and takes == kind.makes == "float":
             layer["args"]["dtype"] = draw.one(["float64", "mixed_bfloat16"])
-        if kind.name in STATES and all("batch" in i for i in spec["inputs"]) and draw.chance(0.8):
-            layer["args"]["stateful"] = True
+        if all("batch" in i for i in spec["inputs"]) and draw.chance(0.8):
+            if kind.name in STATES:
+                layer["args"]["stateful"] = True
+            elif kind.name == "Bidirectional" and "backward_layer" not in layer["args"]:
+                layer["args"]["layer"] = with_arguments(layer["args"]["layer"], stateful=True)
         node = {"layer": layer, "on": [source]}
         may_fix = self.fixes and not chain and not kind.random
         if kind.name in TRAINED and may_fix and draw.chance(0.25):

@@ -94,7 +94,8 @@ def judge(run: Run) -> list[Finding]:
         if names_otherwise(spec, hop):
             truth, got = only_loss(truth), only_loss(got)
         if "lora" in spec and hop["form"] != "savedmodel":  # Keras saves what they sum to
-            kept = () if summed and later else ("predict", "training call")
+            again = "quantize" in spec or (summed and later)  # rounded again, or trained on since
+            kept = () if again else ("predict", "training call")
             truth = {check: truth[check] for check in kept if check in truth}
             summed = True
         if spec["model"].get("class") == "Doubled":

@@ -97,11 +97,11 @@ class Worker:
             failed = guarded(lambda: self._taught(builder, model, spec, data))
             if isinstance(failed, Failed):
                 return {"invalid": failed}
+        if data.stateful and any(hop["form"] != "savedmodel" for hop in spec["hops"]):
+            reset_states(model)  # other forms have no place for states
         saved = guarded(lambda: self._save(model, spec["hops"][0], folder, 0, spec["writer"]))
         if isinstance(saved, Failed):
             return {"save": saved}
-        if data.stateful and spec["hops"][0]["form"] != "savedmodel":
-            reset_states(model)  # these forms have no place for states
         truth = measure(self.side, model, data)
         later = {}
         if any(hop.get("after") == "fit" for hop in spec["hops"]):
@@ -132,7 +132,7 @@ class Worker:
         r = np.random.default_rng(3)
         adapt_rank(model, spec)
         for variable in model.weights:
-            if getattr(variable, "trainable", False) or "moving" in variable.name:
+            if getattr(variable, "trainable", False) or "moving" in getattr(variable, "name", ""):
                 noise = np.abs(r.normal(0, 0.1, variable.shape))
                 variable.assign(np.asarray(variable) + noise.astype(np.asarray(variable).dtype))
         if "quantize" in spec:
@@ -354,7 +354,7 @@ def has_state(node: dict[str, Any]) -> bool:
     """Whether a layer remembers the batch before, in prediction too."""
     layer = node.get("layer", {"class": "", "args": {}})
     counts = layer["class"] in ("Counter", "Raw") and node.get("call", {}).get("training")
-    return bool(layer["args"].get("stateful") or counts)
+    return bool("'stateful': True" in str(layer["args"]) or counts)
 
 
 def is_random(graph: dict[str, Any]) -> bool:

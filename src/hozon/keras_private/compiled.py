@@ -12,12 +12,18 @@ from typing import Any
 import keras
 
 _MARK = "hozon_names_outputs"
+_LATER = "hozon_names_outputs_later"
 
 
 def name_outputs(model: keras.Model, names: Sequence[str]) -> None:
     """Give a functional model's outputs names that logs of its training are to have."""
     model.output_names = list(names)
     object.__setattr__(model, _MARK, True)
+
+
+def name_outputs_once_called(model: keras.Model) -> None:
+    """Name a subclassed model's outputs as Keras 2 did, when its first step shows how many."""
+    object.__setattr__(model, _LATER, True)
 
 
 def are_outputs_named(model: keras.Model) -> bool:
@@ -27,30 +33,45 @@ def are_outputs_named(model: keras.Model) -> bool:
 
 def name_logs(model: keras.Model) -> None:
     """Make a model that was just compiled show its losses and metrics by its outputs' names."""
+    later = getattr(model, _LATER, False)
     names = list(model.output_names) if are_outputs_named(model) else []
-    if len(names) < 2:
-        return
     structure = getattr(model, "output", None)
     keys = sorted(structure) if isinstance(structure, dict) else list(range(len(names)))
-    if len(keys) != len(names):
+    if not later and (len(names) < 2 or len(keys) != len(names)):
         return
-    by_key = dict(zip(keys, names, strict=True))
+
+    def by_key(outputs: Any) -> dict[Any, str]:
+        return _of_keras2(outputs) if later else dict(zip(keys, names, strict=True))
+
     loss, metrics = model._compile_loss, model._compile_metrics
     if loss is not None:
-        loss.build = _then(loss.build, lambda: _name_losses(loss, by_key))
+        loss.build = _then(loss.build, lambda made: _name_losses(loss, by_key(made)))
     if metrics is not None:
-        metrics.build = _then(metrics.build, lambda: _name_metrics(metrics, names))
+        metrics.build = _then(
+            metrics.build, lambda made: _name_metrics(metrics, list(by_key(made).values()))
+        )
 
 
-def _then(build: Callable[..., None], name: Callable[[], None]) -> Callable[..., None]:
-    def built(*args: Any) -> None:
-        build(*args)
-        name()
+def _of_keras2(outputs: Any) -> dict[Any, str]:
+    """The names of what a subclassed model gives, by its keys; none of a single output."""
+    if isinstance(outputs, dict):
+        return {key: key for key in sorted(outputs)}
+    if not isinstance(outputs, (list, tuple)) or len(outputs) < 2:
+        return {}
+    return {i: f"output_{i + 1}" for i in range(len(outputs))}
+
+
+def _then(build: Callable[..., None], name: Callable[[Any], None]) -> Callable[..., None]:
+    def built(y_true: Any, y_pred: Any) -> None:
+        build(y_true, y_pred)
+        name(y_pred)
 
     return built
 
 
 def _name_losses(loss: Any, by_key: dict[Any, str]) -> None:
+    if len(by_key) < 2:
+        return
     if not loss.metrics and len(loss._flat_losses) == 1:
         loss._tracker.add_to_store("metrics", keras.metrics.Mean(name="loss"))
     if len(loss.metrics) != len(loss._flat_losses):

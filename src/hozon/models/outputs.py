@@ -9,7 +9,7 @@ import keras
 
 from hozon.config.outputs import NONE, Outputs, outputs_of
 from hozon.graphs.emit.trace import ArgumentSpec
-from hozon.keras_private.compiled import name_outputs
+from hozon.keras_private.compiled import name_outputs, name_outputs_once_called
 from hozon.keras_private.layers import layers_of, losses_kept
 from hozon.models.savedmodel.save.specs import CallSpec, layer_spec
 
@@ -18,14 +18,17 @@ def compiled_outputs(model: keras.Model) -> Outputs:
     """The outputs that a training configuration of Keras 2 is told by.
 
     Those of a subclassed model are known from a trace of its call, by the names that Keras 2 gave
-    them, ``output_1`` and so on, which its logs have then; none where the call cannot be traced.
+    them, ``output_1`` and so on, which its logs have then; none where the call cannot be traced,
+    or where it has yet to be built.
     """
     known = outputs_of(model)
     if known.names:
         return known
     spec = layer_spec(model) if model.built else None
     found = NONE if spec is None else _called(model, spec)
-    if len(found.names) > 1:
+    if not found.names:
+        name_outputs_once_called(model)
+    elif len(found.names) > 1:
         name_outputs(model, found.names)
     return found
 

@@ -110,6 +110,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (saving.keras_saveable, ("KerasSaveable",)),
     ],
     "reached": [],
+    "recurrent": [],
     "regularizers": [],
     "resizing": [(keras.layers.Resizing(2, 2), ("transform_images", "backend"))],
     "rollback": [(VARIABLE, ("_initializer", "_value"))],
