@@ -45,7 +45,7 @@ def complete(layer: keras.Layer, entry: Entry) -> None:
         found.pop(SHARED, None)  # Keras counts by addresses, and forgets the first place
         if counts[id(inner)] > 1:
             found[SHARED] = numbers.setdefault(id(inner), len(numbers) + 1)
-        if trains_as_keras2(inner) and _trains_otherwise(inner):
+        if _has_keras2(inner) and _trains_otherwise(inner):
             found[TRAINS_AS] = "keras2"
 
 
@@ -55,6 +55,12 @@ def with_generation(written: Entry, entry: Entry) -> Entry:
     `entry` is what it was made of; TensorFlow's Keras passes over the key.
     """
     return written if _is_marked(entry) else {**written, TRAINS_AS: "keras3"}
+
+
+def _has_keras2(layer: Any) -> bool:
+    """Whether a layer trains as in Keras 2, or what it holds; a graph's layers say so themselves."""
+    graph = isinstance(layer, Functional | keras.Sequential)
+    return any(map(trains_as_keras2, [layer] if graph else layers_of(layer)))
 
 
 def _is_marked(entry: Any) -> bool:
