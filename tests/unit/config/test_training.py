@@ -12,7 +12,7 @@ from hozon.config.build import build_model
 from hozon.config.outputs import Outputs
 from hozon.config.training import compile_arguments
 from hozon.errors import MissingObjectError, UnsupportedError
-from tests.unit.config.legacy_files import LEGACY, WRITERS, cases, h5_config, recorded, zip_config
+from tests.legacy.files import LEGACY, WRITERS, cases, h5_config, recorded, zip_config
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 CASES = [(w, c) for w in WRITERS for c in cases(w) if h5_config(w, c, "training_config")]

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-SHARED = Path(os.environ.get("HOZON_SHARED", Path(__file__).parents[4] / "shared"))
+SHARED = Path(os.environ.get("HOZON_SHARED", Path(__file__).parents[3] / "shared"))
 LEGACY = SHARED / "legacy"
 WRITERS = ("keras2.2.4", "tf2.12", "tf2.15")
 

@@ -17,8 +17,8 @@ from keras import layers
 
 import hozon
 from hozon import FormatError, HozonError, MismatchError, UnsafeError, UnsupportedError
+from tests.across.written import zoo
 from tests.oracle.client import Oracle
-from tests.unit.models.written import zoo
 
 CLASSES = {name: value for name, value in vars(zoo).items() if isinstance(value, type)}
 WITH_CONFIG = [name for name in zoo.MAKERS if name not in ("subclassed", "autoencoder")]

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.unit.models.written import zoo
-from tests.unit.models.written.conftest import Written
+from tests.across.written import zoo
+from tests.across.written.conftest import Written
 
 #: Half precision rounds at other places in TensorFlow.
 TOLERANCE = {"mixed_precision": 5e-3}

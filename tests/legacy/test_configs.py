@@ -7,7 +7,7 @@ import pytest
 
 from hozon.config.build import build_model
 from hozon.errors import UnsupportedError
-from tests.unit.config.legacy_files import (
+from tests.legacy.files import (
     LEGACY,
     WRITERS,
     cases,

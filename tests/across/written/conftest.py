@@ -11,8 +11,8 @@ import pytest
 
 import hozon
 from hozon.reports import SaveReport
+from tests.across.written import zoo
 from tests.oracle.client import Oracle
-from tests.unit.models.written import zoo
 
 #: Asks TensorFlow and tf_keras the same of each model.
 ASK = """

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
+from tests.across.written.conftest import Written
 from tests.oracle.client import Oracle
-from tests.unit.models.written.conftest import Written
 
 #: Models that TF Lite's and ONNX's own ops can express.
 NAMES = [

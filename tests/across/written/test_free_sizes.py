@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import hozon
+from tests.across.written.free_sizes import MODELS
 from tests.oracle.client import Oracle
-from tests.unit.models.written.free_sizes import MODELS
 
 ASK = """
 import tf_keras

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import hozon
-from tests.unit.models.written import zoo
-from tests.unit.models.written.conftest import Written
+from tests.across.written import zoo
+from tests.across.written.conftest import Written
 
 CLASSES = {name: value for name, value in vars(zoo).items() if isinstance(value, type)}
 #: Custom classes without a config come back as classes of the same name.

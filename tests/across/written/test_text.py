@@ -16,8 +16,8 @@ import hozon
 from hozon.config.text_layers import StringLookup, TextVectorization
 from hozon.errors import UnsupportedError
 from hozon.models.text.strings import with_strings
+from tests.across.written import text_models
 from tests.oracle.client import Oracle
-from tests.unit.models.written import text_models
 
 ASK = """
 import tf_keras
