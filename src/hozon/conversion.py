@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 from hozon import arguments as check
@@ -130,17 +131,18 @@ def _converted(
         return _only_weights(found, source, wanted, target, options)
     if found.holds == "an architecture" and wanted.holds != found.holds:
         raise found.no_model(source)
-    copied = _copied(found, source, wanted, target, options)
+    read = cache(partial(found.read, source))
+    copied = _copied(found, read, wanted, target, options)
     if copied is not None:
         return copied
     trained = wanted.optimizer or wanted.holds == "a model"
     asked = trained and options.include_optimizer
     # A model that was never compiled is none to warn of here.
-    compiled = asked and found.read(source).training is not None
+    compiled = asked and read().training is not None
     model = found.build(source, BuildOptions(custom_objects, compile=compiled))
     report = save(wanted, model, target, options)
     if wanted.holds == "weights" and not wanted.optimizer:
-        report.lost += _optimizer_lost(found.read(source), wanted)
+        report.lost += _optimizer_lost(read(), wanted)
     loaded = getattr(model, "load_report", None)
     if loaded is not None:
         report.converted[:0] = loaded.converted
@@ -187,12 +189,16 @@ def _check_target(wanted: Form, target: str, options: SaveOptions) -> None:
 
 
 def _copied(
-    found: Form, source: str, wanted: Form, target: str, options: SaveOptions
+    found: Form,
+    read: Callable[[], ModelRecord],
+    wanted: Form,
+    target: str,
+    options: SaveOptions,
 ) -> SaveReport | None:
     """The weights of a whole model, from file to file; None where only the model can name them."""
     if wanted.holds != "weights" or found.naming != wanted.naming or found.naming not in COPIED:
         return None
-    record = found.read(source)
+    record = read()
     if record.dialect not in COPIED[found.naming]:
         return None
     return _written(record, wanted, target, options)

@@ -58,9 +58,12 @@ def with_generation(written: Entry, entry: Entry) -> Entry:
 
 
 def _has_keras2(layer: Any) -> bool:
-    """Whether a layer trains as in Keras 2, or what it holds; a graph's layers say so themselves."""
-    graph = isinstance(layer, Functional | keras.Sequential)
-    return any(map(trains_as_keras2, [layer] if graph else layers_of(layer)))
+    """Whether a layer trains as in Keras 2, or what it holds; a graph's layers say so themselves.
+
+    What a graph holds may be an operation that is no layer, as ``x + y`` makes one.
+    """
+    alone = isinstance(layer, Functional | keras.Sequential) or not isinstance(layer, keras.Layer)
+    return any(map(trains_as_keras2, [layer] if alone else layers_of(layer)))
 
 
 def _is_marked(entry: Any) -> bool:

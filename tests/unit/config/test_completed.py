@@ -227,3 +227,12 @@ def test_a_model_of_keras_3_in_keras_2s_dialect_trains_on_as_it_was(
         one.train_on_batch(x, np.ones((4, 1), "float32"))
     for got, want in zip(again.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_operations_that_are_no_layers_stand_in_a_graph() -> None:
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, inputs + keras.layers.Dense(2)(inputs))
+    again = hozon.model_from_json(model_to_json(model))
+    again.set_weights(model.get_weights())
+    x = np.ones((3, 2), "float32")
+    np.testing.assert_array_equal(again(x), model(x))

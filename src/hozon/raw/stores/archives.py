@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import IO
@@ -93,6 +93,11 @@ class Archive:
             parts = name.split("/")
             self._folders |= {"/".join(parts[:i]) for i in range(1, len(parts))}
 
+    @property
+    def names(self) -> Iterable[str]:
+        """The paths of all files."""
+        return self._places
+
     def exists(self, path: str) -> bool:
         """Whether there is such a file or folder."""
         return path in self._places or path in self._folders
@@ -137,15 +142,22 @@ def _state(file: str) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=8)
-def _roots(file: str, state: tuple[int, ...]) -> list[str]:  # noqa: ARG001 - of the cache
+def _roots(file: str, state: tuple[int, ...]) -> list[str]:
     """The outermost folders of an archive that are SavedModels."""
     held = set()
-    for member in _members(file):
-        folder, _, name = member.name.rpartition("/")
+    for path in _names(file, state):
+        folder, _, name = path.rpartition("/")
         if name in GRAPH_FILES:
             held.add(folder)
     depth = min((folder.count("/") if folder else -1 for folder in held), default=0)
     return sorted(f for f in held if (f.count("/") if f else -1) == depth)
+
+
+def _names(file: str, state: tuple[int, ...]) -> Iterable[str]:
+    """The files of an archive; one without a table of them is unpacked for it, which is kept."""
+    if zipfile.is_zipfile(file):
+        return (member.name for member in _members(file))
+    return _archive(file, state).names
 
 
 @lru_cache(maxsize=2)

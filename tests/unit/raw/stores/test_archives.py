@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 import hozon
+from hozon.raw.stores import archives
 
 X = np.random.default_rng(2).normal(size=(3, 4)).astype("float32")
 
@@ -45,6 +47,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 archive.write(path, f"{top}{inner}")
             archive.writestr(f"{top}README.md", "a model")
     return at
+
+
+def test_a_stream_is_unpacked_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, passes, read = tmp_path / "m.tar.gz", [], archives._tar
+    shutil.copy(folder / "hub.tar.gz", copy)
+    monkeypatch.setattr(archives, "_tar", lambda file: passes.append(file) or read(file))
+    hozon.inspect(copy)
+    hozon.load_model(copy)
+    assert passes == [str(copy)]
 
 
 NAMES = ("hub.tar.gz", "deep.tgz", "stored.zip", "deflated.zip")
