@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hozon.audit import Audit
 from hozon.forms.background import Write
@@ -62,7 +62,7 @@ class CheckpointForm(Form):
 
         return read_by_layer(path) if naming == "layers" else super().read_named(path, naming)
 
-    def require_owner(self, name: str, model: Any) -> None:
+    def require_owner(self, name: str, model: object) -> None:
         """A checkpoint holds more than layers."""
         from hozon.train.weights import require_held
 

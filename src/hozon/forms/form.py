@@ -183,7 +183,7 @@ class Form(Protocol):
             instead=instead,
         )
 
-    def require_owner(self, name: str, model: Any) -> None:
+    def require_owner(self, name: str, model: object) -> None:
         """Raise ArgumentError for an argument that such weights cannot be of, or go into."""
         from hozon.models.built import require_layer
 

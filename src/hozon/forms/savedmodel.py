@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hozon.audit import Audit
 from hozon.forms.background import Write
@@ -74,7 +74,7 @@ class SavedModelForm(Form):
             signature=options.signature,
         )
 
-    def require_owner(self, name: str, model: Any) -> None:
+    def require_owner(self, name: str, model: object) -> None:
         """Weights go into whatever a checkpoint can hold."""
         CHECKPOINT.require_owner(name, model)
 

@@ -61,7 +61,7 @@ def close(assignment: Assignment, bundle: Bundle, nodes: Sequence[TrackedNode]) 
     close_account(assignment, (key for key in bundle if key != OBJECT_GRAPH_KEY), *roots)
 
 
-def is_of_none(variable: Any, roots: Sequence[Any]) -> bool:
+def is_of_none(variable: keras.Variable, roots: Sequence[Any]) -> bool:
     """Whether a variable of an optimizer stands for none, or is a wrapper's own rate."""
     wrappers = [root for root in roots if hasattr(root, "inner_optimizer")]
     return is_placeholder(variable) or any(variable is rate_of(one) for one in wrappers)

@@ -35,7 +35,11 @@ from hozon.train.status import LoadStatus
 
 @checked(path=prefix_to_write, overwrite=flag, durable=flag_or_none)
 def save_weights(
-    model: Any, path: str | os.PathLike[str], *, overwrite: bool = True, durable: bool | None = None
+    model: keras.Model,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = True,
+    durable: bool | None = None,
 ) -> str:
     """Write a model's or layer's weights, and its optimizer's if it is compiled, as Keras 2 did.
 
@@ -58,7 +62,7 @@ def save_weights(
 
 
 def prepare_weights(
-    model: Any,
+    model: keras.Model,
     path: str | os.PathLike[str],
     *,
     overwrite: bool = True,
@@ -93,7 +97,7 @@ def prepare_weights(
 
 @checked(path=path_to_read, by_name=flag, rename=renaming, skip_mismatch=flag)
 def load_weights(
-    model: Any,
+    model: keras.Model,
     path: str | os.PathLike[str],
     *,
     by_name: bool = False,
@@ -126,7 +130,7 @@ def require_held(name: str, value: Any) -> None:
         raise wrong(name, value, f"a Keras model or layer; a checkpoint holds {HELD}")
 
 
-def left_out(model: Any) -> list[str]:
+def left_out(model: keras.Model) -> list[str]:
     """What a checkpoint of a model does not hold: vocabularies that layers learned."""
     nodes = track(model, Describer(model)).nodes
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import MismatchError, UnsupportedError
@@ -146,9 +146,9 @@ def _stored_names(group: StateGroup, name: str) -> Iterator[str]:
 
 def _by_name(
     groups: Sequence[StateGroup], model: keras.Model, assignment: Assignment
-) -> Iterator[tuple[StateGroup, Any]]:
+) -> Iterator[tuple[StateGroup, keras.Layer]]:
     live = _weighted(model)
-    named: dict[str, list[Any]] = {}
+    named: dict[str, list[keras.Layer]] = {}
     for layer in live:
         named.setdefault(layer.name, []).append(layer)
     for group in groups:
@@ -162,14 +162,14 @@ def _by_name(
             assignment.miss(f"{layer.name}/{variable.name}", variable)
 
 
-def _weighted(model: keras.Model) -> list[Any]:
+def _weighted(model: keras.Model) -> list[keras.Layer]:
     """The layers that files have weights for."""
     return [layer for layer in top_layers(model) if weights_of(layer) or learned_name(layer)]
 
 
 def _all(
     groups: Sequence[StateGroup], model: keras.Model, file: str
-) -> Iterator[tuple[StateGroup, Any]]:
+) -> Iterator[tuple[StateGroup, keras.Layer]]:
     """Every group with its layer: by name if the names are the same, else by order."""
     live = _weighted(model)
     if len(live) > len(groups):  # Keras 3 keeps what was learned elsewhere
@@ -211,4 +211,4 @@ class _Own:
     def __init__(self, name: str, variables: list[keras.Variable]) -> None:
         self.name = name
         self.trainable_weights = variables
-        self.non_trainable_weights: list[Any] = []
+        self.non_trainable_weights: list[keras.Variable] = []

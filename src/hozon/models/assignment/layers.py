@@ -10,7 +10,7 @@ import keras
 from hozon.keras_private.graph import Functional, filed_layers
 from hozon.keras_private.layers import variables_of
 
-Variables = list[Any]
+Variables = list[keras.Variable]
 
 
 def top_layers(target: Any) -> list[keras.Layer]:
@@ -51,7 +51,7 @@ def own_weights(model: Any) -> Variables:
     return [v for v in variables_of(model) if id(v) in kept]
 
 
-def owners(layer: keras.Layer) -> list[Any]:
+def owners(layer: keras.Layer) -> list[keras.Layer]:
     """The layers with variables in a layer: of a nested model its layers', else itself."""
     if isinstance(layer, keras.Model):
         found = [owner for sublayer in layer.layers for owner in owners(sublayer)]

@@ -193,7 +193,9 @@ class Lost:
             )
 
 
-def sample_of(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> Any:
+def sample_of(
+    optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]
+) -> keras.optimizers.Optimizer | None:
     """An optimizer of the same kind, built for other variables; None where there can be none."""
     try:
         sample = type(optimizer).from_config(optimizer.get_config())
@@ -376,7 +378,7 @@ def _own_name(path: str) -> str:
     return path.partition("/")[2] or path
 
 
-def _candidates(model: keras.Model) -> Iterator[Any]:
+def _candidates(model: keras.Model) -> Iterator[keras.optimizers.Optimizer]:
     """Optimizers whose layout may be the stored one: the model's own, one that scales losses and
     keeps the product of momenta, and one with all thawed.
     """

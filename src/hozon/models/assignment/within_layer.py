@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hozon.errors import HozonError
 from hozon.models.assignment.assignment import Pair
@@ -80,9 +80,11 @@ def _paths(variables: Sequence[keras.Variable]) -> str:
     return ", ".join(str(v.path) for v in variables[:3])
 
 
-def _by_owner(inside: Sequence[Any], stored: Sequence[Stored]) -> dict[int, list[Stored]] | None:
+def _by_owner(
+    inside: Sequence[keras.Layer], stored: Sequence[Stored]
+) -> dict[int, list[Stored]] | None:
     """Stored tensors by the nested layer that their names speak of; None if they do not."""
-    by_name: dict[str, Any] = {}
+    by_name: dict[str, keras.Layer] = {}
     for owner in inside:
         if owner.name in by_name:
             return None
@@ -96,7 +98,7 @@ def _by_owner(inside: Sequence[Any], stored: Sequence[Stored]) -> dict[int, list
     return parts if all(parts.values()) else None
 
 
-def _owner_named(name: str, by_name: Mapping[str, Any]) -> Any:
+def _owner_named(name: str, by_name: Mapping[str, keras.Layer]) -> keras.Layer | None:
     for part in name.split("/"):
         if part in by_name:
             return by_name[part]
@@ -106,7 +108,11 @@ def _owner_named(name: str, by_name: Mapping[str, Any]) -> Any:
 
 
 def _owner_pairs(
-    owner: Any, live: Sequence[Any], stored: Sequence[Stored], origin: Origin, label: str
+    owner: keras.Layer,
+    live: Sequence[keras.Variable],
+    stored: Sequence[Stored],
+    origin: Origin,
+    label: str,
 ) -> list[Pair]:
     """Pairs of one layer, whose stored arrays may be in an old layout."""
     shapes = [tensor.shape for _, tensor in stored]
@@ -127,7 +133,11 @@ def _owner_pairs(
 
 
 def _in_order(
-    layer: keras.Layer, live: Sequence[Any], stored: Sequence[Stored], origin: Origin, label: str
+    layer: keras.Layer,
+    live: Sequence[keras.Variable],
+    stored: Sequence[Stored],
+    origin: Origin,
+    label: str,
 ) -> list[Pair]:
     """Pairs of a nested model by Keras' order: all trainable variables, then the others."""
     shapes = [tensor.shape for _, tensor in stored]
@@ -145,17 +155,19 @@ def _in_order(
     return _in_file_order(found, stored)
 
 
-def _matched(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[Pair]:
+def _matched(live: Sequence[keras.Variable], stored: Sequence[Stored], label: str) -> list[Pair]:
     if len(live) != len(stored):
         raise Disagreement(f"{label}: {_counts(live, stored)}")
     return _named(live, stored, label) or _ordered(live, stored, label)
 
 
-def _counts(live: Sequence[Any], stored: Sequence[Stored]) -> str:
+def _counts(live: Sequence[keras.Variable], stored: Sequence[Stored]) -> str:
     return f"{len(stored)} stored variables, {len(live)} in the layer"
 
 
-def _named(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[Pair] | None:
+def _named(
+    live: Sequence[keras.Variable], stored: Sequence[Stored], label: str
+) -> list[Pair] | None:
     """Pairs by the ends of the names, as long as it takes to tell all of them apart."""
     for length in (1, 2, 3, 4):
         ends = {_end(str(v.path), length): v for v in live}
@@ -175,12 +187,12 @@ def _pair(variable: keras.Variable, tensor: LazyTensor, label: str, name: str) -
     return Pair(KerasLeaf(variable), tensor, f"{label}/{variable.name}", (name,))
 
 
-def variable_of(pair: Pair) -> Any:
+def variable_of(pair: Pair) -> keras.Variable | None:
     """The variable of a pair of `pairs_of`."""
     return pair.leaf.variable if isinstance(pair.leaf, KerasLeaf) else None
 
 
-def _ordered(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[Pair]:
+def _ordered(live: Sequence[keras.Variable], stored: Sequence[Stored], label: str) -> list[Pair]:
     """Pairs by order; where shapes say that it is another one, by names that tell one each."""
     if len(live) != len(stored):
         raise Disagreement(f"{label}: {_counts(live, stored)}")
@@ -190,9 +202,11 @@ def _ordered(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[
     return [_pair(v, t, label, name) for v, (name, t) in zip(order, stored, strict=True)]
 
 
-def _told_apart(live: Sequence[Any], stored: Sequence[Stored], label: str) -> list[Any]:
+def _told_apart(
+    live: Sequence[keras.Variable], stored: Sequence[Stored], label: str
+) -> list[keras.Variable]:
     """Each stored tensor's variable by the last part of its name, which shapes must agree with."""
-    order: list[Any] = []
+    order: list[keras.Variable] = []
     for place, (name, tensor) in enumerate(stored):
         last = name.rsplit("/", 1)[-1]
         fitting = [v for v in live if v.name == last and tuple(v.shape) == tensor.shape]

@@ -48,7 +48,7 @@ class Describer:
         nodes = track(self.root, _describe).nodes
         return [node.target for node in nodes if isinstance(node.target, keras.Layer)]
 
-    def _order(self, optimizer: keras.optimizers.Optimizer) -> Sequence[Any]:
+    def _order(self, optimizer: keras.optimizers.Optimizer) -> Sequence[keras.Variable]:
         """The optimizer's variables in the order in which Keras 2 would have handed them over.
 
         That is the order of ``trainable_variables`` of the model that has just these. With no such

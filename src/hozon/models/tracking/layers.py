@@ -68,7 +68,9 @@ def own_variables(layer: keras.Layer) -> list[keras.Variable]:
     return variables_of(layer)
 
 
-def trainable_order(layer: keras.Layer, thawed: bool = False, filed: bool = False) -> list[Any]:
+def trainable_order(
+    layer: keras.Layer, thawed: bool = False, filed: bool = False
+) -> list[keras.Variable]:
     """A layer's trainable variables in the order of Keras 2: a model's own come last.
 
     With `thawed` also those of frozen layers; with `filed` in the order of the model's file.

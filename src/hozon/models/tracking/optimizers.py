@@ -47,7 +47,9 @@ from hozon.stored.dtypes import FLOAT32, INT64, dtype_of_name
 SHARED = frozenset({"_trainable_variables", "_variables", AVERAGE.attribute, ACCUMULATED})
 
 
-def describe_optimizer(optimizer: keras.optimizers.Optimizer, order: Sequence[Any]) -> Trackable:
+def describe_optimizer(
+    optimizer: keras.optimizers.Optimizer, order: Sequence[keras.Variable]
+) -> Trackable:
     """An optimizer; a loss-scaling one has the edges of the inner one and ``loss_scale``.
 
     `order` holds the optimizer's variables in Keras 2's order, in which slots are numbered.
@@ -75,7 +77,10 @@ class Optimizer:
     """One optimizer and those whose iterations it counts (itself and a loss-scaling wrapper)."""
 
     def __init__(
-        self, optimizer: keras.optimizers.Optimizer, counted: Sequence[Any], order: Sequence[Any]
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        counted: Sequence[Any],
+        order: Sequence[keras.Variable],
     ) -> None:
         self.optimizer = optimizer
         self.order = order

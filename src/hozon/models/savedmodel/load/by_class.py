@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
 from hozon.config.build import build_layer
@@ -19,7 +17,7 @@ from hozon.models.savedmodel.load.own_class import NoConfigError, make_without_c
 from hozon.models.savedmodel.load.revival import GivenClassError, Revival
 
 
-def by_class(revival: Revival, node: KerasNode) -> Any:
+def by_class(revival: Revival, node: KerasNode) -> keras.Layer | None:
     """An object of a class of the caller's, None without such a class.
 
     Raises GivenClassError where the class was passed and has other variables or another call than
@@ -56,14 +54,14 @@ def _require_class(revival: Revival, node: KerasNode) -> None:
             raise GivenClassError(error) from error
 
 
-def _class_of(revival: Revival, node: KerasNode) -> Any:
+def _class_of(revival: Revival, node: KerasNode) -> type | None:
     """The caller's or a registered layer class for an object, None without one."""
     found = revival.registry.custom_class(node.class_name)
     layer = isinstance(found, type) and issubclass(found, keras.Layer)
     return found if layer else None
 
 
-def _made(revival: Revival, found: type, node: KerasNode) -> Any:
+def _made(revival: Revival, found: type, node: KerasNode) -> keras.Layer:
     if node.config is None:
         return make_without_config(found, node)
     return build_layer(

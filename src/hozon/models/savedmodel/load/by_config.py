@@ -30,7 +30,7 @@ from hozon.typing import Config
 CONFIG_MODELS = ("Sequential", "Functional", "Model")
 
 #: Makes a layer of its saved functions.
-FromFunctions = Callable[[KerasNode], Any]
+FromFunctions = Callable[[KerasNode], keras.Layer]
 
 
 def has_graph(root: KerasNode) -> bool:
@@ -66,7 +66,7 @@ def model_by_config(
     return model
 
 
-def layer_by_config(revival: Revival, node: KerasNode) -> Any:
+def layer_by_config(revival: Revival, node: KerasNode) -> keras.Layer | None:
     """A layer by config, built for the input shape that was saved with it; None if it cannot."""
     if node.config is None:
         return None

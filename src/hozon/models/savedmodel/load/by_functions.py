@@ -26,7 +26,7 @@ from hozon.models.savedmodel.load.revival import Revival
 from hozon.models.savedmodel.load.signature_model import signature_model
 
 #: Makes a live layer of a saved one by whichever rung holds; None for one that does nothing.
-Sublayer = Callable[[KerasNode], Any]
+Sublayer = Callable[[KerasNode], keras.Layer | None]
 
 
 def model_by_functions(revival: Revival, root: KerasNode, sublayer: Sublayer) -> keras.Model:
@@ -64,7 +64,7 @@ def does_nothing(revival: Revival, node: KerasNode) -> bool:
     return not revival.saved_call(node).exists and not revival.objects.weights(node.node)
 
 
-def graph_object(revival: Revival, node: KerasNode, sublayer: Sublayer) -> Any:
+def graph_object(revival: Revival, node: KerasNode, sublayer: Sublayer) -> keras.Layer:
     """A layer or model that runs its saved functions and owns its variables."""
     base = GraphModel if node.is_model else GraphLayer
     made = graph_class(base, node.class_name)(name=_valid_name(node.name))
@@ -92,7 +92,7 @@ def graph_object(revival: Revival, node: KerasNode, sublayer: Sublayer) -> Any:
     return made
 
 
-def _freeze(revival: Revival, made: Any) -> None:
+def _freeze(revival: Revival, made: keras.Layer) -> None:
     """Freeze a layer and those in it as they were, outer ones first."""
     below = {id(layer): node for node, layer in revival.layers.items()}
     for layer in layers_of(made):
@@ -102,7 +102,9 @@ def _freeze(revival: Revival, made: Any) -> None:
     freeze_inside(made)
 
 
-def _add_sublayers(revival: Revival, node: KerasNode, made: Any, sublayer: Sublayer) -> None:
+def _add_sublayers(
+    revival: Revival, node: KerasNode, made: keras.Layer, sublayer: Sublayer
+) -> None:
     for name, child in revival.objects.attributes(node.node).items():
         value = _attribute(revival, child, sublayer)
         if value is not None:
@@ -121,7 +123,7 @@ def _attribute(revival: Revival, at: int, sublayer: Sublayer) -> Any:
     return None
 
 
-def _add_variables(revival: Revival, node: KerasNode, made: Any) -> None:
+def _add_variables(revival: Revival, node: KerasNode, made: keras.Layer) -> None:
     """Keras variables for the saved ones that no sublayer has taken."""
     for at in revival.objects.weights(node.node):
         if at not in revival.assigner.variables:

@@ -33,7 +33,7 @@ class NoConfigError(UnsupportedError):
     """The class is there, and what to call its constructor with is not known."""
 
 
-def make_without_config(found: type, node: KerasNode) -> Any:
+def make_without_config(found: type, node: KerasNode) -> keras.Layer:
     """An object of a class that was saved without a config: one whose constructor takes nothing.
 
     Raises NoConfigError where it takes arguments, as nobody knows them any more.
@@ -50,7 +50,7 @@ def make_without_config(found: type, node: KerasNode) -> Any:
     return call_class(found, node)
 
 
-def call_class(found: type, node: KerasNode) -> Any:
+def call_class(found: type, node: KerasNode) -> keras.Layer:
     """``found()``, under the saved name where it takes one."""
     parameters = inspect.signature(found).parameters
     wild = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())

@@ -10,8 +10,6 @@ around its signature.
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
 from hozon.config.added import has_metrics
@@ -72,7 +70,7 @@ class Ladder:
                 by_class(self.revival, node)
         self.revival.undo(before)
 
-    def _sublayer(self, node: KerasNode) -> Any:
+    def _sublayer(self, node: KerasNode) -> keras.Layer | None:
         """The live layer of an object below one that runs its functions."""
         built = by_class(self.revival, node)
         if built is None and has_graph(node):
@@ -83,7 +81,7 @@ class Ladder:
             built = self._from_functions(node)
         return built
 
-    def _from_functions(self, node: KerasNode) -> Any:
+    def _from_functions(self, node: KerasNode) -> keras.Layer:
         return graph_object(self.revival, node, self._sublayer)
 
 

@@ -83,7 +83,7 @@ def model_spec(model: keras.Model) -> CallSpec:
     return spec
 
 
-def with_text_input(model: keras.Model) -> Any:
+def with_text_input(model: keras.Model) -> keras.Model:
     """A Sequential model that declares no input and begins with text, behind an input of strings.
 
     It is another model of the same layers: saving leaves the one that was given as it is. Raises
