@@ -224,7 +224,7 @@ def _places(layer: keras.Layer, entry: Entry) -> Iterator[tuple[Any, Entry]]:
             yield from _places(held, value)
 
 
-def _mark_calls(model: keras.Model, operation: Any, entry: Entry) -> None:
+def _mark_calls(model: keras.Model, operation: keras.Operation, entry: Entry) -> None:
     calls = entry.get("inbound_nodes")
     if not isinstance(model, Functional) or not isinstance(calls, list):
         return

@@ -34,7 +34,7 @@ def fixed_in(node: Any) -> frozenset[str]:
     return found
 
 
-def calls_in(functional: Any, operation: Any) -> list[Any]:
+def calls_in(functional: Function, operation: keras.Operation) -> list[Any]:
     """The nodes of an operation that are part of a functional model, as its config lists them."""
     return [
         node
@@ -60,7 +60,7 @@ def takes(layer: Any, name: str) -> bool:
     return isinstance(layer, keras.Layer) and name in layer.call_signature_parameters
 
 
-def keeping(node: Any, operation: Any) -> Any:
+def keeping(node: Any, operation: keras.Operation) -> Any:
     """What runs a node: its operation, which keeps the arguments that the node is marked for."""
     names = fixed_in(node)
     return _Keeping(operation, names) if names else operation
@@ -72,7 +72,7 @@ class _Keeping:
     What it is called with counts for the layers inside of it, not for those called after it.
     """
 
-    def __init__(self, operation: Any, names: frozenset[str]) -> None:
+    def __init__(self, operation: keras.Operation, names: frozenset[str]) -> None:
         self._operation = operation
         self._names = names
         self._call_context_args = frozenset(operation._call_context_args) - names

@@ -67,7 +67,7 @@ class GraphNode:
     `runs` is the operation as this call runs it.
     """
 
-    operation: Any
+    operation: keras.Operation
     runs: Any
     inputs: tuple[keras.KerasTensor, ...]
     outputs: tuple[keras.KerasTensor, ...]
@@ -80,12 +80,12 @@ def functional_of(model: keras.Model) -> Any:
     return inner if isinstance(inner, Functional) else None
 
 
-def input_structure(functional: Any) -> Any:
+def input_structure(functional: Functional) -> Any:
     """The symbolic inputs of a functional model, in the structure in which it takes them."""
     return functional._inputs_struct
 
 
-def graph_nodes(functional: Any) -> list[GraphNode]:
+def graph_nodes(functional: Functional) -> list[GraphNode]:
     """The calls of a functional model in an order in which they can run, inputs left out."""
     by_depth = functional._nodes_by_depth
     ordered = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
@@ -113,7 +113,7 @@ def run_nodes(
             values[id(tensor)] = value
 
 
-def standardized(functional: Any, inputs: Any) -> list[Any]:
+def standardized(functional: Functional, inputs: Any) -> list[Any]:
     """Inputs as a functional model takes them: flat, in its order, of its ranks and dtypes."""
     flat: list[Any] = functional._standardize_inputs(inputs)
     return flat
@@ -189,7 +189,7 @@ def give_own_names(ends: Iterable[keras.KerasTensor], layers: Collection[Any]) -
         taken.add(operation.name)
 
 
-def _leading_to(ends: Iterable[keras.KerasTensor]) -> list[Any]:
+def _leading_to(ends: Iterable[keras.KerasTensor]) -> list[keras.Operation]:
     """The operations that tensors are computed by, each once."""
     left, found, seen = list(ends), dict[int, Any](), set[int]()
     while left:
@@ -202,9 +202,9 @@ def _leading_to(ends: Iterable[keras.KerasTensor]) -> list[Any]:
     return list(found.values())
 
 
-def operations_of_outputs(model: keras.Model) -> list[Any]:
+def operations_of_outputs(model: keras.Model) -> list[keras.Operation]:
     """The operations and layers of a functional model that its outputs need."""
-    found: list[Any] = map_graph(model.inputs, model.outputs)[2]
+    found: list[keras.Operation] = map_graph(model.inputs, model.outputs)[2]
     return found
 
 
@@ -240,6 +240,6 @@ def _of_no_model(value: Any) -> Any:
     return keras.Input(batch_shape=value.shape, dtype=value.dtype, sparse=value.sparse)
 
 
-def plain_twin(functional: Any) -> Any:
+def plain_twin(functional: Functional) -> Any:
     """A model of Keras' own class over the same graph and layers."""
     return keras.Model(functional._inputs_struct, functional._outputs_struct, name=functional.name)

@@ -15,7 +15,7 @@ def initialized(obj: Any) -> None:
         object.__setattr__(obj, "_build_shapes_dict", None)
 
 
-def states_of(layer: keras.Layer) -> list[Any]:
+def states_of(layer: keras.Layer) -> list[keras.Variable]:
     """What a stateful RNN layer keeps between calls; Keras lists it with no variables."""
     if not isinstance(layer, keras.layers.RNN) or not layer.stateful:
         return []
@@ -40,15 +40,15 @@ def keep_states(layer: keras.Layer) -> None:
     )
 
 
-def layers_of(layer: keras.Layer) -> list[Any]:
+def layers_of(layer: keras.Layer) -> list[keras.Layer]:
     """A layer or model and all layers inside of it."""
-    found: list[Any] = layer._flatten_layers()
+    found: list[keras.Layer] = layer._flatten_layers()
     return found
 
 
-def layers_inside(layer: keras.Layer) -> list[Any]:
+def layers_inside(layer: keras.Layer) -> list[keras.Layer]:
     """All layers inside of a layer or model."""
-    found: list[Any] = layer._flatten_layers(include_self=False)
+    found: list[keras.Layer] = layer._flatten_layers(include_self=False)
     return found
 
 
@@ -57,24 +57,24 @@ def direct_layers(layer: keras.Layer) -> list[keras.Layer]:
     return list(getattr(layer, "_layers", ()))
 
 
-def trainable_of(owner: Any) -> list[Any]:
+def trainable_of(owner: Any) -> list[keras.Variable]:
     """The variables that a layer made itself as trainable ones, frozen now or not."""
     return list(owner._trainable_variables)
 
 
-def variables_of(owner: Any) -> list[Any]:
+def variables_of(owner: Any) -> list[keras.Variable]:
     """The variables that a layer or metric made itself, without those of others inside of it."""
     if isinstance(owner, keras.Metric):
         return list(owner._variables)
     return [*owner._trainable_variables, *owner._non_trainable_variables]
 
 
-def seed_generators_of(layer: keras.Layer) -> list[Any]:
+def seed_generators_of(layer: keras.Layer) -> list[keras.random.SeedGenerator]:
     """The seed generators that a layer itself holds."""
     return list(layer._seed_generators)
 
 
-def metrics_of(layer: keras.Layer) -> list[Any]:
+def metrics_of(layer: keras.Layer) -> list[keras.metrics.Metric]:
     """The metrics that a layer itself holds."""
     return list(getattr(layer, "_metrics", ()))
 

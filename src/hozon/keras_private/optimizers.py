@@ -37,7 +37,7 @@ def state_of(optimizer: keras.optimizers.Optimizer) -> Iterator[tuple[str, Any, 
             yield f"variable {place}", None, variable
 
 
-def trained_by(optimizer: keras.optimizers.Optimizer) -> list[Any]:
+def trained_by(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     """The variables for which an optimizer was built, or the one that it wraps."""
     return list(wrapped(optimizer)._trainable_variables)
 

@@ -45,7 +45,7 @@ class TextFunctional(Functional):  # type: ignore[misc]
         return super()._adjust_input_rank(ranked)
 
 
-def takes_text(functional: Any) -> bool:
+def takes_text(functional: Functional) -> bool:
     """Whether a functional model has string inputs."""
     return any(map(is_text, functional._inputs))
 

@@ -12,7 +12,14 @@ from typing import Any
 
 import keras
 
-from hozon.keras_private.graph import GraphNode, functional_of, graph_nodes, run_nodes, standardized
+from hozon.keras_private.graph import (
+    Functional,
+    GraphNode,
+    functional_of,
+    graph_nodes,
+    run_nodes,
+    standardized,
+)
 
 #: The one key of what is handed over, in the place of the model's inputs.
 NUMBERS = "hozon numbers"
@@ -23,7 +30,7 @@ class Split:
 
     def __init__(
         self,
-        functional: Any,
+        functional: Functional,
         before: Sequence[GraphNode],
         after: Sequence[GraphNode],
         border: Sequence[keras.KerasTensor],
