@@ -12,6 +12,7 @@ from hozon.config import safety
 from hozon.config.added import Added, attach, has_metrics
 from hozon.config.entries import ends_from_zero
 from hozon.config.followed import let_follow
+from hozon.config.frozen import Frozen, freeze
 from hozon.config.inputs import with_text_input
 from hozon.config.lambdas import with_functions
 from hozon.config.layers import (
@@ -60,6 +61,7 @@ def build_model(
     factories: Mapping[str, Factory] | None = None,
     report: list[str] | None = None,
     inner: list[Compiled] | None = None,
+    frozen: list[Frozen] | None = None,
     dialect: str | None = None,
 ) -> keras.Model:
     """The model of ``{"class_name": ..., "config": ...}``, weights as initializers leave them.
@@ -70,6 +72,8 @@ def build_model(
         factories: for layers by name, what makes them (of their config) in place of their class.
         report: receives a line for each thing translated from an older dialect.
         inner: receives the models inside that were compiled by themselves, and how.
+        frozen: receives what is to be frozen in layers of users' classes, once the weights are
+            there, which H5 files keep in an order that depends on it; None to freeze it now.
         dialect: "keras1", "keras2" or "keras3"; None to tell it from the config.
 
     Raises:
@@ -82,6 +86,10 @@ def build_model(
     made = builder.build(config)
     if not isinstance(made, keras.Model):
         raise FormatError(f"the config describes a {type(made).__name__}, not a model")
+    if frozen is None:
+        freeze(builder.reader.frozen, builder.changes)
+    else:
+        frozen.extend(builder.reader.frozen)
     if inner is not None:
         inner.extend((model, how) for model, how in builder.reader.compiled if model is not made)
     return made

@@ -8,16 +8,18 @@ it under ``fixed``. A layer that trains as in Keras 2 says so under ``trains_as`
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from hozon.config.entries import name_of
+from hozon.config.frozen import frozen_inside, frozen_layers
 from hozon.config.nodes import FIXED
 from hozon.config.own_graphs import complete_graph
+from hozon.config.shared import held_layers
 from hozon.config.tagged import is_serialized
-from hozon.config.upgrade import OUTPUT_NAMES, SHARED, TRAINS_AS
+from hozon.config.upgrade import FROZEN, OUTPUT_NAMES, SHARED, TRAINS_AS
 from hozon.keras_private.compiled import are_outputs_named
 from hozon.keras_private.fixed import calls_in, fixed_in
 from hozon.keras_private.graph import Functional, functional_of
@@ -47,6 +49,9 @@ def complete(layer: keras.Layer, entry: Entry) -> None:
             found[SHARED] = numbers.setdefault(id(inner), len(numbers) + 1)
         if _has_keras2(inner) and _trains_otherwise(inner):
             found[TRAINS_AS] = "keras2"
+        frozen = frozen_inside(inner)
+        if frozen:
+            found[FROZEN] = list(frozen)
 
 
 def with_generation(written: Entry, entry: Entry) -> Entry:
@@ -150,12 +155,22 @@ def beyond_keras3(model: keras.Layer, entry: Entry) -> list[str]:
             f"{', '.join(again)}, which the model calls several times; Hozon's and TensorFlow's "
             "Keras count every one"
         )
+    lines.extend(thawed(entry, "Keras 3's own reader"))
     shared = shared_layers(model, entry)
     if shared:
         lines.append(
             f"Keras 3's own reader cannot share {', '.join(shared)} between nested models; Hozon does"
         )
     return lines
+
+
+def thawed(entry: Entry, reader: str) -> list[str]:
+    """A line for each layer in which a reader trains what is frozen."""
+    return [
+        f"{reader} trains all of {name}, in which {', '.join(paths)} is frozen: its config does not "
+        "tell"
+        for name, paths in frozen_layers(entry)
+    ]
 
 
 def _own_classes(entry: Any) -> Iterator[str]:
@@ -219,9 +234,8 @@ def _places(layer: keras.Layer, entry: Entry) -> Iterator[tuple[Any, Entry]]:
                 yield from _places(inner, found)
         return
     for key, value in config.items():
-        held = getattr(layer, key, None) if isinstance(value, Mapping) else None
-        if isinstance(held, keras.Layer) and is_serialized(value):
-            yield from _places(held, value)
+        for held, said in held_layers(getattr(layer, key, None), value):
+            yield from _places(held, said)
 
 
 def _mark_calls(model: keras.Model, operation: keras.Operation, entry: Entry) -> None:

@@ -35,7 +35,7 @@ from hozon.config.nodes import FIXED, OVERRIDDEN, STRUCTURED, Key
 from hozon.config.tagged import is_serialized
 from hozon.config.to_keras2_nodes import named_call, written_call, written_ends
 from hozon.config.to_keras2_objects import Form, ObjectWriter
-from hozon.config.upgrade import LAYER_KEYS, MODEL_KEYS, SHARED, short_name
+from hozon.config.upgrade import LAYER_KEYS, MARKS, MODEL_KEYS, short_name
 from hozon.errors import FormatError, UnsupportedError
 from hozon.limits import LIMITS
 from hozon.typing import ConfigEntry
@@ -95,7 +95,7 @@ class Downgrader:
         self.form = form
         self.changes: list[str] = []
         self.refused: list[UnsupportedError] = []
-        self.objects = ObjectWriter(form, self._layer, self.changes)
+        self.objects = ObjectWriter(form, self._inner, self.changes)
         self._call_names = call_names
         self._depth = 0
 
@@ -112,10 +112,14 @@ class Downgrader:
         finally:
             self._depth -= 1
 
+    def _inner(self, source: Mapping[str, Any]) -> Config:
+        """A layer or model within another layer, which is refused with it."""
+        return self._shared(self._layer(source), source)
+
     @staticmethod
     def _shared(made: Config, source: ConfigEntry) -> Config:
-        """With the number of an object that stands in several places."""
-        return {**made, SHARED: source[SHARED]} if source.get(SHARED) is not None else made
+        """With what an entry says beside the config."""
+        return {**made, **{key: source[key] for key in MARKS if source.get(key) is not None}}
 
     def _refuse(self, error: UnsupportedError, source: ConfigEntry) -> None:
         """Keep a refusal, with the layer's name in it."""
@@ -180,9 +184,9 @@ class Downgrader:
     def _nested(self, entry: Entry) -> None:
         for key, value in entry.config.items():
             if key in LAYER_KEYS and isinstance(value, (list, tuple)):
-                entry.config[key] = [self._layer(item) for item in value]
+                entry.config[key] = [self._inner(item) for item in value]
             elif key in LAYER_KEYS and is_serialized(value):
-                entry.config[key] = self._layer(value)
+                entry.config[key] = self._inner(value)
             else:
                 entry.config[key] = self.objects.of_key(key, value)
 

@@ -10,12 +10,21 @@ import keras
 
 from hozon.config.dialects.values import kind_of_key
 from hozon.config.entries import is_functional, is_model
+from hozon.config.frozen import Frozen
 from hozon.config.lambdas import known_function
 from hozon.config.legacy.tf_ops import one_tensor_function
 from hozon.config.objects import ObjectReader, call_with, from_custom, missing
 from hozon.config.registry import Registry, kind_of_entry, require_class
 from hozon.config.tagged import is_serialized, is_tagged, plain
-from hozon.config.upgrade import LAYER_KEYS, MODEL_KEYS, MODELS, SHARED, TRAINS_AS, short_name
+from hozon.config.upgrade import (
+    FROZEN,
+    LAYER_KEYS,
+    MODEL_KEYS,
+    MODELS,
+    SHARED,
+    TRAINS_AS,
+    short_name,
+)
 from hozon.errors import FormatError, HozonError, UnsafeError, UnsupportedError
 from hozon.keras_private.keras2_training import train_as_keras2
 from hozon.keras_private.sharing import hand_over, share, shared, sharing
@@ -47,6 +56,7 @@ class LayerReader:
         self.factories = factories
         self.objects = ObjectReader(registry, self.read)
         self.compiled: list[Compiled] = []
+        self.frozen: list[Frozen] = []
         self._models = models
 
     def read(self, entry: ConfigEntry) -> Any:
@@ -64,6 +74,8 @@ class LayerReader:
             if entry.get(TRAINS_AS) == "keras2" and isinstance(made, keras.Layer):
                 train_as_keras2(made)
             share(number, made)
+            if isinstance(entry.get(FROZEN), list):
+                self.frozen.append((made, entry[FROZEN]))
             training = entry.get(TRAINING)
             if isinstance(made, keras.Model) and training and isinstance(training, Mapping):
                 self.compiled.append((made, training))

@@ -70,7 +70,7 @@ def _untold(layer: keras.Layer) -> Iterator[tuple[str, bool | None]]:
             yield name, False
         elif name not in vars(layer):
             yield name, None
-        elif not _equal(vars(layer)[name], default):
+        elif not is_equal(vars(layer)[name], default):
             yield name, False
 
 
@@ -86,7 +86,8 @@ def _own(layer: keras.Layer) -> Iterator[tuple[str, Any]]:
             yield name, parameter.default
 
 
-def _equal(value: Any, default: Any) -> bool:
+def is_equal(value: Any, default: Any) -> bool:
+    """Whether an argument is surely at its default."""
     plain = (str, int, float, bool, type(None))
     return value is default or (isinstance(value, plain) and value == default)
 

@@ -14,7 +14,7 @@ from hozon.arguments import wrong
 from hozon.config import safety
 from hozon.config.added import added_to, without_added
 from hozon.config.build import build_layer, build_model
-from hozon.config.completed import complete, fixed_calls, with_generation
+from hozon.config.completed import complete, fixed_calls, shared_layers, with_generation
 from hozon.config.downgrade import to_keras2, to_keras2_object
 from hozon.config.objects import ObjectReader, from_custom, missing
 from hozon.config.optimizers import read_schedule
@@ -25,6 +25,7 @@ from hozon.config.to_keras2_training import objective_to_keras2, optimizer_to_ke
 from hozon.config.training import compile_arguments
 from hozon.config.upgrade import MODELS, TRAINS_AS, policy, short_name
 from hozon.errors import FormatError, UnsafeError, UnsupportedError
+from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import initialized
 from hozon.keras_private.losses import forgotten_arguments
 from hozon.keras_private.rows import steps_rows_lazily
@@ -295,7 +296,7 @@ def clone_model(model: keras.Model) -> keras.Model:
         with custom_object_scope(own_objects(model)):
             made: keras.Model = (
                 build_model(serialize(model))
-                if added_to(model) or fixed_calls(model, "training") or fixed_calls(model, "mask")
+                if _is_more_than_keras_clones(model)
                 else keras.models.clone_model(model)
             )
     except NotImplementedError as error:
@@ -305,6 +306,13 @@ def clone_model(model: keras.Model) -> keras.Model:
     finally:
         model.compiled = compiled
     return made
+
+
+def _is_more_than_keras_clones(model: keras.Model) -> bool:
+    """Whether a model has what Keras' own clone of it has not."""
+    if added_to(model) or fixed_calls(model, "training") or fixed_calls(model, "mask"):
+        return True
+    return functional_of(model) is not None and bool(shared_layers(model, serialize(model)))
 
 
 def register_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:

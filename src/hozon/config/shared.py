@@ -8,9 +8,13 @@ So a number that stands alone is that of the one earlier entry that says the ver
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
+
+import keras
 
 from hozon.config.entries import is_model, name_of
 from hozon.config.tagged import is_serialized
@@ -18,6 +22,15 @@ from hozon.config.upgrade import LAYER_KEYS, SHARED
 from hozon.typing import ConfigEntry
 
 Entry = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A layer, its entry, and the model that it is directly or by other layers in."""
+
+    layer: Any
+    entry: Entry
+    within: Any
 
 
 def with_shared(config: ConfigEntry, changes: list[str]) -> Entry:
@@ -53,6 +66,36 @@ def with_all_shared(config: ConfigEntry) -> Entry | None:
         for entry in entries:
             entry[SHARED] = number
     return made if shared else None
+
+
+def say_the_same(config: Mapping[str, Any]) -> bool:
+    """Whether two places of a config say the very same of a layer, and are not marked as one."""
+    said = Counter(_said(entry) for entry in _layers(dict(config)) if entry.get(SHARED) is None)
+    return any(count > 1 for count in said.values())
+
+
+def places_by_what_is_said(layer: Any, config: Entry) -> list[list[Place]]:
+    """The places of a live model and its config that say the very same of a layer."""
+    found: dict[str, list[Place]] = {}
+    for place in _places(layer, config, None):
+        found.setdefault(_said(place.entry), []).append(place)
+    return [places for places in found.values() if len(places) > 1]
+
+
+def _places(layer: Any, entry: Entry, within: Any) -> Iterator[Place]:
+    config = entry.get("config")
+    if not isinstance(config, dict):
+        return
+    if isinstance(layer, keras.Model) and isinstance(config.get("layers"), list):
+        entries = {name_of(item): item for item in config["layers"] if is_serialized(item)}
+        inside = [(inner, entries[inner.name]) for inner in layer.layers if inner.name in entries]
+        within = layer
+    else:
+        attributes = ((getattr(layer, key, None), value) for key, value in config.items())
+        inside = [pair for held, said in attributes for pair in held_layers(held, said)]
+    for inner, said in inside:
+        yield Place(inner, said, within)
+        yield from _places(inner, said, within)
 
 
 def _find(entry: Entry, number: Any, earlier: list[Entry], changes: list[str]) -> None:
@@ -108,3 +151,15 @@ def _unmarked(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _unmarked(item) for key, item in value.items() if key != SHARED}
     return [_unmarked(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def held_layers(held: Any, said: Any) -> Iterator[tuple[Any, Entry]]:
+    """The layers in the attribute of a layer that its config says under the same name."""
+    if isinstance(held, (list, tuple)) and isinstance(said, list) and len(held) == len(said):
+        for inner, entry in zip(held, said, strict=True):
+            yield from held_layers(inner, entry)
+    elif isinstance(held, Mapping) and isinstance(said, dict) and not is_serialized(said):
+        for key in held.keys() & said.keys():
+            yield from held_layers(held[key], said[key])
+    elif isinstance(held, keras.Layer) and isinstance(said, dict) and is_serialized(said):
+        yield held, said

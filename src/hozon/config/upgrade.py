@@ -26,6 +26,7 @@ from hozon.config.nodes import (
     upgraded_call,
     upgraded_ends,
 )
+from hozon.config.overwritten import restored_calls
 from hozon.config.tagged import is_serialized, is_tagged
 from hozon.errors import FormatError, UnsupportedError
 from hozon.limits import LIMITS
@@ -35,6 +36,10 @@ from hozon.typing import Config, ConfigEntry
 OUTPUT_NAMES = "output_names"
 #: Key of an entry whose object stands in several places of a config: a number of its own.
 SHARED = "shared_object_id"
+#: The layers inside of one that are frozen and that its config does not tell; Hozon's own.
+FROZEN = "frozen"
+#: What an entry says of a layer beside its config, in each dialect.
+MARKS = (SHARED, FROZEN)
 #: Key of an entry: the generation that it trains as, where its dialect is that of another.
 TRAINS_AS = "trains_as"
 #: What stands as the class of a function in configs.
@@ -123,7 +128,7 @@ class Upgrader:
             made = self._layer(source)
         finally:
             self._depth -= 1
-        return {**made, SHARED: source[SHARED]} if source.get(SHARED) is not None else made
+        return {**made, **{key: source[key] for key in MARKS if source.get(key) is not None}}
 
     def _layer(self, source: ConfigEntry) -> dict[str, Any]:
         class_name = str(source["class_name"])
@@ -280,7 +285,8 @@ class Upgrader:
 
     def _functional(self, class_name: str, source: ConfigEntry) -> dict[str, Any]:
         config = source["config"]
-        entries = [{**e, "name": _name(e)} for e in _entries(config)]
+        named = [{**e, "name": _name(e)} for e in _entries(config)]
+        entries = restored_calls(named, config, self.changes)
         names = _unique_names(entries)
         self._hidden_inputs_checked(entries, config, names)
         firsts = first_nodes(entries, config)
@@ -301,12 +307,12 @@ class Upgrader:
             made["trainable"] = False
         ends = [key[0] for key in keys_in(_in_order(config.get("output_layers")))]
         by_layer = len(ends) > 1 and source.get(TRAINS_AS) != "keras3"
-        named = {OUTPUT_NAMES: different(ends)} if by_layer else {}
+        outputs = {OUTPUT_NAMES: different(ends)} if by_layer else {}
         return {
             "class_name": class_name,
             "registered_name": source.get("registered_name"),
             "config": {**_rest(config), **made},
-            **named,
+            **outputs,
         }
 
     def _functional_layer(

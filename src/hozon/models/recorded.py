@@ -7,6 +7,7 @@ from collections.abc import Callable
 import keras
 
 from hozon.config.build import build_model
+from hozon.config.frozen import Frozen, freeze
 from hozon.config.layers import Compiled
 from hozon.config.outputs import outputs_of
 from hozon.config.own_graphs import defaults_only
@@ -59,6 +60,7 @@ def revive(
         )
     changes: list[str] = []
     inner: list[Compiled] = []
+    frozen: list[Frozen] = []
     notes = LoadReport()
     with deferred_initializers() as deferred:
         model = build_model(
@@ -66,12 +68,14 @@ def revive(
             custom_objects=custom_objects,
             report=changes,
             inner=inner,
+            frozen=frozen,
             dialect=record.dialect,
         )
         if compiled and record.naming == "attributes":  # others hold no state of theirs
             compile_inner(inner, dict(custom_objects or {}), notes)
         report, finish = load_weights(model, record)
         deferred.finish()
+    freeze(frozen, changes)
     report.converted.extend([*changes, *notes.converted])
     report.lost.extend([*notes.lost, *defaults_only(model)])
     custom = type(model).__name__ in (custom_objects or {})

@@ -83,6 +83,51 @@ model = keras.Model(i, layers.Dense(2)(layers.Multiply()([outer(i), core(i)])))
 """,
         forms=("h5", "keras", "savedmodel"),
     ),
+    # A layer inside of others and beside them is one layer.
+    "wrapped twice": case(
+        """
+d, steps = layers.Dense(3, activation="tanh"), layers.Reshape((2, 3))(i)
+h = layers.TimeDistributed(d)(steps) + layers.TimeDistributed(d)(steps * 2) + d(steps)
+model = keras.Model(i, layers.Dense(2)(layers.Flatten()(h)))
+""",
+        forms=("h5", "keras", "savedmodel"),
+    ),
+    "model wrapped twice": case(
+        """
+b = keras.Input((3,))
+core = keras.Model(b, layers.Dense(3, activation="tanh")(b))
+steps = layers.Reshape((2, 3))(i)
+h = layers.TimeDistributed(core)(steps) + layers.TimeDistributed(core)(steps * 2)
+model = keras.Model(i, layers.Dense(2)(layers.Flatten()(h)))
+""",
+        forms=("h5", "keras", "savedmodel"),
+    ),
+    "cell of two": case(
+        """
+cell, steps = layers.LSTMCell(3), layers.Reshape((2, 3))(i)
+h = layers.RNN(cell)(steps) + layers.RNN([layers.GRUCell(3), cell])(steps)
+model = keras.Model(i, layers.Dense(2)(h))
+""",
+        forms=("h5", "keras", "savedmodel"),
+    ),
+    "both ways, and one way beside": case(
+        """
+rnn, steps = layers.GRU(3), layers.Reshape((2, 3))(i)
+both, one = layers.Bidirectional(rnn)(steps), rnn(steps)
+model = keras.Model(i, layers.Dense(2)(both) + layers.Dense(2)(one))
+""",
+        forms=("h5", "keras", "savedmodel"),
+    ),
+    "inside of a later model": case(
+        """
+d = layers.Dense(6, activation="tanh")
+first = d(i)
+b = keras.Input((6,))
+later = keras.Model(b, layers.Dense(6)(d(b)))
+model = keras.Model(i, layers.Dense(2)(later(first)))
+""",
+        forms=("h5", "keras", "savedmodel"),
+    ),
 }
 WRITTEN = ("h5/keras2", "keras/keras3")
 
@@ -127,6 +172,16 @@ def test_a_clone_keeps_the_argument(files: tuple[Path, Any]) -> None:
     assert not np.allclose(clone(x, training=False), clone(x, training=False))
 
 
+@pytest.mark.parametrize("name", ["shared", "wrapped twice", "model wrapped twice", "cell of two"])
+def test_a_clone_shares_the_same_layers(files: tuple[Path, Any], name: str) -> None:
+    folder, answers = files
+    model = hozon.load_model(folder / name / "m.h5")
+    clone = hozon.clone_model(model)
+    clone.set_weights(model.get_weights())
+    x = answers[name]["x"]
+    assert np.allclose(clone(x), model(x), atol=1e-5)
+
+
 def test_calls_beside_a_fixed_one_are_keras_own(files: tuple[Path, Any]) -> None:
     folder, _ = files
     hozon.load_model(folder / "dropout that stays" / "m.h5")
@@ -150,10 +205,11 @@ def test_what_keras_3_makes_otherwise_is_told(files: tuple[Path, Any], tmp_path:
 
 def test_json_keeps_both(files: tuple[Path, Any]) -> None:
     folder, answers = files
-    for name in ("base", "shared"):
+    for name in ("base", "shared", "wrapped twice", "model wrapped twice", "cell of two"):
         model = hozon.load_model(folder / name / "m.h5")
         for dialect in ("keras2", "keras3"):
             made = hozon.model_from_json(model_to_json(model, dialect=dialect))
+            assert len(made.weights) == len(model.weights)
             made.set_weights(model.get_weights())
             x = answers[name]["x"]
             for training in (False, True):

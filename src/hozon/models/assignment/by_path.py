@@ -41,7 +41,7 @@ def by_path(model: keras.Model, record: ModelRecord) -> Assignment:
     assignment = Assignment()
     groups = _groups(model, record, assignment)
     live, stored = _live(model, record, groups), {_alias(group.name): group for group in groups}
-    renamed = dict(_renamed(live, stored))
+    renamed = dict(_renamed(live, stored)) | dict(_given_to_wrappers(model, live, stored))
     pairs = [(owner, stored.get(renamed.get(path, path))) for path, owner in live.items()]
     _pair_objects(pairs, groups, assignment)
     return assignment
@@ -133,6 +133,37 @@ def _renamed(
         ((layer, parts),), ((other, inside),) = wanted.items(), found.items()
         if parts == inside:
             yield from ((f"{layer}{rest}", f"{other}{rest}") for rest in parts)
+
+
+def _given_to_wrappers(
+    model: Any, live: Mapping[str, Owner], stored: Mapping[str, StateGroup]
+) -> Iterator[tuple[str, str]]:
+    """Layers that tf_keras made a Bidirectional of, and that the model calls itself besides.
+
+    It keeps their weights where it comes by them first, which is in the Bidirectional. Keras 3's
+    has copies alone.
+    """
+    if not any("/layer/" in f"{path}/" for path in stored.keys() - live.keys()):
+        return
+    objects = {_alias(path): target for path, target in objects_by_path(model).items()}
+    for path, target in objects.items():
+        inside = {p.removeprefix(f"{path}/layer") for p in stored if _is_below(p, f"{path}/layer")}
+        if not inside or not isinstance(target, keras.layers.Bidirectional):
+            continue
+        name = target.forward_layer.name.removeprefix("forward_")
+        found = [
+            other
+            for other, layer in objects.items()
+            if isinstance(layer, type(target.forward_layer)) and layer.name == name
+            if inside <= {p.removeprefix(other) for p in live if _is_below(p, other)}
+            if not any(_is_below(p, other) for p in stored)
+        ]
+        if len(found) == 1:
+            yield from ((f"{found[0]}{rest}", f"{path}/layer{rest}") for rest in inside)
+
+
+def _is_below(path: str, other: str) -> bool:
+    return path == other or path.startswith(f"{other}/")
 
 
 def _by_layer(shapes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

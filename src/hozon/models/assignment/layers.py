@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import keras
@@ -28,11 +28,15 @@ def written_layers(target: Any) -> list[keras.Layer]:
     return filed_layers(target) if isinstance(target, keras.Model) else [target]
 
 
-def written_weights(layer: keras.Layer) -> Variables:
-    """`weights_of` in the order of the file that is being written: models inside have theirs."""
+def written_weights(layer: keras.Layer, thawed: Collection[int] = ()) -> Variables:
+    """`weights_of` in the order of the file that is being written: models inside have theirs.
+
+    `thawed` are variables, by id, that stand where they would if they were not frozen.
+    """
     place = {id(v): i for i, v in enumerate(_filed_variables(layer))}
-    parts = (layer.trainable_weights, layer.non_trainable_weights)
-    return unique(v for part in parts for v in sorted(part, key=lambda v: place[id(v)]))
+    first = {*map(id, layer.trainable_weights), *thawed}
+    variables = unique([*layer.trainable_weights, *layer.non_trainable_weights])
+    return sorted(variables, key=lambda v: (id(v) not in first, place[id(v)]))
 
 
 def _filed_variables(layer: keras.Layer) -> Variables:

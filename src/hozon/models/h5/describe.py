@@ -9,9 +9,11 @@ from typing import Any
 import keras
 
 from hozon.config.added import without_added
-from hozon.config.completed import beyond_keras3, shared_layers, with_generation
+from hozon.config.completed import beyond_keras3, shared_layers, thawed, with_generation
+from hozon.config.constructors import made_by_keras
 from hozon.config.dialects.to_keras2 import UNLISTED
 from hozon.config.downgrade import to_keras2
+from hozon.config.frozen import thawed_by_reading
 from hozon.config.keras2_order import layer_orders
 from hozon.config.namesakes import namesakes
 from hozon.config.outputs import METRICS, outputs_of
@@ -102,7 +104,7 @@ def _in_order(
     )
     state = partial(_state, dialect=chosen, whole=True)
     require_readable(model, record, state, pair_weights, "an H5 file")
-    return record, [*lines, *_not_held(model), *_not_found(model, record), *defaults_only(model)]
+    return record, [*lines, *_not_held(model), *_not_found(model, record), *_untold(model, record)]
 
 
 def describe_h5_weights(
@@ -154,6 +156,7 @@ def _config(
         lines.extend(beyond_keras3(model, made))
         return made, "keras3"
     lines.extend(changes)
+    lines.extend(thawed(made, "TensorFlow's own reader of H5 files"))
     shared = shared_layers(model, made)
     if shared:
         lines.append(
@@ -219,7 +222,8 @@ def _layer_group(layer: keras.Layer, dialect: Dialect, whole: bool) -> StateGrou
     if learned is not None:
         name = f"{learned_name(layer)}:0"
         return StateGroup(layer.name, {name: lazy_array(name, learned)})
-    return _group(layer.name, layer, written_weights(layer), dialect)
+    thawed = thawed_by_reading(layer) if whole else set()
+    return _group(layer.name, layer, written_weights(layer, thawed), dialect)
 
 
 def _group(
@@ -289,6 +293,11 @@ def _not_held(model: keras.Model) -> Lines:
     if aside:
         lines.append(f"only the compiled optimizer's state is kept, not that of {', '.join(aside)}")
     return lines
+
+
+def _untold(model: keras.Model, record: ModelRecord) -> Lines:
+    """What the file does not say of users' classes, to one reader or the other."""
+    return [*defaults_only(model), *made_by_keras(model, record.dialect)]
 
 
 def _not_found(model: keras.Model, record: ModelRecord) -> Lines:

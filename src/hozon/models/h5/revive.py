@@ -22,6 +22,7 @@ from hozon.models.assignment.layers import top_layers, weights_of
 from hozon.models.assignment.optimizer import pair_optimizer
 from hozon.models.built import build_as_recorded
 from hozon.models.h5.optimizer import stored_state
+from hozon.models.h5.shared import with_shared_layers
 from hozon.models.recorded import revive
 from hozon.models.report import LoadReport
 from hozon.record import ModelRecord, StateGroup
@@ -32,7 +33,10 @@ def revive_record(
     record: ModelRecord, custom_objects: CustomObjects | None = None, compiled: bool = True
 ) -> keras.Model:
     """The live model of a record with naming ``"layers"``; see `hozon.models.recorded.revive`."""
-    return revive(record, custom_objects, compiled, _give)
+    told, unknown = with_shared_layers(record, custom_objects, pair_weights)
+    model = revive(told, custom_objects, compiled, _give)
+    model.load_report.lost.extend(unknown)
+    return model
 
 
 def _give(

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from hozon.config.added import without_added
-from hozon.config.completed import beyond_keras3, shared_layers, with_generation
+from hozon.config.completed import beyond_keras3, shared_layers, thawed, with_generation
+from hozon.config.constructors import made_by_keras
 from hozon.config.downgrade import to_keras2
 from hozon.config.keras2_order import layer_orders
 from hozon.config.namesakes import namesakes
@@ -66,7 +67,12 @@ def describe(
         if record.optimizer is not None and len(model.trainable_variables) < trained:
             lines.append("the optimizer's state, as weights that only an added loss uses are lost")
             record = replace(record, optimizer=None)
-    return record, [*lost, *lines, *_merged(model), *defaults_only(model)]
+    return record, [*lost, *lines, *_merged(model), *_untold(model, record)]
+
+
+def _untold(model: keras.Model, record: ModelRecord) -> Lines:
+    """What the file does not say of users' classes, to one reader or the other."""
+    return [*defaults_only(model), *made_by_keras(model, record.dialect)]
 
 
 def _merged(model: keras.Model) -> Lines:
@@ -159,6 +165,7 @@ def _config(model: keras.Model, dialect: Dialect, lines: Lines) -> ConfigEntry:
     for layer in layers_of(model):
         if isinstance(layer, TextVectorization):
             _require_one_width(layer)
+    lines.extend(thawed(made, "TensorFlow's Keras"))
     return with_generation(to_keras2(made, report=lines, tags=True), made)
 
 

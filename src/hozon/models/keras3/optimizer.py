@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,45 @@ def pair_optimizers(
             state = _own(path, model, group, record)
             wait_for_build(optimizer, state, assignment, record.path)
     _wait_for_owners(model, live, record, assignment)
+
+
+def share_with_inner(model: Any, record: ModelRecord, assignment: Assignment) -> ModelRecord:
+    """A record in which the state of an optimizer that a model shares with one inside is its own.
+
+    Keras writes it where it comes by it first, which is in the model inside. It is shared where the
+    two are compiled alike, the file has no other, and its slots are for the variables of the outer
+    model and not for those of the inner one, which then gets the same object.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None or record.optimizer is not None:
+        return record
+    groups = {group.name: group for group in record.state}
+    for path, part in inner_models(objects_by_path(model)).items():
+        group, own = groups.get(f"{path}/{NAME}"), getattr(part, "optimizer", None)
+        if group is None or own is None or _said(own) != _said(optimizer):
+            continue
+        fits = [len(group.tensors) == _count(*one) for one in ((optimizer, model), (own, part))]
+        if all(fits):
+            assignment.lose(
+                f"the file does not tell whether {part.name!r} and the model around it share the "
+                f"optimizer whose state it holds: {part.name!r} has it, the outer one begins anew"
+            )
+        elif fits[0]:
+            part.optimizer = optimizer
+            rest = tuple(other for other in record.state if other is not group)
+            return replace(record, state=rest, optimizer=group)
+    return record
+
+
+def _said(optimizer: Any) -> tuple[type, Any]:
+    return type(optimizer), {k: v for k, v in optimizer.get_config().items() if k != "name"}
+
+
+def _count(optimizer: Any, model: Any) -> int:
+    """How many values an optimizer has for a model's variables."""
+    if not optimizer.built:
+        optimizer.build(model.trainable_variables)
+    return len(optimizer.variables)
 
 
 def _names(record: ModelRecord) -> list[str]:

@@ -21,7 +21,7 @@ from hozon.models.assignment.by_path import by_path
 from hozon.models.built import build_as_recorded
 from hozon.models.keras3.assets import give_assets
 from hozon.models.keras3.load import weights_missing
-from hozon.models.keras3.optimizer import pair_optimizers
+from hozon.models.keras3.optimizer import pair_optimizers, share_with_inner
 from hozon.models.recorded import revive
 from hozon.models.report import LoadReport
 from hozon.record import ModelRecord
@@ -60,7 +60,7 @@ def _give(
     finalize_layers(model)
 
     def finish(live: keras.Model) -> None:
-        pair_optimizers(live, record, assignment)
+        pair_optimizers(live, share_with_inner(live, record, assignment), assignment)
         apply(assignment, record.path)
         close_account(assignment, stored_names(record), live)
 

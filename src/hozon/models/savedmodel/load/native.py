@@ -43,7 +43,7 @@ from hozon.models.keras3.optimizer import keras2_leaves
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.assigning import set_trainable
 from hozon.models.savedmodel.load.objects import NATIVE, KerasObjects
-from hozon.models.savedmodel.load.own_optimizers import wait_for_own
+from hozon.models.savedmodel.load.own_optimizers import is_optimizer_of_root, wait_for_own
 from hozon.models.savedmodel.load.training import NO_CONFIG, NOT_COMPILED
 from hozon.models.savedmodel.save.functions import variables_of
 from hozon.models.savedmodel.save.nodes import UNTRACKED, track_for_savedmodel
@@ -128,7 +128,9 @@ def _revived(
         stored = [] if artifact.bundle is None else [*artifact.bundle]
         fits = _build_optimizer(model, artifact, stored, assignment)
         tracked = track_for_savedmodel(model, variables_of(model), optimizer=fits)
-        inside = _inner_models(tracked)
+        if _share_optimizer(model, artifact, tracked):
+            tracked = track_for_savedmodel(model, variables_of(model), optimizer=fits)
+        inside = _inner_models(tracked, model)
         for place, part in inside.items():
             _pair_inner(part, place, artifact, stored, assignment)
         _pair(artifact, tracked, assignment, tuple(inside))
@@ -229,12 +231,24 @@ def _build_optimizer(
     return False
 
 
-def _inner_models(tracked: TrackedGraph) -> dict[str, Any]:
-    """The models inside a model, by where their optimizers are stored."""
+def _share_optimizer(model: Any, artifact: SavedModel, tracked: TrackedGraph) -> bool:
+    """Give the models inside that were compiled with the outer one's optimizer the same again."""
+    optimizer, shared = getattr(model, "optimizer", None), False
+    for node in tracked.nodes[1:]:
+        compiled = isinstance(node.target, keras.Model) and node.target.compiled
+        if compiled and optimizer is not None and is_optimizer_of_root(artifact, node.path):
+            node.target.optimizer, shared = optimizer, True
+    return shared
+
+
+def _inner_models(tracked: TrackedGraph, model: Any) -> dict[str, Any]:
+    """The models inside a model, by where their optimizers are stored; with ones of their own."""
+    optimizer = getattr(model, "optimizer", None)
     return {
         f"{node.text}/{OPTIMIZER}": node.target
         for node in tracked.nodes[1:]
         if isinstance(node.target, keras.Model)
+        if optimizer is None or getattr(node.target, "optimizer", None) is not optimizer
     }
 
 

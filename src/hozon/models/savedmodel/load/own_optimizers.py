@@ -85,6 +85,12 @@ def wait_for_own(
             wait(node.target, states, assignment, str(artifact.path))
 
 
+def is_optimizer_of_root(artifact: SavedModel, path: tuple[str, ...]) -> bool:
+    """Whether the object that a path of edges leads to was compiled with the root's optimizer."""
+    found = [_node_of(artifact, (*start, OWN)) for start in ((), path)]
+    return found[0] is not None and found[0] == found[1]
+
+
 def _node_of(artifact: SavedModel, path: tuple[str, ...]) -> int | None:
     """The saved object that a path of edges leads to."""
     graph, at = artifact.meta_graph.object_graph, 0

@@ -1,0 +1,77 @@
+"""Layers that are frozen inside of layers of users' classes, which no config of Keras tells.
+
+The entry of such a layer names them under ``frozen``, by the attributes that lead to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from hozon.config.own_objects import is_own
+from hozon.config.shared import held_layers
+from hozon.config.upgrade import FROZEN
+from hozon.keras_private.graph import functional_of
+from hozon.keras_private.layers import layers_inside, layers_of, trainable_of
+from hozon.keras_private.paths import saveables
+
+#: Layers made of an entry, and the paths of those in them that are to be frozen.
+Frozen = tuple[Any, Sequence[str]]
+
+
+def frozen_inside(layer: Any) -> dict[str, Any]:
+    """The frozen layers in one of a user's class that its config does not tell, by path."""
+    if not is_own(type(layer)) or not layer.trainable or functional_of(layer) is not None:
+        return {}
+    if all(inner.trainable for inner in layers_inside(layer)):
+        return {}
+    told = {
+        id(inner)
+        for key, said in layer.get_config().items()
+        for held, _ in held_layers(getattr(layer, key, None), said)
+        for inner in layers_of(held)
+    }
+    found: dict[str, Any] = {}
+    for path, target in saveables(layer):
+        if path and isinstance(target, keras.Layer) and not target.trainable:
+            below = any(path.startswith(f"{other}/") for other in found)
+            if id(target) not in told and not below:
+                found[path] = target
+    return found
+
+
+def thawed_by_reading(layer: keras.Layer) -> set[int]:
+    """The variables, by id, that are frozen in a layer and that Keras trains when it reads it."""
+    return {
+        id(variable)
+        for own in layers_of(layer)
+        for frozen in frozen_inside(own).values()
+        for inner in layers_of(frozen)
+        for variable in trainable_of(inner)
+    }
+
+
+def freeze(frozen: Sequence[Frozen], changes: list[str]) -> None:
+    """Freeze what entries name; `changes` receives a line for what cannot be found."""
+    for layer, paths in frozen:
+        objects = dict(saveables(layer))
+        for path in paths:
+            target = objects.get(path)
+            if isinstance(target, keras.Layer):
+                target.trainable = False
+            else:
+                changes.append(f"{path} of {layer.name!r} was frozen; it does not exist yet")
+
+
+def frozen_layers(config: Any) -> Iterator[tuple[str, Sequence[str]]]:
+    """The layers in a config that name frozen ones, and what they name."""
+    if isinstance(config, Mapping):
+        if FROZEN in config and isinstance(config.get("config"), Mapping):
+            yield str(config["config"].get("name") or config.get("class_name")), config[FROZEN]
+        for value in config.values():
+            yield from frozen_layers(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from frozen_layers(value)
