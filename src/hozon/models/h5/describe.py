@@ -32,6 +32,7 @@ from hozon.models.assignment.layers import own_weights, written_layers, written_
 from hozon.models.assignment.learned import learned_name, learned_value, not_in_weights
 from hozon.models.assignment.momenta import marks_of
 from hozon.models.built import require_built
+from hozon.models.h5.elsewhere import unread_by_keras3
 from hozon.models.h5.names import stored_names
 from hozon.models.h5.portable import portable
 from hozon.models.h5.revive import pair_weights
@@ -104,6 +105,8 @@ def _in_order(
     )
     state = partial(_state, dialect=chosen, whole=True)
     require_readable(model, record, state, pair_weights, "an H5 file")
+    if dialect is None and chosen == "keras2":
+        lines.extend(unread_by_keras3(config))
     return record, [*lines, *_not_held(model), *_not_found(model, record), *_untold(model, record)]
 
 
