@@ -109,6 +109,10 @@ UNKEPT: Mapping[str, str] = {
 }
 
 
+#: Optimizers that Keras 2 does not find by their names within a LossScaleOptimizer.
+FOUND_BY_REGISTRATION = frozenset({"Lion", "Adafactor"})
+
+
 class TrainingWriter:
     """Writes optimizers, losses and metrics in one form."""
 
@@ -191,12 +195,21 @@ class TrainingWriter:
         inner = config.get("inner_optimizer", config.get("optimizer"))
         steps = config.get("dynamic_growth_steps")
         made = {
-            "inner_optimizer": self.optimizer(inner),
+            "inner_optimizer": self._registered(self.optimizer(inner)),
             "dynamic": True,
             "initial_scale": config.get("initial_scale", 2.0**15),
             "dynamic_growth_steps": 2000 if steps is None else steps,
         }
         return self.form.entry("keras.mixed_precision", "LossScaleOptimizerV3", made)
+
+    def _registered(self, inner: Any) -> Any:
+        """An optimizer within another, by the name under which TensorFlow's Keras registered it.
+
+        By their modules it finds those of Keras 3 in their place.
+        """
+        if self.form.tags and inner["class_name"] in FOUND_BY_REGISTRATION:
+            return {**inner, "registered_name": f"Custom>{inner['class_name']}"}
+        return inner
 
     # Losses and metrics
 
