@@ -28,3 +28,24 @@ def namesakes(compiled: Mapping[str, Any] | None) -> list[str]:
         for name, values in found.items()
         if len(values) > 1
     ]
+
+
+def taken_twice(
+    arguments: Mapping[str, Any], custom_objects: Mapping[str, Any] | None
+) -> list[str]:
+    """A line for each function of the user that `compile` gets several times.
+
+    Files say no more of it than its name, under which there may have been others.
+    """
+    used = [value for key in KEYS for value in keras.tree.flatten(arguments.get(key))]
+    counts = {
+        name: sum(value is given for value in used)
+        for name, given in (custom_objects or {}).items()
+        if callable(given) and not isinstance(given, type)
+    }
+    return [
+        f"{name} stands {count} times in the training configuration, which tells it by its name "
+        "alone: each is the one that was given; if they were different, compile the model again"
+        for name, count in counts.items()
+        if count > 1
+    ]

@@ -16,6 +16,7 @@ from hozon.config.dialects.training import (
     SIMILARITY,
     WRAPPERS,
 )
+from hozon.config.namesakes import taken_twice
 from hozon.config.objects import ObjectReader, call_with, from_custom, missing
 from hozon.config.optimizers import read_optimizer
 from hozon.config.outputs import NONE, Outputs, by_output
@@ -72,6 +73,7 @@ def compile_arguments(
         "steps_per_execution": training_config.get("steps_per_execution"),
     }
     reader.finish(training_config)
+    reader.changes.extend(taken_twice(arguments, custom_objects))
     return {key: value for key, value in arguments.items() if value is not None}
 
 

@@ -19,7 +19,7 @@ def weighted(weight: float) -> Callable[[Any, Any], Any]:
     return loss
 
 
-def model(*losses: Callable[[Any, Any], Any]) -> keras.Model:
+def model(*losses: Callable[[Any, Any], Any] | str) -> keras.Model:
     x = keras.layers.Input((3,))
     made = keras.Model(x, [keras.layers.Dense(2)(x), keras.layers.Dense(2)(x)])
     made.compile("sgd", list(losses))
@@ -33,3 +33,15 @@ def test_different_losses_of_one_name_are_told(end: str, tmp_path: Path) -> None
     assert [line for line in report.lost if line.startswith("loss: 2 different")]
     report = hozon.save_model(model(one, one), tmp_path / end)
     assert not [line for line in report.lost if "different" in line]
+
+
+@pytest.mark.parametrize("end", ["m", "m.h5", "m.keras"])
+def test_one_that_takes_the_place_of_several_is_told_after_loading(
+    end: str, tmp_path: Path
+) -> None:
+    one, other = weighted(1.0), weighted(5.0)
+    for losses, lines in (((one, other), 1), ((one, "mse"), 0)):
+        hozon.save_model(model(*losses), tmp_path / end)
+        again = hozon.load_model(tmp_path / end, custom_objects={"loss": one})
+        told = [x for x in again.load_report.converted if x.startswith("loss stands 2 times")]
+        assert len(told) == lines

@@ -25,9 +25,9 @@ def unread_by_keras3(config: Entry) -> list[str]:
     for entry in _layers(config):
         name, given = str(entry["class_name"]), entry["config"]
         kind = (name, frozenset(given))
-        if builtin("layer", name) and known.setdefault(kind, True):
-            known[kind] = _is_made(name, given)
-        if not known.get(kind, not name.endswith("OpLambda")):
+        if kind not in known:
+            known[kind] = _is_made(name, given) if builtin("layer", name) else _is_users(name)
+        if not known[kind]:
             classes[name] = None
         elif _takes_other_calls(entry):
             called.append(str(given.get("name")))
@@ -53,6 +53,11 @@ def _layers(entry: Entry) -> Iterator[Entry]:
                 yield item
 
 
+def _is_users(name: str) -> bool:
+    """Whether a class that is none of Keras 3's is the user's, not Keras 2's for operations."""
+    return not name.endswith("OpLambda")
+
+
 def _is_made(name: str, config: Entry) -> bool:
     """Whether Keras 3's class takes a config; one with users' objects in it cannot be asked."""
     kind = getattr(keras.layers, name, None)
@@ -63,6 +68,8 @@ def _is_made(name: str, config: Entry) -> bool:
     try:
         with made_aside():
             kind.from_config(dict(config))
+    except ImportError:  # layers of strings and tables, which need TensorFlow in Keras 3
+        return True
     except (TypeError, ValueError) as error:
         return "Unrecognized keyword arguments" not in str(error)
     return True
