@@ -23,7 +23,9 @@ Frozen = tuple[Any, Sequence[str]]
 
 def frozen_inside(layer: Any) -> dict[str, Any]:
     """The frozen layers in one of a user's class that its config does not tell, by path."""
-    if not is_own(type(layer)) or not layer.trainable or functional_of(layer) is not None:
+    if not isinstance(layer, keras.Layer) or not is_own(type(layer)) or not layer.trainable:
+        return {}
+    if functional_of(layer) is not None:  # its layers have entries
         return {}
     if all(inner.trainable for inner in layers_inside(layer)):
         return {}

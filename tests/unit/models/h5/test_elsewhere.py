@@ -17,7 +17,7 @@ from hozon.config.downgrade import to_keras2
 from hozon.errors import UnsupportedError
 from hozon.models.h5.elsewhere import unread_by_keras3
 from hozon.models.h5.portable import portable
-from tests.unit.config.test_downgrade_layers import WORDS, serialized
+from tests.across.dialects.test_layers_into_keras2 import WORDS, serialized
 
 X = np.random.default_rng(0).normal(size=(4, 3, 4)).astype(np.float32)
 pytestmark = pytest.mark.filterwarnings("ignore")
