@@ -18,6 +18,7 @@ from keras.src.utils.tracking import DotNotTrackScope
 
 from hozon.keras_private.bends import asked
 from hozon.keras_private.fixed import keeping
+from hozon.keras_private.layers import layers_in_keras2
 
 #: Operations whose construction takes functions or modules.
 NOT_BUILT = frozenset(
@@ -163,8 +164,13 @@ def writing_in_order(orders: Mapping[int, Sequence[str]]) -> Iterator[None]:
         yield
 
 
-def filed_layers(model: keras.Model) -> list[keras.Layer]:
-    """The layers of a model in the order of its file; in its own where it has none."""
+def filed_layers(model: keras.Layer) -> list[keras.Layer]:
+    """The layers of a model in the order of its file; in its own where it has none.
+
+    Those of a class of the user's are in the order in which tf_keras would have them.
+    """
+    if not isinstance(model, (keras.Sequential, Functional)):
+        return layers_in_keras2(model)
     written = _WRITTEN.get()
     if written is None:
         order = getattr(model, _FILED, {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -55,6 +55,52 @@ def layers_inside(layer: keras.Layer) -> list[keras.Layer]:
 def direct_layers(layer: keras.Layer) -> list[keras.Layer]:
     """The layers that a layer itself holds; none for what is no layer."""
     return list(getattr(layer, "_layers", ()))
+
+
+def layers_in_keras2(layer: keras.Layer) -> list[keras.Layer]:
+    """The layers that a layer of the user's class holds, in the order in which tf_keras has them.
+
+    Keras 3 lists layers as it meets them. tf_keras lists what an attribute holds as a whole,
+    however late a list was filled, and a dictionary by its keys; a layer that takes the place of
+    another value comes last.
+    """
+    held = direct_layers(layer)
+    places = {id(sublayer): i for i, sublayer in enumerate(held)}
+    early: list[list[Any]] = []
+    late: list[list[Any]] = []
+    first = len(held)
+    for value, inside in reversed(_by_attribute(layer, places)):
+        (late if places.get(id(value), 0) > first else early).insert(0, inside)
+        first = min(first, *(places[id(sublayer)] for sublayer in inside))
+    late.sort(key=lambda inside: places[id(inside[0])])
+    found = {id(sublayer): sublayer for inside in (*early, *late, held) for sublayer in inside}
+    return list(found.values())
+
+
+def _by_attribute(layer: Any, places: Mapping[int, int]) -> list[tuple[Any, list[Any]]]:
+    """The values of a layer's attributes, each with the layers in it that none before it has."""
+    found: list[tuple[Any, list[Any]]] = []
+    seen: set[int] = set()
+    for name, value in vars(layer).items():
+        inside = [] if name == "_layers" else list(_kept_in(value, places, seen))
+        if inside:
+            found.append((value, inside))
+    return found
+
+
+def _kept_in(value: Any, places: Mapping[int, int], seen: set[int]) -> Iterator[Any]:
+    """The layers of `places` that a value is or holds, as tf_keras goes through containers."""
+    if not isinstance(value, (keras.Layer, list, tuple, dict)) or id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, dict):
+        by_key = all(isinstance(key, str) for key in value)
+        value = [value[key] for key in (sorted(value) if by_key else value)]
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _kept_in(item, places, seen)
+    elif id(value) in places:
+        yield value
 
 
 def trainable_of(owner: Any) -> list[keras.Variable]:

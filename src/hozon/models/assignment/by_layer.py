@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
+
+import keras
 
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import MismatchError, UnsupportedError
+from hozon.keras_private.layers import layers_in_keras2
 from hozon.models.assignment.account import names_in
 from hozon.models.assignment.assignment import Assignment
 from hozon.models.assignment.by_name import LiveName, StoredName
-from hozon.models.assignment.layers import name_of, own_weights, top_layers, weights_of
+from hozon.models.assignment.layers import (
+    name_of,
+    own_class,
+    own_weights,
+    top_layers,
+    weights_of,
+)
 from hozon.models.assignment.layouts import Origin
 from hozon.models.assignment.learned import LearnedLeaf, learned_name
 from hozon.models.assignment.within_layer import (
@@ -22,9 +31,6 @@ from hozon.models.assignment.within_layer import (
 from hozon.models.built import require_built
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.record import ModelRecord, StateGroup
-
-if TYPE_CHECKING:
-    import keras
 
 
 def by_layer(
@@ -52,7 +58,7 @@ def by_layer(
         _leave_random(group, assignment)
     groups = [group for group in record.state if stored_weights(group)]
     layered = [group for group in groups if group.name != TOP_LEVEL]
-    matches = _by_name(layered, model, assignment) if by_name else _all(layered, model, record.path)
+    matches = _by_name(layered, model, assignment) if by_name else _all(layered, model, record)
     for group, layer in matches:
         _add(layer, group, origin, assignment)
     _own(model, groups, assignment)
@@ -99,7 +105,8 @@ def _leave_random(group: StateGroup, assignment: Assignment) -> None:
 
 def origin_of(record: ModelRecord) -> Origin:
     """What the record says of its writer."""
-    return Origin(record.dialect == "keras1", record.backend == "theano")
+    dialect = record.dialect
+    return Origin(dialect == "keras1", record.backend == "theano", dialect == "keras3")
 
 
 def valid(name: str) -> str:
@@ -115,7 +122,8 @@ def names_by_layer(
     Raises:
         UnsupportedError: the file's arrays are in layouts of layers, not of variables.
     """
-    if origin_of(record) != Origin():
+    origin = origin_of(record)
+    if origin.keras1 or origin.theano:
         raise UnsupportedError(
             "weights of Keras 1 or Theano are converted layer by layer",
             feature="rename= for this file",
@@ -162,16 +170,18 @@ def _by_name(
             assignment.miss(f"{layer.name}/{variable.name}", variable)
 
 
-def _weighted(model: keras.Model) -> list[keras.Layer]:
-    """The layers that files have weights for."""
-    return [layer for layer in top_layers(model) if weights_of(layer) or learned_name(layer)]
+def _weighted(model: keras.Model, *, in_keras2: bool = False) -> list[Any]:
+    """The layers that files have weights for, in the order of the Keras whose file it is."""
+    own = in_keras2 and isinstance(model, keras.Model) and own_class(model)
+    layers = layers_in_keras2(model) if own else top_layers(model)
+    return [layer for layer in layers if weights_of(layer) or learned_name(layer)]
 
 
 def _all(
-    groups: Sequence[StateGroup], model: keras.Model, file: str
-) -> Iterator[tuple[StateGroup, keras.Layer]]:
+    groups: Sequence[StateGroup], model: keras.Model, record: ModelRecord
+) -> Iterator[tuple[StateGroup, Any]]:
     """Every group with its layer: by name if the names are the same, else by order."""
-    live = _weighted(model)
+    live = _weighted(model, in_keras2=record.dialect != "keras3")
     if len(live) > len(groups):  # Keras 3 keeps what was learned elsewhere
         live = [layer for layer in live if weights_of(layer)]
     by_name = {layer.name: layer for layer in live}
@@ -185,7 +195,7 @@ def _all(
                 *(f"no stored weights for layer {n!r}" for n in by_name if valid(n) not in stored),
                 *(f"no layer for the stored {n!r}" for n in names if n not in by_name),
             ],
-            file=file,
+            file=record.path,
         )
     if len(by_name) == len(live) and sorted(by_name) == sorted(names):
         return iter([(group, by_name[name]) for group, name in zip(groups, names, strict=True)])

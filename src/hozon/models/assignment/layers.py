@@ -9,6 +9,7 @@ import keras
 
 from hozon.keras_private.graph import Functional, filed_layers
 from hozon.keras_private.layers import variables_of
+from hozon.models.tracking.layers import is_builtin
 
 Variables = list[keras.Variable]
 
@@ -28,22 +29,33 @@ def written_layers(target: Any) -> list[keras.Layer]:
     return filed_layers(target) if isinstance(target, keras.Model) else [target]
 
 
-def written_weights(layer: keras.Layer, thawed: Collection[int] = ()) -> Variables:
-    """`weights_of` in the order of the file that is being written: models inside have theirs.
+def weights_in(
+    layer: keras.Layer, thawed: Collection[int] = (), *, keras3: bool = False
+) -> Variables:
+    """`weights_of` in the order of a Keras' files, which number them; TensorFlow's unless `keras3`.
 
-    `thawed` are variables, by id, that stand where they would if they were not frozen.
+    Models inside have the order of the file that is being written. `thawed` are variables, by id,
+    that stand where they would if they were not frozen.
     """
-    place = {id(v): i for i, v in enumerate(_filed_variables(layer))}
+    order = unique([*_filed_variables(layer, keras3), *layer.weights])
+    place = {id(v): i for i, v in enumerate(order)}
     first = {*map(id, layer.trainable_weights), *thawed}
     variables = unique([*layer.trainable_weights, *layer.non_trainable_weights])
     return sorted(variables, key=lambda v: (id(v) not in first, place[id(v)]))
 
 
-def _filed_variables(layer: keras.Layer) -> Variables:
-    if not isinstance(layer, Functional):
+def own_class(layer: keras.Layer) -> bool:
+    """Whether a layer or model of the user's class says itself what it computes."""
+    return not isinstance(layer, (keras.Sequential, Functional)) and not is_builtin(layer)
+
+
+def _filed_variables(layer: keras.Layer, keras3: bool) -> Variables:
+    graph = isinstance(layer, (keras.Sequential, Functional))
+    if not graph and (keras3 or not own_class(layer)):
         return list(layer.weights)
-    inside = [v for sublayer in filed_layers(layer) for v in _filed_variables(sublayer)]
-    return unique([*inside, *layer.weights])
+    inside = [v for sublayer in filed_layers(layer) for v in _filed_variables(sublayer, keras3)]
+    own = variables_of(layer)
+    return [*inside, *own] if isinstance(layer, keras.Model) else [*own, *inside]
 
 
 def own_weights(model: Any) -> Variables:

@@ -34,10 +34,11 @@ GATES1 = {
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What is known of a file's writer: whether it was Keras 1, and whether it ran on Theano."""
+    """What is known of a file's writer: if it was Keras 1 or 3, and if it ran on Theano."""
 
     keras1: bool = False
     theano: bool = False
+    keras3: bool = False
 
 
 def restored(layer: Any, shapes: Sequence[tuple[int, ...]], origin: Origin) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hozon.errors import HozonError
 from hozon.models.assignment.assignment import Pair
-from hozon.models.assignment.layers import owners, unique, weights_of
+from hozon.models.assignment.layers import own_class, owners, weights_in, weights_of
 from hozon.models.assignment.layouts import Origin, converted, restored
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.record import StateGroup
@@ -48,26 +48,32 @@ def pairs_of(layer: keras.Layer, group: StateGroup, origin: Origin) -> list[Pair
     """
     stored = stored_weights(group)
     inside = owners(layer)
+    live = _live(layer, origin)
     label = str(layer.name)
     if len(inside) == 1:
-        return _owner_pairs(inside[0], weights_of(layer), stored, origin, label)
+        return _owner_pairs(inside[0], live, stored, origin, label)
     parts = _by_owner(inside, stored)
     if parts is None:
-        return _in_order(layer, weights_of(layer), stored, origin, label)
+        return _in_order(layer, live, stored, origin, label)
     try:
         named = [
             _owner_pairs(
-                owner, weights_of(owner), parts[id(owner)], origin, f"{label}/{owner.name}"
+                owner, _live(owner, origin), parts[id(owner)], origin, f"{label}/{owner.name}"
             )
             for owner in inside
         ]
     except Disagreement:
-        return _in_order(layer, weights_of(layer), stored, origin, label)
+        return _in_order(layer, live, stored, origin, label)
     found = {id(variable_of(pair)): pair for pairs in named for pair in pairs}
-    rest = [v for v in weights_of(layer) if id(v) not in found]
+    rest = [v for v in live if id(v) not in found]
     if rest:
         raise Disagreement(f"{label}: nothing is stored for {_paths(rest)}")
     return _in_file_order(list(found.values()), stored)
+
+
+def _live(layer: Any, origin: Origin) -> list[Any]:
+    """A layer's variables in the order of the Keras whose file it is."""
+    return weights_in(layer) if own_class(layer) and not origin.keras3 else weights_of(layer)
 
 
 def _in_file_order(pairs: Sequence[Pair], stored: Sequence[Stored]) -> list[Pair]:
@@ -148,7 +154,7 @@ def _in_order(
     place = {id(variable): i for i, variable in enumerate(live)}
     found: list[Pair] = []
     for owner in owners(layer):
-        mine = unique(weights_of(owner))
+        mine = _live(owner, origin)
         found += _owner_pairs(
             owner, mine, [stored[place[id(v)]] for v in mine], origin, f"{label}/{owner.name}"
         )

@@ -28,7 +28,7 @@ from hozon.keras_private.graph import functional_of, writing_in_order
 from hozon.keras_private.layers import layers_of, losses_of, metrics_of
 from hozon.keras_private.training import compile_config
 from hozon.models.assignment.account import optimizers_of
-from hozon.models.assignment.layers import own_weights, written_layers, written_weights
+from hozon.models.assignment.layers import own_weights, weights_in, written_layers
 from hozon.models.assignment.learned import learned_name, learned_value, not_in_weights
 from hozon.models.assignment.momenta import marks_of
 from hozon.models.built import require_built
@@ -226,7 +226,8 @@ def _layer_group(layer: keras.Layer, dialect: Dialect, whole: bool) -> StateGrou
         name = f"{learned_name(layer)}:0"
         return StateGroup(layer.name, {name: lazy_array(name, learned)})
     thawed = thawed_by_reading(layer) if whole else set()
-    return _group(layer.name, layer, written_weights(layer, thawed), dialect)
+    variables = weights_in(layer, thawed, keras3=dialect == "keras3")
+    return _group(layer.name, layer, variables, dialect)
 
 
 def _group(

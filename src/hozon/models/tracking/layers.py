@@ -9,7 +9,12 @@ from typing import Any
 import keras
 
 from hozon.keras_private.graph import Functional, filed_layers
-from hozon.keras_private.layers import direct_layers, trainable_of, variables_of
+from hozon.keras_private.layers import (
+    direct_layers,
+    layers_in_keras2,
+    trainable_of,
+    variables_of,
+)
 from hozon.models.tracking.adapted import has_weights, learned, older_names
 from hozon.models.tracking.containers import contains
 from hozon.models.tracking.leaves import KerasLeaf
@@ -77,12 +82,17 @@ def trainable_order(
     """
     if not (layer.trainable or thawed):
         return []
-    as_filed = filed and isinstance(layer, Functional)
-    inside = filed_layers(layer) if as_filed else direct_layers(layer)
+    inside = _layers_in_keras2(layer, filed)
     below = [v for sublayer in inside for v in trainable_order(sublayer, thawed, filed)]
     own = trainable_of(layer)
     ordered = [*below, *own] if isinstance(layer, keras.Model) else [*own, *below]
     return list({id(v): v for v in ordered if v.trainable or thawed}.values())
+
+
+def _layers_in_keras2(layer: keras.Layer, filed: bool) -> list[keras.Layer]:
+    if not isinstance(layer, (keras.Sequential, Functional)):
+        return layers_in_keras2(layer)
+    return filed_layers(layer) if filed and isinstance(layer, Functional) else direct_layers(layer)
 
 
 def attributes(layer: keras.Layer) -> Iterator[tuple[str, Any]]:

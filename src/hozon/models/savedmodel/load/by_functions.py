@@ -119,7 +119,12 @@ def _attribute(revival: Revival, at: int, sublayer: Sublayer) -> Any:
         return revival.layers.get(at) or sublayer(node)
     if node is None and objects.is_list(at):
         items = [_attribute(revival, item, sublayer) for item in objects.items(at)]
-        return [item for item in items if item is not None] or None
+        return items if any(item is not None for item in items) else None
+    if node is None and objects.is_dictionary(at):
+        held = {
+            key: _attribute(revival, item, sublayer) for key, item in objects.children(at).items()
+        }
+        return {key: item for key, item in held.items() if item is not None} or None
     return None
 
 

@@ -148,6 +148,11 @@ class KerasObjects:
             "trackable_tuple_wrapper",
         )
 
+    def is_dictionary(self, node_id: int) -> bool:
+        """Whether a node is a saved dictionary, whose edges are its keys."""
+        payload = self.graph.nodes[node_id].payload
+        return isinstance(payload, UserObject) and payload.identifier == "trackable_dict_wrapper"
+
     def weights(self, node_id: int) -> list[int]:
         """The variable nodes of a layer in the order of Keras' ``layer.weights``.
 

@@ -39,7 +39,7 @@ from hozon.models.savedmodel.save.signatures import serving
 from hozon.models.savedmodel.save.specs import KnowsItsCall, layer_spec, model_spec, with_text_input
 from hozon.models.savedmodel.save.tables import Tables
 from hozon.models.savedmodel.save.untouched import untouched
-from hozon.models.tracking.layers import is_builtin
+from hozon.models.tracking.layers import is_builtin, trainable_order
 from hozon.objects.keys import OBJECT_GRAPH_KEY
 from hozon.raw.collection import collection_paused
 from hozon.typing import Config, ConfigEntry
@@ -197,8 +197,11 @@ class Description:
 
     def _add_variables(self, number: int, layer: keras.Layer) -> None:
         edges = self.nodes.edges[number]
-        edges["variables"] = self.nodes.variables(layer.weights)
-        edges["trainable_variables"] = self.nodes.variables(layer.trainable_weights)
+        places = {id(v): i for i, v in enumerate(trainable_order(layer, thawed=True))}
+        trainable = sorted(layer.trainable_weights, key=lambda v: places.get(id(v), len(places)))
+        listed = {id(v): v for v in (*trainable, *layer.weights)}
+        edges["variables"] = self.nodes.variables(list(listed.values()))
+        edges["trainable_variables"] = self.nodes.variables(trainable)
 
     def _add_calls(self, number: int, calls: CallTraces) -> None:
         edges = self.nodes.edges[number]
