@@ -207,7 +207,7 @@ def _stored(group: StateGroup) -> list[Stored]:
 
 
 def _order(model: keras.Model, record: ModelRecord, stored: Sequence[Stored]) -> Order:
-    """How the writer numbered values: tf_keras counts steps in 64 bits, Keras 3 in 32."""
+    """How the writer numbered values."""
     return (
         partial(keras2_leaves, model, filed=True)
         if _is_of_keras2(record, stored)
@@ -216,7 +216,15 @@ def _order(model: keras.Model, record: ModelRecord, stored: Sequence[Stored]) ->
 
 
 def _is_of_keras2(record: ModelRecord, stored: Sequence[Stored]) -> bool:
-    return record.dialect == "keras2" or (bool(stored) and stored[0].tensor.dtype is INT64)
+    """Whether tf_keras numbered the values of an optimizer.
+
+    A whole model says who wrote it. In weights alone tf_keras counts steps in 64 bits, as Keras 3
+    does on TensorFlow, where the learning rate comes next.
+    """
+    if record.config is not None or record.dialect == "keras2":
+        return record.dialect == "keras2"
+    rated = len(stored) > 1 and stored[1].tensor.shape == ()
+    return bool(stored) and stored[0].tensor.dtype is INT64 and not rated
 
 
 # Optimizers of models inside a model
