@@ -150,6 +150,14 @@ def losses_kept(layers: Iterable[keras.Layer]) -> Iterator[None]:
             layer._loss_ids.update(ids)
 
 
+def build_by_run(model: keras.Model, shapes: Mapping[str, Any]) -> None:
+    """Call a model on symbols of recorded shapes, which builds the layers that it calls."""
+    if "input_shape" in shapes:
+        model._build_by_run_for_single_pos_arg(shapes["input_shape"])
+    elif "shapes_dict" in shapes:
+        model._build_by_run_for_kwargs(shapes["shapes_dict"])
+
+
 def build_shapes(layer: keras.Layer) -> dict[str, Any] | None:
     """The shapes that a layer's ``build`` was given, by argument."""
     shapes: dict[str, Any] | None = getattr(layer, "_build_shapes_dict", None)

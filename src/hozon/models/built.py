@@ -10,7 +10,8 @@ import keras
 from hozon.arguments import wrong
 from hozon.errors import UnsupportedError
 from hozon.keras_private.backend import require_own_backend
-from hozon.keras_private.layers import layers_inside
+from hozon.keras_private.graph import functional_of
+from hozon.keras_private.layers import build_by_run, layers_inside
 
 
 def require_built(model: keras.Model, lacking: str) -> None:
@@ -23,12 +24,18 @@ def require_built(model: keras.Model, lacking: str) -> None:
 
 
 def build_as_recorded(model: keras.Model, shapes: Mapping[str, Any]) -> None:
-    """Build a model of a class of its own for the shapes that were saved with it.
+    """Build a model of a class of its own, with all layers in it, for the shapes saved with it.
 
-    Keras calls it on symbols for that, and does not note that it is built then.
+    Keras calls it on symbols for that, and does not note that it is built then; but where the class
+    has a ``build``, which may leave layers to the first call, Keras only calls that.
     """
-    model.build_from_config(shapes)
+    if functional_of(model) is not None:
+        return
+    if not model.built:
+        model.build_from_config(shapes)
     inside = layers_inside(model)
+    if not all(layer.built for layer in inside):
+        build_by_run(model, shapes)
     if inside and all(layer.built for layer in inside):
         model.built = True
 

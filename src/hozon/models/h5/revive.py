@@ -71,7 +71,7 @@ def pair_weights(model: keras.Model, record: ModelRecord) -> Assignment:
     Raises MismatchError if one is missing, which would be silently wrong, or does not fit.
     """
     shapes = (record.config or {}).get("build_config")
-    if not model.built and shapes:
+    if shapes:
         build_as_recorded(model, shapes)
     if not model.built and not model.weights and not any(g.tensors for g in record.state):
         return Assignment()

@@ -79,7 +79,8 @@ def pair_weights(model: keras.Model, record: ModelRecord) -> Assignment:
 def _paired(model: keras.Model, record: ModelRecord, whole: bool = False) -> Assignment:
     """All weights of a model that is built. `whole`: nothing else is stored."""
     assignment = by_path(model, record)
-    problems = weights_missing(assignment.report, whole=whole or record.dialect == "keras3")
+    whole = whole or record.dialect == "keras3" or not model.built
+    problems = weights_missing(assignment.report, whole=whole)
     if problems:
         raise MismatchError(
             "the file lacks weights of its own model", mismatches=problems, file=record.path
@@ -90,5 +91,5 @@ def _paired(model: keras.Model, record: ModelRecord, whole: bool = False) -> Ass
 def _build(model: keras.Model, config: ConfigEntry) -> None:
     """Build a model of a class of its own for the shapes that were saved with it."""
     shapes = config.get("build_config")
-    if not model.built and shapes:
+    if shapes:
         build_as_recorded(model, shapes)

@@ -165,7 +165,7 @@ def _built(
         inner=inner,
     )
     shapes = config.get("build_config")
-    if not model.built and shapes:
+    if shapes:
         build_as_recorded(model, shapes)
     return model
 
