@@ -71,7 +71,7 @@ def pairs_of(layer: keras.Layer, group: StateGroup, origin: Origin) -> list[Pair
     return _in_file_order(list(found.values()), stored)
 
 
-def _live(layer: Any, origin: Origin) -> list[Any]:
+def _live(layer: keras.Layer, origin: Origin) -> list[keras.Variable]:
     """A layer's variables in the order of the Keras whose file it is."""
     return weights_in(layer) if own_class(layer) and not origin.keras3 else weights_of(layer)
 
