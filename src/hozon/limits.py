@@ -6,7 +6,10 @@ the length cannot: nesting, what compressed bytes may expand to, and how many re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class Limits:
         tensor_bytes: bytes of a tensor, also one with an axis of length 0 and other long ones.
         shards: data files of a checkpoint.
         slices: slices that one partitioned tensor is stored in.
+        steps: nodes of a function and of those that it calls, each as often as it is called.
+        elements: elements of a tensor whose shape a graph states, such as random numbers.
     """
 
     nesting: int = 200
@@ -46,6 +51,35 @@ class Limits:
     tensor_bytes: int = (1 << 63) - 1
     shards: int = 100_000
     slices: int = 100_000
+    steps: int = 2_000_000
+    elements: int = 1 << 31
 
 
 LIMITS = Limits()
+_ALLOWED: ContextVar[Limits] = ContextVar("hozon_limits", default=LIMITS)
+
+
+def allowed() -> Limits:
+    """The limits that hold here: of what a graph may do when it runs, a caller can allow more."""
+    return _ALLOWED.get()
+
+
+@contextmanager
+def allowing(*, steps: int | None = None, elements: int | None = None) -> Iterator[None]:
+    """Allow graphs to do more, in this thread, for as long as the body runs.
+
+    Args:
+        steps: see `Limits`; None leaves it.
+        elements: see `Limits`; None leaves it.
+
+    Example:
+        >>> with hozon.limits.allowing(elements=1 << 33):
+        ...     noise = loaded.sample_noise()
+    """
+    changes = {"steps": steps, "elements": elements}
+    given = {name: value for name, value in changes.items() if value is not None}
+    token = _ALLOWED.set(replace(_ALLOWED.get(), **given))
+    try:
+        yield
+    finally:
+        _ALLOWED.reset(token)

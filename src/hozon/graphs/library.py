@@ -16,6 +16,7 @@ from hozon.graphs.ir import ARGUMENT_OP, Function, Node
 from hozon.graphs.resources import Resources
 from hozon.graphs.table import Kernel, NodeView, OpEntry
 from hozon.graphs.values import Cell
+from hozon.limits import allowed
 from hozon.stored.dtypes import STRING
 
 #: Ops whose output is a TensorFlow 1 reference to a variable.
@@ -129,6 +130,7 @@ class Library:
         self._functions: dict[str, Function] = {}
         self._bound: dict[Any, Bound] = {}
         self._binding: set[Any] = set()
+        self._counts: dict[int, int] = {}
 
     def function(self, key: FunctionKey) -> Function:
         """The function of a name (or itself)."""
@@ -167,6 +169,7 @@ class Library:
         self._binding.add(identity)
         try:
             self.require_ops(key)
+            self._require_few(key)
             self._bound[identity] = self._bind(self.function(key))
         finally:
             self._binding.discard(identity)
@@ -181,6 +184,28 @@ class Library:
             raise UnsupportedError(
                 f"{self.function(key).name!r} uses TensorFlow ops that Hozon does not run: {listed}"
             )
+
+    def _require_few(self, key: FunctionKey) -> None:
+        """Raise UnsupportedError for functions that call each other too often to run in place."""
+        most, count = allowed().steps, self._expanded(self.function(key))
+        if count > most:
+            name = self.function(key).name
+            raise UnsupportedError(
+                f"{name!r} and the functions that it calls run {count:,} nodes, more than the "
+                f"{most:,} that are allowed",
+                feature=f"a program of {count:,} nodes",
+                record=name,
+                instead="if the file is trusted, call it within hozon.limits.allowing(steps=...)",
+            )
+
+    def _expanded(self, function: Function) -> int:
+        """The nodes of a function and of those that it calls, each as often as it is called."""
+        identity = id(function)
+        if identity not in self._counts:
+            self._counts[identity] = 0  # what calls itself is refused elsewhere
+            called = (self.function(c) for node in function.nodes for c in self.callees(node))
+            self._counts[identity] = len(function.nodes) + sum(map(self._expanded, called))
+        return self._counts[identity]
 
     def handles(self, op: str) -> bool:
         """Whether a node of this op type can run: an op of ours, or a call of a function."""

@@ -9,12 +9,16 @@ for tables.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from hozon.errors import UnsupportedError
+from hozon.limits import allowed
 
 Value = Any
 
@@ -107,6 +111,33 @@ def static_int(value: Value, purpose: str) -> int:
     known = static(value, purpose)
     found = known.reshape(()) if known.size == 1 else known
     return found.item() if is_symbol(found) else int(found)
+
+
+def static_shape(value: Value, purpose: str) -> tuple[int, ...]:
+    """`static_ints` as the shape of a new tensor, which may not be larger than `limits` say."""
+    shape = static_ints(value, purpose)
+    if not any(is_symbol(size) for size in shape):
+        require_elements(math.prod(size for size in shape if size > 0), purpose)
+    return shape
+
+
+def static_count(value: Value, purpose: str) -> int:
+    """`static_int` as a number of elements."""
+    count = static_int(value, purpose)
+    if not is_symbol(count):
+        require_elements(count, purpose)
+    return count
+
+
+def require_elements(count: int, purpose: str) -> None:
+    """Raise UnsupportedError for a tensor that no file of this size justifies."""
+    most = allowed().elements
+    if count > most:
+        raise UnsupportedError(
+            f"{purpose} asks for {count:,} elements, more than the {most:,} that are allowed",
+            feature=f"a tensor of {count:,} elements that is made from nothing",
+            instead="if the file is trusted, call it within hozon.limits.allowing(elements=...)",
+        )
 
 
 def as_numpy(value: Value) -> Value:

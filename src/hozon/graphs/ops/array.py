@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,18 @@ import numpy as np
 from hozon.errors import MismatchError
 from hozon.graphs.ops.gather import gather
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, is_static, ns, static, static_int, static_ints
+from hozon.graphs.values import (
+    Value,
+    is_static,
+    is_symbol,
+    ns,
+    require_elements,
+    static,
+    static_count,
+    static_int,
+    static_ints,
+    static_shape,
+)
 
 ARRAY = OpTable("array")
 
@@ -252,7 +264,10 @@ def one_hot(node: NodeView) -> Kernel:
 
     def kernel(indices: Value, depth: Value, on: Value, off: Value) -> Value:
         where = indices.ndim if axis == -1 else axis
-        classes = np.arange(static_int(depth, "the depth"), dtype=np.int64)
+        count = static_count(depth, "the depth")
+        if not any(map(is_symbol, (count, *indices.shape))):
+            require_elements(count * math.prod(indices.shape), "one_hot")
+        classes = np.arange(count, dtype=np.int64)
         shape = [-1 if i == where else 1 for i in range(indices.ndim + 1)]
         lib = ns(indices, on, off)
         hit = lib.expand_dims(indices, where).astype(np.int64) == classes.reshape(shape)
@@ -282,7 +297,7 @@ ARRAY.kernels(
 @ARRAY.op("UnravelIndex")
 def unravel_index(node: NodeView) -> Kernel:
     def kernel(indices: Value, dims: Value) -> Value:
-        shape = static_ints(dims, "the shape")
+        shape = static_shape(dims, "the shape")
         if is_static(indices) and indices.size and indices.max() >= np.prod(shape):
             raise MismatchError(f"node {node.name!r}: an index lies outside {shape}")
         lib = ns(indices)

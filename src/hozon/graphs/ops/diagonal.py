@@ -14,7 +14,7 @@ import numpy as np
 
 from hozon.errors import MismatchError
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, ns, static_int, static_ints
+from hozon.graphs.values import Value, ns, static_count, static_ints
 
 DIAGONAL = OpTable("diagonal")
 
@@ -121,8 +121,8 @@ def matrix_diag_v2(node: NodeView) -> Kernel:
             low,
             high,
             x.shape[-1],
-            static_int(rows, "the number of rows"),
-            static_int(columns, "the number of columns"),
+            static_count(rows, "the number of rows"),
+            static_count(columns, "the number of columns"),
         )
         packed = x[..., np.newaxis, :] if low == high else x
         return spread(packed, Bands(low, high, size[0], size[1], align), padding)

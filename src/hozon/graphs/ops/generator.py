@@ -17,7 +17,7 @@ from hozon.graphs.ops import philox
 from hozon.graphs.ops.distributions import binomial
 from hozon.graphs.ops.stateless import SHAPE, Draw, check_algorithm, jax_key
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Cell, Value, static_ints
+from hozon.graphs.values import Cell, Value, static_shape
 
 GENERATOR = OpTable("generator")
 STATE_SIZE = 3
@@ -38,7 +38,7 @@ def _advance(node: NodeView, context: Any, cell: Cell, elements: Value) -> tuple
 def _drawn(
     node: NodeView, context: Any, cell: Cell, shape: Value
 ) -> tuple[Value, Value, tuple[int, ...]]:
-    sizes = static_ints(shape, SHAPE)
+    sizes = static_shape(shape, SHAPE)
     count = np.uint64(np.prod(sizes, dtype=np.int64))
     return (*_advance(node, context, cell, count), sizes)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, ns, static_ints
+from hozon.graphs.values import Value, ns, static_shape
 
 IMAGE = OpTable("image")
 
@@ -53,7 +53,7 @@ def resize_nearest(node: NodeView) -> Kernel:
     scaler = Scaler(node)
 
     def kernel(images: Value, size: Value) -> Value:
-        height, width = static_ints(size, SIZE)
+        height, width = static_shape(size, SIZE)
         rows = _nearest(scaler, images.shape[1], height)
         columns = _nearest(scaler, images.shape[2], width)
         return ns(images).take(ns(images).take(images, rows, axis=1), columns, axis=2)
@@ -71,7 +71,7 @@ def resize_nearest_gradient(node: NodeView) -> Kernel:
         return matrix
 
     def kernel(gradients: Value, size: Value) -> Value:
-        height, width = static_ints(size, SIZE)
+        height, width = static_shape(size, SIZE)
         rows, columns = chosen(height, gradients.shape[1]), chosen(width, gradients.shape[2])
         return product(rows.T, columns.T, gradients).astype(gradients.dtype)
 
@@ -96,7 +96,7 @@ def _separable(weights: Weights) -> Callable[[NodeView], Kernel]:
         scaler = Scaler(node)
 
         def kernel(images: Value, size: Value) -> Value:
-            height, width = static_ints(size, SIZE)
+            height, width = static_shape(size, SIZE)
             rows = weights(scaler, images.shape[1], height)
             columns = weights(scaler, images.shape[2], width)
             return product(rows, columns, images.astype(np.float32)).astype(np.float32)
@@ -187,7 +187,7 @@ def resize_area(node: NodeView) -> Kernel:
     scaler = AreaScaler(node)
 
     def kernel(images: Value, size: Value) -> Value:
-        height, width = static_ints(size, SIZE)
+        height, width = static_shape(size, SIZE)
         rows, columns = (
             _area(scaler, images.shape[1], height),
             _area(scaler, images.shape[2], width),

@@ -26,7 +26,14 @@ from hozon.graphs.tensorlist import (
     list_of,
     merge_shapes,
 )
-from hozon.graphs.values import NotStatic, Value, is_traced, ns, static_int, static_ints
+from hozon.graphs.values import (
+    NotStatic,
+    Value,
+    is_traced,
+    ns,
+    static_count,
+    static_ints,
+)
 
 LISTS = OpTable("lists")
 
@@ -49,7 +56,7 @@ def reserve(node: NodeView) -> Kernel:
     dtype = node.dtype("element_dtype").numpy
 
     def kernel(shape: Value, count: Value) -> TensorList:
-        length = static_int(count, "the length of a list")
+        length = static_count(count, "the length of a list")
         return empty_list(length, dtype, partial_shape(shape))
 
     return kernel
@@ -97,7 +104,7 @@ LISTS.kernels(
 
 @LISTS.kernel("TensorListResize")
 def resize(items: TensorList, length: Value) -> TensorList:
-    return items.resize(static_int(length, "the length of a list"))
+    return items.resize(static_count(length, "the length of a list"))
 
 
 @LISTS.kernel("TensorListConcatLists")
@@ -230,7 +237,7 @@ def gather_list(items: TensorList, indices: Value, shape: PartialShape) -> Value
 @LISTS.op("TensorListScatter", "TensorListScatterV2")
 def scatter(node: NodeView) -> Kernel:
     def kernel(tensor: Value, indices: Value, shape: Value, count: Value = -1) -> TensorList:
-        length = static_int(count, "the length of a list")
+        length = static_count(count, "the length of a list")
         if length < 0:
             length = max(static_ints(indices, "the length of a list"), default=-1) + 1
         new = empty_list(length, np.dtype(tensor.dtype), partial_shape(shape))

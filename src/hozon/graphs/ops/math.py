@@ -12,7 +12,7 @@ import numpy as np
 from hozon.graphs.slopes import differentiated
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.tensorlist import add_lists, is_list
-from hozon.graphs.values import Value, is_static, ns, static_int
+from hozon.graphs.values import Value, is_static, ns, static_count
 
 MATH = OpTable("math")
 
@@ -253,7 +253,7 @@ def lin_space(node: NodeView) -> Kernel:
     dtype = node.dtype().numpy
 
     def lin_space(start: Value, stop: Value, count: Value) -> Value:
-        xp, number = ns(start, stop), static_int(count, "the number of points")
+        xp, number = ns(start, stop), static_count(count, "the number of points")
         if number == 1:
             return xp.reshape(xp.asarray(start, dtype), (1,))
         steps = np.arange(number - 1).astype(dtype)

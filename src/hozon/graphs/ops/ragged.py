@@ -16,7 +16,13 @@ import numpy as np
 from hozon.errors import FormatError, MismatchError
 from hozon.graphs.ops.gather import check_indices
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, ns, static, static_int, static_ints
+from hozon.graphs.values import (
+    Value,
+    ns,
+    static,
+    static_count,
+    static_shape,
+)
 
 RAGGED = OpTable("ragged")
 Array = np.ndarray[Any, Any]
@@ -273,7 +279,7 @@ def variant_gradient(node: NodeView) -> Kernel:
     dtype = node.dtype("Tvalues").numpy
 
     def kernel(encoded: Value, splits: Value, shape: Value) -> Value:
-        dims = static_ints(shape, "the shape")
+        dims = static_shape(shape, "the shape")
         items = [v.values for v in encoded.reshape(-1)]
         whole = np.concatenate(items) if items else np.zeros(0, dtype)
         return whole.reshape(dims) if whole.size else np.zeros(dims, dtype)
@@ -323,7 +329,7 @@ def ragged_fill_empty_rows(node: NodeView) -> Kernel:
 
     def kernel(ids: Value, values: Value, nrows: Value, default: Value) -> tuple[Value, ...]:
         rows = static(ids, "an empty row")
-        count = static_int(nrows, "the number of rows")
+        count = static_count(nrows, "the number of rows")
         check_indices(node, rows, count)
         filled, source, empty, places = fill_rows(rows, count)
         every = np.concatenate([values, np.asarray(default, values.dtype).reshape(1)])

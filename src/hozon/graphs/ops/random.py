@@ -11,7 +11,7 @@ import numpy as np
 
 from hozon.graphs.ops.distributions import bounded_normal
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, static_int, static_ints
+from hozon.graphs.values import Value, static_count, static_shape
 
 RANDOM = OpTable("random")
 
@@ -26,7 +26,7 @@ def _shaped(draw: Draw) -> Callable[[NodeView], Kernel]:
         dtype = node.dtype("dtype").numpy
 
         def kernel(context: Any, shape: Value) -> Value:
-            sizes = static_ints(shape, "the shape of random numbers")
+            sizes = static_shape(shape, "the shape of random numbers")
             return draw(context.random_key(), sizes, dtype)
 
         return kernel
@@ -51,7 +51,7 @@ def random_uniform_int(node: NodeView) -> Kernel:
     dtype = node.dtype("Tout").numpy
 
     def kernel(context: Any, shape: Value, low: Value, high: Value) -> Value:
-        sizes = static_ints(shape, "the shape of random numbers")
+        sizes = static_shape(shape, "the shape of random numbers")
         return jax.random.randint(context.random_key(), sizes, low, high, dtype)
 
     return kernel
@@ -63,7 +63,7 @@ def parameterized_truncated_normal(node: NodeView) -> Kernel:
     dtype = node.dtype("dtype").numpy
 
     def kernel(context: Any, shape: Value, *parameters: Value) -> Value:
-        sizes = static_ints(shape, "the shape of random numbers")
+        sizes = static_shape(shape, "the shape of random numbers")
         return bounded_normal(context.random_key(), sizes, parameters, dtype)
 
     return kernel
@@ -76,7 +76,7 @@ def non_deterministic_ints(node: NodeView) -> Kernel:
     unsigned = np.dtype(f"uint{8 * dtype.itemsize}")
 
     def kernel(context: Any, shape: Value) -> Value:
-        sizes = static_ints(shape, "the shape of random numbers")
+        sizes = static_shape(shape, "the shape of random numbers")
         return jax.random.bits(context.random_key(), sizes, unsigned).view(dtype)
 
     return kernel
@@ -105,7 +105,7 @@ def multinomial(node: NodeView) -> Kernel:
     dtype = node.dtype("output_dtype").numpy
 
     def kernel(context: Any, logits: Value, count: Value) -> Value:
-        samples = static_int(count, "the number of samples")
+        samples = static_count(count, "the number of samples")
         shape = (samples, logits.shape[0])
         drawn = jax.random.categorical(context.random_key(), jnp.asarray(logits), shape=shape)
         return drawn.T.astype(dtype)
@@ -118,7 +118,7 @@ def random_gamma(node: NodeView) -> Kernel:
     node.attr("seed"), node.attr("seed2")
 
     def kernel(context: Any, shape: Value, alpha: Value) -> Value:
-        sizes = static_ints(shape, "the shape of random numbers")
+        sizes = static_shape(shape, "the shape of random numbers")
         alpha = jnp.asarray(alpha)
         return jax.random.gamma(context.random_key(), alpha, (*sizes, *alpha.shape), alpha.dtype)
 
@@ -131,7 +131,7 @@ def random_poisson(node: NodeView) -> Kernel:
     dtype = node.dtype("dtype").numpy
 
     def kernel(context: Any, shape: Value, rate: Value) -> Value:
-        sizes = static_ints(shape, "the shape of random numbers")
+        sizes = static_shape(shape, "the shape of random numbers")
         rate = jnp.asarray(rate)
         drawn = jax.random.poisson(context.random_key(), rate, (*sizes, *rate.shape))
         return drawn.astype(dtype)

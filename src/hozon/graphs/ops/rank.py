@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, is_static, ns, static_int
+from hozon.graphs.values import Value, is_static, ns, static_count, static_int
 
 RANK = OpTable("rank")
 
@@ -22,7 +22,7 @@ def bincount(node: NodeView) -> Kernel:
     dtype = node.dtype().numpy
 
     def count(values: Value, size: Value, weights: Value) -> Value:
-        number = static_int(size, "the number of bins")
+        number = static_count(size, "the number of bins")
         amounts = _amounts(values, weights, dtype).reshape(-1)
         return add_into(values.reshape(-1), amounts, number)
 
@@ -36,7 +36,7 @@ def dense_bincount(node: NodeView) -> Kernel:
     binary = bool(node.attr("binary_output"))
 
     def count(values: Value, size: Value, weights: Value) -> Value:
-        number = static_int(size, "the number of bins")
+        number = static_count(size, "the number of bins")
         amounts = _amounts(values, None if binary else weights, dtype)
         if np.ndim(values) < 2:
             counts = add_into(values.reshape(-1), amounts.reshape(-1), number)
@@ -81,7 +81,7 @@ def histogram_fixed_width(node: NodeView) -> Kernel:
     node.dtype("T")
 
     def count(values: Value, bounds: Value, bins: Value) -> Value:
-        number = static_int(bins, "the number of bins")
+        number = static_count(bins, "the number of bins")
         xp = ns(values, bounds)
         low, high = bounds[0].astype(np.float64), bounds[1].astype(np.float64)
         step = (high - low) / number

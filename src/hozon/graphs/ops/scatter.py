@@ -12,7 +12,7 @@ import numpy as np
 
 from hozon.graphs.ops.gather import check_indices
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, is_static, static_ints
+from hozon.graphs.values import Value, is_static, static_shape
 
 SCATTER = OpTable("scatter")
 Index = tuple[Value, ...]
@@ -88,7 +88,7 @@ def scatter_nd(node: NodeView) -> Kernel:
     node.attr("bad_indices_policy")
 
     def kernel(indices: Value, updates: Value, shape: Value) -> Value:
-        dims = static_ints(shape, "the shape")
+        dims = static_shape(shape, "the shape")
         if updates.dtype == object:
             blank: Any = np.full(dims, b"", object)
             return _scatter_vectors(node, blank, indices, updates, "set")

@@ -14,7 +14,7 @@ from hozon.graphs.ops.math import truncate_div
 from hozon.graphs.ops.reduce import NARROW
 from hozon.graphs.slopes import differentiated
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, is_static, ns, static, static_int
+from hozon.graphs.values import Value, is_static, ns, static, static_count
 
 SEGMENT = OpTable("segment")
 
@@ -146,7 +146,7 @@ _sorted_segments("SegmentMin", _segment_extreme(MINIMUM))
 def _numbered_segments(kind: str, how: Combine) -> None:
     @SEGMENT.kernel(f"UnsortedSegment{kind}", f"Segment{kind}V2")
     def reduce(data: Value, ids: Value, count: Value) -> Value:
-        return combine(data, ids, static_int(count, "the number of segments"), how)
+        return combine(data, ids, static_count(count, "the number of segments"), how)
 
 
 for _name, _how in {"Sum": ADD, "Prod": MULTIPLY, "Max": MAXIMUM, "Min": MINIMUM}.items():
@@ -194,14 +194,14 @@ def _sparse_segments(kind: str) -> None:
     def by_number(node: NodeView) -> Kernel:
         node.attr("sparse_gradient")
         return lambda data, indices, ids, number: _selected(
-            data, indices, ids, static_int(number, "the number of segments"), scale
+            data, indices, ids, static_count(number, "the number of segments"), scale
         )
 
     @SEGMENT.op(f"SparseSegment{kind}Grad")
     def gradient(node: NodeView) -> Kernel:
         def scatter(grad: Value, indices: Value, ids: Value, rows: Value) -> Value:
             spread = _spread(grad, ids, scale)
-            return combine(spread, indices, static_int(rows, "the number of rows"), ADD)
+            return combine(spread, indices, static_count(rows, "the number of rows"), ADD)
 
         return scatter
 

@@ -19,10 +19,12 @@ from hozon.graphs.values import (
     is_static,
     is_symbol,
     ns,
+    require_elements,
     sizes,
     static,
     static_int,
     static_ints,
+    static_shape,
 )
 
 SHAPE = OpTable("shape")
@@ -55,7 +57,7 @@ def rank(x: Value) -> Value:
 @SHAPE.op("Reshape")
 def reshape(node: NodeView) -> Kernel:
     def kernel(x: Value, wanted: Value) -> Value:
-        return ns(x).reshape(x, full_shape(node, x.shape, static_ints(wanted, "the shape")))
+        return ns(x).reshape(x, full_shape(node, x.shape, static_shape(wanted, "the shape")))
 
     return kernel
 
@@ -117,7 +119,7 @@ def invert_permutation(node: NodeView) -> Kernel:
 @SHAPE.kernel("BroadcastTo")
 def broadcast_to(x: Value, wanted: Value) -> Value:
     """`x` repeated to a static shape."""
-    return ns(x).broadcast_to(x, static_ints(wanted, "the shape"))
+    return ns(x).broadcast_to(x, static_shape(wanted, "the shape"))
 
 
 @SHAPE.op("BroadcastArgs")
@@ -151,13 +153,16 @@ def broadcast_gradient_args(first: Value, second: Value) -> tuple[Value, Value]:
 @SHAPE.kernel("Tile")
 def tile(x: Value, multiples: Value) -> Value:
     """`x` repeated along each axis."""
-    return ns(x).tile(x, static_ints(multiples, "the number of repetitions"))
+    counts = static_ints(multiples, "the number of repetitions")
+    if not any(map(is_symbol, (*counts, *x.shape))):
+        require_elements(math.prod((*counts, *x.shape)), "a repetition")
+    return ns(x).tile(x, counts)
 
 
 @SHAPE.kernel("Fill")
 def fill(dims: Value, value: Value) -> Value:
     """One value in a static shape; a static fill is a view that takes no memory."""
-    shape = static_ints(dims, "the shape")
+    shape = static_shape(dims, "the shape")
     return for_shape(shape, value).broadcast_to(value, shape)
 
 
@@ -197,6 +202,7 @@ def arange(node: NodeView) -> Kernel:
             if first == last:
                 return np.zeros(0, dtype)
             raise MismatchError(f"node {node.name!r}: no range from {first} to {last} by {step}")
+        require_elements(math.ceil(abs((float(last) - float(first)) / float(step))), "a range")
         if np.issubdtype(dtype, np.integer):
             return np.arange(int(first), int(last), int(step)).astype(dtype)
         count = math.ceil(abs((float(last) - float(first)) / float(step)))
@@ -211,7 +217,7 @@ def empty(node: NodeView) -> Kernel:
     dtype = node.dtype("dtype").numpy
     node.attr("init")
     zero = np.asarray(b"", object) if dtype.kind == "O" else np.zeros((), dtype)
-    return lambda dims: np.broadcast_to(zero, static_ints(dims, "the shape"))
+    return lambda dims: np.broadcast_to(zero, static_shape(dims, "the shape"))
 
 
 @SHAPE.op("EnsureShape")

@@ -16,7 +16,7 @@ from hozon.graphs.ops.sparse import (
     unflatten,
 )
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, is_static, ns, static, static_int, static_ints
+from hozon.graphs.values import Value, is_static, ns, static, static_count, static_ints
 
 SPARSE_MATH = OpTable("sparse_math")
 INDICES = "the indices of a sparse tensor"
@@ -266,7 +266,7 @@ def sparse_bincount(node: NodeView) -> Kernel:
         _no_negative(node, values)
         dims = static_ints(shape, "the dense shape")
         rows = static(indices, INDICES)[:, 0] if len(dims) > 1 else None
-        return bincount(rows, dims[0], values, static_int(size, "the size"), weights, binary)
+        return bincount(rows, dims[0], values, static_count(size, "the size"), weights, binary)
 
     return kernel
 
@@ -278,7 +278,7 @@ def ragged_bincount(node: NodeView) -> Kernel:
     def kernel(splits: Value, values: Value, size: Value, weights: Value) -> Value:
         _no_negative(node, values)
         rows = np.repeat(np.arange(len(splits) - 1), np.diff(splits))
-        width = static_int(size, "the size")
+        width = static_count(size, "the size")
         return bincount(rows, len(splits) - 1, values, width, weights, binary)
 
     return kernel

@@ -19,7 +19,7 @@ import numpy as np
 from hozon.graphs.ops import philox
 from hozon.graphs.ops.distributions import binomial, bounded_normal, gamma, poisson
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, ns, static_int, static_ints
+from hozon.graphs.values import Value, ns, static_count, static_int, static_shape
 
 STATELESS = OpTable("stateless")
 
@@ -45,7 +45,7 @@ def _seeded(draw: Draw) -> Callable[[NodeView], Kernel]:
         dtype = node.dtype("dtype").numpy
 
         def kernel(shape: Value, seed: Value) -> Value:
-            return draw(*philox.scrambled(seed), static_ints(shape, SHAPE), dtype)
+            return draw(*philox.scrambled(seed), static_shape(shape, SHAPE), dtype)
 
         return kernel
 
@@ -58,7 +58,7 @@ def _keyed(draw: Draw) -> Callable[[NodeView], Kernel]:
 
         def kernel(shape: Value, key: Value, counter: Value, algorithm: Value) -> Value:
             check_algorithm(node, algorithm)
-            return draw(*_state(key, counter), static_ints(shape, SHAPE), dtype)
+            return draw(*_state(key, counter), static_shape(shape, SHAPE), dtype)
 
         return kernel
 
@@ -81,7 +81,7 @@ def uniform_int(node: NodeView) -> Kernel:
     node.dtype("dtype")
 
     def kernel(shape: Value, seed: Value, low: Value, high: Value) -> Value:
-        sizes = static_ints(shape, SHAPE)
+        sizes = static_shape(shape, SHAPE)
         return philox.uniform_int(*philox.scrambled(seed), sizes, low, high)
 
     return kernel
@@ -95,7 +95,7 @@ def uniform_int_v2(node: NodeView) -> Kernel:
         shape: Value, key: Value, counter: Value, algorithm: Value, low: Value, high: Value
     ) -> Value:
         check_algorithm(node, algorithm)
-        sizes = static_ints(shape, SHAPE)
+        sizes = static_shape(shape, SHAPE)
         return philox.uniform_int(*_state(key, counter), sizes, low, high)
 
     return kernel
@@ -134,7 +134,7 @@ def multinomial(node: NodeView) -> Kernel:
 
     def kernel(logits: Value, count: Value, seed: Value) -> Value:
         xp = ns(logits, seed)
-        samples, rows = static_int(count, "the number of samples"), logits.shape[0]
+        samples, rows = static_count(count, "the number of samples"), logits.shape[0]
         drawn = philox.uniform(*philox.scrambled(seed), (rows, samples), np.dtype(np.float64))
         finite = xp.isfinite(logits)
         wide = xp.where(finite, logits, -np.inf).astype(np.float64)
@@ -158,7 +158,7 @@ def random_gamma(node: NodeView) -> Kernel:
     dtype = node.dtype("dtype").numpy
 
     def kernel(shape: Value, seed: Value, alpha: Value) -> Value:
-        return gamma(jax_key(*philox.scrambled(seed)), static_ints(shape, SHAPE), alpha, dtype)
+        return gamma(jax_key(*philox.scrambled(seed)), static_shape(shape, SHAPE), alpha, dtype)
 
     return kernel
 
@@ -169,7 +169,7 @@ def random_gamma_v3(node: NodeView) -> Kernel:
 
     def kernel(shape: Value, key: Value, counter: Value, kind: Value, alpha: Value) -> Value:
         check_algorithm(node, kind)
-        return gamma(jax_key(*_state(key, counter)), static_ints(shape, SHAPE), alpha, dtype)
+        return gamma(jax_key(*_state(key, counter)), static_shape(shape, SHAPE), alpha, dtype)
 
     return kernel
 
@@ -179,7 +179,7 @@ def random_poisson(node: NodeView) -> Kernel:
     dtype = node.dtype("dtype").numpy
 
     def kernel(shape: Value, seed: Value, rate: Value) -> Value:
-        return poisson(jax_key(*philox.scrambled(seed)), static_ints(shape, SHAPE), rate, dtype)
+        return poisson(jax_key(*philox.scrambled(seed)), static_shape(shape, SHAPE), rate, dtype)
 
     return kernel
 
@@ -190,7 +190,7 @@ def random_binomial(node: NodeView) -> Kernel:
 
     def kernel(shape: Value, seed: Value, counts: Value, shares: Value) -> Value:
         key = jax_key(*philox.scrambled(seed))
-        return binomial(key, static_ints(shape, SHAPE), counts, shares, dtype)
+        return binomial(key, static_shape(shape, SHAPE), counts, shares, dtype)
 
     return kernel
 
@@ -201,7 +201,7 @@ def parameterized_truncated_normal(node: NodeView) -> Kernel:
 
     def kernel(shape: Value, seed: Value, *parameters: Value) -> Value:
         key = jax_key(*philox.scrambled(seed))
-        return bounded_normal(key, static_ints(shape, SHAPE), parameters, dtype)
+        return bounded_normal(key, static_shape(shape, SHAPE), parameters, dtype)
 
     return kernel
 

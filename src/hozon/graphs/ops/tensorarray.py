@@ -33,7 +33,7 @@ from hozon.graphs.tensorlist import (
     is_list,
     zeros_list,
 )
-from hozon.graphs.values import Cell, Value, ns, static_int
+from hozon.graphs.values import Cell, Value, ns, static_count
 
 TENSOR_ARRAY = OpTable("tensorarray")
 
@@ -72,7 +72,7 @@ def tensor_array(node: NodeView) -> Kernel:
     grows = bool(node.attr("dynamic_size"))
 
     def kernel(size: Value) -> Any:
-        handle = ArrayHandle(static_int(size, "the size of a TensorArray"), dtype, shape, grows)
+        handle = ArrayHandle(static_count(size, "the size of a TensorArray"), dtype, shape, grows)
         return (handle, handle.list(0.0)) if node.op == "TensorArrayV3" else handle
 
     return kernel

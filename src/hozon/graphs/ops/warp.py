@@ -13,7 +13,7 @@ import numpy as np
 from hozon.errors import MismatchError
 from hozon.graphs.ops.image import SIZE, Array, product
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, is_traced, static, static_ints
+from hozon.graphs.values import Value, is_traced, static, static_shape
 
 WARP = OpTable("warp")
 
@@ -37,7 +37,7 @@ def crop_and_resize(node: NodeView) -> Kernel:
     method, outside = _method(node), float(node.attr("extrapolation_value"))
 
     def kernel(images: Value, boxes: Value, owners: Value, size: Value) -> Value:
-        height, width = static_ints(size, SIZE)
+        height, width = static_shape(size, SIZE)
         _check_owners(node, owners, images.shape[0])
         return _crops(method, outside, images, boxes, owners, height, width)
 
@@ -70,7 +70,7 @@ def crop_and_resize_image_gradient(node: NodeView) -> Kernel:
 
     def kernel(gradients: Value, boxes: Value, owners: Value, size: Value) -> Value:
         _, height, width, _ = gradients.shape
-        shape = static_ints(size, SIZE)
+        shape = static_shape(size, SIZE)
         _check_owners(node, owners, shape[0])
 
         def crops(images: Value) -> Value:
@@ -178,7 +178,7 @@ def projective_transform(node: NodeView) -> Kernel:
     fold = FILL_MODES[mode]
 
     def kernel(images: Value, transforms: Value, size: Value, fill: Value = 0) -> Value:
-        height, width = static_ints(size, SIZE)
+        height, width = static_shape(size, SIZE)
         return mapped(jnp.asarray(images), jnp.asarray(transforms), height, width, fill)
 
     @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -327,7 +327,7 @@ def scale_and_translate(node: NodeView) -> Kernel:
     sampler = Sampler(node)
 
     def kernel(images: Value, size: Value, scale: Value, shift: Value) -> Value:
-        height, width = static_ints(size, SIZE)
+        height, width = static_shape(size, SIZE)
         sources = (images.shape[1], images.shape[2])
         rows, columns = sampler.matrices(sources, (height, width), scale, shift)
         return product(rows, columns, images.astype(np.float32)).astype(np.float32)

@@ -26,7 +26,7 @@ from hozon.formats.protos.xla import (
 from hozon.graphs.ir import Function
 from hozon.graphs.ops.control import callee
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, ns, static_int, static_ints
+from hozon.graphs.values import Value, ns, static_int, static_ints, static_shape
 from hozon.raw.location import Location
 
 XLA = OpTable("xla")
@@ -466,7 +466,7 @@ def rng_bit_generator(node: NodeView) -> Kernel:
         number = static_int(algorithm, "the generator")
         if number not in _GENERATORS:
             raise node.refuse(f"random generator {number}")
-        sizes = static_ints(shape, "the shape of random bits")
+        sizes = static_shape(shape, "the shape of random bits")
         if state.shape != (2,):
             raise node.refuse(f"a random state of shape {state.shape}")
         unsigned = np.dtype(f"u{dtype.itemsize}")
