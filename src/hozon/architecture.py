@@ -67,11 +67,9 @@ class Compared:
 def compare_layers(a: ModelRecord, b: ModelRecord) -> Compared:
     """Layers by name, those of nested models too."""
     made = Compared()
-    if a.config is None or b.config is None:
-        if a.config is not None or b.config is not None:
-            made.notes.append("architecture: only one of the two holds any")
+    if not _both(a.config, b.config, "architecture: only one of the two holds any", made):
         return made
-    strict = a.dialect == b.dialect and a.naming == b.naming
+    strict = _say_alike(a, b)
     alike = a.dialect == b.dialect
     one, two = (dict(_layers(_entry(record, alike), "")) for record in (a, b))
     made.renamed = _made_up(one, two)
@@ -84,6 +82,18 @@ def compare_layers(a: ModelRecord, b: ModelRecord) -> Compared:
         if name in two:
             made.changed += _changes(name, entry, two[name], strict)
     return made
+
+
+def _both(a: object, b: object, only_one: str, made: Compared) -> bool:
+    """Whether both have something to compare; that only one has is noted."""
+    if (a is None) != (b is None):
+        made.notes.append(only_one)
+    return a is not None and b is not None
+
+
+def _say_alike(a: ModelRecord, b: ModelRecord) -> bool:
+    """Whether two forms say the same of the same model."""
+    return a.dialect == b.dialect and a.naming == b.naming
 
 
 def _entry(record: ModelRecord, alike: bool) -> Mapping[str, Any]:
@@ -216,11 +226,10 @@ def _value(value: Any) -> Any:
 def compare_training(a: ModelRecord, b: ModelRecord) -> Compared:
     """How both were compiled: optimizer, loss, metrics."""
     made = Compared()
-    if a.training is None or b.training is None:
-        if a.training is not None or b.training is not None:
-            made.notes.append("training: only one of the two says how it was compiled")
+    only_one = "training: only one of the two says how it was compiled"
+    if not _both(a.training, b.training, only_one, made):
         return made
-    strict = a.dialect == b.dialect and a.naming == b.naming
+    strict = _say_alike(a, b)
     one, two = (_flat(_compiled(record.training or {})) for record in (a, b))
     if not strict:
         one, two = _names(one), _names(two)
