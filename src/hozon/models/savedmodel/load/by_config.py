@@ -20,6 +20,7 @@ from hozon.models.savedmodel.load.assigning import (
     build_for,
     without_value,
 )
+from hozon.models.savedmodel.load.composites import kinds
 from hozon.models.savedmodel.load.configs import config_of, without_classes
 from hozon.models.savedmodel.load.objects import KerasNode
 from hozon.models.savedmodel.load.own_class import REFUSALS, build
@@ -61,9 +62,15 @@ def model_by_config(
         if absent or _passes_masks(revival):
             _require_agreement(revival, root, model, absent)
     except (HozonError, *REFUSALS) as error:
-        revival.fall(root, before, error)
+        revival.fall(root, before, _reason(revival, root, error))
         return None
     return model
+
+
+def _reason(revival: Revival, root: KerasNode, error: Exception) -> Exception:
+    """Why a model was not built; only saved functions take ragged and sparse values here."""
+    call = revival.saved_call(root)
+    return NotToldError(str(error)) if call.exists and kinds(call.input_specs()) else error
 
 
 def layer_by_config(revival: Revival, node: KerasNode) -> keras.Layer | None:
