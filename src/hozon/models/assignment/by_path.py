@@ -41,13 +41,13 @@ def by_path(model: keras.Model, record: ModelRecord) -> Assignment:
     assignment = Assignment()
     groups = _groups(model, record, assignment)
     live, stored = _live(model, record, groups), {_alias(group.name): group for group in groups}
-    renamed = dict(_renamed(live, stored))
+    renamed, told = dict(_renamed(live, stored)), dict(_given_to_wrappers(model, live, stored))
     assignment.report.converted += [
         f"{path}: the file has it as {other}, the only one left over"
         for path, other in renamed.items()
-        if len(live[path].variables)
+        if path not in told and len(live[path].variables)
     ]
-    renamed |= dict(_given_to_wrappers(model, live, stored))
+    renamed |= told
     pairs = [(owner, stored.get(renamed.get(path, path))) for path, owner in live.items()]
     _pair_objects(pairs, groups, assignment)
     return assignment
