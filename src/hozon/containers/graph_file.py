@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from hozon.containers.foreign import require_there
 from hozon.errors import ForeignFileError, UnsafeError
 from hozon.formats.bundle import Bundle, is_bundle, open_bundle
 from hozon.formats.protos.graph import GraphDef, parse_graph, parse_graph_text
@@ -58,8 +59,9 @@ class GraphFile:
 def read(path: str) -> GraphFile:
     """Read a ``GraphDef`` or a ``MetaGraphDef``, binary or text.
 
-    Raises FormatError when it is neither, or damaged.
+    Raises MissingFileError when there is none, FormatError when it is neither, or damaged.
     """
+    require_there(path)
     data = read_bytes(path)
     head = data[:4096].lstrip()
     if head.startswith(META_FIELDS):

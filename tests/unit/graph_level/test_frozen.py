@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hozon
-from hozon.errors import FormatError, MismatchError, UnsafeError, UnsupportedError
+from hozon.errors import FormatError, MismatchError, MissingFileError, UnsafeError, UnsupportedError
 from tests.oracle.client import Oracle
 
 SAVE = """
@@ -114,5 +114,6 @@ def test_what_is_not_there(saved: tuple[Path, dict[str, Any]], tmp_path: Path) -
         (tmp_path / name).write_bytes(data)
         with pytest.raises((FormatError, UnsupportedError)):
             load(tmp_path / name)
-    with pytest.raises(OSError, match=r"missing\.pb"):
-        load(tmp_path / "missing.pb")
+    for name in ("missing.pb", "empty.pb/missing.pb"):
+        with pytest.raises(MissingFileError, match=r"missing\.pb does not exist"):
+            load(tmp_path / name)
