@@ -35,6 +35,17 @@ def differentiated(kernel: Kernel, *slopes: Kernel) -> Kernel:
     return call
 
 
+def unless_zero(tangent: Value, slope: Value) -> Value:
+    """``tangent * slope``, zero for a tangent of zero where the slope is infinite or not a number.
+
+    It has no comparison with the tangent, so JAX can transpose it.
+    """
+    pole, most = ~jnp.isfinite(slope), jnp.finfo(slope.dtype).max
+    part = tangent * jnp.where(pole, jnp.where(slope < 0, -most, most), slope)
+    part = part * jnp.where(pole, most, 1).astype(slope.dtype)
+    return part * jnp.where(jnp.isnan(slope), 0, 1).astype(slope.dtype)
+
+
 @jax.custom_jvp
 def with_slope_of(value: Value, source: Value) -> Value:  # noqa: ARG001
     """`value` with the derivative of `source`, which has its shape and dtype."""

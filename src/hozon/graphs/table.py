@@ -18,12 +18,14 @@ silently wrong number.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import wraps
 from typing import Any
 
 from hozon.errors import FormatError, UnsupportedError
 from hozon.graphs.ir import Node
 from hozon.graphs.opdefs import OpDef, op_def
+from hozon.graphs.values import stopped
 from hozon.stored.dtypes import DType, dtype_of_number
 
 Kernel = Callable[..., Any]
@@ -201,6 +203,20 @@ def merge(tables: Iterable[OpTable]) -> dict[str, OpEntry]:
                 raise ValueError(f"op {name} is registered in {other} and {table.family}")
             merged[name] = entry
     return merged
+
+
+def without_gradient(entries: Mapping[str, OpEntry], names: Iterable[str]) -> dict[str, OpEntry]:
+    """`entries`, of which those of these names pass no gradient on."""
+    stopped_ones = {name: _stopping(entries[name]) for name in names}
+    return {**entries, **stopped_ones}
+
+
+def _stopping(entry: OpEntry) -> OpEntry:
+    def handler(node: NodeView) -> Kernel:
+        kernel = entry.handler(node)
+        return wraps(kernel)(lambda *inputs: kernel(*map(stopped, inputs)))
+
+    return replace(entry, handler=handler)
 
 
 def with_cells(kernel: Kernel, *cells: Any) -> Kernel:

@@ -68,6 +68,11 @@ def is_traced(value: Value) -> bool:
     return isinstance(value, jax.core.Tracer)
 
 
+def stopped(value: Any) -> Any:
+    """A value, to which no gradient flows."""
+    return jax.lax.stop_gradient(value) if isinstance(value, jax.Array) else value
+
+
 def ns(*values: Value) -> Any:
     """NumPy when every value is static, else ``jax.numpy``: the two share their functions."""
     return np if all(map(is_static, values)) else jnp

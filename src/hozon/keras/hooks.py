@@ -6,9 +6,11 @@ import inspect
 import os
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from itertools import islice
 from typing import Any
 
 import keras
+import numpy as np
 
 from hozon import api
 from hozon.arguments import checked
@@ -148,6 +150,21 @@ def add_metric(
     follow(known, value)
 
 
+@checked()
+def adapt(self: keras.layers.Discretization, data: Any, steps: int | None = None) -> None:
+    """``Discretization.adapt``, of an array or of batches; Keras' own asks for TensorFlow."""
+    if self.num_bins is None:
+        raise ValueError(
+            "Cannot adapt a Discretization layer that has been initialized with "
+            "`bin_boundaries`, use `num_bins` instead."
+        )
+    whole = isinstance(data, np.ndarray) or keras.ops.is_tensor(data)
+    self.reset_state()
+    for batch in [data] if whole or not hasattr(data, "__iter__") else islice(data, steps):
+        self.update_state(batch)
+    self.finalize_state()
+
+
 #: What is replaced: class, name, how the replacement is made of the original.
 REPLACED: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
     (keras.Model, "save", lambda original: save),
@@ -159,6 +176,7 @@ REPLACED: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
     (keras.Layer, "add_variable", lambda original: _name_first(keras.Layer.add_weight)),
     (Functional, "add_loss", lambda original: add_loss),
     (keras.Layer, "add_metric", lambda original: add_metric),
+    (keras.layers.Discretization, "adapt", lambda original: adapt),
     *([(keras.Model, STEP, following)] if hasattr(keras.Model, STEP) else []),
 )
 _installed: list[Replaced] = []

@@ -17,6 +17,7 @@ from hozon.graphs.ops.cross import CROSS
 from hozon.graphs.ops.ctc import CTC
 from hozon.graphs.ops.decode import DECODE
 from hozon.graphs.ops.diagonal import DIAGONAL
+from hozon.graphs.ops.fractional import FRACTIONAL
 from hozon.graphs.ops.gather import GATHER
 from hozon.graphs.ops.generator import GENERATOR
 from hozon.graphs.ops.image import IMAGE
@@ -57,12 +58,25 @@ from hozon.graphs.ops.unicode import UNICODE
 from hozon.graphs.ops.warp import WARP
 from hozon.graphs.ops.xla import XLA
 from hozon.graphs.ops.xla_module import XLA_MODULE
-from hozon.graphs.table import merge
+from hozon.graphs.table import merge, without_gradient
 
 __all__ = ["OPS"]
 
-#: Handlers by op type; an op in two families is refused here.
-OPS = merge(
+#: Ops of numbers that TensorFlow gives no gradient, although they have one.
+UNDIFFERENTIATED = (
+    "FakeQuantWithMinMaxArgsGradient",
+    "FakeQuantWithMinMaxVarsGradient",
+    "FakeQuantWithMinMaxVarsPerChannelGradient",
+    "HSVToRGB",
+    "LinSpace",
+    "OneHot",
+    "ParameterizedTruncatedNormal",
+    "ResizeBilinearGrad",
+    "SparseConcat",
+    "StatelessRandomPoisson",
+)
+
+_ALL = merge(
     (
         CORE,
         MATH,
@@ -83,6 +97,7 @@ OPS = merge(
         BLOCKS,
         NN,
         POOL,
+        FRACTIONAL,
         CONV,
         NORMALIZE,
         CELLS,
@@ -121,3 +136,6 @@ OPS = merge(
         XLA_MODULE,
     )
 )
+
+#: Handlers by op type; an op in two families is refused here.
+OPS = without_gradient(_ALL, UNDIFFERENTIATED)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from hozon.errors import FormatError, MismatchError
@@ -12,7 +11,7 @@ from hozon.formats.protos.tensorproto import to_numpy
 from hozon.graphs.ops.gather import check_indices, gather, gather_nd
 from hozon.graphs.resources import Constant, Variable, fits
 from hozon.graphs.table import Kernel, NodeView, OpTable, with_cells
-from hozon.graphs.values import Cell, Value, is_static
+from hozon.graphs.values import Cell, Value, stopped
 
 CORE = OpTable("core")
 
@@ -56,7 +55,7 @@ CORE.op(
 
 @CORE.op("StopGradient")
 def stop_gradient(node: NodeView) -> Kernel:
-    return lambda x: x if is_static(x) else jax.lax.stop_gradient(x)
+    return stopped
 
 
 @CORE.op("NoOp", "ControlTrigger")

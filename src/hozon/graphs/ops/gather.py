@@ -140,6 +140,23 @@ def dynamic_stitch(node: NodeView) -> Kernel:
         source[where] = np.arange(len(where))
         blank = np.full((1, *inner), b"", object) if rows.dtype == object else None
         blank = np.zeros((1, *inner), rows.dtype) if blank is None else blank
-        return lib.concatenate([rows, blank])[source]
+
+        def stitch(rows: Value) -> Value:
+            return lib.concatenate([rows, blank])[source]
+
+        return stitch(rows) if is_static(rows) else _stitched(stitch, where, size, rows)
 
     return kernel
+
+
+def _stitched(stitch: Kernel, where: Any, size: int, rows: Value) -> Value:
+    """`rows` stitched; of several for one place each has the gradient, as in TensorFlow."""
+    traced: Any = jax.custom_jvp(stitch)
+
+    def derivative(primals: tuple[Value], tangents: tuple[Value]) -> tuple[Value, Value]:
+        total = jnp.zeros((size, *tangents[0].shape[1:]), tangents[0].dtype)
+        return traced(*primals), total.at[where].add(tangents[0])
+
+    traced.defjvp(derivative)
+    result: Value = traced(rows)
+    return result

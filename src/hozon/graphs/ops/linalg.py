@@ -11,7 +11,7 @@ import scipy
 
 from hozon.graphs.ops.reduce import NARROW
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, is_static, ns
+from hozon.graphs.values import Value, is_static, is_traced, ns
 
 LINALG = OpTable("linalg")
 
@@ -360,11 +360,42 @@ def _per_matrix(function: Any) -> Kernel:
     return compute
 
 
+def _on_host(compute: Kernel) -> Kernel:
+    """`compute` on NumPy arrays, called back from a program that is compiled."""
+
+    def kernel(x: Value) -> Value:
+        if not is_traced(x):
+            return compute(x)
+        like = jax.ShapeDtypeStruct(x.shape, x.dtype)
+        return jax.pure_callback(compute, like, x, vmap_method="expand_dims")
+
+    return kernel
+
+
 LINALG.kernels(
     {
         # Named when called: SciPy loads a part of itself when that is first asked for.
-        "MatrixLogarithm": _per_matrix(lambda x: scipy.linalg.logm(x)),
-        "MatrixSquareRoot": _per_matrix(lambda x: scipy.linalg.sqrtm(x)),
-    },
-    host=True,
+        "MatrixLogarithm": _on_host(_per_matrix(lambda x: scipy.linalg.logm(x))),
+    }
 )
+
+
+_square_root: Any = jax.custom_jvp(_on_host(_per_matrix(lambda x: scipy.linalg.sqrtm(x))))
+
+
+@_square_root.defjvp  # type: ignore[untyped-decorator]
+def _square_root_jvp(primals: tuple[Value], tangents: tuple[Value]) -> tuple[Value, Value]:
+    """The root's derivative R' solves R R' + R' R = A' (Sylvester's equation)."""
+    root, (tangent,) = _square_root(*primals), tangents
+    one = jnp.eye(root.shape[-1], dtype=root.dtype)
+    left = jnp.einsum("...ij,kl->...ikjl", root, one)
+    right = jnp.einsum("ij,...lk->...ikjl", one, root)
+    *batch, n, _ = tangent.shape
+    equations = (left + right).reshape(*batch, n * n, n * n)
+    solved = jnp.linalg.solve(equations, tangent.reshape(*batch, n * n, 1))
+    return root, solved.reshape(tangent.shape)
+
+
+@LINALG.kernel("MatrixSquareRoot")
+def matrix_square_root(x: Value) -> Value:
+    return _square_root(jnp.asarray(x))

@@ -33,6 +33,7 @@ from hozon.graphs.values import (
     ns,
     static_count,
     static_ints,
+    stopped,
 )
 
 LISTS = OpTable("lists")
@@ -216,7 +217,21 @@ def split_list(tensor: Value, lengths: Value, shape: PartialShape) -> TensorList
 
 @LISTS.op("TensorListGather")
 def gather(node: NodeView) -> Kernel:
-    return lambda items, indices, shape: gather_list(items, indices, partial_shape(shape))
+    def kernel(items: TensorList, indices: Value, shape: Value) -> Value:
+        return _last_of_each(gather_list(items, indices, partial_shape(shape)), indices)
+
+    return kernel
+
+
+def _last_of_each(rows: Value, indices: Value) -> Value:
+    """`rows`, of which gradients go back to the last of each place, as TensorFlow scatters them."""
+    if not is_traced(rows):
+        return rows
+    known = not is_traced(indices)
+    if known and np.unique(np.asarray(indices)).size == indices.size:
+        return rows
+    again = jnp.triu(indices[:, None] == indices[None, :], 1).any(axis=1)
+    return jnp.where(again.reshape(-1, *(1,) * (rows.ndim - 1)), stopped(rows), rows)
 
 
 def gather_list(items: TensorList, indices: Value, shape: PartialShape) -> Value:

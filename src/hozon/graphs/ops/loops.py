@@ -1,7 +1,8 @@
 """Loops.
 
 Under tracing, a loop whose trips can be counted in advance becomes a scan, through which gradients
-flow backwards, and its counters are known before and after it. Other loops become loops of XLA. A
+flow backwards, and its counters are known before and after it. Other loops become loops of XLA,
+whose states are computed again to go backwards (`graphs/until.py`). A
 body that cannot be traced once for all trips (shapes that change, values that must be known) is
 traced trip by trip if there are few; else `NotStatic` moves the loop to the host, where it is a
 Python loop over calls of the body.
@@ -23,6 +24,7 @@ from hozon.graphs.ops.control import callee, truth
 from hozon.graphs.staging import Staged, is_abstract, is_numeric, same, stage
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.tensorlist import ItemList, StackedList, is_list, zeros_list
+from hozon.graphs.until import until
 from hozon.graphs.values import Cell, NotStatic, Value, is_traced, static_int
 
 LOOPS = OpTable("loops")
@@ -173,7 +175,7 @@ class Loop:
                 raise NotStatic(None, "the condition of a loop that changes variables")
             return jnp.asarray(condition)
 
-        final = jax.lax.while_loop(more, lambda s: list(staged.replay(*s)), self._leaves())
+        final = until(more, lambda s: staged.replay(*s), self._leaves())
         return self._finish(final, [])
 
     def _finish(self, leaves: Sequence[Value], counters: Sequence[Value]) -> tuple[Value, ...]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hozon.graphs.slopes import differentiated
+from hozon.graphs.slopes import differentiated, unless_zero
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.tensorlist import add_lists, is_list
 from hozon.graphs.values import Value, is_static, ns, static_count
@@ -38,7 +38,7 @@ MATH.kernels(
         "Expm1": shared("expm1"),
         "Log": shared("log"),
         "Log1p": shared("log1p"),
-        "Sqrt": shared("sqrt"),
+        "Sqrt": differentiated(shared("sqrt"), lambda g, x, y: unless_zero(g, 0.5 / y)),
         "Square": shared("square"),
         "Sin": shared("sin"),
         "Cos": shared("cos"),
@@ -76,7 +76,7 @@ def rsqrt(x: Value) -> Value:
     return 1 / np.sqrt(x) if is_static(x) else jax.lax.rsqrt(x)
 
 
-MATH.kernel("Rsqrt")(differentiated(rsqrt, lambda g, x, y: -g * (y * y * y) / 2))
+MATH.kernel("Rsqrt")(differentiated(rsqrt, lambda g, x, y: unless_zero(g, -(y * y * y) / 2)))
 
 
 @MATH.kernel("SquaredDifference")
@@ -121,9 +121,13 @@ def floor_div(x: Value, y: Value) -> Value:
     return xp.floor(xp.true_divide(x, y))
 
 
-@MATH.kernel("Reciprocal", "Inv")
 def reciprocal(x: Value) -> Value:
     return truncate_div(ns(x).ones_like(x), x)
+
+
+MATH.kernel("Reciprocal", "Inv")(
+    differentiated(reciprocal, lambda g, x, y: unless_zero(g, -(y * y)))
+)
 
 
 @MATH.kernel("DivNoNan")
@@ -273,13 +277,23 @@ def cross(x: Value, y: Value) -> Value:
 # Gradients of elementwise functions, by the function's result y
 
 
+def _of_result(slope: Kernel) -> Kernel:
+    """A gradient that is zero where what comes back is, even at a pole."""
+
+    def gradient(y: Value, dy: Value) -> Value:
+        xp = ns(y, dy)
+        return xp.where(dy == 0, xp.zeros_like(dy), dy * xp.conj(slope(y)))
+
+    return gradient
+
+
 MATH.kernels(
     {
         "SigmoidGrad": lambda y, dy: dy * y * (1 - y),
         "TanhGrad": lambda y, dy: dy * (1 - y * y),
-        "SqrtGrad": lambda y, dy: dy * ns(y).conj(1 / y) / 2,
-        "RsqrtGrad": lambda y, dy: -dy * ns(y).conj(y * y * y) / 2,
-        "InvGrad": lambda y, dy: -dy * ns(y).conj(y * y),
-        "ReciprocalGrad": lambda y, dy: -dy * ns(y).conj(y * y),
+        "SqrtGrad": _of_result(lambda y: 1 / y / 2),
+        "RsqrtGrad": _of_result(lambda y: -(y * y * y) / 2),
+        "InvGrad": _of_result(lambda y: -(y * y)),
+        "ReciprocalGrad": _of_result(lambda y: -(y * y)),
     }
 )

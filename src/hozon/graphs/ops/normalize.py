@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, ns
+from hozon.graphs.values import Value, ns, stopped
 
 NORMALIZE = OpTable("normalize")
 
@@ -38,6 +38,10 @@ def fused_batch_norm(node: NodeView) -> Kernel:
             return (y, mean, variance, *reserved, *_reserve_3(x, extra))
         batch_mean, batch_variance, corrected = _moments(wide, axis)
         y = _apply(wide, scale, offset, batch_mean, batch_variance, epsilon, axis).astype(x.dtype)
+        # TensorFlow's gradient is that of y alone.
+        batch_mean, batch_variance, corrected = map(
+            stopped, (batch_mean, batch_variance, corrected)
+        )
         if momentum != 1:
             batch_out = (1 - momentum) * mean + momentum * batch_mean
             corrected = (1 - momentum) * variance + momentum * corrected

@@ -62,6 +62,24 @@ def _betainc(a: Value, b: Value, x: Value) -> Value:
     return jsp.betainc(jax.lax.stop_gradient(a), jax.lax.stop_gradient(b), x)
 
 
+def _zeta(x: Value, q: Value) -> Value:
+    """TensorFlow's gradient too is to `q` alone."""
+    return jsp.zeta(jax.lax.stop_gradient(x), q)
+
+
+def _short(function: Callable[[Value], Value]) -> Callable[[Value], Value]:
+    """A function of JAX's that picks by an index: one of 64 bits only where `x` is of so many.
+
+    A caller's own `jax.jit` lowers the index in the width that it has outside of a graph.
+    """
+
+    def call(x: Value) -> Value:
+        with jax.enable_x64(x.dtype.itemsize == 8):
+            return function(x)
+
+    return call
+
+
 SPECIAL.kernels(
     {
         "Erf": _arrays(jsp.erf),
@@ -70,7 +88,7 @@ SPECIAL.kernels(
         "Ndtri": _arrays(jsp.ndtri),
         "Lgamma": _arrays(jsp.gammaln),
         "Digamma": _arrays(jsp.digamma),
-        "Zeta": _arrays(jsp.zeta),
+        "Zeta": _arrays(_zeta),
         "Igamma": _arrays(jsp.gammainc),
         "Igammac": _arrays(jsp.gammaincc),
         "IgammaGradA": _arrays(jax.lax.igamma_grad_a),
@@ -80,10 +98,10 @@ SPECIAL.kernels(
         "BesselI1": _arrays(jsp.i1),
         "BesselI1e": _arrays(jsp.i1e),
         "Dawsn": _arrays(_dawsn),
-        "Expint": _arrays(jsp.expi),
+        "Expint": _arrays(_short(jsp.expi)),
         "FresnelSin": _arrays(_fresnel(0)),
         "FresnelCos": _arrays(_fresnel(1)),
-        "Spence": _arrays(_spence),
+        "Spence": _arrays(_short(_spence)),
     }
 )
 
