@@ -38,12 +38,17 @@ def differentiated(kernel: Kernel, *slopes: Kernel) -> Kernel:
 def unless_zero(tangent: Value, slope: Value) -> Value:
     """``tangent * slope``, zero for a tangent of zero where the slope is infinite or not a number.
 
-    It has no comparison with the tangent, so JAX can transpose it.
+    It compares nothing with the tangent, so JAX can transpose it, which takes the factors from the
+    last to the first: two large ones make infinity of all but zero, on either side of the zero that
+    makes NaN of infinity.
     """
-    pole, most = ~jnp.isfinite(slope), jnp.finfo(slope.dtype).max
-    part = tangent * jnp.where(pole, jnp.where(slope < 0, -most, most), slope)
-    part = part * jnp.where(pole, most, 1).astype(slope.dtype)
-    return part * jnp.where(jnp.isnan(slope), 0, 1).astype(slope.dtype)
+    lost, most = jnp.isnan(slope), jnp.finfo(slope.dtype).max
+    pole = lost | jnp.isinf(slope)
+    signed = jnp.where(slope < 0, -most, most).astype(slope.dtype)
+    large, further = (jnp.where(where, most, 1).astype(slope.dtype) for where in (pole, lost))
+    nothing = jnp.where(lost, 0, 1).astype(slope.dtype)
+    result: Value = tangent * jnp.where(pole, signed, slope) * large * nothing * further * further
+    return result
 
 
 @jax.custom_jvp
