@@ -93,7 +93,7 @@ def judge(run: Run) -> list[Finding]:
             truth, got = before_training(truth), before_training(got)
         if names_otherwise(spec, hop):
             truth, got = only_loss(truth), only_loss(got)
-        if "lora" in spec and hop["form"] != "savedmodel":  # Keras saves what they sum to
+        if "lora" in spec and (summed or hop["form"] != "savedmodel"):  # Keras saves the sum
             again = "quantize" in spec or (summed and later)  # rounded again, or trained on since
             kept = () if again else ("predict", "training call")
             truth = {check: truth[check] for check in kept if check in truth}
