@@ -91,6 +91,8 @@ def judge(run: Run) -> list[Finding]:
             truth = {check: value for check, value in truth.items() if check not in EXCUSABLE}
         if (hop["form"], hop["reader"]) == ("savedmodel", "tf_keras") and (later or taught(spec)):
             truth, got = before_training(truth), before_training(got)
+        if rounded and "MaxPool" in str(spec["model"]):  # which of two that are alike is the most?
+            truth = {check: value for check, value in truth.items() if check != "gradients"}
         if names_otherwise(spec, hop):
             truth, got = only_loss(truth), only_loss(got)
         if "lora" in spec and (summed or hop["form"] != "savedmodel"):  # Keras saves the sum

@@ -55,6 +55,7 @@ class Worker:
         else:
             import keras
 
+            share_context()
             self.side = KerasSide()
             if role == "dropin":
                 from hozon import keras  # type: ignore[no-redef]
@@ -294,6 +295,18 @@ class Worker:
 
             return hozon.load_model(path, custom_objects=objects)
         return self.keras.models.load_model(path, custom_objects=objects)
+
+
+def share_context() -> None:
+    """Let JAX lower all programs in one context of MLIR.
+
+    It makes one for each small program, which took a third of a process' time here and most of its
+    memory, so that it had to be started anew, with all to be compiled again, every 60 draws.
+    """
+    from jax._src.interpreters import mlir
+
+    context = mlir.make_ir_context()
+    mlir.make_ir_context = lambda: context
 
 
 def path_of(hop: dict[str, str], folder: str, number: int) -> str:

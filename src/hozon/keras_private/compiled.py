@@ -48,7 +48,8 @@ def name_logs(model: keras.Model) -> None:
         loss.build = _then(loss.build, lambda made: _name_losses(loss, by_key(made)))
     if metrics is not None:
         metrics.build = _then(
-            metrics.build, lambda made: _name_metrics(metrics, list(by_key(made).values()))
+            metrics.build,
+            lambda made: _name_metrics(metrics, list(by_key(made).values()), named=later),
         )
 
 
@@ -81,9 +82,15 @@ def _name_losses(loss: Any, by_key: dict[Any, str]) -> None:
             metric.name = f"{by_key.get(part.path[0], part.path[0])}_loss"
 
 
-def _name_metrics(metrics: Any, names: Sequence[str]) -> None:
+def _name_metrics(metrics: Any, names: Sequence[str], *, named: bool) -> None:
+    """Name the outputs of metrics; `named`: whether Keras 2 may have put that in their own names.
+
+    It does so to those that were in use. Where a config is told by outputs it is no part of it.
+    """
     for listed in (metrics._flat_metrics, metrics._flat_weighted_metrics):
         if len(listed) == len(names):
             for item, name in zip(listed, names, strict=True):
                 if item is not None:
                     item.output_name = name
+                    for metric in item.metrics if named else ():
+                        metric.name = metric.name.removeprefix(f"{name}_")

@@ -9,7 +9,7 @@ import keras
 
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import MismatchError, UnsupportedError
-from hozon.keras_private.layers import layers_in_keras2
+from hozon.keras_private.layers import layers_in_keras2, layers_inside
 from hozon.models.assignment.account import names_in
 from hozon.models.assignment.assignment import Assignment
 from hozon.models.assignment.by_name import LiveName, StoredName
@@ -90,10 +90,37 @@ def _learned(layer: keras.Layer, group: StateGroup, assignment: Assignment) -> N
 
 
 def _weights(layer: keras.Layer, group: StateGroup, origin: Origin, assignment: Assignment) -> None:
+    group = _learned_inside(layer, group, assignment)
     full = {plain_name(name): f"{group.name}/{name}" for name in group.tensors}
     for pair in pairs_of(layer, group, origin):
         stored = [full[name] for name in pair.stored]
         assignment.pair(pair.leaf, pair.tensor, pair.label, *stored)
+
+
+def _learned_inside(layer: keras.Layer, group: StateGroup, assignment: Assignment) -> StateGroup:
+    """Pair what layers of a nested model learned, which Keras 2 has among its weights.
+
+    It is told by its name, and by that of its layer where several learned. Gives the rest.
+    """
+    leaves = _leaves_inside(layer)
+    left = dict(group.tensors)
+    for leaf in leaves:
+        kind = learned_name(leaf.layer)
+        alone = sum(learned_name(other.layer) == kind for other in leaves) == 1
+        names = [plain_name(name).split("/") for name in left]
+        found = [
+            name
+            for name, parts in zip(left, names, strict=True)
+            if parts[-1] == kind and (alone or leaf.layer.name in parts)
+        ]
+        if len(found) == 1:
+            assignment.pair(leaf, left.pop(found[0]), leaf.name, f"{group.name}/{found[0]}")
+    return StateGroup(group.name, left)
+
+
+def _leaves_inside(layer: Any) -> list[LearnedLeaf]:
+    inside = layers_inside(layer) if isinstance(layer, keras.Layer) else []
+    return [LearnedLeaf(found) for found in inside if learned_name(found)]
 
 
 def _leave_random(group: StateGroup, assignment: Assignment) -> None:
@@ -174,7 +201,11 @@ def _weighted(model: keras.Model, *, in_keras2: bool = False) -> list[Any]:
     """The layers that files have weights for, in the order of the Keras whose file it is."""
     own = in_keras2 and isinstance(model, keras.Model) and own_class(model)
     layers = layers_in_keras2(model) if own else top_layers(model)
-    return [layer for layer in layers if weights_of(layer) or learned_name(layer)]
+    return [
+        layer
+        for layer in layers
+        if weights_of(layer) or learned_name(layer) or _leaves_inside(layer)
+    ]
 
 
 def _all(
