@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tests.differential.build import all_nodes
-from tests.differential.portable import translated
+from tests.differential.portable import HOLDERS, translated
 from tests.differential.processes import Run
 
 #: Worst first.
@@ -143,8 +143,10 @@ def _generation(who: str) -> int:
 
 
 def _trains_by_generation(node: dict[str, Any]) -> bool:
-    """Spectral normalization, and batch normalization of pictures."""
+    """Spectral normalization, batch normalization of pictures, and frozen layers that hold some."""
     name = node.get("layer", {}).get("class")
+    if name in HOLDERS and "trainable" in node["layer"]["args"]:
+        return True
     pictures = name in ("BatchNormalization", "Residual") and len(node.get("takes", ())) > 2
     return name == "SpectralNormalization" or pictures
 

@@ -304,9 +304,19 @@ def share_context() -> None:
     memory, so that it had to be started anew, with all to be compiled again, every 60 draws.
     """
     from jax._src.interpreters import mlir
+    from jaxlib.mlir import ir
 
-    context = mlir.make_ir_context()
-    mlir.make_ir_context = lambda: context
+    make = mlir.make_ir_context
+    context = make()
+
+    def shared() -> ir.Context:
+        try:
+            ir.Context.current  # noqa: B018 - a program that is made while another one is
+        except ValueError:
+            return context
+        return make()
+
+    mlir.make_ir_context = shared
 
 
 def path_of(hop: dict[str, str], folder: str, number: int) -> str:

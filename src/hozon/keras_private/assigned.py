@@ -21,7 +21,7 @@ from hozon.keras_private.masks import masks_of, set_masks
 from hozon.keras_private.optimizers import moves_without_gradient
 from hozon.keras_private.reached import Reached
 from hozon.keras_private.rows import Lookups
-from hozon.keras_private.training import enters_model
+from hozon.keras_private.training import LEAVES, enters_model
 
 #: Attribute of layers whose assignments to trainable variables last.
 _MARK = "keeps_assignments"
@@ -63,11 +63,12 @@ def _noting(original: Callable[..., None]) -> Callable[..., None]:
     def add_update(scope: keras.StatelessScope, update: tuple[Any, Any]) -> None:
         variable, value = update
         assigned = _ASSIGNED.get()
-        if assigned is not None:
+        if assigned is not None or LEAVES.get():
             value = jax.lax.stop_gradient(value)
             present = scope.get_current_value(variable) if variable.trainable else None
             if present is not None:
-                assigned[id(variable)] = value
+                if assigned is not None:
+                    assigned[id(variable)] = value
                 value = value + (present - jax.lax.stop_gradient(present))
         original(scope, (variable, value))
 

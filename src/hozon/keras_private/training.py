@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -19,6 +20,8 @@ from hozon.typing import Config
 #: Attribute of models whose compiled steps enter them as calls do.
 _ENTERED = "hozon_enters_model"
 _HANDS_ON = "hozon_hands_training_on"
+#: Whether a variable that is assigned is a leaf of differentiation where it is read after.
+LEAVES: ContextVar[bool] = ContextVar("assigned variables are leaves", default=False)
 #: Attribute of layers that are told of training for one call, not for those after it.
 _TOLD_ONCE = "hozon_told_once"
 #: Attribute of Keras' context of calls: what it said before the call of a layer, by its id.
@@ -123,7 +126,7 @@ def _entering(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(layer, *args, **kwargs)
         layer._get_call_context().set_value("training", kwargs.get("training"))
         try:
-            with asked(FLAT, True):
+            with asked(FLAT, True), asked(LEAVES, True):
                 return original(layer, *args, **kwargs)
         finally:
             layer._maybe_reset_call_context()
