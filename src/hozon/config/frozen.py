@@ -23,7 +23,10 @@ Frozen = tuple[Any, Sequence[str]]
 
 def frozen_inside(layer: Any) -> dict[str, Any]:
     """The frozen layers in one of a user's class that its config does not tell, by path."""
-    if not isinstance(layer, keras.Layer) or not is_own(type(layer)) or not layer.trainable:
+    if not isinstance(layer, keras.Layer) or not is_own(type(layer)):
+        return {}
+    # A class that never calls Keras' constructor, as one of the guide's, has no state to ask.
+    if not getattr(layer, "trainable", False):
         return {}
     if functional_of(layer) is not None:  # its layers have entries
         return {}
