@@ -285,6 +285,7 @@ class Description:
         if self.configs.native is not None:
             native["config"] = self.configs.native
         made: Config = {}
+        self.lost += _scales(self.model)
         compiled = compile_config(self.model) if self.include_optimizer else None
         if compiled is not None:
             self.lost += [*namesakes(compiled), *lazy_rows_lost(self.model)]
@@ -297,3 +298,16 @@ class Description:
             except (UnsupportedError, FormatError, TypeError, ValueError) as error:
                 self.lost.append(f"the training configuration, for tf_keras: {error}")
         return {**made, NATIVE: native} if native else made
+
+
+def _scales(model: Any) -> list[str]:
+    """Weights whose gradients are their next values, as scales of float8."""
+    found = [str(v.path) for v in model.trainable_variables if v.overwrite_with_gradient]
+    if not found:
+        return []
+    return [
+        (
+            f"{', '.join(found)}: in a SavedModel these train as weights do, not as scales whose "
+            "gradients replace them, so steps differ after loading (.keras and .h5 files hold both)"
+        )
+    ]
