@@ -15,7 +15,8 @@ from hozon.graphs.opdefs import op_names
 from hozon.graphs.ops import OPS
 
 HERE = Path(__file__).parent
-GRAPH_TESTS = HERE.parent / "unit" / "graphs"
+TESTS = HERE.parent
+GRAPH_TESTS = TESTS / "unit" / "graphs"
 HANDLED = frozenset(OPS) | CONTROL_FLOW
 
 
@@ -77,4 +78,4 @@ def test_every_op_run_is_tested() -> None:
 
 
 def test_what_tests_others_exists() -> None:
-    assert [path for path in TESTED["through"] if not (GRAPH_TESTS / path).is_file()] == []
+    assert [path for path in TESTED["through"] if not (TESTS / path).is_file()] == []

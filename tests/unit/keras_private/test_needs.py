@@ -65,7 +65,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (keras.StatelessScope(), ("add_update", "get_current_value")),
     ],
     "bends": [],
-    "backend": [],
+    "backend": [(VARIABLE, ("_value",))],
     "compiled": [
         (followed(), ("_compile_loss", "_compile_metrics")),
         (followed()._compile_loss, ("_flat_losses", "_tracker")),
@@ -94,6 +94,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (LAYER, ("_seed_generators",)),
         (LAYER, ("_call_has_training_arg", "_convert_input_args")),
         (LAYER, ("_allow_non_tensor_positional_args",)),
+        (functional(), ("_build_by_run_for_single_pos_arg", "_build_by_run_for_kwargs")),
         (keras.metrics.Mean(), ("_variables",)),
     ],
     "losses": [(keras.losses.Huber(delta=2.0), ("_fn_kwargs",))],
