@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hozon.arguments import checked, objects_or_none, path_to_read, text_or_none
 from hozon.errors import MismatchError
 from hozon.forms import form_of
 from hozon.raw.stores import place
@@ -22,6 +23,7 @@ __all__ = ["predict"]
 ONLY = ""
 
 
+@checked(path=path_to_read, signature=text_or_none, custom_objects=objects_or_none)
 def predict(
     path: str | os.PathLike[str],
     inputs: Mapping[str, Any],

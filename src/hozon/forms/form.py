@@ -202,6 +202,18 @@ class Form(Protocol):
         """Refuse what can be refused, and give back what writes the rest."""
         raise self.not_written(path)
 
+    def optimizer_lost(self, model: keras.Layer) -> list[str]:
+        """What to tell of the steps of a model's optimizer, where they have no place."""
+        optimizer = getattr(model, "optimizer", None)
+        if (
+            self.optimizer
+            or optimizer is None
+            or not optimizer.built
+            or not int(optimizer.iterations)
+        ):
+            return []
+        return [f"the optimizer's state: {self.label} has no place for it"]
+
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
         """Write a record, whole or not at all."""
         raise self.not_written(path)

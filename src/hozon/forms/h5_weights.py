@@ -69,4 +69,4 @@ class H5WeightsForm(LayersForm):
 
         check_file(self, path, options)
         record, lost = describe_h5_weights(model)
-        return write_later(self, record, lost, path, options)
+        return write_later(self, record, lost + self.optimizer_lost(model), path, options)

@@ -53,7 +53,7 @@ class SafetensorsForm(PathsForm):
             lost = [*lost, *not_in_weights(model, summaries=False)]
         except (UnsupportedError, TypeError, ValueError):  # a layer, or a model without a config
             record, lost = describe_weights(model)
-        return write_later(self, record, lost, path, options)
+        return write_later(self, record, lost + self.optimizer_lost(model), path, options)
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
         """A record of weights by path."""

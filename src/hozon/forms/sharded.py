@@ -54,7 +54,7 @@ class ShardedForm(PathsForm):
 
         check_file(self, path, options)
         record, lost = describe_weights(model)
-        return write_later(self, record, lost, path, options)
+        return write_later(self, record, lost + self.optimizer_lost(model), path, options)
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
         """A record of weights by path."""

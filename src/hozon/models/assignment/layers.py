@@ -45,8 +45,12 @@ def weights_in(
 
 
 def own_class(layer: keras.Layer) -> bool:
-    """Whether a layer or model of the user's class says itself what it computes."""
-    return not isinstance(layer, (keras.Sequential, Functional)) and not is_builtin(layer)
+    """Whether a layer or model of the user's class says itself what it computes.
+
+    What only stands for a model's own variables is no layer.
+    """
+    graph = isinstance(layer, (keras.Sequential, Functional))
+    return isinstance(layer, keras.Layer) and not graph and not is_builtin(layer)
 
 
 def _filed_variables(layer: keras.Layer, keras3: bool) -> Variables:
