@@ -63,17 +63,26 @@ class StateGroup:
 
 
 class LazyNames(Mapping[str, str]):
-    """Names that are looked up in the file when first asked for: most loads need none."""
+    """Names that are looked up in the file when first asked for: most loads need none.
 
-    def __init__(self, make: Callable[[], Mapping[str, str]]) -> None:
+    Args:
+        make: looks up all of them.
+        one: looks up that of one path, where that costs less; None where it takes all to know.
+    """
+
+    def __init__(
+        self, make: Callable[[], Mapping[str, str]], one: Callable[[str], str | None] | None = None
+    ) -> None:
         self._make = make
+        self._one = one
 
     @cached_property
     def _names(self) -> Mapping[str, str]:
         return self._make()
 
     def __getitem__(self, path: str) -> str:
-        return self._names[path]
+        found = None if self._one is None else self._one(path)
+        return self._names[path] if found is None else found
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

@@ -77,7 +77,7 @@ def _model(archive: Archive, file: str, check: bool) -> ModelRecord:
             for name in sorted(archive.members)
             if name.startswith(ASSETS)
         },
-        names=LazyNames(lambda: dict(names_of(root, ""))),
+        names=LazyNames(lambda: dict(names_of(root, "")), lambda path: _name_at(root, path)),
         metadata={"version": version, **marked(root.attribute(TRAINED_BY))},
     )
 
@@ -130,7 +130,7 @@ def _weights(root: Group) -> ModelRecord:
         naming="attributes",
         state=tuple(g for g in groups if not is_of_optimizer(g)),
         optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
-        names=LazyNames(lambda: dict(names_of(root, ""))),
+        names=LazyNames(lambda: dict(names_of(root, "")), lambda path: _name_at(root, path)),
         metadata=marked(root.attribute(TRAINED_BY)),
     )
 
@@ -149,6 +149,17 @@ def names_of(group: Group, path: str, depth: int = 0) -> Iterator[tuple[str, str
                 yield _plain(path), told
         else:
             yield from names_of(inner, f"{path}/{name}" if path else name, depth + 1)
+
+
+def _name_at(root: Group, path: str) -> str | None:
+    """The name of the object at one path; None where the file has none just there."""
+    group = root
+    for part in (*path.split("/"), VARS):
+        if not group.is_group(part):
+            return None
+        group = group.group(part)
+    told = group.attribute(NAME)
+    return told if isinstance(told, str) else None
 
 
 def is_of_optimizer(group: StateGroup) -> bool:
