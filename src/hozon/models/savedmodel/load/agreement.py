@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -28,15 +29,16 @@ def agrees(model: keras.Model, call: SavedCall) -> bool:
     return functional_of(model) is not None and compared(model, call) is True
 
 
-def require_told(model: keras.Model, call: SavedCall) -> list[str]:
+def require_told(model: keras.Model, call: Callable[[], SavedCall]) -> list[str]:
     """What is lost of a model whose class takes arguments that its config does not tell.
 
-    Nothing where the model computes what the saved one did.
+    Nothing where the model computes what the saved one did. `call` makes the saved function, which
+    costs time and is seldom needed.
 
     Raises MismatchError where it computes something else.
     """
     untold = arguments_by_default(model)
-    same = compared(model, call) if untold else True
+    same = compared(model, call()) if untold else True
     if same is False:
         raise MismatchError(
             f"model {model.name!r} does not compute what the file does: give its class a "

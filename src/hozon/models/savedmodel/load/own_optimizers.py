@@ -71,8 +71,10 @@ def wait_for_own(
 ) -> None:
     """Let what a file of Hozon's holds of optimizers that do not exist yet wait for them."""
     for node in tracked.nodes:
+        if not isinstance(node.target, keras.Model):
+            continue
         at = _node_of(artifact, node.path)
-        if at is None or not isinstance(node.target, keras.Model):
+        if at is None:
             continue
         states = {}
         for name, _ in saved_optimizers(artifact, at):

@@ -10,6 +10,8 @@ around its signature.
 
 from __future__ import annotations
 
+from functools import partial
+
 import keras
 
 from hozon.config.added import has_metrics
@@ -124,7 +126,7 @@ def revive(
         report.lost += plain_derivatives(artifact, revival.run_functions())
         revival.tell()
     if revival is not None and root is not None:
-        report.lost += require_told(model, revival.saved_call(root))
+        report.lost += require_told(model, partial(revival.saved_call, root))
     model.load_report = report
     return model
 
