@@ -121,22 +121,25 @@ def static_int(value: Value, purpose: str) -> int:
 def static_shape(value: Value, purpose: str) -> tuple[int, ...]:
     """`static_ints` as the shape of a new tensor, which may not be larger than `limits` say."""
     shape = static_ints(value, purpose)
-    if not any(is_symbol(size) for size in shape):
-        require_elements(math.prod(size for size in shape if size > 0), purpose)
+    require_elements(shape, purpose)
     return shape
 
 
 def static_count(value: Value, purpose: str) -> int:
     """`static_int` as a number of elements."""
     count = static_int(value, purpose)
-    if not is_symbol(count):
-        require_elements(count, purpose)
+    require_elements((count,), purpose)
     return count
 
 
-def require_elements(count: int, purpose: str) -> None:
-    """Raise UnsupportedError for a tensor that no file of this size justifies."""
-    most = allowed().elements
+def require_elements(shape: Sequence[Any], purpose: str) -> None:
+    """Raise UnsupportedError for a tensor that no file of this size justifies.
+
+    Sizes that are symbols are not known yet, negative ones are no sizes.
+    """
+    if any(map(is_symbol, shape)):
+        return
+    most, count = allowed().elements, math.prod(size for size in shape if size > 0)
     if count > most:
         raise UnsupportedError(
             f"{purpose} asks for {count:,} elements, more than the {most:,} that are allowed",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,6 @@ from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import (
     Value,
     is_static,
-    is_symbol,
     ns,
     require_elements,
     static,
@@ -265,8 +263,7 @@ def one_hot(node: NodeView) -> Kernel:
     def kernel(indices: Value, depth: Value, on: Value, off: Value) -> Value:
         where = indices.ndim if axis == -1 else axis
         count = static_count(depth, "the depth")
-        if not any(map(is_symbol, (count, *indices.shape))):
-            require_elements(count * math.prod(indices.shape), "one_hot")
+        require_elements((count, *indices.shape), "one_hot")
         classes = np.arange(count, dtype=np.int64)
         shape = [-1 if i == where else 1 for i in range(indices.ndim + 1)]
         lib = ns(indices, on, off)

@@ -57,7 +57,7 @@ def rank(x: Value) -> Value:
 @SHAPE.op("Reshape")
 def reshape(node: NodeView) -> Kernel:
     def kernel(x: Value, wanted: Value) -> Value:
-        return ns(x).reshape(x, full_shape(node, x.shape, static_shape(wanted, "the shape")))
+        return ns(x).reshape(x, full_shape(node, x.shape, static_ints(wanted, "the shape")))
 
     return kernel
 
@@ -154,8 +154,7 @@ def broadcast_gradient_args(first: Value, second: Value) -> tuple[Value, Value]:
 def tile(x: Value, multiples: Value) -> Value:
     """`x` repeated along each axis."""
     counts = static_ints(multiples, "the number of repetitions")
-    if not any(map(is_symbol, (*counts, *x.shape))):
-        require_elements(math.prod((*counts, *x.shape)), "a repetition")
+    require_elements((*counts, *x.shape), "a repetition")
     return ns(x).tile(x, counts)
 
 
@@ -202,10 +201,10 @@ def arange(node: NodeView) -> Kernel:
             if first == last:
                 return np.zeros(0, dtype)
             raise MismatchError(f"node {node.name!r}: no range from {first} to {last} by {step}")
-        require_elements(math.ceil(abs((float(last) - float(first)) / float(step))), "a range")
+        count = math.ceil(abs((float(last) - float(first)) / float(step)))
+        require_elements((count,), "a range")
         if np.issubdtype(dtype, np.integer):
             return np.arange(int(first), int(last), int(step)).astype(dtype)
-        count = math.ceil(abs((float(last) - float(first)) / float(step)))
         return (first + np.arange(count).astype(dtype) * step).astype(dtype)
 
     return kernel
