@@ -15,11 +15,11 @@ import keras
 
 from hozon.config.entries import name_of
 from hozon.config.frozen import frozen_inside, frozen_layers
-from hozon.config.nodes import FIXED
+from hozon.config.nodes import FIXED, SHARED
 from hozon.config.own_graphs import complete_graph
 from hozon.config.shared import held_layers
 from hozon.config.tagged import is_serialized
-from hozon.config.upgrade import FROZEN, OUTPUT_NAMES, SHARED, TRAINS_AS
+from hozon.config.upgrade import FROZEN, OUTPUT_NAMES, TRAINS_AS
 from hozon.keras_private.compiled import are_outputs_named
 from hozon.keras_private.fixed import calls_in, fixed_in
 from hozon.keras_private.graph import Functional, functional_of

@@ -13,6 +13,7 @@ from hozon.config.entries import is_functional, is_model
 from hozon.config.frozen import Frozen
 from hozon.config.lambdas import known_function
 from hozon.config.legacy.tf_ops import one_tensor_function
+from hozon.config.nodes import SHARED
 from hozon.config.objects import ObjectReader, call_with, from_custom, missing
 from hozon.config.registry import Registry, kind_of_entry, require_class
 from hozon.config.tagged import is_serialized, is_tagged, plain
@@ -21,7 +22,6 @@ from hozon.config.upgrade import (
     LAYER_KEYS,
     MODEL_KEYS,
     MODELS,
-    SHARED,
     TRAINS_AS,
     short_name,
 )

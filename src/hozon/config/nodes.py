@@ -18,6 +18,8 @@ from hozon.typing import ConfigEntry
 
 CONSTANT = "_CONSTANT_VALUE"
 #: Key of a call: the names of its arguments that are as in Keras 2, which Keras 3 has other rules
+#: Key of an entry whose object stands in several places of a config: a number of its own.
+SHARED = "shared_object_id"
 #: for: a ``training`` that the model's own does not override, a ``mask`` that tensors carry.
 FIXED = "fixed"
 #: The arguments that Keras 3 overrides with the model's own.

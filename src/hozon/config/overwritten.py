@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hozon.config.nodes import keys_in
+from hozon.config.nodes import SHARED, keys_in
 from hozon.errors import UnsupportedError
 
 Entry = dict[str, Any]
-SHARED = "shared_object_id"
 #: Layers that Keras 2 adds for losses and metrics, which nothing reads.
 ENDS = frozenset({"AddLoss", "AddMetric"})
 

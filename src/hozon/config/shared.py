@@ -17,8 +17,9 @@ from typing import Any
 import keras
 
 from hozon.config.entries import is_model, name_of
+from hozon.config.nodes import SHARED
 from hozon.config.tagged import is_serialized
-from hozon.config.upgrade import LAYER_KEYS, SHARED
+from hozon.config.upgrade import LAYER_KEYS
 from hozon.typing import ConfigEntry
 
 Entry = dict[str, Any]

@@ -16,6 +16,7 @@ from hozon.config.dialects.rules import Entry
 from hozon.config.dialects.values import DROPPED, KERAS1_KEYS, MODULES, SHORT_NAMES, kind_of_key
 from hozon.config.inputs import first_input
 from hozon.config.nodes import (
+    SHARED,
     STRUCTURED,
     Key,
     Renumber,
@@ -34,8 +35,6 @@ from hozon.typing import Config, ConfigEntry
 
 #: Key of a functional model's entry: the names of its outputs, which logs of its training have.
 OUTPUT_NAMES = "output_names"
-#: Key of an entry whose object stands in several places of a config: a number of its own.
-SHARED = "shared_object_id"
 #: The layers inside of one that are frozen and that its config does not tell; Hozon's own.
 FROZEN = "frozen"
 #: What an entry says of a layer beside its config, in each dialect.

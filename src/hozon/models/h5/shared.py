@@ -17,8 +17,8 @@ import keras
 import numpy as np
 
 from hozon.config.build import build_model
+from hozon.config.nodes import SHARED
 from hozon.config.shared import Place, places_by_what_is_said, say_the_same
-from hozon.config.upgrade import SHARED
 from hozon.keras_private.aside import made_aside
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.assignment import Assignment
