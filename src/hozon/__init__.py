@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hozon import callbacks as callbacks
     from hozon import keras as keras
     from hozon import layers as layers
+    from hozon import limits as limits
     from hozon import saved_model as saved_model
     from hozon import tf as tf
     from hozon import train as train
@@ -63,6 +64,7 @@ _LAZY = {
     "inspect": "hozon.inspection",
     "keras": "hozon.keras",
     "layers": "hozon.layers",
+    "limits": "hozon.limits",
     "load_model": "hozon.api",
     "load_weights": "hozon.api",
     "model_from_json": "hozon.config.serialization",
@@ -101,6 +103,7 @@ __all__ = [
     "inspect",
     "keras",
     "layers",
+    "limits",
     "load_model",
     "load_weights",
     "model_from_json",
