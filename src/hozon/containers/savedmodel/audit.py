@@ -55,28 +55,29 @@ def audit_saved_model(path: str, audit: Audit) -> None:
 
 def _audit_graph_file(artifact: SavedModel, audit: Audit) -> bool:
     """The graph, and the fingerprint; whether that one told of all files."""
-    data = read_bytes(artifact.file)
-    audit.nbytes += len(data)
+    nbytes = size(artifact.file)
+    audit.nbytes += nbytes
     stored = fingerprint.read(artifact.path)
-    file = join(artifact.path, fingerprint.FILE)
-    audit.nbytes += 0 if stored is None else size(file)
-    if stored is not None and fingerprint.is_ours(stored):
-        fingerprint.check(artifact.path)
-        audit.checked["fingerprints"] += 1
-        audit.cover(len(data))
-        audit.leave("fingerprint", size(file))
-        return True
     if stored is None:
-        audit.leave("graph", len(data))
-    elif len(data) > HASHED_BYTES or fingerprint64(data) != stored.saved_model:
-        # TensorFlow may hash another order of the same graph: only a match says something.
-        audit.leave("graph", len(data) + size(file))
-    else:
-        audit.checked["fingerprints"] += 1
-        audit.cover(len(data))
-        audit.leave("fingerprint", size(file))
+        audit.leave("graph", nbytes)
+        return False
+    file = join(artifact.path, fingerprint.FILE)
+    audit.nbytes += size(file)
+    ours = fingerprint.check(artifact.path)
+    if not ours and not _is_hash_of(artifact.file, stored):
+        audit.leave("graph", nbytes + size(file))
+        return False
+    audit.checked["fingerprints"] += 1
+    audit.cover(nbytes)
+    audit.leave("fingerprint", size(file))
+    if not ours:
         _audit_index(artifact, stored, audit)
-    return False
+    return ours
+
+
+def _is_hash_of(file: str, stored: Fingerprint) -> bool:
+    """Whether TensorFlow's fingerprint is that of a graph; it may be of another order of it."""
+    return size(file) <= HASHED_BYTES and fingerprint64(read_bytes(file)) == stored.saved_model
 
 
 def _audit_index(artifact: SavedModel, stored: Fingerprint, audit: Audit) -> None:
