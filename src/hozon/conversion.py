@@ -265,4 +265,4 @@ def _optimizer_lost(record: ModelRecord, wanted: Form) -> list[str]:
     slots = (name for group in record.state for name in group.tensors if OPTIMIZER.search(name))
     held = record.optimizer is not None or (record.naming == "objects" and any(slots))
     lost = held and not wanted.optimizer
-    return [f"the optimizer's state: {wanted.label} has no place for it"] if lost else []
+    return [wanted.without_optimizer()] if lost else []

@@ -212,7 +212,11 @@ class Form(Protocol):
             or not int(optimizer.iterations)
         ):
             return []
-        return [f"the optimizer's state: {self.label} has no place for it"]
+        return [self.without_optimizer()]
+
+    def without_optimizer(self) -> str:
+        """The line of a report for an optimizer's state that has no place."""
+        return f"the optimizer's state: {self.label} has no place for it"
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
         """Write a record, whole or not at all."""

@@ -71,7 +71,7 @@ class TfjsForm(Form):
         record, lost = describe_h5(model, "keras2", options.include_optimizer)
         to_tfjs(record.config or {})
         if record.optimizer is not None:
-            lost.append(f"the optimizer's state: a {self.label} has no place for it")
+            lost.append(self.without_optimizer())
         return write_later(self, record, lost, path, options)
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:
