@@ -81,8 +81,11 @@ class LazyNames(Mapping[str, str]):
         return self._make()
 
     def __getitem__(self, path: str) -> str:
-        found = None if self._one is None else self._one(path)
-        return self._names[path] if found is None else found
+        if self._one is not None and "_names" not in self.__dict__:
+            found = self._one(path)
+            if found is not None:
+                return found
+        return self._names[path]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
