@@ -14,6 +14,7 @@ from keras import layers
 
 import hozon
 from tests.oracle.client import Oracle
+from tests.oracle.scripts import OPENED
 
 X = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -100,19 +101,6 @@ MODELS: Mapping[str, Callable[[], keras.Model]] = {
     "scaled": lambda: before(Scaled(5.0)),
     "closed": lambda: before(Closed(5.0)),
 }
-OPENED = """
-from typing import Any
-layers, paths_of = keras.layers, paths
-for source in sources:
-    exec(source)
-classes = {name: value for name, value in locals().items() if isinstance(value, type)}
-for name, path in paths_of.items():
-    with keras.utils.custom_object_scope(classes):
-        try:
-            out[name] = keras.models.load_model(path, compile=False)(x).numpy()
-        except Exception as error:
-            out[name] = repr(error)
-"""
 
 
 def same(found: Any, model: keras.Model) -> bool:

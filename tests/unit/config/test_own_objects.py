@@ -11,6 +11,7 @@ import pytest
 
 import hozon
 from tests.oracle.client import Oracle
+from tests.training import losses_of
 
 WRITE = """
 def halves(shape, dtype=None):
@@ -106,12 +107,6 @@ def written(
     return path, oracle.python(WRITE, path=str(path))
 
 
-def steps(model: keras.Model, told: dict[str, Any]) -> list[float]:
-    history = model.fit(told["x"], told["y"], epochs=2, verbose=0, shuffle=False)
-    losses: list[float] = history.history["loss"]
-    return losses
-
-
 @pytest.mark.parametrize("end", ["", ".h5", ".keras"])
 @pytest.mark.parametrize("name", NAMES)
 def test_they_train_as_in_tf_keras(
@@ -119,7 +114,7 @@ def test_they_train_as_in_tf_keras(
 ) -> None:
     path, told = written[0], written[1][name]
     model = hozon.load_model(path / f"{name}{end}", custom_objects=OBJECTS)
-    np.testing.assert_allclose(steps(model, told), told["losses"], rtol=2e-5)
+    np.testing.assert_allclose(losses_of(model, told), told["losses"], rtol=2e-5)
 
 
 def test_an_argument_of_its_own_comes_back(written: tuple[Path, dict[str, Any]]) -> None:
@@ -136,4 +131,4 @@ def test_saved_again_they_are_the_same(
     model = hozon.load_model(path / f"{name}.h5", custom_objects=OBJECTS)
     hozon.save_model(model, tmp_path / f"again{end}", dialect=dialect)
     again = hozon.load_model(tmp_path / f"again{end}", custom_objects=OBJECTS)
-    np.testing.assert_allclose(steps(again, told), told["losses"], rtol=2e-5)
+    np.testing.assert_allclose(losses_of(again, told), told["losses"], rtol=2e-5)

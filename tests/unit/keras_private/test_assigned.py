@@ -11,6 +11,7 @@ import pytest
 
 import hozon
 from tests.oracle.client import Oracle
+from tests.training import losses_of
 
 #: Saves each model in each form, then takes three steps more.
 WRITE = """
@@ -101,19 +102,13 @@ def written(
     return path, oracle.python(WRITE, path=str(path))
 
 
-def steps(model: keras.Model, told: dict[str, Any]) -> list[float]:
-    history = model.fit(told["x"], told["y"], epochs=3, verbose=0, shuffle=False)
-    losses: list[float] = history.history["loss"]
-    return losses
-
-
 @pytest.mark.parametrize(("name", "end"), FILES)
 def test_three_steps_are_those_of_tf_keras(
     written: tuple[Path, dict[str, Any]], name: str, end: str
 ) -> None:
     path, told = written[0], written[1][name]
     model = hozon.load_model(path / f"{name}{end}")
-    np.testing.assert_allclose(steps(model, told), told["losses"], rtol=1e-5)
+    np.testing.assert_allclose(losses_of(model, told, epochs=3), told["losses"], rtol=1e-5)
     np.testing.assert_allclose(model.predict(told["x"], verbose=0), told["outputs"], atol=2e-6)
     live = sorted((w.numpy() for w in model.trainable_weights), key=lambda w: w.shape)
     for mine, theirs in zip(live, sorted(told["weights"], key=lambda w: w.shape), strict=True):
@@ -127,7 +122,7 @@ def test_it_trains_so_inside_of_a_new_model(written: tuple[Path, dict[str, Any]]
     x = keras.Input((4,))
     model = keras.Model(x, loaded(x))
     model.compile(loaded.optimizer, "mse")
-    np.testing.assert_allclose(steps(model, told), told["losses"], rtol=1e-5)
+    np.testing.assert_allclose(losses_of(model, told, epochs=3), told["losses"], rtol=1e-5)
 
 
 def test_a_model_of_keras_3_trains_as_keras_3_has_it() -> None:

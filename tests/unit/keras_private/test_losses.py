@@ -11,6 +11,7 @@ import pytest
 
 import hozon
 from tests.oracle.client import Oracle
+from tests.training import losses_of
 
 #: Saves each model in each form, then takes two steps more.
 WRITE = """
@@ -87,19 +88,13 @@ def written(
     return path, oracle.python(WRITE, path=str(path))
 
 
-def steps(model: keras.Model, told: dict[str, Any]) -> list[float]:
-    history = model.fit(told["x"], told["y"], epochs=2, verbose=0, shuffle=False)
-    losses: list[float] = history.history["loss"]
-    return losses
-
-
 @pytest.mark.parametrize(("name", "end"), FILES)
 def test_two_steps_are_those_of_tf_keras(
     written: tuple[Path, dict[str, Any]], name: str, end: str
 ) -> None:
     path, told = written[0], written[1][name]
     model = hozon.load_model(path / f"{name}{end}")
-    np.testing.assert_allclose(steps(model, told), told["losses"], rtol=2e-5)
+    np.testing.assert_allclose(losses_of(model, told), told["losses"], rtol=2e-5)
 
 
 @pytest.mark.parametrize("end", ["", ".h5", ".keras"])
@@ -115,7 +110,7 @@ def test_saved_again_it_trains_so(
         end == ".keras" and name in ("dense", "model", "steps")
     )
     again = hozon.load_model(tmp_path / f"again{end}")
-    np.testing.assert_allclose(steps(again, told), told["losses"], rtol=2e-5)
+    np.testing.assert_allclose(losses_of(again, told), told["losses"], rtol=2e-5)
 
 
 @pytest.mark.parametrize("name", ["dense", "steps", "no class"])

@@ -20,6 +20,7 @@ from hozon.models import readable
 from hozon.models.h5.describe import VariableSource, describe_h5
 from hozon.models.keras3.describe import describe
 from tests.oracle.client import Oracle
+from tests.oracle.scripts import OPENED
 
 X = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 FORMS = [("m.keras", "keras3"), ("m.keras", "keras2"), ("m.h5", None), ("m.h5", "keras3")]
@@ -272,21 +273,6 @@ def by_keras(lost: list[str], dialect: str | None) -> tuple[Any, ...]:
     """Keras' own reader, unless the report says that it cannot."""
     told = any(line.startswith("Keras 3's own reader of H5 files cannot open") for line in lost)
     return () if dialect == "keras2" or told else (keras.models.load_model,)
-
-
-OPENED = """
-from typing import Any
-layers, paths_of = keras.layers, paths
-for source in sources:
-    exec(source)
-classes = {name: value for name, value in locals().items() if isinstance(value, type)}
-for name, path in paths_of.items():
-    with keras.utils.custom_object_scope(classes):
-        try:
-            out[name] = keras.models.load_model(path, compile=False)(x).numpy()
-        except Exception as error:
-            out[name] = repr(error)
-"""
 
 
 def is_refused(line: str) -> bool:
