@@ -38,15 +38,15 @@ if TYPE_CHECKING:
     from hozon.api import save_model as save_model
     from hozon.api import save_weights as save_weights
     from hozon.comparison import diff as diff
-    from hozon.config.serialization import clone_model as clone_model
     from hozon.config.serialization import custom_object_scope as custom_object_scope
     from hozon.config.serialization import deserialize as deserialize
-    from hozon.config.serialization import model_from_json as model_from_json
     from hozon.config.serialization import model_to_json as model_to_json
     from hozon.config.serialization import register_serializable as register_serializable
     from hozon.config.serialization import serialize as serialize
     from hozon.conversion import convert as convert
     from hozon.inspection import inspect as inspect
+    from hozon.models.architectures import clone_model as clone_model
+    from hozon.models.architectures import model_from_json as model_from_json
     from hozon.page import report as report
     from hozon.stored_tensors import tensors as tensors
     from hozon.verification import verify as verify
@@ -56,7 +56,7 @@ __version__ = "0.1.0"
 #: Where each lazy public name lives; a module stands for itself.
 _LAZY = {
     "callbacks": "hozon.callbacks",
-    "clone_model": "hozon.config.serialization",
+    "clone_model": "hozon.models.architectures",
     "convert": "hozon.conversion",
     "custom_object_scope": "hozon.config.serialization",
     "deserialize": "hozon.config.serialization",
@@ -67,7 +67,7 @@ _LAZY = {
     "limits": "hozon.limits",
     "load_model": "hozon.api",
     "load_weights": "hozon.api",
-    "model_from_json": "hozon.config.serialization",
+    "model_from_json": "hozon.models.architectures",
     "model_to_json": "hozon.config.serialization",
     "register_serializable": "hozon.config.serialization",
     "report": "hozon.page",

@@ -13,9 +13,9 @@ import keras
 import numpy as np
 import pytest
 
-from hozon.config.serialization import model_from_json
 from hozon.containers.h5 import detect, read
 from hozon.errors import UnsupportedError
+from hozon.models.architectures import model_from_json
 from hozon.models.h5 import load_h5_weights, revive_record
 from tests.conftest import shared_folder
 from tests.oracle.client import Oracle

@@ -12,20 +12,18 @@ import keras
 from hozon.arguments import dialect as known_dialect
 from hozon.arguments import wrong
 from hozon.config import safety
-from hozon.config.added import added_to, without_added
-from hozon.config.build import build_layer, build_model
-from hozon.config.completed import complete, fixed_calls, shared_layers, with_generation
+from hozon.config.added import without_added
+from hozon.config.build import build_layer
+from hozon.config.completed import complete, with_generation
 from hozon.config.downgrade import to_keras2, to_keras2_object
 from hozon.config.objects import ObjectReader, from_custom, missing
 from hozon.config.optimizers import read_schedule
-from hozon.config.own_objects import own_objects
 from hozon.config.registry import KINDS, Registry, objects_by_name
 from hozon.config.tagged import is_serialized, is_tagged, plain
 from hozon.config.to_keras2_training import objective_to_keras2, optimizer_to_keras2
 from hozon.config.training import compile_arguments
 from hozon.config.upgrade import MODELS, TRAINS_AS, policy, short_name
-from hozon.errors import FormatError, UnsafeError, UnsupportedError
-from hozon.keras_private.graph import functional_of
+from hozon.errors import UnsafeError, UnsupportedError
 from hozon.keras_private.layers import initialized
 from hozon.keras_private.losses import forgotten_arguments
 from hozon.keras_private.rows import steps_rows_lazily
@@ -255,64 +253,6 @@ def model_to_json(model: keras.Model, *, dialect: str = "keras3") -> str:
         written = with_generation(to_keras2(made), made)
         made = {**written, "keras_version": "2.15.0", "backend": "tensorflow"}
     return json.dumps(made)
-
-
-def model_from_json(text: str | bytes, custom_objects: CustomObjects | None = None) -> keras.Model:
-    """The model of an architecture in JSON, of any Keras, with fresh weights.
-
-    Raises:
-        FormatError: the text is no JSON, or no model.
-        MissingObjectError: names every class and function that must be supplied.
-        UnsafeError: the config asks for code to be run or files to be opened.
-    """
-    if not isinstance(text, (str, bytes)):
-        raise wrong("text", text, "JSON, as str or bytes")
-    try:
-        config = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"the architecture is no JSON: {error}") from error
-    if not is_serialized(config):
-        raise FormatError("the JSON describes no model: it has no class name")
-    return build_model(config, custom_objects=custom_objects)
-
-
-def clone_model(model: keras.Model) -> keras.Model:
-    """A model of the same architecture with fresh weights, not compiled.
-
-    Args:
-        model: Sequential, Functional, or of a class that has a config. Layers that stand in it
-            twice do so in the copy; custom classes and functions need not be registered.
-
-    Raises:
-        UnsupportedError: the model has no config.
-
-    Example:
-        >>> copy = hozon.clone_model(model)
-    """
-    if not isinstance(model, keras.Model):
-        raise wrong("model", model, "a keras.Model")
-    compiled, model.compiled = model.compiled, False  # Keras would compile the copy
-    try:
-        with custom_object_scope(own_objects(model)):
-            made: keras.Model = (
-                build_model(serialize(model))
-                if _is_more_than_keras_clones(model)
-                else keras.models.clone_model(model)
-            )
-    except NotImplementedError as error:
-        raise UnsupportedError(
-            f"{type(model).__name__} has no config: {error}", feature=type(model).__name__
-        ) from error
-    finally:
-        model.compiled = compiled
-    return made
-
-
-def _is_more_than_keras_clones(model: keras.Model) -> bool:
-    """Whether a model has what Keras' own clone of it has not."""
-    if added_to(model) or fixed_calls(model, "training") or fixed_calls(model, "mask"):
-        return True
-    return functional_of(model) is not None and bool(shared_layers(model, serialize(model)))
 
 
 def register_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:

@@ -26,6 +26,7 @@ from hozon.keras.hooks import save_weights as _save_weights
 from hozon.keras.namespace import Namespace, register
 from hozon.keras.opting import opt_in, opted_in, restore
 from hozon.keras_private import keras as _keras
+from hozon.models import architectures as _architectures
 
 __all__ = ["opted_in", "restore"]
 
@@ -40,8 +41,8 @@ models = Namespace(
     _keras.models,
     load_model=_load,
     save_model=_save,
-    model_from_json=_config.model_from_json,
-    clone_model=_config.clone_model,
+    model_from_json=_architectures.model_from_json,
+    clone_model=_architectures.clone_model,
 )
 saving = Namespace(
     _keras.saving,

@@ -14,14 +14,13 @@ from hozon.config.own_graphs import defaults_only
 from hozon.config.training import compile_arguments
 from hozon.errors import HozonError, UnsupportedError
 from hozon.keras_private.compiled import name_logs
-from hozon.keras_private.graph import functional_of
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.inner import compile_inner
 from hozon.models.lookups import lookups_trained_otherwise
 from hozon.models.outputs import compiled_outputs
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.training import NO_CONFIG, NOT_COMPILED
-from hozon.models.text.strings import with_strings
+from hozon.models.text.strings import ready_for_text
 from hozon.record import ModelRecord
 from hozon.reports import warn
 from hozon.typing import CustomObjects
@@ -81,18 +80,12 @@ def revive(
     custom = type(model).__name__ in (custom_objects or {})
     rung = "custom class" if custom else "built-in class"
     report.add_object("root", type(model).__name__, rung)
-    if _takes_strings(model):
-        model = with_strings(model)
+    model = ready_for_text(model)
     if compiled:
         _compile(model, record, report, custom_objects)
     finish(model)
     model.load_report = report
     return model
-
-
-def _takes_strings(model: keras.Model) -> bool:
-    functional = functional_of(model)
-    return functional is not None and any(t.dtype == "string" for t in functional.inputs)
 
 
 def _compile(

@@ -19,7 +19,9 @@ from hozon.config.text_layers.functional import StringFunctional, accept_strings
 from hozon.config.text_layers.host import HostLayer
 from hozon.errors import UnsupportedError
 from hozon.keras_private.extended import extend
+from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import layers_of, take_anything
+from hozon.keras_private.text_inputs import takes_text
 from hozon.keras_private.trainer import HostTrainer
 from hozon.models.text.split import Split, is_numbers
 
@@ -157,6 +159,13 @@ def plain_class(model: keras.Model) -> type:
     while issubclass(kind, (StringInputs, StringFunctional)):
         kind = kind.__bases__[-1]
     return kind
+
+
+def ready_for_text(model: keras.Model) -> keras.Model:
+    """A model as it is; one with string inputs takes strings."""
+    functional = functional_of(model)
+    text = functional is not None and takes_text(functional)
+    return with_strings(model) if text else model
 
 
 def with_strings(model: keras.Model) -> keras.Model:
