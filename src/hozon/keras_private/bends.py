@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import update_wrapper
+from types import ModuleType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-def bend(owner: type, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    """Replace a method by what `make` makes of it; for modules, while they are imported."""
+def bend(
+    owner: type | ModuleType, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> None:
+    """Replace a method, or a module's function, by what `make` makes of it, while importing."""
     original = getattr(owner, name)
     setattr(owner, name, update_wrapper(make(original), original))
 

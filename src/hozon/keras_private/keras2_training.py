@@ -7,6 +7,7 @@ import keras
 from hozon.keras_private.assigned import keep_assignments, keeps_assignments
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import layers_inside, layers_of
+from hozon.keras_private.lengths import keep_tiny, keeps_tiny
 from hozon.keras_private.recurrent import prefer_own_states, prefers_own_states
 from hozon.keras_private.resizing import resize_floats, resizes_floats
 from hozon.keras_private.training import enter_models, enters_model
@@ -19,6 +20,7 @@ def train_as_keras2(layer: keras.Layer) -> None:
     keep_unbiased_variance(layer)
     resize_floats(layer)
     prefer_own_states(layer)
+    keep_tiny(layer)
     enter_models(layer)
     freeze_inside(layer)
 
@@ -42,4 +44,4 @@ def freeze_inside(layer: keras.Layer) -> None:
 def trains_as_keras2(layer: keras.Layer) -> bool:
     """Whether this layer, those in it left aside, is marked so."""
     marks = (keeps_assignments, keeps_unbiased_variance, resizes_floats, enters_model)
-    return any(marked(layer) for marked in (*marks, prefers_own_states))
+    return any(marked(layer) for marked in (*marks, prefers_own_states, keeps_tiny))

@@ -49,6 +49,9 @@ WITHOUT = [("scaled_legacy", "m.keras"), ("legacy", "m.keras")]
 UNSAID = [("nadam", "m.h5"), ("nadam", "m.keras")]
 
 
+#: What scales losses is in no file of tf_keras but its SavedModels and checkpoints.
+SCALE = ["optimizer/step_counter", "optimizer/dynamic_scale"]
+
 CASES = [(name, form) for name in NAMES for form in ("sm", "m.h5", "m.keras")]
 
 
@@ -72,7 +75,8 @@ def test_training_goes_on(told: dict[str, Any], name: str, form: str) -> None:
         return
     assert (report.missing, report.unexpected) == ([], [])
     lost = [line.partition(":")[0] for line in report.lost]
-    assert lost == (["optimizer/u_product"] if (name, form) in UNSAID else [])
+    unsaid = ["optimizer/u_product"] if (name, form) in UNSAID else []
+    assert lost == (SCALE if name.startswith("scaled") and form != "sm" else unsaid)
     for _ in range(2):
         model.train_on_batch(told["x"], told["y"])
     for got, want in zip(model.trainable_weights, told["weights"][name], strict=True):
@@ -129,6 +133,14 @@ def compare(model: keras.Model, told: dict[str, Any], name: str) -> None:
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=2e-5)
 
 
+def products_lost(model: keras.Model) -> bool:
+    """Whether the report says so, and nothing else but what scales losses."""
+    lost = [line.partition(":")[0] for line in model.load_report.lost]
+    rest = [name for name in lost if name not in SCALE]
+    assert rest in ([], ["optimizer/u_product"])
+    return bool(rest)
+
+
 @pytest.mark.filterwarnings("ignore:The optimizer's state did not come back whole")
 @pytest.mark.parametrize("form", ["sm", "m.h5", "m.keras"])
 @pytest.mark.parametrize("name", [name for name in NADAMS if name != "legacy"])
@@ -137,7 +149,7 @@ def test_nadam_goes_on_as_the_writer_or_says_why_not(
 ) -> None:
     model = hozon.load_model(nadams["folder"] / name / form)
     says = form == "sm" or name == "long" or ("eager" in name and form == "m.keras")
-    assert (model.load_report.lost == []) == says
+    assert products_lost(model) != says
     if "eager" in name and not says:
         return  # it is taken as compiled, and the report says so
     if name not in ("compiled", "scaled"):
@@ -149,7 +161,7 @@ def test_nadam_goes_on_as_the_writer_or_says_why_not(
     compare(model, nadams, name)
     for file in (again, again.with_suffix(".keras")):
         back = hozon.load_model(file)
-        assert back.load_report.lost == []
+        assert not products_lost(back)
         compare(back, nadams, name)
 
 

@@ -20,6 +20,7 @@ from keras.src.layers import layer as layer_module
 from keras.src.models import Functional
 from keras.src.models import functional as functional_module
 from keras.src.models import model as model_module
+from keras.src.ops import nn
 from keras.src.random import seed_generator
 from keras.src.saving import saving_lib
 from keras.src.utils import naming
@@ -96,6 +97,10 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (LAYER, ("_allow_non_tensor_positional_args",)),
         (functional(), ("_build_by_run_for_single_pos_arg", "_build_by_run_for_kwargs")),
         (keras.metrics.Mean(), ("_variables",)),
+    ],
+    "lengths": [
+        (nn, ("_normalize",)),
+        (keras.layers.Dot, ("_merge_function",)),
     ],
     "losses": [(keras.losses.Huber(delta=2.0), ("_fn_kwargs",))],
     "masks": [],

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hozon.config.optimizers import NEVER
 from hozon.errors import MismatchError
 from hozon.keras_private.optimizers import (
     is_placeholder,
@@ -224,7 +225,8 @@ def _pair(optimizer: keras.optimizers.Optimizer, state: OptimizerState, lost: Lo
         assignment.leave(f"{name}: {reason}", name)
     for role, variable in live.items():
         if id(variable) not in assignment.variables:
-            _missing(role, variable, state, lost)
+            growth = getattr(optimizer, "dynamic_growth_steps", NEVER)
+            _missing(role, variable, state, growth, lost)
 
 
 def _is_none(role: Role, variable: keras.Variable) -> bool:
@@ -232,8 +234,10 @@ def _is_none(role: Role, variable: keras.Variable) -> bool:
     return bool(role[1]) and role[0] in FACTORS and is_placeholder(variable)
 
 
-def _missing(role: Role, variable: keras.Variable, state: OptimizerState, lost: Lost) -> None:
-    """What the optimizer keeps and the file does not hold."""
+def _missing(
+    role: Role, variable: keras.Variable, state: OptimizerState, growth: int, lost: Lost
+) -> None:
+    """What the optimizer keeps and the file does not hold; its scale grows each `growth` steps."""
     name, assignment = lost.title(role), lost.assignment
     if role[0].removeprefix(SCALING) == RATE[0]:
         assignment.keep(f"{name}: as it is set up", variable)
@@ -242,13 +246,24 @@ def _missing(role: Role, variable: keras.Variable, state: OptimizerState, lost: 
     elif role == PRODUCT and state.steps == "keras3":
         assignment.keep(f"{name}: Keras leaves it as it is", variable)
     elif role[0].startswith(SCALING):
-        assignment.keep(f"{name}: begins anew, as the file holds none", variable)
+        _without_scale(role, variable, state, growth, lost)
     elif _is_none(role, variable):
         assignment.keep(f"{name}: stands for none", variable)
     elif not state.slots and _steps(state) == 0:
         assignment.keep(f"{name}: the optimizer had made no step", variable)
     else:
         lost.add(f"{name}: the file holds none", [variable])
+
+
+def _without_scale(
+    role: Role, variable: keras.Variable, state: OptimizerState, growth: int, lost: Lost
+) -> None:
+    """A scale of losses begins anew, in TensorFlow too; it is lost where steps have moved it."""
+    line = f"{lost.title(role)}: begins anew, as the file holds none"
+    if growth == NEVER or not _steps(state):
+        lost.assignment.keep(line, variable)
+    else:
+        lost.assignment.lose(line, [variable])
 
 
 def _steps(state: OptimizerState) -> int:

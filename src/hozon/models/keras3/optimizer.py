@@ -100,7 +100,8 @@ def pair_optimizers(
         group = groups.get(path)
         if group is None:
             for variable in optimizer.variables:
-                assignment.keep(f"{path}/{variable.name}: not in the file", variable)
+                if id(variable) not in assignment.variables:
+                    assignment.keep(f"{path}/{variable.name}: not in the file", variable)
         elif id(optimizer) in inner:
             _pair_inner(path, inner[id(optimizer)], group, record, assignment)
         elif optimizer.built:

@@ -1,0 +1,89 @@
+"""Vectors scaled to length 1 as in Keras 2, which divides none by less than 1e-6.
+
+Keras 3 takes tiny vectors to length 1, and its gradient of a vector of zeros is no number. What
+Keras 2 scales so in its layers, losses and metrics goes on as there in what files of it hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import keras
+from keras.src.ops import nn
+
+from hozon.keras_private.bends import asked, bend
+from hozon.keras_private.layers import layers_of
+from hozon.keras_private.training import compile_config, enters_model
+
+_MARK = "hozon_keeps_tiny"
+_LAYERS = (keras.layers.UnitNormalization, keras.layers.Dot, keras.layers.SpectralNormalization)
+#: What Keras calls losses and metrics that do so.
+_ANGLES = frozenset({"cosine_similarity", "CosineSimilarity"})
+#: The least squared length that a vector is divided by.
+_LEAST = 1e-12
+#: Whether vectors are scaled as in Keras 2.
+_AS_KERAS2: ContextVar[bool] = ContextVar("vectors are scaled as in Keras 2", default=False)
+
+
+def keep_tiny(layer: keras.Layer) -> None:
+    """Mark a layer of a file of Keras 2, and those in it, where they scale vectors."""
+    for inside in layers_of(layer):
+        if isinstance(inside, _LAYERS):
+            object.__setattr__(inside, _MARK, True)
+
+
+def keeps_tiny(layer: keras.Layer) -> bool:
+    """Whether this layer is marked."""
+    return _MARK in vars(layer)
+
+
+def compares_angles(model: keras.Model) -> bool:
+    """Whether a loss or metric that a model was compiled with scales vectors."""
+    given = compile_config(model) or {}
+    names = ("loss", "metrics", "weighted_metrics")
+    found = keras.tree.flatten([given.get(name) for name in names])
+    return any(_name(item) in _ANGLES for item in found)
+
+
+def _name(objective: Any) -> str:
+    """A loss's or metric's short name: of a string, a function or an object."""
+    if isinstance(objective, str):
+        return objective
+    function = getattr(objective, "fn", objective)  # of a wrapper around one
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _scaling(original: Callable[..., Any]) -> Callable[..., Any]:
+    def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: Any = None) -> Any:
+        if order != 2 or not _AS_KERAS2.get():
+            return original(x, axis=axis, order=order, epsilon=epsilon)
+        ops = keras.ops
+        square = ops.sum(ops.square(x), axis=axis, keepdims=True)
+        return x * ops.rsqrt(ops.maximum(square, _LEAST))
+
+    return normalize
+
+
+def _asking(wanted: Callable[[Any], bool]) -> Callable[..., Callable[..., Any]]:
+    """Of a method: scale vectors in it as in Keras 2, where its object is one of those `wanted`."""
+
+    def made(original: Callable[..., Any]) -> Callable[..., Any]:
+        def method(own: Any, *args: Any, **kwargs: Any) -> Any:
+            if not wanted(own):
+                return original(own, *args, **kwargs)
+            with asked(_AS_KERAS2, True):
+                return original(own, *args, **kwargs)
+
+        return method
+
+    return made
+
+
+bend(nn, "_normalize", _scaling)
+bend(keras.layers.UnitNormalization, "call", _asking(keeps_tiny))
+bend(keras.layers.Dot, "_merge_function", _asking(keeps_tiny))
+bend(keras.layers.SpectralNormalization, "normalized_weights", _asking(keeps_tiny))
+bend(keras.Model, "compute_loss", _asking(enters_model))
+bend(keras.Model, "compute_metrics", _asking(enters_model))
