@@ -349,8 +349,10 @@ def test_the_next_step_is_the_same(tmp_path: Path, name: str) -> None:
     revived = [revive_record(stored(model, tmp_path, dialect=d)) for d in ("keras2", "keras3")]
     x, y = draw(8, 4), draw(8, 1)
     model.train_on_batch(x, y)
-    for again in revived:
-        assert again.load_report.lost == []
+    for again, dialect in zip(revived, ("keras2", "keras3"), strict=True):
+        unsaid = ["step_counter", "dynamic_scale"] if name == "Scaled" else []
+        lost = [line.partition(":")[0].rpartition("/")[2] for line in again.load_report.lost]
+        assert lost == (unsaid if dialect == "keras2" else [])
         again.train_on_batch(x, y)
         for value, expected in zip(values(again), values(model), strict=True):
             np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
