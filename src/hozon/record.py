@@ -163,11 +163,12 @@ class ModelRecord:
         path: where it was read, for messages; empty for one that was made from a live model.
         producer: library and version that wrote it, such as ``"keras 2.12.0"``, else "".
         backend: the backend of the writer, such as ``"theano"``, else "".
-        dialect: which Keras `config` and `training` speak for.
+        dialect: which Keras `config` speaks for, and `training`.
         naming: how `state` finds its objects.
         config: ``{"class_name": ..., "config": ...}`` of the model; None where only weights were
             saved.
         training: loss, metrics and optimizer config as the form has them; None if not compiled.
+        trained_in: which Keras these and `optimizer` speak for; None for that of `dialect`.
         state: the weights.
         optimizer: the optimizer's variables, under their names; None where none were saved.
         assets: further files (vocabularies), by their path within the form, each read on demand.
@@ -185,12 +186,18 @@ class ModelRecord:
     backend: str = ""
     config: Mapping[str, Any] | None = None
     training: Mapping[str, Any] | None = None
+    trained_in: Dialect | None = None
     state: Groups = ()
     optimizer: StateGroup | None = None
     assets: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
     graph: Graph | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def training_dialect(self) -> Dialect:
+        """Which Keras the training configuration and the optimizer's state speak for."""
+        return self.trained_in or self.dialect
 
     @property
     def marks(self) -> Mapping[str, str]:

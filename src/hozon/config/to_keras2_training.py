@@ -103,6 +103,15 @@ def objective_to_keras2(
     return TrainingWriter(Form(tags), report).objective(kind, config)
 
 
+def newer_arguments(optimizer: Any) -> list[str]:
+    """Arguments of a serialized optimizer that Keras 2 has not, or of one that it wraps."""
+    config = optimizer.get("config") if isinstance(optimizer, Mapping) else None
+    if not isinstance(config, Mapping):
+        return []
+    own = [key for key in OPTIMIZER_NEWER if config.get(key) is not None]
+    return [*own, *newer_arguments(config.get("inner_optimizer"))]
+
+
 #: State of optimizers that Keras 2 keeps in no file.
 UNKEPT: Mapping[str, str] = {
     "Nadam": "tf_keras starts the product of its momenta anew, as in its own files",

@@ -134,11 +134,12 @@ def write(record: ModelRecord, path: str | os.PathLike[str]) -> tuple[int, list[
             file=record.path or None,
             instead="give the layers of all models names of their own",
         )
+    told = record.training is not None and record.training_dialect == record.dialect
     topology = {
         "keras_version": record.producer.removeprefix("keras "),
         "backend": record.backend or "tensorflow",
         "model_config": config,
-        **({} if record.training is None else {"training_config": record.training}),
+        **({"training_config": record.training} if told else {}),
     }
     with replacing_directory(path, recognize=recognize) as folder:
         manifest, changed = write_manifest(folder, tensors)

@@ -70,6 +70,8 @@ class TfjsForm(Form):
         check_folder(self, path, options)
         record, lost = describe_h5(model, "keras2", options.include_optimizer)
         to_tfjs(record.config or {})
+        if record.trained_in is not None:
+            lost.append("the training configuration: this form holds that of Keras 2 only")
         if record.optimizer is not None:
             lost.append(self.without_optimizer())
         return write_later(self, record, lost, path, options)

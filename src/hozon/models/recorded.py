@@ -101,13 +101,14 @@ def _compile(
     if record.training is None:
         warn(NO_CONFIG)
         return
+    dialect = record.training_dialect
     try:
         arguments = compile_arguments(
             record.training,
             custom_objects=dict(custom_objects or {}),
             report=report.converted,
-            outputs=outputs_of(model) if record.dialect == "keras3" else compiled_outputs(model),
-            dialect=record.dialect,
+            outputs=outputs_of(model) if dialect == "keras3" else compiled_outputs(model),
+            dialect=dialect,
         )
         model.compile(**arguments)
         name_logs(model)

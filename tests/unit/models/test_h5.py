@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+import hozon
 from hozon.config.cudnn import standard_weights
 from hozon.containers.h5 import read, write
 from hozon.errors import (
@@ -29,6 +30,7 @@ from hozon.models.h5 import (
 )
 from hozon.record import ModelRecord, StateGroup
 from hozon.stored.lazy import lazy_array
+from tests.oracle.client import Oracle
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 RNG = np.random.default_rng(0)
@@ -357,6 +359,39 @@ def test_the_next_step_is_the_same(tmp_path: Path, name: str) -> None:
         for value, expected in zip(values(again), values(model), strict=True):
             np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
         assert int(again.optimizer.iterations.value) == int(model.optimizer.iterations.value)
+
+
+ONLY_OF_KERAS3: Mapping[str, Callable[[], Any]] = {
+    "Lamb": lambda: keras.optimizers.Lamb(0.01),
+    "Muon": lambda: keras.optimizers.Muon(0.01, exclude_layers=["dense"]),
+    "ScheduleFree": lambda: keras.optimizers.ScheduleFreeAdamW(0.01),
+    "Accumulated": lambda: keras.optimizers.Adam(0.01, gradient_accumulation_steps=2),
+    "Scaled": lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Lamb(0.01)),
+}
+
+
+@pytest.mark.parametrize("name", ONLY_OF_KERAS3)
+def test_what_keras_2_has_not_trains_on(tmp_path: Path, name: str) -> None:
+    model = compiled(ONLY_OF_KERAS3[name]())
+    again = revive_record(stored(model, tmp_path))
+    assert again.load_report.lost == []
+    x, y = draw(8, 4), draw(8, 1)
+    for live in (model, again):
+        live.train_on_batch(x, y)
+        live.train_on_batch(x, y)
+    for value, expected in zip(values(again), values(model), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_others_open_what_only_hozon_compiles_again(oracle: Oracle, tmp_path: Path) -> None:
+    model = compiled(keras.optimizers.Lamb(0.01))
+    path, x = str(tmp_path / "m.h5"), draw(4, 4)
+    lost = hozon.save_model(model, path).lost
+    assert any("Keras 2 has no optimizer Lamb" in line for line in lost)
+    opened = "model = keras.models.load_model(path)\nout['y'] = model(x).numpy()"
+    told = oracle.python(opened, path=path, x=x)["y"]
+    for outputs in (told, keras.models.load_model(path)(x)):
+        np.testing.assert_allclose(outputs, model(x), rtol=1e-5, atol=1e-6)
 
 
 def test_describing_changes_nothing() -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 CONFIG, TRAINING, VERSION, BACKEND = "model_config", "training_config", "keras_version", "backend"
 #: Groups of a whole model; a file of weights has what is in the first at its root.
 WEIGHTS, OPTIMIZER = "model_weights", "optimizer_weights"
+#: How the model was compiled, in Keras 3's words, where Keras 2 has none for it.
+TRAINING_KERAS3 = "hozon_training_config"
 #: The optimizer's variables in a file for Keras 3, which cannot train on after it has read the
 #: other group: it builds the optimizer for none of the model's layers.
 OPTIMIZER_KERAS3 = "hozon_optimizer_weights"

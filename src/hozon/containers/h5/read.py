@@ -17,6 +17,7 @@ from hozon.containers.h5.layout import (
     OPTIMIZER_KERAS3,
     TOP_LEVEL,
     TRAINING,
+    TRAINING_KERAS3,
     VERSION,
     WEIGHT_NAMES,
 )
@@ -55,6 +56,7 @@ def read_root(root: Group) -> ModelRecord:
         )
     places = [root] if weights is None else [root, weights]
     absent = [] if weights is None else _absent(weights)
+    training, in_keras3 = _json(root, TRAINING), _json(root, TRAINING_KERAS3)
     version = _text(places, VERSION)
     return ModelRecord(
         form="h5_weights" if config is None else "h5",
@@ -64,7 +66,8 @@ def read_root(root: Group) -> ModelRecord:
         producer=f"keras {version}" if version else "",
         backend=_text(places, BACKEND),
         config=config,
-        training=_json(root, TRAINING),
+        training=training or in_keras3,
+        trained_in="keras3" if in_keras3 and not training else None,
         state=() if weights is None else _layers(weights),
         optimizer=_optimizer(root),
         metadata={

@@ -15,6 +15,7 @@ from hozon.containers.h5.layout import (
     OPTIMIZER_KERAS3,
     TOP_LEVEL,
     TRAINING,
+    TRAINING_KERAS3,
     VERSION,
     WEIGHT_NAMES,
     WEIGHTS,
@@ -61,12 +62,13 @@ def _write(record: ModelRecord, root: GroupWriter) -> None:
     _origin(record, root)
     root.attribute(CONFIG, _json(record.config))
     if record.training is not None:
-        root.attribute(TRAINING, _json(record.training))
+        alike = record.training_dialect == record.dialect
+        root.attribute(TRAINING if alike else TRAINING_KERAS3, _json(record.training))
     _weights(record, root.group(WEIGHTS))
     for name, value in record.marks.items():
         root.attribute(name, value)
     if record.optimizer is not None:
-        place = OPTIMIZER_KERAS3 if record.dialect == "keras3" else OPTIMIZER
+        place = OPTIMIZER_KERAS3 if record.training_dialect == "keras3" else OPTIMIZER
         _variables(record.optimizer, root.group(place))
 
 

@@ -21,7 +21,7 @@ from hozon.config.own_graphs import defaults_only
 from hozon.config.serialization import serialize
 from hozon.config.text_layers import TEXT_LAYERS
 from hozon.config.text_layers.public import in_keras_words
-from hozon.config.to_keras2_training import training_to_keras2
+from hozon.config.to_keras2_training import newer_arguments, training_to_keras2
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import UnsupportedError
 from hozon.keras_private.graph import functional_of, writing_in_order
@@ -86,10 +86,10 @@ def _in_order(
     include_optimizer: bool,
     lines: Lines,
 ) -> tuple[ModelRecord, Lines]:
-    training, optimizer = None, None
+    training, optimizer, speaks = None, None, chosen
     if include_optimizer and model.compiled:
-        training = _training(model, chosen, lines, final=dialect == "keras2")
-        optimizer = None if training is None else optimizer_group(model, chosen, lines)
+        training, speaks = _training(model, chosen, lines, final=dialect == "keras2")
+        optimizer = None if training is None else optimizer_group(model, speaks, lines)
     record = ModelRecord(
         form="h5",
         path="",
@@ -99,6 +99,7 @@ def _in_order(
         backend=_backend(chosen),
         config=config,
         training=training,
+        trained_in=None if speaks == chosen else speaks,
         state=_state(model, chosen, whole=True),
         optimizer=optimizer,
         metadata=marks_of(model.optimizer) if optimizer is not None else {},
@@ -188,15 +189,17 @@ def _no_config(model: keras.Model, reason: str = "") -> UnsupportedError:
 
 def _training(
     model: keras.Model, dialect: Dialect, lines: Lines, *, final: bool
-) -> ConfigEntry | None:
+) -> tuple[ConfigEntry | None, Dialect]:
+    """The training configuration, and which Keras it speaks for: 3 where 2 cannot say it."""
     live = compile_config(model)
     if live is None:
         lines.append("the training configuration: the model's class keeps none")
-        return None
+        return None, dialect
     lines.extend(namesakes(live))
     compiled = {key: serialize(value) for key, value in live.items()}
+    in_keras3 = {**compiled, "optimizer_config": compiled["optimizer"]}
     if dialect == "keras3":
-        return shared_training({**compiled, "optimizer_config": compiled["optimizer"]})
+        return shared_training(in_keras3), dialect
     lines.extend(lazy_rows_lost(model))
     outputs = outputs_of(model)
     if not final and len(outputs.names) > 1 and any(compiled.get(key) for key in METRICS):
@@ -205,12 +208,21 @@ def _training(
             "dialect='keras2' it shows them, and Keras 3 shows them twice"
         )
     try:
-        return shared_training(
-            training_to_keras2(compiled, report=lines, outputs=outputs, final=final)
-        )
+        if not final:
+            _require_keras2(compiled["optimizer"])
+        made = training_to_keras2(compiled, report=lines, outputs=outputs, final=final)
     except UnsupportedError as error:
-        lines.append(f"the training configuration: {error}")
-        return None
+        lines.append(f"the training configuration, for Keras' own readers: {error}")
+        return in_keras3, "keras3"
+    return shared_training(made), dialect
+
+
+def _require_keras2(optimizer: Any) -> None:
+    newer = newer_arguments(optimizer)
+    if newer:
+        raise UnsupportedError(
+            f"Keras 2's optimizers have no {', '.join(newer)}", feature=", ".join(newer)
+        )
 
 
 def _state(model: keras.Model, dialect: Dialect, whole: bool = False) -> tuple[StateGroup, ...]:

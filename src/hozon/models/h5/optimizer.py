@@ -29,7 +29,7 @@ def stored_state(model: keras.Model, record: ModelRecord, given: Sequence[Pair])
     assert record.optimizer is not None
     group = record.optimizer
     stored = {n: Stored(t, (f"{group.name}/{n}",)) for n, t in group.tensors.items()}
-    if record.dialect == "keras3" and not any(":" in name for name in stored):
+    if record.training_dialect == "keras3" and not any(":" in name for name in stored):
         # Keras 3 stores the learning rate with the rest, and names without output numbers.
         names = {id(variable_of(p)): plain_name(_in_file(record)[p.stored[0]]) for p in given}
         told = named(model, stored, names) or named(model, stored)
