@@ -174,7 +174,8 @@ class Worker:
         if by in ("hozon", "bare"):
             import hozon
 
-            return list(hozon.save_model(model, path, dialect=dialect or None).lost)
+            report = hozon.save_model(model, path, dialect=dialect or None)
+            return [*report.lost, *(line for line in report.converted if "own reader" in line)]
         self.eager(False)
         if by == "tf_keras" and form == "savedmodel":
             model.save(path, save_format="tf")

@@ -103,15 +103,16 @@ def upgrade(entry: ConfigEntry, sequential: Collection[str] = ()) -> Upgraded:
         FormatError: the config contradicts itself.
         UnsupportedError: it holds something that neither Keras 3 nor Hozon has.
     """
-    upgrader = Upgrader(sequential)
+    upgrader = Upgrader(sequential, of_keras3=entry.get(TRAINS_AS) == "keras3")
     return Upgraded(upgrader.layer(entry), upgrader.changes, upgrader.renamed)
 
 
 class Upgrader:
     """One upgrade: collects changes over nested layers and models."""
 
-    def __init__(self, sequential: Collection[str] = ()) -> None:
+    def __init__(self, sequential: Collection[str] = (), of_keras3: bool = False) -> None:
         self.sequential = frozenset(sequential)
+        self.of_keras3 = of_keras3
         self.changes: list[str] = []
         self.renamed: dict[str, str] = {}
         self._depth = 0
@@ -136,6 +137,7 @@ class Upgrader:
         if own and _has_layers(config):
             return self._model(class_name, source)
         entry = Entry(class_name, dict(config or {}), _name(source), self.changes)
+        entry.of_keras3 = self.of_keras3
         short = short_name(class_name)
         known = is_known(class_name)
         for rule in (*COMMON, *rules_of(short)) if known else COMMON_OF_ALL:

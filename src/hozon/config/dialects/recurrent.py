@@ -54,6 +54,15 @@ RECURRENT: tuple[Rule, ...] = (DROPPED, no_time_major)
 GRU: tuple[Rule, ...] = (DROPPED, Default("reset_after", False), HARD, no_time_major)
 CONVOLUTIONAL: tuple[Rule, ...] = (DROPPED, HARD, DropNeutral("time_major"))
 
+ALL_STEPS = Become("hozon>TimeDistributed", "Keras 2 calls its layer on all steps at once")
+
+
+def all_steps(entry: Entry) -> None:
+    """Keras 2 calls the layer on all steps at once, which matters to what has statistics of them."""
+    if not entry.of_keras3 and _needs_all_steps(entry.config.get("layer")):
+        ALL_STEPS(entry)
+
+
 RECURRENT_LAYERS: Table = {
     "SimpleRNN": RECURRENT,
     "LSTM": (HARD, *RECURRENT),
@@ -69,14 +78,15 @@ RECURRENT_LAYERS: Table = {
     "GRUCell": (DROPPED, Default("reset_after", False), HARD),
     "StackedRNNCells": (DropNeutral("reverse_state_order"),),
     "Bidirectional": (DROPPED, DropNeutral("time_major")),
-    "TimeDistributed": (
-        Become(
-            "hozon>TimeDistributed",
-            "Keras 2 calls its layer on all steps at once",
-            lambda config: _needs_all_steps(config.get("layer")),
-        ),
-    ),
+    "TimeDistributed": (all_steps,),
 }
+
+
+def step_by_step(entry: Entry) -> None:
+    """Keras 2 cannot say that the layer goes step by step, where the size of the batch is free."""
+    batch = (entry.build.get("input_shape") or (None,))[0]
+    if batch is None and _needs_all_steps(entry.config.get("layer")):
+        entry.tell("TensorFlow's own reader trains its layer on all steps at once, not one by one")
 
 
 def _needs_all_steps(value: Any) -> bool:
@@ -144,5 +154,6 @@ RECURRENT_WRITTEN: Table = {
     "LSTMCell": (Drop("seed"),),
     "GRUCell": (Drop("seed"),),
     "Bidirectional": (one_direction,),
+    "TimeDistributed": (step_by_step,),
     "hozon>TimeMajor": (time_major,),
 }

@@ -21,7 +21,8 @@ Config = dict[str, Any]
 class Entry:
     """A layer on its way to another dialect: class name, config, what happened to it.
 
-    `build` is what Keras 3 recorded of the shapes that the layer was built for.
+    `build` is what Keras 3 recorded of the shapes that the layer was built for. `of_keras3`: the
+    layer trains as in Keras 3, though its dialect is Keras 2's.
     """
 
     class_name: str
@@ -29,6 +30,7 @@ class Entry:
     name: str = ""
     changes: list[str] = field(default_factory=list)
     build: Config = field(default_factory=dict)
+    of_keras3: bool = False
 
     def tell(self, text: str) -> None:
         """Add a line to the report."""

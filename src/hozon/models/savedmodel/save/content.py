@@ -29,6 +29,7 @@ from hozon.models.savedmodel.load.objects import NATIVE
 from hozon.models.savedmodel.save import metadata as keras2
 from hozon.models.savedmodel.save.configs import Configs
 from hozon.models.savedmodel.save.functions import CallTraces, FunctionWriter, variables_of
+from hozon.models.savedmodel.save.integers import with_integers
 from hozon.models.savedmodel.save.nodes import (
     Nodes,
     is_operation,
@@ -118,6 +119,7 @@ class Description:
 
     def _content(self) -> Content:
         self.configs = Configs(self.model)
+        self.spec = with_integers(self.model, self.spec)
         calls = self.functions.calls(self.model, self.spec)
         chosen = serving(self.functions, self.model, self.spec, calls, self.signatures)
         self._root(calls, chosen.default, chosen.traces)
@@ -187,7 +189,7 @@ class Description:
             )
             return
         try:
-            calls = self.functions.calls(layer, spec)
+            calls = self.functions.calls(layer, with_integers(layer, spec))
         except UnsupportedError as error:  # its model's function holds what it computes
             if self.functions.native_only:
                 raise

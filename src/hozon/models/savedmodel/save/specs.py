@@ -32,6 +32,7 @@ class CallSpec:
     names: tuple[str, ...]
     arguments: tuple[Any, ...]
     keywords: Mapping[str, Any] = field(default_factory=dict)
+    guessed: bool = False
 
     @property
     def takes_training(self) -> bool:
@@ -151,14 +152,15 @@ def _from_shapes(
     """Arguments of the shapes that ``build`` was given, in the layer's input dtype."""
     if len(shapes) == 1:
         (shape,) = shapes.values()
-        return CallSpec(tuple(names), (_of_shape(shape, layer.input_dtype, names[0]),))
+        arguments = (_of_shape(shape, layer.input_dtype, names[0]),)
+        return CallSpec(tuple(names), arguments, guessed=True)
     given: dict[str, Any] = {}
     for key, shape in shapes.items():
         name = key.removesuffix("_shape")
         if name not in names:
             return None
         given[name] = _of_shape(shape, layer.input_dtype, name)
-    return CallSpec(tuple(names), (), given)
+    return CallSpec(tuple(names), (), given, guessed=True)
 
 
 def _of_shape(shape: Any, dtype: str, name: str) -> Any:

@@ -1,0 +1,77 @@
+"""Models of users' classes that take integers are written with integers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import hozon
+
+IDS = np.array([[1, 2, 0], [6, 0, 0]], "int32")
+PRICES = np.array([[0.5], [2.0]], "float32")
+
+
+#: What the signature gives, for inputs by name.
+SERVED = """
+import tensorflow as tf
+serve = tf.saved_model.load(path).signatures["serving_default"]
+(found,) = serve(**{name: tf.constant(value) for name, value in given.items()}).values()
+out["found"] = found.numpy()
+"""
+
+
+class Words(keras.layers.Layer):
+    """Words and their places."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.words = keras.layers.Embedding(7, 3, mask_zero=True)
+        self.places = keras.layers.Embedding(3, 3)
+
+    def call(self, ids: Any) -> Any:
+        return self.words(ids) + self.places(keras.ops.arange(3))
+
+
+class Reader(keras.Model):
+    """A model of ids alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = Words()
+        self.pool = keras.layers.GlobalAveragePooling1D()
+        self.head = keras.layers.Dense(2)
+
+    def call(self, ids: Any) -> Any:
+        return self.head(self.pool(self.words(ids)))
+
+
+class Shop(keras.Model):
+    """A model of ids and of floats."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reader = Reader()
+        self.price = keras.layers.Dense(2)
+
+    def call(self, inputs: Any) -> Any:
+        return self.reader(inputs["ids"]) + self.price(inputs["price"])
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(
+    ("kind", "given"), [(Reader, IDS), (Shop, {"ids": IDS, "price": PRICES})], ids=["ids", "both"]
+)
+def test_integers_are_taken_as_such(kind: Any, given: Any, tmp_path: Path, oracle: Any) -> None:
+    model = kind()
+    want = np.asarray(model(given))
+    hozon.save_model(model, tmp_path / "m")
+    np.testing.assert_allclose(
+        hozon.load_model(tmp_path / "m", compile=False)(given), want, atol=1e-6
+    )
+    served = given if isinstance(given, dict) else {"ids": given}
+    found = oracle.python(SERVED, path=str(tmp_path / "m"), given=served)["found"]
+    np.testing.assert_allclose(found, want, atol=1e-6)
