@@ -27,7 +27,9 @@ __all__ = ["Aligned", "Placed", "align", "placed"]
 EMPTY: Mapping[str, str] = MappingProxyType({})
 #: Keys of an optimizer's state, of metrics and counters, where tensors are named by objects.
 OPTIMIZER_KEYS = re.compile(r"(^|/)optimizer(s/[^/]+)?/|/\.OPTIMIZER_SLOT/")
-BESIDE = re.compile(r"keras_api/metrics|^save_counter/|(^|/)seed_generator/|^(compile_)?metrics/")
+BESIDE = re.compile(
+    r"keras_api/metrics|^save_counter/|(^|/)seed_generator(_\d+)?/|^((compile_)?metrics|metrics_variables)/"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,12 @@ def placed(
     `renamed` says which layer of the other side one is that has another name there.
     """
     names = {id(tensor): name for name, tensor in named.items()}
-    make = {"layers": _by_layer, "attributes": _by_path, "objects": _by_object}
+    make = {
+        "layers": _by_layer,
+        "attributes": _by_path,
+        "objects": _by_object,
+        "variables": _by_variable,
+    }
     found = list(make[record.naming](record, names))
     return [replace(item, owner=_renamed(item.owner, renamed)) for item in found]
 
@@ -218,6 +225,14 @@ def _by_path(record: ModelRecord, names: Mapping[int, str]) -> Iterator[Placed]:
             variable = "" if name.isdigit() else name
             beside = bool(BESIDE.search(f"{group.name}/"))
             yield Placed(names[id(tensor)], tensor, owner, variable, number, beside)
+    yield from _of_optimizer(record, names)
+
+
+def _by_variable(record: ModelRecord, names: Mapping[int, str]) -> Iterator[Placed]:
+    for group in record.state:
+        beside = bool(BESIDE.search(f"{group.name}/"))
+        for name, tensor in group.tensors.items():
+            yield Placed(names[id(tensor)], tensor, group.name, name, None, beside)
     yield from _of_optimizer(record, names)
 
 

@@ -118,7 +118,8 @@ def load_model(
     """Load a whole model as a live Keras model.
 
     Args:
-        path: a SavedModel directory, an H5 or a ``.keras`` file, whatever it is called.
+        path: a SavedModel directory, an H5 or a ``.keras`` file, whatever it is called; or a folder
+            of ``keras.callbacks.OrbaxCheckpoint``, whose latest step is meant, or one of a step.
         custom_objects: classes and functions of the model by name. Objects without a class come
             back as classes of the saved name that run the saved functions.
         compile: whether to compile the model as it was when saved, optimizer state included.

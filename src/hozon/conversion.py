@@ -55,6 +55,10 @@ WHY_NOT = {
     "variables",
     ("attributes", "objects"): "these paths do not tell the layers' order, by which a checkpoint "
     "names them",
+    **{
+        ("variables", naming): "the names of variables do not tell the layers' classes and order"
+        for naming in ("layers", "attributes", "objects")
+    },
 }
 
 
@@ -160,7 +164,7 @@ def form_to_convert(found: Form, target: str, format: str | None) -> Form:
         UnknownFormatError: the name is none, or the suffix means another kind of file.
     """
     if format is not None:
-        known = {**names("a model"), **{form.name: form for form in FORMS}}
+        known = {**names("a model"), **{form.name: form for form in FORMS if form.written}}
         return form_named(format, known, "what it converts")
     meant, suffix = by_suffix(target, that_hold(found.holds))
     if meant is None and suffix is not None:

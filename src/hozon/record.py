@@ -31,9 +31,9 @@ __all__ = [
 #: Which Keras the configs speak for.
 Dialect = Literal["keras1", "keras2", "keras3"]
 #: How groups of tensors find their objects: by the layer's name and the tensors' order (H5 of
-#: Keras 1 and 2), by the path of attributes (Keras 3's ``layers/dense/vars``), or by the saved
-#: object graph (TensorFlow).
-Naming = Literal["layers", "attributes", "objects"]
+#: Keras 1 and 2), by the path of attributes (Keras 3's ``layers/dense/vars``), by the saved object
+#: graph (TensorFlow), or by the variables' own paths (``encoder/dense/kernel``, Orbax).
+Naming = Literal["layers", "attributes", "objects", "variables"]
 
 
 #: Attribute of a file in Keras 2's dialect by Hozon, and what it says of the optimizer's steps:

@@ -17,6 +17,7 @@ import pytest
 import hozon
 from hozon.cli import main
 from hozon.formats.bundle import write_bundle
+from tests import by_orbax
 from tests.oracle.client import Oracle
 
 
@@ -47,6 +48,8 @@ FORMS: dict[str, Any] = {
     "w.weights.h5": lambda m, p: hozon.save_weights(m, p),
     "w.weights.json": lambda m, p: hozon.save_weights(m, p),
     "w.safetensors": lambda m, p: hozon.save_weights(m, p),
+    "o": by_orbax.write,
+    "wo": lambda m, p: by_orbax.write(m, p, weights_only=True),
 }
 
 

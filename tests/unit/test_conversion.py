@@ -16,11 +16,13 @@ import hozon
 from hozon import UnsupportedError
 from hozon.cli import main
 from hozon.forms import that_hold
+from tests import by_orbax
 from tests.oracle.client import Oracle
 
 NAMES = {"savedmodel": "model", "h5": "model.h5", "keras": "model.keras"}
 #: Those that keep all of a model; `forms/test_tfjs.py` has the one that keeps no optimizer's state.
-FORMS = [form.name for form in that_hold("a model") if form.optimizer]
+FORMS = [form.name for form in that_hold("a model") if form.optimizer and form.written]
+SOURCES = [*FORMS, "orbax"]
 X = np.random.default_rng(3).normal(size=(6, 4)).astype(np.float32)
 Y = X[:, :1] * 2
 
@@ -42,7 +44,8 @@ def saved(model: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> dict[
     folder = tmp_path_factory.mktemp("saved")
     for name in FORMS:
         hozon.save_model(model, folder / NAMES[name])
-    return {name: folder / NAMES[name] for name in FORMS}
+    by_orbax.write(model, folder / "orbax")
+    return {**{name: folder / NAMES[name] for name in FORMS}, "orbax": folder / "orbax"}
 
 
 def same(found: keras.Model, expected: keras.Model) -> None:
@@ -55,7 +58,7 @@ def same(found: keras.Model, expected: keras.Model) -> None:
 
 
 @pytest.mark.parametrize("target", FORMS)
-@pytest.mark.parametrize("source", FORMS)
+@pytest.mark.parametrize("source", SOURCES)
 def test_whole_models(
     source: str, target: str, saved: dict[str, Path], model: keras.Model, tmp_path: Path
 ) -> None:
@@ -89,7 +92,7 @@ HOLD_OPTIMIZER = ("tf_checkpoint", "weights.h5", "weights.json")
 
 
 @pytest.mark.parametrize("form", PARTS)
-@pytest.mark.parametrize("source", FORMS)
+@pytest.mark.parametrize("source", SOURCES)
 def test_parts_of_a_model(
     source: str, form: str, saved: dict[str, Path], model: keras.Model, tmp_path: Path
 ) -> None:
@@ -231,6 +234,7 @@ def test_weights_alone_say_why_not(model: keras.Model, tmp_path: Path) -> None:
     hozon.save_weights(model, tmp_path / "w.h5")
     hozon.save_weights(model, tmp_path / "w.weights.h5")
     hozon.save_weights(model, tmp_path / "ck" / "w")
+    by_orbax.write(model, tmp_path / "o", weights_only=True)
     for source, target, form in (
         ("w.h5", "m", "savedmodel"),
         ("w.h5", "c", "tf_checkpoint"),
@@ -238,6 +242,10 @@ def test_weights_alone_say_why_not(model: keras.Model, tmp_path: Path) -> None:
         ("ck/w", "x.weights.h5", "weights.h5"),
         ("w.weights.h5", "x.h5", "h5_weights"),
         ("w.weights.h5", "c", "tf_checkpoint"),
+        ("o", "m", "savedmodel"),
+        ("o", "x.h5", "h5_weights"),
+        ("o", "x.weights.h5", "weights.h5"),
+        ("o", "c", "tf_checkpoint"),
     ):
         with pytest.raises(UnsupportedError) as raised:
             hozon.convert(tmp_path / source, tmp_path / target, format=form)

@@ -10,6 +10,8 @@ GRAPH_FILE = "saved_model.pb"
 SNIFFED_BYTES = 512
 #: Ends of files that may be meant where their folder is given.
 FILES = (".h5", ".hdf5", ".keras", ".safetensors", ".weights.json")
+#: Files of Orbax's folders.
+ORBAX = ("_CHECKPOINT_METADATA", "_METADATA")
 #: Advice for what people meet most.
 ADVICE = (
     ("HTML", "as of a page that was saved in place of the file; download the file itself"),
@@ -58,6 +60,8 @@ def _directory(where: str) -> str:
         return f"there is a SavedModel in {join(where, models[-1])}"
     if not inside:
         return f"it is an empty folder, which holds no {GRAPH_FILE}"
+    if any(name in ORBAX for name in inside):
+        return "it is an Orbax checkpoint that Keras did not write; restore it by orbax.checkpoint"
     if any(name.endswith(".index") for name in inside):
         return (
             f"it holds no {GRAPH_FILE}; it holds checkpoints, of which one is named by its prefix, "

@@ -20,6 +20,7 @@ from hozon.forms.form import BuildOptions, Form, Holds, LoadOptions, SaveOptions
 from hozon.forms.h5 import H5Form
 from hozon.forms.h5_weights import H5WeightsForm
 from hozon.forms.keras_zip import KerasZipForm
+from hozon.forms.orbax import OrbaxForm, OrbaxWeightsForm
 from hozon.forms.safetensors import SafetensorsForm
 from hozon.forms.savedmodel import SavedModelForm
 from hozon.forms.sharded import SafetensorsSetForm, ShardedForm
@@ -60,6 +61,8 @@ FORMS: list[Form] = [
     KerasZipForm(),
     TfjsForm(),
     CheckpointForm(),
+    OrbaxForm(),
+    OrbaxWeightsForm(),
     H5WeightsForm(),
     WeightsH5Form(),
     ShardedForm(),
@@ -76,7 +79,8 @@ def that_hold(what: Holds) -> list[Form]:
 
 def names(what: Holds) -> Mapping[str, Form]:
     """What `format` may be where a model, or weights, are written."""
-    return {name: form for form in that_hold(what) for name in (*form.aliases, form.format)}
+    writers = (form for form in that_hold(what) if form.written)
+    return {name: form for form in writers for name in (*form.aliases, form.format)}
 
 
 # What is there

@@ -102,6 +102,7 @@ class Form(Protocol):
         functions: whether it has a place for signatures.
         dialects: which Kerases it can speak to; none where it has no configs.
         shards: whether it is several files, whose size can be chosen.
+        written: whether Hozon writes it.
     """
 
     name: ClassVar[str]
@@ -115,6 +116,7 @@ class Form(Protocol):
     dialects: ClassVar[tuple[Dialect, ...]] = ()
     functions: ClassVar[bool] = False
     shards: ClassVar[bool] = False
+    written: ClassVar[bool] = True
 
     def detect(self, path: str) -> bool:
         """Whether a path is of this form, by what is there; with suffixes, it is that of a file.

@@ -6,7 +6,8 @@ does the live optimizer of what it keeps, and the two meet by that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,8 @@ COUNTER: Role = (f"{SCALING}{ITERATIONS[0]}", 0)
 #: Slots of which a class makes only those that a variable's shape asks for.
 FACTORS = ("_r", "_c", "_v")
 SHOWN = 8
+#: What Keras puts behind the name of a second optimizer of one class.
+NUMBER = re.compile(r"_\d+$")
 
 #: The values of an optimizer that is built, in the order in which a writer numbered them.
 Order = Callable[[Any], Iterable[Leaf]]
@@ -367,12 +370,11 @@ def named(
             own, may be another.
         names: what the file calls the model's variables, by identity, where that may be another.
     """
-    if not any(value.tensor.shape for value in stored.values()):
-        return None
     sample = sample_of(model.optimizer, thawed_variables(model)) or model.optimizer
     live = list(_names_of(sample, names or {}))
     roles = {name: role for role, name in live}
-    found = {_own_name(name): value for name, value in stored.items()}
+    own = _own_names(stored)
+    found = {own[name]: value for name, value in stored.items()}
     if len(roles) < len(live) or len(found) < len(stored) or found.keys() - roles.keys():
         return None
     return OptimizerState({roles[name]: value for name, value in found.items()})
@@ -383,14 +385,25 @@ def _names_of(
 ) -> Iterator[tuple[Role, str]]:
     """All that an optimizer keeps, and its name where variables have other `names`."""
     paths = {id(v): str(v.path) for v in trained_by(optimizer)}
-    for role, variable in roles_of(optimizer).items():
-        name, path = _own_name(str(variable.path)), paths.get(role[1], "").replace("/", "_")
+    roles = roles_of(optimizer)
+    own = _own_names([str(variable.path) for variable in roles.values()])
+    for role, variable in roles.items():
+        scope, mark, name = own[str(variable.path)].rpartition("/")
+        path = paths.get(role[1], "").replace("/", "_")
         called = names.get(role[1], "").replace("/", "_")
-        yield role, called + name.removeprefix(path) if called and path else name
+        renamed = called + name.removeprefix(path) if called and path else name
+        yield role, f"{scope}{mark}{renamed}"
 
 
-def _own_name(path: str) -> str:
-    return path.partition("/")[2] or path
+def _own_names(paths: Collection[str]) -> dict[str, str]:
+    """Names of values without their optimizer's, which may be another in the file.
+
+    Where one optimizer is in another, both stay, without the numbers that Keras counts up.
+    """
+    split = {path: path.partition("/") for path in paths}
+    if len({scope for scope, _, _ in split.values()}) < 2:
+        return {path: rest or path for path, (_, _, rest) in split.items()}
+    return {path: f"{NUMBER.sub('', s)}/{rest}" for path, (s, _, rest) in split.items()}
 
 
 def _candidates(model: keras.Model) -> Iterator[keras.optimizers.Optimizer]:

@@ -32,7 +32,8 @@ def stored_state(model: keras.Model, record: ModelRecord, given: Sequence[Pair])
     if record.training_dialect == "keras3" and not any(":" in name for name in stored):
         # Keras 3 stores the learning rate with the rest, and names without output numbers.
         names = {id(variable_of(p)): plain_name(_in_file(record)[p.stored[0]]) for p in given}
-        told = named(model, stored, names) or named(model, stored)
+        slots = any(value.tensor.shape for value in stored.values())  # else numbers tell as much
+        told = (named(model, stored, names) or named(model, stored)) if slots else None
         return told or numbered(model, list(stored.values()), _keras3_leaves, record.path)
     if any(len(pair.stored) != 1 for pair in given):
         every = [name for value in stored.values() for name in value.names]

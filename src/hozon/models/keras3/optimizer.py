@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,6 +11,7 @@ from hozon.errors import MismatchError
 from hozon.keras_private.optimizers import trained_by, wrapped
 from hozon.models.assignment import Assignment
 from hozon.models.assignment.optimizer import (
+    NUMBER,
     OptimizerState,
     Order,
     Stored,
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 NAME = "optimizer"
 METRICS = "metrics"
-#: What Keras puts behind the name of a second optimizer of one class.
-NUMBER = re.compile(r"_\d+$")
 
 
 def keras3_leaves(optimizer: keras.optimizers.Optimizer) -> list[Leaf]:
