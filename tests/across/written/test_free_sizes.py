@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import hozon
+from tests.across.written.by_openvino import opened
 from tests.across.written.free_sizes import MODELS
 from tests.oracle.client import Oracle
 
@@ -55,6 +56,16 @@ def test_tensorflow_runs_it(name: str, way: str, told: Any) -> None:
     _, answers, _, expected, _ = told
     for number, y in enumerate(expected[name]):
         np.testing.assert_allclose(answers[f"{name} {number} {way}"], y, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_openvino_runs_it(name: str, told: Any) -> None:
+    folder, _, inputs, expected, _ = told
+    compiled = opened(folder / name)
+    ports = sorted(compiled.inputs, key=lambda port: port.get_any_name())
+    for x, y in zip(inputs[name], expected[name], strict=True):
+        (found,) = compiled(dict(zip(ports, x, strict=True))).values()
+        np.testing.assert_allclose(found, y, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["unet", "decoder_only", "encoder_decoder"])

@@ -1,4 +1,4 @@
-"""What Hozon writes, through TensorFlow's command line, Keras' TFSMLayer, TF Lite and ONNX."""
+"""What Hozon writes, through TensorFlow's command line, TFSMLayer, TF Lite, ONNX and OpenVINO."""
 
 from __future__ import annotations
 
@@ -8,21 +8,9 @@ import keras
 import numpy as np
 import pytest
 
+from tests.across.written.by_openvino import opened
 from tests.across.written.conftest import Written
 from tests.oracle.client import Oracle
-
-#: Models that TF Lite's and ONNX's own ops can express.
-NAMES = [
-    "sequential",
-    "several_inputs_and_outputs",
-    "operations",
-    "convolutions",
-    "lstm",
-    "gru",
-    "transformer",
-    "custom_layer",
-    "subclassed",
-]
 
 TFLITE = """
 def run(path, feeds):
@@ -133,35 +121,67 @@ def feeds(written: Written) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def asked(written: dict[str, Written]) -> dict[str, Any]:
-    return {name: (str(written[name].path), feeds(written[name])) for name in NAMES}
+    return {name: (str(one.path), feeds(one)) for name, one in written.items()}
 
 
-def check(answers: dict[str, Any], written: dict[str, Written]) -> None:
+#: A bfloat16 product, as tf_keras and TensorFlow export it: converters do not know it.
+BFLOAT16 = """
+import tempfile, tf_keras
+path = tempfile.mkdtemp()
+dense = tf_keras.layers.Dense(3, dtype="mixed_bfloat16")
+model = tf_keras.Sequential([tf_keras.Input((4,)), dense])
+tf.saved_model.save(model, path)
+cases = {"own": (path, {"input_1": np.ones((2, 4), np.float32)})}
+"""
+UNKNOWN = "mixed_precision"
+
+
+def check(
+    answers: dict[str, Any], written: dict[str, Written], without: tuple[str, ...] = ()
+) -> None:
+    for name in without:
+        assert isinstance(answers.pop(name), str)
     failed = {name: found for name, found in answers.items() if isinstance(found, str)}
     assert not failed, "\n\n".join(f"{name}: {text}" for name, text in failed.items())
     for name, found in answers.items():
         compare(found, written[name])
 
 
-def compare(found: Any, written: Written) -> None:
+def compare(found: Any, written: Written, rtol: float = 1e-4) -> None:
     expected = sorted(keras.tree.flatten(written.outputs), key=lambda v: (v.shape, float(v.sum())))
     values = sorted(found.values(), key=lambda v: (v.shape, float(v.sum())))
     assert len(values) == len(expected)
     for a, b in zip(values, expected, strict=True):
         assert a.shape == b.shape
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-5)
 
 
 def test_tensorflow_lite(
     written: dict[str, Written], asked: dict[str, Any], oracle: Oracle
 ) -> None:
     answers = oracle.python(TFLITE, cases=asked)
-    check(answers, written)
+    check(answers, written, without=(UNKNOWN,))
 
 
 def test_onnx(written: dict[str, Written], asked: dict[str, Any], oracle: Oracle) -> None:
     answers = oracle.python(ONNX, cases=asked)
-    check(answers, written)
+    check(answers, written, without=(UNKNOWN,))
+
+
+@pytest.mark.parametrize("convert", [TFLITE, ONNX], ids=["TF Lite", "ONNX"])
+def test_what_converters_do_not_know_they_do_not_know_of_tensorflow(
+    convert: str, oracle: Oracle
+) -> None:
+    assert isinstance(oracle.python(BFLOAT16 + convert)["own"], str)
+
+
+def test_openvino(written: dict[str, Written], asked: dict[str, Any]) -> None:
+    for name, (path, given) in asked.items():
+        compiled = opened(path)
+        found = compiled({port: given[port.get_any_name()] for port in compiled.inputs})
+        answers = {str(number): value for number, value in enumerate(found.values())}
+        # It computes in float32 what the model computes in a half.
+        compare(answers, written[name], rtol=0.05 if name == UNKNOWN else 1e-4)
 
 
 def test_tfsm_layer(written: dict[str, Written], asked: dict[str, Any], oracle: Oracle) -> None:

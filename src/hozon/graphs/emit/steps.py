@@ -229,8 +229,10 @@ def concat(body: Body, parts: Sequence[Tensor], axis: int) -> Tensor:
 
 
 def reverse(body: Body, x: Tensor, axes: Sequence[int]) -> Tensor:
-    """`x` backwards along `axes`."""
-    return op(body, "ReverseV2", [x, integers(body, axes)], x) if axes else x
+    """`x` backwards along `axes`, one at a time: converters know no other."""
+    for axis in axes:
+        x = op(body, "ReverseV2", [x, integers(body, [axis])], x)
+    return x
 
 
 def cut(body: Body, x: Tensor, begin: Sequence[Dim] | Tensor, size: Sequence[Dim]) -> Tensor:

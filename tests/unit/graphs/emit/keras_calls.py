@@ -100,6 +100,12 @@ _TWO_REALS = plain(
     "meshgrid": lambda x, y: ops.meshgrid(x[0], y[0]),
     "trapezoid": lambda x, y: ops.trapezoid(x, y),
     "digitize": lambda x, y: ops.digitize(x, np.array([-1.0, 0.0, 1.0], np.float32)),
+    "searchsorted in constants": lambda x, y: ops.searchsorted(
+        np.array([-1.0, 0.0, 1.0], np.float32), y[0]
+    ),
+    "searchsorted from the right": lambda x, y: ops.searchsorted(
+        np.array([-1.0, 0.0, 1.0], np.float32), y[0], side="right"
+    ),
     "searchsorted": lambda x, y: ops.searchsorted(ops.sort(x[0]), y[0]),
     "binary_crossentropy": lambda x, y: (
         ops.binary_crossentropy(ops.sigmoid(x), ops.sigmoid(y)),
