@@ -56,6 +56,11 @@ def tracing_for_file(text: np.dtype[Any]) -> Iterator[None]:
             keras.config.enable_traceback_filtering()
 
 
+def traces_for_file() -> bool:
+    """Whether this thread traces layers to write them down."""
+    return _TEXT.get() is not None
+
+
 class _AttentionAttempts(logging.Filter):
     """Drops what Keras logs of a way to attend that does not take symbols, before the next one."""
 

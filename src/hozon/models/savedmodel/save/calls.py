@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+import hozon.keras_private.drawn  # noqa: F401 - bends layers that draw while they are traced
 from hozon.config.text_layers.traced import tracing
 from hozon.graphs.emit.trace import Capture
 from hozon.graphs.emit.values import TRACED_TEXT
