@@ -58,7 +58,7 @@ class LoadedObject:
     Callable when the saved object was: then `__call__` is its saved function.
     """
 
-    __slots__ = ("__dict__", "_identifier", "_node_id")
+    __slots__ = ("__dict__", "__weakref__", "_identifier", "_node_id")
 
     def __init__(self, node_id: int, identifier: str) -> None:
         self._node_id = node_id

@@ -13,7 +13,7 @@ from hozon.errors import HozonError
 from hozon.graphs.ir import Node
 from hozon.graphs.library import Bound, FunctionKey, Library, Step
 from hozon.graphs.slopes import with_slope_of
-from hozon.graphs.values import Cell, NotStatic, Value, as_numpy, is_traced
+from hozon.graphs.values import Cell, NotStatic, Value, as_numpy, boxed, is_traced
 
 Caller = Callable[["Context", Bound, Sequence[Value]], tuple[Value, ...]]
 
@@ -197,7 +197,7 @@ def run_step(
     except Exception as error:
         error.add_note(f"in node {step.node.name!r} ({step.node.op}) of {bound.function.name!r}")
         raise
-    return result if isinstance(result, tuple) else (result,)
+    return tuple(map(boxed, result if isinstance(result, tuple) else (result,)))
 
 
 def _dereferenced(context: Context, step: Step, inputs: list[Value]) -> list[Value]:

@@ -90,6 +90,27 @@ def is_symbol(size: Any) -> bool:
     return hasattr(found, "__jax_array__") and not hasattr(found, "shape")
 
 
+def boxed(value: Value) -> Value:
+    """A size that is a symbol as an array of no axes, as NumPy's functions take numbers out."""
+    bare = not isinstance(value, np.ndarray) and is_symbol(value)
+    return sizes((value,), np.dtype(object)).reshape(()) if bare else value
+
+
+def as_arrays(known: np.ndarray[Any, Any]) -> Value:
+    """Sizes with symbols among them as what they are when the traced function runs."""
+    return jnp.stack([jnp.asarray(size) for size in known.reshape(-1)]).reshape(known.shape)
+
+
+def together(*values: Value) -> tuple[Value, ...]:
+    """The operands of one function: sizes that are symbols as numbers where another is traced."""
+    if not any(isinstance(value, np.ndarray) and value.dtype == object for value in values):
+        return values
+    traced = next((value.dtype for value in values if not is_static(value)), None)
+    if traced is None:
+        return values
+    return tuple(as_arrays(v).astype(traced) if v.dtype == object else v for v in values)
+
+
 def for_shape(shape: Sequence[Any], *values: Value) -> Any:
     """`ns` for what makes an array of a shape: NumPy knows no symbols."""
     return jnp if any(map(is_symbol, shape)) else ns(*values)

@@ -14,10 +14,17 @@ def no_input_dim(entry: Entry) -> None:
         entry.config.pop("input_dim", None)
 
 
+def no_ragged(entry: Entry) -> None:
+    """`ragged` tells of an input; only of text it tells what the layer gives."""
+    if entry.class_name.rsplit(">", 1)[-1] != "TextVectorization":
+        entry.config.pop("ragged", None)
+
+
 #: Keys that moved to InputLayer, or that the saved object graph needed.
 COMMON: tuple[Rule, ...] = (
-    Drop("batch_input_shape", "batch_size", "input_dtype", "input_shape", "ragged"),
+    Drop("batch_input_shape", "batch_size", "input_dtype", "input_shape"),
     no_input_dim,
+    no_ragged,
     Drop("expects_training_arg", "expects_mask_arg", "must_restore_from_config", "save_spec"),
     Drop("preserve_input_structure_in_config", "build_input_shape", "is_graph_network", "dynamic"),
 )

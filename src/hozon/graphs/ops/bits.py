@@ -10,7 +10,7 @@ import numpy as np
 
 from hozon.graphs.ops.math import shared
 from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, is_static, ns
+from hozon.graphs.values import Value, as_arrays, is_static, ns
 
 BITS = OpTable("bits")
 
@@ -38,6 +38,8 @@ def convert(x: Value, target: np.dtype[Any]) -> Value:
     floats lose their fraction, and integers their high bits."""
     if x.dtype == target or (x.dtype == object and target.kind == "i"):  # symbols of sizes
         return x
+    if x.dtype == object:
+        x = as_arrays(x)
     if jnp.issubdtype(x.dtype, jnp.complexfloating) and target.kind != "c":
         x = x.real
     if target.kind == "b":

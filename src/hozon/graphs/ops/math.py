@@ -12,14 +12,14 @@ import numpy as np
 from hozon.graphs.slopes import differentiated, unless_zero
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.tensorlist import add_lists, is_list
-from hozon.graphs.values import Value, is_static, ns, static_count
+from hozon.graphs.values import Value, is_static, ns, static_count, together
 
 MATH = OpTable("math")
 
 
 def shared(name: str) -> Kernel:
     """The function of that name in NumPy or ``jax.numpy``, whichever the inputs call for."""
-    return lambda *values: getattr(ns(*values), name)(*values)
+    return lambda *values: getattr(ns(*values), name)(*together(*values))
 
 
 def is_inexact(value: Value) -> bool:
@@ -29,7 +29,7 @@ def is_inexact(value: Value) -> bool:
 
 MATH.kernels(
     {
-        "AddV2": lambda x, y: add_lists(x, y) if is_list(x) or is_list(y) else ns(x, y).add(x, y),
+        "AddV2": lambda x, y: add_lists(x, y) if is_list(x) or is_list(y) else shared("add")(x, y),
         "Sub": shared("subtract"),
         "Mul": shared("multiply"),
         "Neg": shared("negative"),
@@ -62,7 +62,7 @@ MATH.kernels(
 @MATH.kernel("Add")
 def add(x: Value, y: Value) -> Value:
     """The sum; of strings, the concatenation."""
-    total = ns(x, y).add(x, y)
+    total = shared("add")(x, y)
     return np.asarray(total, object) if isinstance(total, (bytes, str)) else total
 
 

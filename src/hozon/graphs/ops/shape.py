@@ -45,7 +45,7 @@ def shape_n(node: NodeView) -> Kernel:
 @SHAPE.op("Size")
 def size(node: NodeView) -> Kernel:
     dtype = node.dtype("out_type").numpy
-    return lambda x: np.asarray(math.prod(np.shape(x)), dtype)
+    return lambda x: sizes((math.prod(np.shape(x)),), dtype).reshape(())
 
 
 @SHAPE.kernel("Rank")
@@ -119,7 +119,8 @@ def invert_permutation(node: NodeView) -> Kernel:
 @SHAPE.kernel("BroadcastTo")
 def broadcast_to(x: Value, wanted: Value) -> Value:
     """`x` repeated to a static shape."""
-    return ns(x).broadcast_to(x, static_shape(wanted, "the shape"))
+    shape = static_shape(wanted, "the shape")
+    return for_shape(shape, x).broadcast_to(x, shape)
 
 
 @SHAPE.op("BroadcastArgs")
@@ -127,7 +128,7 @@ def broadcast_args(node: NodeView) -> Kernel:
     def kernel(first: Value, second: Value) -> Value:
         shapes = static_ints(first, "a shape"), static_ints(second, "a shape")
         try:
-            return np.asarray(np.broadcast_shapes(*shapes), first.dtype)
+            return sizes(jnp.broadcast_shapes(*shapes), first.dtype)
         except ValueError as error:
             raise MismatchError(f"node {node.name!r}: {error}") from error
 
@@ -155,7 +156,7 @@ def tile(x: Value, multiples: Value) -> Value:
     """`x` repeated along each axis."""
     counts = static_ints(multiples, "the number of repetitions")
     require_elements((*counts, *x.shape), "a repetition")
-    return ns(x).tile(x, counts)
+    return for_shape(counts, x).tile(x, counts)
 
 
 @SHAPE.kernel("Fill")
@@ -197,6 +198,8 @@ def arange(node: NodeView) -> Kernel:
 
     def kernel(start: Value, limit: Value, delta: Value) -> Value:
         first, last, step = (_number(v) for v in (start, limit, delta))
+        if any(map(is_symbol, (first, last, step))):
+            return jnp.arange(first, last, step).astype(dtype)
         if step == 0 or (first > last and step > 0) or (first < last and step < 0):
             if first == last:
                 return np.zeros(0, dtype)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
+from jax import export
 
+import hozon
 from tests.unit.graphs.ops.harness import Case, answers, check, ids
 
 RNG = np.random.default_rng(1)
@@ -147,3 +151,30 @@ def told(oracle: Any) -> Any:
 @pytest.mark.parametrize("name", ids(CASES))
 def test_shape(name: str, told: Any) -> None:
     check(*told[name])
+
+
+FREE = """
+class Free(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32)])
+    def __call__(self, x):
+        rows, columns = tf.unstack(tf.shape(x))
+        count = tf.cast(tf.size(x), tf.float32) + tf.cast(rows * columns, tf.float32)
+        places = tf.range(rows)
+        spread = tf.broadcast_to([[1.0]], tf.broadcast_dynamic_shape([rows, 1], [1, columns]))
+        repeated = tf.tile(x[:1], [rows, 1])
+        least = tf.minimum(tf.argmax(x, 1, tf.int32), columns - 2)
+        return x / count, places + 2 * rows, spread, repeated, least
+free = Free()
+tf.saved_model.save(free, folder)
+out["y"] = [y.numpy() for y in free(x)]
+"""
+
+
+def test_sizes_that_are_symbols(oracle: Any, tmp_path: Path) -> None:
+    x = normal(3, 4)
+    expected = oracle.python(FREE, folder=str(tmp_path), x=x)["y"]
+    free = hozon.saved_model.load(tmp_path)
+    (spec,) = export.symbolic_args_specs((x,), "a, b")
+    made = export.export(jax.jit(free))(spec)
+    for mine, true in zip(made.call(x), expected, strict=True):
+        np.testing.assert_allclose(mine, true, rtol=1e-6)

@@ -79,7 +79,7 @@ def assign_own(revival: Revival, node: KerasNode, layer: keras.Layer) -> None:
     Raises MismatchError where the class has other variables, or another call, than the file.
     """
     if not layer.built:
-        build(layer, node, revival.saved_call(node))
+        build(layer, node, revival.saved_call(node), revival.objects.batch_of_states)
     found = pair(revival.objects, node, layer)
     for saved, live in found.layers:
         set_trainable(saved, live)
@@ -142,7 +142,7 @@ def build_for(revival: Revival, node: KerasNode, layer: keras.layers.Layer) -> N
     if shape is not None and len(required_arguments(layer.build)) == 1:
         layer.build(_shape(shape))
     elif revival.objects.weights(node.node):
-        build(layer, node, revival.saved_call(node))
+        build(layer, node, revival.saved_call(node), revival.objects.batch_of_states)
 
 
 def _shape(value: Any) -> Any:

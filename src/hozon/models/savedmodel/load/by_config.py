@@ -55,7 +55,7 @@ def model_by_config(
             if root.node == 0:
                 _require_text_inputs(revival, root, model)
             if not model.built and revival.objects.weights(root.node):
-                build(model, root, revival.saved_call(root))
+                build(model, root, revival.saved_call(root), revival.objects.batch_of_states)
             assign_model(revival, root, model)
             _require_all(revival, model, before.report)
             deferred.finish()

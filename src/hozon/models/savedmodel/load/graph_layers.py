@@ -118,9 +118,11 @@ class SavedCall:
         failure: MismatchError | None = None
         for extra in self._variants(function, training):
             try:
-                return function(*args, **{**kwargs, **extra})
+                trace, tensors = function.choose(*args, **{**kwargs, **extra})
             except MismatchError as error:
                 failure = failure or error
+                continue
+            return trace.call_flat(tensors)
         assert failure is not None
         raise failure
 

@@ -185,6 +185,13 @@ class KerasObjects:
                 waiting = [*self.items(node), *waiting]
         return found
 
+    @cached_property
+    def batch_of_states(self) -> int | None:
+        """The size of the batch that stateful RNN layers were called on; None without any."""
+        states = (self.variable(state) for node in self.nodes for state in self.states(node))
+        sizes = {dims[0] for v in states if v is not None and (dims := v.shape.dims)}
+        return sizes.pop() if len(sizes) == 1 else None
+
     def penalties(self, node_id: int) -> Iterator[tuple[int, int]]:
         """The penalties of a layer's own weights: nodes of the variable and of the function."""
         api = self.children(node_id).get("keras_api")

@@ -98,10 +98,10 @@ class Call:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
-def saved_calls(node: KerasNode, call: SavedCall) -> Iterator[Call]:
+def saved_calls(node: KerasNode, call: SavedCall, batch: int | None = None) -> Iterator[Call]:
     """On what an object was called when it was saved, the surest first.
 
-    The size of a batch is free before it is what it was.
+    The size of a batch is `batch` where stateful RNNs fix it, else free before it is what it was.
     """
     given = node.metadata.get("full_save_spec")
     known: list[Call] = []
@@ -116,7 +116,7 @@ def saved_calls(node: KerasNode, call: SavedCall) -> Iterator[Call]:
         known.append(Call((_of_shape(shape, dtype if isinstance(dtype, str) else None),)))
     for found in known:
         if _tensors(found):
-            yield _with_free_batch(found)
+            yield _with_batch(found, batch)
             yield found
 
 
@@ -151,23 +151,39 @@ def _tensors(call: Call) -> list[keras.KerasTensor]:
     return _symbols((call.args, dict(call.kwargs)))
 
 
-def _with_free_batch(call: Call) -> Call:
-    def free(leaf: Any) -> Any:
+def _with_batch(call: Call, size: int | None) -> Call:
+    def sized(leaf: Any) -> Any:
         if not isinstance(leaf, keras.KerasTensor) or not leaf.shape:
             return leaf
-        return keras.KerasTensor((None, *leaf.shape[1:]), leaf.dtype)
+        return keras.KerasTensor((size, *leaf.shape[1:]), leaf.dtype)
 
-    args, kwargs = keras.tree.map_structure(free, (call.args, dict(call.kwargs)))
+    args, kwargs = keras.tree.map_structure(sized, (call.args, dict(call.kwargs)))
     return Call(tuple(args), kwargs)
 
 
-def build(layer: keras.Layer, node: KerasNode, call: SavedCall) -> None:
+def _on_zeros(call: Call) -> Call:
+    """The call on data, free sizes being 1."""
+
+    def zeros(leaf: Any) -> Any:
+        if not isinstance(leaf, keras.KerasTensor):
+            return leaf
+        return keras.ops.zeros([size or 1 for size in leaf.shape], leaf.dtype)
+
+    args, kwargs = keras.tree.map_structure(zeros, (call.args, dict(call.kwargs)))
+    return Call(tuple(args), kwargs)
+
+
+def build(layer: keras.Layer, node: KerasNode, call: SavedCall, batch: int | None = None) -> None:
     """Call a layer of the caller's class symbolically, as its saved counterpart was called.
+
+    `batch` is the size of the batch where stateful RNNs fix it. As Keras makes what they keep in
+    calls on data only, layers beside them are called on zeros.
 
     Raises MismatchError where its call takes something else than the saved one.
     """
     refusal: Exception | None = None
-    for given in saved_calls(node, call):
+    known = list(saved_calls(node, call, batch))
+    for given in (*map(_on_zeros, known if batch is not None else ()), *known):
         try:
             layer(*given.args, **given.kwargs)
         except HozonError:

@@ -156,7 +156,7 @@ def _build_shape(layer: keras.Layer) -> Any:
     """The shape or shapes that the layer was built for, as far as they are one argument's.
 
     Keras 2 builds some layers for a shape that Keras 3 does not ask it of; those have no weights,
-    and where they are in no functional model any shape will do.
+    and where they are in no functional model any shape of their rank will do.
     """
     shapes = build_shapes(layer)
     if layer.built and shapes:
@@ -166,7 +166,19 @@ def _build_shape(layer: keras.Layer) -> Any:
     symbolic = symbolic_arguments(layer)
     if symbolic is not None and symbolic[0]:
         return keras.tree.map_structure(_shape_of, symbolic[0][0])
-    return None if layer.weights else {"class_name": "TensorShape", "items": None}
+    return None if layer.weights else {"class_name": "TensorShape", "items": _any_sizes(layer)}
+
+
+def _any_sizes(layer: keras.Layer) -> list[None] | None:
+    """Free sizes, as many as a layer's input has at least; None where it does not tell."""
+    spec = layer.input_spec
+    if isinstance(spec, keras.InputSpec):
+        rank = spec.ndim or spec.min_ndim
+    else:
+        axes = keras.tree.flatten(getattr(layer, "axis", None))
+        known = [axis for axis in axes if isinstance(axis, int)]
+        rank = max((-axis if axis < 0 else axis + 1 for axis in known), default=None)
+    return None if rank is None else [None] * rank
 
 
 def _shape_of(argument: Any) -> Any:

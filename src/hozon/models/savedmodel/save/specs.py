@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
+import jax
 import keras
 
 from hozon.config.text_layers import reads_text
 from hozon.errors import SaveError
 from hozon.graphs.emit.trace import ArgumentSpec
 from hozon.keras_private.graph import functional_of, input_structure, layer_of, symbolic_arguments
-from hozon.keras_private.layers import build_shapes, layers_of, takes_training
+from hozon.keras_private.layers import build_shapes, layers_of, states_of, takes_training
 
 #: Arguments of `call` that say how to run, not what to run on.
 CONTEXT = ("training", "mask")
@@ -119,8 +120,13 @@ def layer_spec(layer: keras.Layer) -> CallSpec | None:
 
     They are those of the function that a model runs, of its first place in a functional model, of
     the calls that a layer was saved with, else what it was built for. The first size of each is
-    taken to be the batch's.
+    taken to be the batch's: that of the states where a stateful RNN inside keeps some.
     """
+    spec = _spec_of(layer)
+    return None if spec is None else _of_batch(spec, _size_of_states(layer))
+
+
+def _spec_of(layer: keras.Layer) -> CallSpec | None:
     names = call_names(layer)
     saved = getattr(layer, SAVED_INPUTS, None)
     if saved is not None:
@@ -132,6 +138,26 @@ def layer_spec(layer: keras.Layer) -> CallSpec | None:
         return layer.call_spec()
     shapes = build_shapes(layer) if layer.built else None
     return _from_shapes(layer, names, shapes) if shapes else None
+
+
+def _size_of_states(layer: keras.Layer) -> int | None:
+    """The size of the batch that stateful RNNs inside were called on; None without any."""
+    found = {int(v.shape[0]) for inside in layers_of(layer) for v in states_of(inside)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _of_batch(spec: CallSpec, size: int | None) -> CallSpec:
+    """The arguments for batches of one size; as they are where it is None."""
+    if size is None:
+        return spec
+
+    def sized(leaf: Any) -> Any:
+        if not isinstance(leaf, ArgumentSpec) or not leaf.shape or leaf.shape[0] is not None:
+            return leaf
+        return replace(leaf, shape=(size, *leaf.shape[1:]))
+
+    arguments, keywords = jax.tree.map(sized, (spec.arguments, dict(spec.keywords)))
+    return replace(spec, arguments=arguments, keywords=keywords)
 
 
 def call_names(layer: keras.Layer) -> tuple[str, ...]:
