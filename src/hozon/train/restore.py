@@ -18,7 +18,7 @@ import keras
 
 from hozon.errors import MismatchError
 from hozon.formats.bundle import Bundle
-from hozon.formats.protos.trackable import Edge, TrackableNode
+from hozon.formats.protos.trackable import Edge, SlotVariable, TrackableNode
 from hozon.keras_private.watch import can_grow, unwatch, watch
 from hozon.models.assignment import Assignment, apply
 from hozon.models.assignment.finalize import compile_again, finalize_layer, is_derived
@@ -28,6 +28,7 @@ from hozon.objects.graph import path_names
 from hozon.objects.keys import ATTRIBUTES, TABLE, TABLE_PARTS, VARIABLE_VALUE
 from hozon.objects.tracking import Leaf, Table, Trackable, Virtual, identity
 from hozon.stored.lazy import LazyTensor
+from hozon.train.numbered import lists_of, numbered_slots
 
 #: Two ways of counting layers: all of them, and those with weights.
 ALL_LAYERS = re.compile(r"layer-\d+")
@@ -71,6 +72,7 @@ class Restoration:
         self._busy = False
         self._check: Callable[[set[int]], None] | None = None
         self._with_slots = [i for i, node in enumerate(nodes) if node.slot_variables]
+        self._numbered: dict[int, tuple[SlotVariable, ...]] = {}
 
     def start(self, root: Any, check: Callable[[set[int]], None]) -> None:
         """Bind the root and all that is reached from it, and assign what is found.
@@ -157,11 +159,12 @@ class Restoration:
         """
         trackable = self._described[node] = self._describe(self.objects[node])
         last = _less_certain(self.nodes[node].children, trackable)
+        lists = self._lists_of_slots(node, trackable)
         fresh: list[tuple[bool, Pair]] = []
         inner: list[Pair] = []
         waiting = []
         for edge in self.nodes[node].children:
-            child = trackable.child(edge.name)
+            child = None if edge.name in lists else trackable.child(edge.name)
             if child is None:
                 waiting.append(edge)
             elif edge.node not in self.objects:
@@ -179,18 +182,33 @@ class Restoration:
             return False
         return self._bound.get(identity(child)) == node
 
+    def _lists_of_slots(self, node: int, trackable: Trackable) -> set[str]:
+        """Edges of an optimizer to what is found by the variables of slots, if names tell them."""
+        if trackable.slots is None:
+            return set()
+        if node not in self._numbered:
+            self._numbered[node] = numbered_slots(self.nodes, node)
+        return lists_of(self.nodes, node, self._numbered[node])
+
     def _slots(self) -> list[Pair]:
-        """Slots of bound legacy optimizers whose variables were bound after them."""
+        """Slots of bound optimizers whose variables were bound after them.
+
+        Where a program has the optimizer alone, numbers are all that there is.
+        """
+        for node, slots in self._numbered.items():
+            if slots and not any(slot.variable in self.objects for slot in slots):
+                self._numbered[node] = ()
+                return self._found(node)
         return [
             pair
-            for node in self._with_slots
+            for node in (*self._with_slots, *self._numbered)
             if node in self.objects
             for pair in self._slots_of(node, self._describe(self.objects[node]))
         ]
 
     def _slots_of(self, node: int, trackable: Trackable) -> list[Pair]:
         found = []
-        for slot in self.nodes[node].slot_variables:
+        for slot in (*self.nodes[node].slot_variables, *self._numbered.get(node, ())):
             if trackable.slots is None or slot.slot in self.objects:
                 continue
             if slot.variable in self.objects:

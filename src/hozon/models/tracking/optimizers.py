@@ -189,6 +189,13 @@ class Optimizer:
             ordered = [v for v in self.optimizer.variables if not is_scalar(self.optimizer, v)]
         return ordered
 
+    def _of_number(self, slots: Mapping[str, list[Any]], index: int, number: int) -> Any:
+        """The slot of that number among those of one variable."""
+        every = (AVERAGE.edge, *(row.edge for row in self.rows), ACCUMULATED)
+        alone = {edge: [slots[edge][index]] for edge in every if edge in slots}
+        found = self.ordered(alone) if self.rows else []
+        return found[number] if number < len(found) else None
+
     def _scalars(self) -> list[tuple[tuple[str, ...], Any]]:
         found = (
             (edges, getattr(self.optimizer, attribute, None))
@@ -209,9 +216,14 @@ class Optimizer:
         return aliases
 
     def slot(self, variable: keras.Variable, name: str) -> Any:
-        """What holds a legacy slot of a variable; None before the optimizer is built."""
+        """What holds a slot of a variable; None before the optimizer is built.
+
+        `name` is the legacy one, or the slot's number among those of its variable.
+        """
         index = next((i for i, v in enumerate(self.order) if v is variable), None)
         lists = self.slot_lists()
+        if name.isdigit():
+            return None if index is None else self._of_number(lists, index, int(name))
         row = next((slot.edge for slot in self.rows if slot.legacy == name), None)
         if index is None or row not in lists or index >= len(lists[row]):
             return None
