@@ -15,6 +15,7 @@ from hozon.config.serialization import custom_object_scope, serialize
 from hozon.config.tagged import is_serialized
 from hozon.errors import FormatError, UnsupportedError
 from hozon.keras_private.graph import functional_of
+from hozon.models.text import made as made  # lets models that are yet to be built take strings
 from hozon.models.text.strings import ready_for_text
 from hozon.typing import CustomObjects
 

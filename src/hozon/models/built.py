@@ -15,8 +15,13 @@ from hozon.keras_private.layers import build_by_run, layers_inside
 
 
 def require_built(model: keras.Model, lacking: str) -> None:
-    """Raise UnsupportedError for a model or layer that was never built: what it has none of."""
-    if not model.built and not model.weights:
+    """Raise UnsupportedError for a model or layer that was never built: what it has none of.
+
+    Layers that are built before any call, as those of text are, have all that they will have.
+    """
+    inside = layers_inside(model)
+    waits = not inside or not all(layer.built for layer in inside)
+    if not model.built and not model.weights and waits:
         raise UnsupportedError(
             f"{model.name!r} is not built, so it has no {lacking}",
             instead="call it once on a batch, or call its build() with the input shape",

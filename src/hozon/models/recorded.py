@@ -20,6 +20,7 @@ from hozon.models.lookups import lookups_trained_otherwise
 from hozon.models.outputs import compiled_outputs
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.training import NO_CONFIG, NOT_COMPILED
+from hozon.models.text import made as made  # lets models that are yet to be built take strings
 from hozon.models.text.strings import ready_for_text
 from hozon.record import ModelRecord
 from hozon.reports import warn

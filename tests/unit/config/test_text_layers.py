@@ -107,6 +107,10 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
     (T, {**WORD, "split": None, "output_sequence_length": 2}, TOKENS),
     (T, {**WORD, "split": None, "output_mode": "count"}, TOKENS),
     (T, {**WORD, "split": None, "ngrams": 2}, TOKENS),
+    (T, {**WORD, "split": None}, TOKENS[:, 0]),
+    (T, {**WORD, "split": None}, TOKENS[0, 0]),
+    (T, {**WORD, "split": None, "ngrams": 2, "output_sequence_length": 4}, TOKENS[:, 0]),
+    (T, {**WORD, "split": None, "output_mode": "count"}, TOKENS[:, 0]),
     (H, {"num_bins": 7}, TOKENS),
     (H, {"num_bins": 7}, INTEGERS),
     (H, {"num_bins": 7, "mask_value": ""}, TOKENS),
@@ -201,6 +205,21 @@ def _symbolic(inputs: Any) -> Any:
 def test_refusals(name: str, config: dict[str, Any], error: type[HozonError]) -> None:
     with pytest.raises(error):
         TEXT_LAYERS[name](**config)
+
+
+ADAPTED = """
+import keras as keras_3
+layer = keras_3.layers.TextVectorization(split=None, ngrams=2)
+layer.adapt(texts)
+out["words"] = layer.get_vocabulary()
+"""
+
+
+def test_texts_that_are_not_split_are_documents(oracle: Oracle) -> None:
+    texts = np.array(["the cat", "a dog", "the cat"], object)
+    layer = TEXT_LAYERS[T](split=None, ngrams=2)
+    layer.adapt(texts)
+    assert layer.get_vocabulary() == oracle.python(ADAPTED, texts=texts)["words"]
 
 
 def test_unknown_tokens_without_an_index_are_an_error() -> None:

@@ -277,3 +277,11 @@ def test_weights_of_any_width(dtype: str, suffix: str, tmp_path: Path) -> None:
             np.testing.assert_array_equal(
                 np.asarray(mine.value, "float32"), np.asarray(theirs.value, "float32")
             )
+
+
+@pytest.mark.filterwarnings("ignore:No training configuration:UserWarning")
+def test_a_model_of_keras_that_was_never_compiled(tmp_path: Path) -> None:
+    path = tmp_path / "m.keras"
+    keras.Sequential([keras.Input((3,)), layers.Dense(1)]).save(path)
+    assert keras.models.load_model(path).compiled is False
+    assert hozon.load_model(path).compiled is False

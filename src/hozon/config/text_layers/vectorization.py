@@ -142,8 +142,12 @@ class TextVectorization(HostLayer):
             batch_size: as in Keras; it changes nothing.
             steps: how many batches of an iterable count; None for all.
         """
-        batches = (to_bytes(batch) for batch in batches_of(data, steps))
+        batches = (self._of_documents(to_bytes(batch)) for batch in batches_of(data, steps))
         self._lookup_layer.adapt_documents(row for batch in batches for row in self.words(batch))
+
+    def _of_documents(self, texts: Array) -> Array:
+        """A batch to adapt to, in which a text that is not split is a document of its own."""
+        return texts[:, None] if self.split is None and texts.ndim == 1 else texts
 
     def words(self, texts: Array) -> list[Words]:
         """The tokens of each text: standardized, split, combined."""
@@ -200,17 +204,24 @@ class TextVectorization(HostLayer):
                 np.dtype(self.output_dtype),
                 self._lookup_layer.idf,
             )
-        return outputs[0] if texts.ndim == 0 else outputs
+        if self.split is None and texts.ndim == 0 and self.output_mode == INT:
+            return outputs.reshape(())
+        return outputs[0] if texts.ndim < self._rank else outputs
+
+    @property
+    def _rank(self) -> int:
+        """The axes of a batch of texts: of those that are not split, their tokens' as well."""
+        return 2 if self.split is None else 1
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Batch, and the length of sequences or the depth of vectors, None where unknown."""
         if self.output_mode is None:
             return tuple(input_shape)
-        lead = tuple(input_shape[:1])
+        lead = tuple(input_shape[:1]) if len(input_shape) >= self._rank else ()
         if self.output_mode != INT:
             return (*lead, self._lookup_layer.depth)
         length = self.output_sequence_length
-        if length is None and self._is_dense and len(input_shape) > 1:
+        if length is None and self._is_dense and input_shape:
             length = input_shape[-1]
         return (*lead, length)
 

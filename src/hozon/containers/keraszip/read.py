@@ -57,7 +57,7 @@ def _model(archive: Archive, file: str, check: bool) -> ModelRecord:
     )
     version = str(metadata.get("keras_version", ""))
     dialect: Dialect = "keras2" if version.startswith("2.") else "keras3"
-    training = config.pop("compile_config", None)
+    training = config.pop("compile_config", None) or None  # empty for a model never compiled
     root = _state(archive, file, check)
     groups = list(groups_of(root, ""))
     if dialect == "keras2" and isinstance(training, dict) and _scales_losses(groups):

@@ -191,9 +191,8 @@ class Optimizer:
 
     def _of_number(self, slots: Mapping[str, list[Any]], index: int, number: int) -> Any:
         """The slot of that number among those of one variable."""
-        every = (AVERAGE.edge, *(row.edge for row in self.rows), ACCUMULATED)
-        alone = {edge: [slots[edge][index]] for edge in every if edge in slots}
-        found = self.ordered(alone) if self.rows else []
+        of = {id(item): place for items in slots.values() for place, item in enumerate(items)}
+        found = [item for item in self.ordered(slots) if of.get(id(item)) == index]
         return found[number] if number < len(found) else None
 
     def _scalars(self) -> list[tuple[tuple[str, ...], Any]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -73,3 +76,30 @@ def test_codes_keep_every_byte() -> None:
     assert again.tolist() == texts.tolist()
     mixed = [texts, np.ones(2, "float32")]
     np.testing.assert_array_equal(decode(encode(mixed))[1], mixed[1])
+
+
+LOADED = """
+import sys
+import hozon
+import numpy as np
+assert "hozon.layers" not in sys.modules
+texts = np.array(["b a", "c"], object)
+for path in sys.argv[1:]:
+    for use in ("__call__", "predict"):
+        model = hozon.load_model(path)
+        assert np.asarray(getattr(model, use)(texts)).tolist() == [[0, 1, 1], [1, 0, 0]], path
+    hozon.save_model(hozon.load_model(path), path + "_again")
+    assert np.asarray(hozon.load_model(path + "_again")(texts)).tolist() == [[0, 1, 1], [1, 0, 0]]
+"""
+
+
+def test_text_layers_alone_take_strings_wherever_they_are_loaded(tmp_path: Path) -> None:
+    layer = hozon.layers.TextVectorization(vocabulary=["a", "b"], output_mode="multi_hot")
+    model = keras.Sequential([layer])
+    paths = [str(tmp_path / "m.keras"), str(tmp_path / "m.h5")]
+    for path in paths:
+        hozon.save_model(model, path)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LOADED, *paths], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
