@@ -10,9 +10,10 @@ from typing import Any
 
 import keras
 
-from hozon.config.own_objects import is_own
+from hozon.config.own_objects import REFUSALS, is_own
 from hozon.config.shared import held_layers
 from hozon.config.upgrade import FROZEN
+from hozon.keras_private.aside import made_aside
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import layers_inside, layers_of, trainable_of
 from hozon.keras_private.paths import saveables
@@ -22,7 +23,7 @@ Frozen = tuple[Any, Sequence[str]]
 
 
 def frozen_inside(layer: Any) -> dict[str, Any]:
-    """The frozen layers in one of a user's class that its config does not tell, by path."""
+    """The frozen layers in one of a user's class that it and its config do not tell, by path."""
     if not isinstance(layer, keras.Layer) or not is_own(type(layer)):
         return {}
     # A class that never calls Keras' constructor, as one of the guide's, has no state to ask.
@@ -44,7 +45,19 @@ def frozen_inside(layer: Any) -> dict[str, Any]:
             below = any(path.startswith(f"{other}/") for other in found)
             if id(target) not in told and not below:
                 found[path] = target
-    return found
+    own = _frozen_by_class(layer) if found else frozenset()
+    return {path: target for path, target in found.items() if path not in own}
+
+
+def _frozen_by_class(layer: keras.Layer) -> frozenset[str]:
+    """The layers in one of a user's class that this freezes itself where it makes them, by path."""
+    try:
+        with made_aside():
+            again = type(layer).from_config(layer.get_config())
+    except REFUSALS:  # it cannot be made so, which is told where it is to be written
+        return frozenset()
+    made = saveables(again)
+    return frozenset(p for p, t in made if isinstance(t, keras.Layer) and not t.trainable)
 
 
 def thawed_by_reading(layer: keras.Layer) -> set[int]:

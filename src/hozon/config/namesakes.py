@@ -1,4 +1,4 @@
-"""Functions that a training configuration cannot tell apart, as it keeps them by their names."""
+"""Functions that a configuration cannot tell apart, as it keeps them by their names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+from keras.saving import get_registered_name
+
+from hozon.config.own_objects import held_by, is_own
+from hozon.keras_private.layers import layers_of
 
 #: What `compile` takes that files keep by name.
 KEYS = ("loss", "metrics", "weighted_metrics")
@@ -25,6 +29,26 @@ def namesakes(compiled: Mapping[str, Any] | None) -> list[str]:
     return [
         f"{name}: {len(values)} different losses or metrics have this name, by which files keep "
         "them, so one takes the place of all after loading"
+        for name, values in found.items()
+        if len(values) > 1
+    ]
+
+
+def namesakes_in(model: keras.Layer) -> list[str]:
+    """A line for each name that several functions or classes of the user's have in a model.
+
+    Of functions those are looked at that Keras' own layers hold; Lambda layers go by their names.
+    """
+    found: dict[str, set[int]] = {}
+    for layer in layers_of(model):
+        held = [type(layer)]
+        if not is_own(type(layer)) and not isinstance(layer, keras.layers.Lambda):
+            held += held_by(layer)
+        for value in filter(is_own, held):
+            found.setdefault(get_registered_name(value), set()).add(id(value))
+    return [
+        f"{name}: {len(values)} different functions or classes have this name, by which configs "
+        "keep them: one that is given for it when loading takes the place of all"
         for name, values in found.items()
         if len(values) > 1
     ]

@@ -8,10 +8,24 @@ from typing import Any
 
 import keras
 
+from hozon.errors import HozonError
 from hozon.keras_private.layers import layers_of
 
 #: Where classes and functions that need not be given are.
 KNOWN = ("keras.", "hozon.", "builtins.")
+#: What users' constructors, `from_config` and `build` may raise.
+REFUSALS = (
+    HozonError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def own_objects(model: keras.Layer) -> dict[str, Any]:
@@ -21,11 +35,16 @@ def own_objects(model: keras.Layer) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for layer in layers_of(model):
-        for value in filter(is_own, (type(layer), *_held(vars(layer)))):
+        for value in filter(is_own, (type(layer), *held_by(layer))):
             found.setdefault(value.__name__, value)
         if isinstance(layer, keras.layers.Lambda):
             found[layer.name] = layer.function
     return found
+
+
+def held_by(layer: keras.Layer) -> list[Any]:
+    """The functions, and the classes of objects with a config, in a layer's attributes."""
+    return list(_held(vars(layer)))
 
 
 def is_own(value: Any) -> bool:

@@ -78,12 +78,15 @@ class CustomGradient:
         """The names of the captured tensors; they are read as further inputs of the op."""
         return tuple(capture for capture in self.captures if isinstance(capture, str))
 
+    def inputs(self, count: int, gradients: int) -> tuple[bool, ...]:
+        """Which of as many inputs it has as many gradients for."""
+        if self.given is not None:
+            return self.given
+        return (False,) * (count - gradients) + (True,) * gradients
+
     def spread(self, gradients: Sequence[Any], count: int) -> list[Any]:
         """One gradient per input of the op, None for those without."""
-        given = self.given
-        if given is None:
-            missing = count - len(gradients)
-            given = (False,) * missing + (True,) * len(gradients)
+        given = self.inputs(count, len(gradients))
         if len(given) != count or sum(given) != len(gradients):
             raise FormatError(
                 f"gradient function {self.function!r} gives {len(gradients)} gradients for "

@@ -52,6 +52,21 @@ def unless_zero(tangent: Value, slope: Value) -> Value:
 
 
 @jax.custom_jvp
+def without_slope(value: Value) -> Value:
+    """`value`, through which this differentiation does not go; a further one of that does.
+
+    ``stop_gradient`` would stop all of them, and a cotangent of zero does go back: through a loop,
+    even where JAX knows that it is zero, and an infinite slope there makes of it what is no number.
+    """
+    return value
+
+
+@without_slope.defjvp
+def _no_slope(primals: Any, tangents: Any) -> tuple[Value, Value]:
+    return primals[0], jnp.zeros_like(tangents[0])
+
+
+@jax.custom_jvp
 def with_slope_of(value: Value, source: Value) -> Value:  # noqa: ARG001
     """`value` with the derivative of `source`, which has its shape and dtype."""
     return value

@@ -15,11 +15,11 @@ from typing import Any
 import keras
 
 from hozon.config.build import build_layer
-from hozon.config.own_objects import own_objects
+from hozon.config.own_objects import REFUSALS, own_objects
 from hozon.config.registry import builtin
 from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import MODELS
-from hozon.errors import HozonError, MismatchError, MissingObjectError, UnsupportedError
+from hozon.errors import MismatchError, MissingObjectError, UnsupportedError
 from hozon.keras_private.aside import made_aside
 from hozon.keras_private.graph import call_alike, functional_of, symbolic_arguments
 from hozon.keras_private.layers import layers_inside, layers_of
@@ -27,21 +27,6 @@ from hozon.keras_private.values import deferred_initializers
 from hozon.models.assignment import Assignment
 from hozon.record import ModelRecord, StateGroup
 from hozon.typing import ConfigEntry
-
-#: What users' constructors, `from_config` and `build` may raise.
-REFUSALS = (
-    HozonError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    NameError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-
 
 Part = tuple[Any, Mapping[str, Any]]
 

@@ -14,7 +14,9 @@ from tests.oracle.client import Oracle
 
 X = np.linspace(-1, 2, 6, dtype=np.float32).reshape(2, 3)
 
-NAMES = ("looped", "plain", "repeated", "several", "straight_through", "wide")
+NAMES = ("looped", "paths", "plain", "repeated", "several", "straight_through", "wide")
+#: Those whose gradients TensorFlow differentiates again.
+TWICE = ("plain", "repeated", "several")
 
 SAVE = """
 @tf.custom_gradient
@@ -73,6 +75,13 @@ class Module(tf.Module):
         return tf.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, clipped(y) * 1.5), (0, x))[1]
 
     @tf.function(input_signature=[tf.TensorSpec([2, 3])])
+    def paths(self, x):  # slopes are infinite within, where a loss of log(0) is
+        logits, labels = tf.stack([x, x * 2, -x, x], 1), tf.constant([[1, 2], [2, 0]])
+        return tf.nn.ctc_loss(
+            labels, logits, tf.constant([2, 1]), tf.constant([4, 3]), logits_time_major=False,
+            blank_index=0, unique=tf.nn.ctc_unique_labels(labels))
+
+    @tf.function(input_signature=[tf.TensorSpec([2, 3])])
     def several(self, x):
         return mixed(x, tf.constant(2), tf.cos(x))
 
@@ -80,27 +89,38 @@ module = Module()
 tf.saved_model.save(module, path, options=tf.saved_model.SaveOptions(
     experimental_custom_gradients=True))
 for name in names:
-    with tf.GradientTape() as tape:
-        t = tf.constant(x, tf.float64 if name == "wide" else tf.float32)
-        tape.watch(t)
-        y = getattr(module, name)(t)
+    t = tf.constant(x, tf.float64 if name == "wide" else tf.float32)
     held = [module.w] if name == "straight_through" else []
-    dx, *dw = tape.gradient(y, [t, *held])
-    out[name] = y, dx, dw
+
+    def differentiated():
+        with tf.GradientTape() as tape:
+            tape.watch(t)
+            y = getattr(module, name)(t)
+        return y, *tape.gradient(y, [t, *held])
+
+    y, dx, *dw = differentiated()
+    further = None
+    if name in twice:
+        with tf.GradientTape() as outer:
+            outer.watch(t)
+            first = differentiated()[1]
+        further = outer.gradient(first, t)
+    out[name] = y, dx, dw, further
 """
 
 
 @pytest.fixture(scope="module")
 def saved(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> Any:
     path = str(tmp_path_factory.mktemp("custom") / "model")
-    return oracle.python(SAVE, path=path, x=X, names=NAMES), hozon.saved_model.load(path)
+    told = oracle.python(SAVE, path=path, x=X, names=NAMES, twice=TWICE)
+    return told, hozon.saved_model.load(path)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_custom_gradients_are_followed(saved: Any, name: str) -> None:
     answers, loaded = saved
     function = getattr(loaded, name)
-    outputs, gradient, to_held = answers[name]
+    outputs, gradient, to_held, _ = answers[name]
     np.testing.assert_allclose(function(X), outputs, rtol=1e-5, atol=1e-6)
     held = [v.read() for v in function.variables]
 
@@ -114,6 +134,14 @@ def test_custom_gradients_are_followed(saved: Any, name: str) -> None:
         np.testing.assert_allclose(actual, gradient, rtol=1e-5, atol=1e-6)
         for have, want in zip(found, to_held, strict=True):
             np.testing.assert_allclose(have, want, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_custom_gradients_are_differentiated_again(saved: Any, name: str) -> None:
+    answers, loaded = saved
+    first = jax.grad(lambda x: getattr(loaded, name)(x).sum())
+    found = jax.grad(lambda x: first(x).sum())(X)
+    np.testing.assert_allclose(found, answers[name][3], rtol=1e-5, atol=1e-6)
 
 
 def test_custom_gradient_from_the_wild(shared: Path, oracle: Oracle) -> None:

@@ -92,3 +92,56 @@ def test_tensorflows_keras_finds_each_weight_in_its_place(
     for name, model in models.items():
         assert not isinstance(found[name], str), found[name]
         np.testing.assert_allclose(found[name], model(X), rtol=1e-5, atol=1e-6)
+
+
+class Half(layers.Layer):  # type: ignore[misc]
+    """Freezes one of two layers of one shape itself, and a variable among trained ones."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.frozen = layers.Dense(4, name="frozen")
+        self.frozen.trainable = False
+        self.trained = layers.Dense(4, name="trained")
+
+    def build(self, shape: Any) -> None:
+        self.scale = self.add_weight(name="scale", shape=(4,), initializer="ones", trainable=False)
+        self.shift = self.add_weight(name="shift", shape=(4,), initializer="zeros")
+        self.frozen.build(shape)
+        self.trained.build(shape)
+        self.built = True
+
+    def call(self, x: Any) -> Any:
+        return self.trained(self.frozen(x)) * self.scale + self.shift
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config()  # type: ignore[no-any-return]
+
+
+def half() -> keras.Model:
+    model = keras.Sequential([keras.Input((4,)), Half(name="half"), layers.Dense(2)])
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    model.fit(X, np.ones((8, 2)), verbose=0)
+    return model
+
+
+@pytest.mark.parametrize(("form", "dialect"), FORMS)
+def test_what_a_class_freezes_itself_stays_frozen(
+    form: str, dialect: str | None, tmp_path: Path
+) -> None:
+    model = half()
+    hozon.save_model(model, tmp_path / form, dialect=dialect)
+    back = hozon.load_model(tmp_path / form, custom_objects={"Half": Half})
+    assert len(back.trainable_weights) == len(model.trainable_weights) == 5
+    for live in (model, back):
+        live.fit(X, np.ones((8, 2)), verbose=0, epochs=2, shuffle=False)
+    np.testing.assert_allclose(back(X), model(X), rtol=1e-5, atol=1e-6)
+
+
+def test_tensorflows_keras_finds_what_a_class_freezes_itself(
+    oracle: Oracle, tmp_path: Path
+) -> None:
+    model, path = half(), str(tmp_path / "m.h5")
+    hozon.save_model(model, path)
+    source = inspect.getsource(Half).replace("  # type: ignore[misc]", "")
+    told = oracle.python(OPENED, paths={"m": path}, x=X, sources=[source])
+    np.testing.assert_allclose(told["m"], model(X), rtol=1e-5, atol=1e-6)

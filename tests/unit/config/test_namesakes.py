@@ -45,3 +45,21 @@ def test_one_that_takes_the_place_of_several_is_told_after_loading(
         again = hozon.load_model(tmp_path / end, custom_objects={"loss": one})
         told = [x for x in again.load_report.converted if x.startswith("loss stands 2 times")]
         assert len(told) == lines
+
+
+def steeper(factor: float) -> Callable[[Any], Any]:
+    def slope(x: Any) -> Any:
+        return keras.ops.tanh(x) * factor
+
+    return slope
+
+
+@pytest.mark.parametrize("end", ["m", "m.h5", "m.keras"])
+def test_different_functions_of_one_name_in_layers_are_told(end: str, tmp_path: Path) -> None:
+    one, other = steeper(1.0), steeper(5.0)
+    for functions, told in (([one, other], 1), ([one, one], 0)):
+        dense = [keras.layers.Dense(2, activation=function) for function in functions]
+        sequential = keras.Sequential([keras.Input((3,)), *dense])
+        report = hozon.save_model(sequential, tmp_path / end)
+        lines = [line for line in report.lost if line.startswith("slope: 2 different functions")]
+        assert len(lines) == told

@@ -91,11 +91,17 @@ def _log_add_exp(body: Body, x: Tensor, y: Tensor) -> Tensor | None:
     return steps.op(body, "Softplus", [x], x) if zero and x.dtype == y.dtype else None
 
 
-#: JAX's own functions that are one op, which has their derivative.
+def _handed_on(body: Body, x: Tensor) -> Tensor:
+    """What passes through a custom gradient has none of its own in TensorFlow."""
+    return x
+
+
+#: Functions that are one op, which has their derivative, or none.
 _KNOWN: dict[str, Callable[..., Tensor | None]] = {
     "logaddexp": _log_add_exp,
     "relu": _activation("Relu"),
     "relu6": _activation("Relu6"),
+    "without_slope": _handed_on,
 }
 
 

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hozon.formats.protos.graph import FunctionRef
+from hozon.graphs.slopes import without_slope
 from hozon.graphs.staging import Staged, is_abstract, is_numeric, same, stage, strong
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.tensorlist import ItemList, StackedList, is_list
@@ -223,9 +224,10 @@ def with_gradient(
         return varying
 
     def forward(varying: list[Value], kept: Any) -> tuple[list[Value], Any]:
-        return varying, kept
+        # By the rule again, for who differentiates further.
+        return identity(varying, kept), kept
 
-    def backward(kept: Any, cotangents: list[Value]) -> tuple[list[Value], Any]:
+    def backward(kept: Any, cotangents: list[Value]) -> tuple[list[Value | None], None]:
         given, cell_values = kept
         child = context.child()
         for cell, (own, value) in zip(cells, cell_values, strict=True):
@@ -238,11 +240,14 @@ def with_gradient(
             arguments = [*full, *gradient.arguments(_filled(captured, given))]
             gradients = child.call(gradient.function, arguments)
             padded = gradient.spread(gradients, len(values))
-            return [_cotangent(padded[i], values[i]) for i in varied], _zero_cotangents(kept)
+            return [_cotangent(padded[i], values[i]) for i in varied], None
 
     identity.defvjp(forward, backward)
-    kept = [value for value in captured if is_numeric(value)]
-    outputs = identity([jnp.asarray(values[i]) for i in varied], (kept, state))
+    kept = [_passed(value) for value in captured if is_numeric(value)]
+    gradients = len(context.library.bound(gradient.function).function.results)
+    given = gradient.inputs(len(values), gradients)
+    varying = [jnp.asarray(values[i]) if given[i] else _passed(values[i]) for i in varied]
+    outputs = identity(varying, (kept, state))
     known = dict(zip(varied, outputs, strict=True))
     return tuple(known.get(i, value) for i, value in enumerate(values))
 
@@ -269,13 +274,10 @@ def _filled(captured: Sequence[Value], given: Sequence[Value]) -> list[Value]:
     return [next(numbers) if is_numeric(value) else value for value in captured]
 
 
-def _cotangent(gradient: Value | None, value: Value) -> Value:
-    if not _is_inexact(value):
-        return np.zeros(value.shape, jax.dtypes.float0)
-    if gradient is None:
-        return jnp.zeros(value.shape, value.dtype)
-    return jnp.asarray(gradient, value.dtype)
+def _passed(value: Value) -> Value:
+    """A value that is handed on to the gradient function, and has no gradient itself."""
+    return without_slope(jnp.asarray(value)) if _is_inexact(value) else value
 
 
-def _zero_cotangents(kept: Any) -> Any:
-    return jax.tree.map(lambda value: _cotangent(None, value), kept)
+def _cotangent(gradient: Value | None, value: Value) -> Value | None:
+    return None if gradient is None else jnp.asarray(gradient, value.dtype)

@@ -210,3 +210,45 @@ def in_top_k(node: NodeView) -> Kernel:
 def in_top_k_v2(node: NodeView) -> Kernel:
     node.dtype("T")
     return _in_top_k
+
+
+# Falling sequences
+
+
+@RANK.op("IsotonicRegression")
+def isotonic_regression(node: NodeView) -> Kernel:
+    """Each row's nearest falling sequence, and its segments: runs that have their mean.
+
+    An entry is the least, over where a run with it may begin, of the largest mean of such runs (the
+    min-max formula); the mean of what runs together is what is differentiated.
+    """
+    dtype = node.dtype("output_dtype").numpy
+
+    def fit(x: Value) -> tuple[Value, Value]:
+        xp = ns(x)
+        wide = x.astype(np.float64)
+        segments = xp.cumsum(_begins(wide), axis=-1, dtype=np.int32) - 1
+        alike = (segments[..., :, np.newaxis] == segments[..., np.newaxis, :]).astype(np.float64)
+        sums = xp.sum(alike * wide[..., np.newaxis, :], axis=-1)
+        return (sums / xp.sum(alike, axis=-1)).astype(dtype), segments
+
+    return fit
+
+
+def _begins(x: Value) -> Value:
+    """Whether a segment begins at an entry of a row."""
+    xp, size = ns(x), x.shape[-1]
+    first, last = np.arange(size)[:, np.newaxis], np.arange(size)
+    sums = xp.concatenate([xp.zeros_like(x[..., :1]), xp.cumsum(x, axis=-1)], axis=-1)
+    totals = sums[..., np.newaxis, 1:] - sums[..., :-1, np.newaxis]
+    means = xp.where(last >= first, totals / np.maximum(last - first + 1, 1), -np.inf)
+    largest = xp.flip(_running(xp, xp.flip(means, -1)), -1)  # of runs from `first` past an entry
+    least = xp.min(xp.where(last >= first, largest, np.inf), axis=-2, initial=np.inf)
+    return xp.diagonal(largest, axis1=-2, axis2=-1) == least
+
+
+def _running(xp: Any, x: Value) -> Value:
+    """The largest so far, along the last axis."""
+    if xp is np:
+        return np.maximum.accumulate(x, axis=-1)
+    return jax.lax.cummax(x, axis=x.ndim - 1)

@@ -38,6 +38,8 @@ def scatter(x: Value, index: Index, updates: Value, how: str) -> Value:
         else:
             IN_PLACE[how].at(changed, index, updates)
         return changed
+    if how == "add" and x.dtype == bool:
+        how = "max"  # which JAX, unlike NumPy, has no sum for
     rows = jnp.asarray(x).at[index]
     return getattr(rows, how)(updates, mode="drop", wrap_negative_indices=False)
 

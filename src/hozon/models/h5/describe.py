@@ -15,7 +15,7 @@ from hozon.config.dialects.to_keras2 import UNLISTED
 from hozon.config.downgrade import to_keras2
 from hozon.config.frozen import thawed_by_reading
 from hozon.config.keras2_order import layer_orders
-from hozon.config.namesakes import namesakes
+from hozon.config.namesakes import namesakes, namesakes_in
 from hozon.config.outputs import METRICS, outputs_of
 from hozon.config.own_graphs import defaults_only
 from hozon.config.serialization import serialize
@@ -313,7 +313,7 @@ def _not_held(model: keras.Model) -> Lines:
 
 def _untold(model: keras.Model, record: ModelRecord) -> Lines:
     """What the file does not say of users' classes, to one reader or the other."""
-    return [*defaults_only(model), *made_by_keras(model, record.dialect)]
+    return [*namesakes_in(model), *defaults_only(model), *made_by_keras(model, record.dialect)]
 
 
 def _not_found(model: keras.Model, record: ModelRecord) -> Lines:

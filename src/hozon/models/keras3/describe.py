@@ -13,7 +13,7 @@ from hozon.config.completed import beyond_keras3, shared_layers, thawed, with_ge
 from hozon.config.constructors import made_by_keras
 from hozon.config.downgrade import to_keras2
 from hozon.config.keras2_order import layer_orders
-from hozon.config.namesakes import namesakes
+from hozon.config.namesakes import namesakes, namesakes_in
 from hozon.config.outputs import outputs_of
 from hozon.config.own_graphs import defaults_only
 from hozon.config.serialization import serialize
@@ -72,7 +72,7 @@ def describe(
 
 def _untold(model: keras.Model, record: ModelRecord) -> Lines:
     """What the file does not say of users' classes, to one reader or the other."""
-    return [*defaults_only(model), *made_by_keras(model, record.dialect)]
+    return [*namesakes_in(model), *defaults_only(model), *made_by_keras(model, record.dialect)]
 
 
 def _merged(model: keras.Model) -> Lines:

@@ -90,6 +90,7 @@ def scattered() -> Iterator[Case]:
         inputs = [rows, normal(3, 3, dtype=dtype), i4(4, 3)]
         yield Case("ScatterNd", inputs, traced=[0, 1], gradient=dtype == "float32")
     yield Case("ScatterNd", [cells, normal(3), i8(4, 3)], traced=[0, 1])
+    yield Case("ScatterNd", [i4([1], [0], [1]), np.array([True, True, False]), i4(3)], traced=[1])
     yield Case("ScatterNd", [i4([1], [0]), text(b"x", b"y"), i4(3)], traced=())
     yield Case("ScatterNd", [i4([4, 0]), normal(1), i4(4, 3)], fails=True)
     yield Case("ScatterNd", [np.zeros((0, 1), np.int32), normal(0, 3), i4(4, 3)], traced=[0, 1])

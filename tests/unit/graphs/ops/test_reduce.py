@@ -151,6 +151,10 @@ def ranks() -> Iterator[Case]:
         inputs = [normal((3, 7)), np.array(2, "i4")]
         yield Case("NthElement", inputs, {"reverse": reverse}, traced=[0])
     yield Case("NthElement", [normal((7,), "int32"), np.array(0, "i4")], traced=[0])
+    tied = np.array([[1, 1, 1, 0], [1, 2, 3, 3], [5, 1, 2, 1.5], [2, 2, 3, 3]], "f4")
+    for x in (tied, normal((2, 9)), normal((3, 2, 5)), normal((2, 0)), normal((0, 4))):
+        yield Case("IsotonicRegression", [x], gradient=x.ndim == 2 and x.size > 0)
+    yield Case("IsotonicRegression", [normal((2, 6), "int8")])
     scores = np.array([[0.1, 0.9, 0.5], [0.3, 0.3, 0.3], [1, np.nan, 0], [np.inf, 1, 0]], "f4")
     for target in ([1, 0, 0, 0], [2, 2, 2, 1], [0, 5, -1, 2]):
         for dtype in ("int32", "int64"):

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from hozon.config.namesakes import namesakes
+from hozon.config.namesakes import namesakes, namesakes_in
 from hozon.config.outputs import outputs_of
 from hozon.config.own_graphs import defaults_only
 from hozon.config.serialization import serialize
@@ -127,7 +127,11 @@ class Description:
         self.tables.add_saved(self.functions)
         metadata = list(self._metadata())
         self.converted += self.configs.changes
-        self.lost += [*self.functions.lost, *defaults_only(self.model)]
+        self.lost += [
+            *self.functions.lost,
+            *namesakes_in(self.model),
+            *defaults_only(self.model),
+        ]
         self.converted += self.functions.converted
         return Content(
             objects=SavedObjectGraph(self.nodes.saved(), self.functions.concrete),
