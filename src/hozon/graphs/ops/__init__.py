@@ -15,6 +15,7 @@ from hozon.graphs.ops.conv import CONV
 from hozon.graphs.ops.core import CORE
 from hozon.graphs.ops.cross import CROSS
 from hozon.graphs.ops.ctc import CTC
+from hozon.graphs.ops.ctc_beam import CTC_BEAM
 from hozon.graphs.ops.decode import DECODE
 from hozon.graphs.ops.diagonal import DIAGONAL
 from hozon.graphs.ops.fractional import FRACTIONAL
@@ -102,6 +103,7 @@ _ALL = merge(
         NORMALIZE,
         CELLS,
         CTC,
+        CTC_BEAM,
         IMAGE,
         COLOUR,
         WARP,

@@ -203,6 +203,16 @@ def sequences() -> Iterator[Case]:
         yield Case("CTCGreedyDecoder", [inputs, lengths], attrs, traced=())
         yield Case("CTCGreedyDecoder", [repeated, np.array([7], "i4")], attrs, traced=())
     yield Case("CTCGreedyDecoder", [inputs.astype("f8"), lengths], traced=())
+    for width, paths, merge in ((4, 2, False), (1, 1, False), (8, 3, True), (30, 5, False)):
+        attrs = {"beam_width": width, "top_paths": paths, "merge_repeated": merge}
+        for x in (inputs * 2, inputs * 0.3, inputs.astype("f8")):
+            full = np.array([6, 3, 4], "i4")
+            yield Case("CTCBeamSearchDecoder", [x, full], attrs, traced=(), rtol=1e-4)
+        distinct = repeated * 3 + normal(7, 1, 4) * 0.1  # what is level comes in any order
+        yield Case("CTCBeamSearchDecoder", [distinct, np.array([7], "i4")], attrs, traced=())
+    attrs = {"beam_width": 3, "top_paths": 1}
+    yield Case("CTCBeamSearchDecoder", [inputs, lengths], attrs, traced=())
+    yield Case("CTCBeamSearchDecoder", [inputs, lengths], attrs | {"top_paths": 2}, fails=True)
     yield Case("CTCGreedyDecoder", [inputs, np.array([7, 0, 4], "i4")], fails=True)
 
 
