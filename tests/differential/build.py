@@ -83,7 +83,7 @@ class Builder:
         """Keras' inputs."""
         return [
             self.keras.Input(
-                tuple(i["shape"]),
+                _shape(i),
                 dtype={"ids": "int32", "text": "string"}.get(i["takes"]),
                 batch_size=i.get("batch"),
                 **_named(i),
@@ -157,6 +157,12 @@ def adapted_to(node: Spec) -> Any:
     if "takes" not in node:
         return r.choice(WORDS[:-2], (16, 1))
     return r.normal(1.0, 2.0, (16, *node["takes"])).astype("float32")
+
+
+def _shape(given: Spec) -> tuple[int | None, ...]:
+    """The shape that an input is declared with."""
+    free = given.get("free", ())
+    return tuple(None if axis in free else size for axis, size in enumerate(given["shape"]))
 
 
 def given(graph: Spec, values: list[Any]) -> Any:

@@ -137,6 +137,8 @@ def axes(spec: dict[str, Any]) -> set[str]:
         found.add("losses and metrics from outside")
     if spec.get("compile", {}).get("sample_weight"):
         found.add("sample weights")
+    if spec.get("compile", {}).get("class_weight"):
+        found.add("class weights")
     for hop in spec["hops"]:
         if "after" in hop:
             found.add(f"saved again after {hop['after']}")
@@ -171,6 +173,8 @@ def _graph_axes(graph: dict[str, Any], found: set[str]) -> None:
     if len(graph["outputs"]) > 1:
         found.add("several outputs")
     found |= {f"input {i['takes']}" for i in graph["inputs"]}
+    if any(i.get("free") for i in graph["inputs"]):
+        found.add("free length")
     for node in graph["nodes"]:
         if "again" in node:
             found.add("shared layer")

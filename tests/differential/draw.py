@@ -13,7 +13,7 @@ Choice = Sequence[Any] | Callable[["Draw"], Any]
 class Draw:
     """One draw's source of choices."""
 
-    def __init__(self, seed: int, number: int) -> None:
+    def __init__(self, seed: int, number: int | str) -> None:
         self._random = random.Random(f"{seed}:{number}")
 
     def one(self, options: Choice) -> Any:

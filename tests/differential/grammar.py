@@ -85,6 +85,9 @@ def draw_spec(seed: int, number: int) -> Spec:
     graph = Graph(draw, writer).model(draw.often(WAYS), depth=0)
     if graph["way"].startswith("subclass"):  # the class says itself what it computes
         graph = json.loads(json.dumps(graph).replace('"hard_sigmoid"', '"tanh"'))
+        for node in all_nodes(graph):
+            if node.get("layer", {}).get("class") == "ConvLSTM1D":  # by default Keras 2's is hard
+                node["layer"]["args"].setdefault("recurrent_activation", "sigmoid")
     spec: Spec = {"writer": writer, "model": graph, "hops": hops(draw, writer, graph["way"])}
     fixed = "'training'" in str(graph)  # which Keras 3's own models have another rule for
     if draw.chance(0.15) and same_everywhere(graph) and not fixed:
@@ -124,7 +127,20 @@ def draw_spec(seed: int, number: int) -> Spec:
         spec["tuned"] = draw.some([0, 1, 2, 3], draw.number(1, 2))
     if (writer != "tf_keras" or portable_weights(spec)) and len(graph["shape"]) > 1:
         spec.get("compile", {}).pop("sample_weight", None)  # Keras 3's own class refuses them
+    later_axes(Draw(seed, f"{number}, later axes"), spec)
     return spec
+
+
+def later_axes(draw: Draw, spec: Spec) -> None:
+    """Axes that came later, by choices of their own, so that other draws stay as they were."""
+    graph, compiled = spec["model"], spec.get("compile", {})
+    if compiled.get("targets") == ["ids"] and len(graph["shape"]) == 1:
+        if "sample_weight" not in compiled and draw.chance(0.5):
+            compiled["class_weight"] = True
+    flat = "Flatten" in str(graph) or "Reshape" in str(graph)  # which need all sizes
+    for given in graph["inputs"]:
+        if not flat and len(given["shape"]) == 2 and "batch" not in given and draw.chance(0.15):
+            given["free"] = [0]
 
 
 def says_frozen(spec: Spec) -> bool:

@@ -132,9 +132,13 @@ def control(spec: dict[str, Any], finding: Finding) -> dict[str, Any] | None:
 def trains_otherwise(spec: dict[str, Any], hop: dict[str, str]) -> bool:
     """Whether the reader's own class of a layer trains in another way than the writer's."""
     before, after = _generation(spec["writer"]), _generation(hop["reader"])
-    own = hop["form"].startswith("w:") or hop["reader"] in ("tf_keras", "keras")
+    anew = hop["form"].startswith("w:")
+    own = anew or hop["reader"] in ("tf_keras", "keras")
     nodes = list(all_nodes(spec["model"]))
     apart = any(map(_trains_by_generation, nodes)) or any(map(_loses_once, _shared(spec["model"])))
+    # Keras 3 has no losses from outside, and no penalties of what is frozen
+    frozen = bool({"freeze", "tuned"} & spec.keys()) and "_regularizer" in str(spec["model"])
+    apart = apart or (anew and (bool(spec["model"].get("added")) or frozen))
     return before != after and own and apart
 
 

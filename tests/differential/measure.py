@@ -48,6 +48,7 @@ class Data:
     inputs: list[Any]
     targets: Any = None
     weights: Any = None
+    class_weight: Any = None
     random: bool = False
     stateful: bool = False
     names: tuple[str, ...] = ()
@@ -104,6 +105,7 @@ def history(model: Any, data: Data) -> dict[str, list[float]]:
         shuffle=False,
         verbose=0,
         sample_weight=data.weights,
+        class_weight=data.class_weight,
     )
     return {name: [float(v) for v in values] for name, values in shown.history.items()}
 

@@ -123,8 +123,14 @@ class Worker:
                 weights = np.linspace(0.5, 1.5, build.BATCH).astype("float32")
         graph = spec["model"]
         stateful = any(has_state(node) for node in build.all_nodes(graph))
+        by_class = spec.get("compile", {}).get("class_weight")
         return replace(
-            given, targets=targets, weights=weights, random=is_random(graph), stateful=stateful
+            given,
+            targets=targets,
+            weights=weights,
+            class_weight=dict(enumerate(np.linspace(0.5, 2.0, 16).tolist())) if by_class else None,
+            random=is_random(graph),
+            stateful=stateful,
         )
 
     def _made(self, builder: build.Builder, spec: dict[str, Any], given: Data) -> Any:
@@ -146,7 +152,9 @@ class Worker:
     def _taught(self, builder: build.Builder, model: Any, spec: dict[str, Any], data: Data) -> None:
         def steps() -> None:
             for _ in range(spec.get("steps", 0)):
-                model.train_on_batch(data.x, data.y, sample_weight=data.weights)
+                model.train_on_batch(
+                    data.x, data.y, sample_weight=data.weights, class_weight=data.class_weight
+                )
 
         steps()
         if "tuned" in spec:  # some layers thaw or freeze, and it trains on with a new optimizer
@@ -169,13 +177,12 @@ class Worker:
         if by == "dropin":
             with warnings.catch_warnings(record=True) as heard:
                 warnings.simplefilter("always")
-                model.save(path, **({"dialect": dialect} if dialect else {}))
-            return said_by_hozon(heard)
+                report = model.save(path, **({"dialect": dialect} if dialect else {}))
+            return [*said_by_save(report), *said_by_hozon(heard)]
         if by in ("hozon", "bare"):
             import hozon
 
-            report = hozon.save_model(model, path, dialect=dialect or None)
-            return [*report.lost, *(line for line in report.converted if "own reader" in line)]
+            return said_by_save(hozon.save_model(model, path, dialect=dialect or None))
         self.eager(False)
         if by == "tf_keras" and form == "savedmodel":
             model.save(path, save_format="tf")
@@ -325,6 +332,11 @@ def path_of(hop: dict[str, str], folder: str, number: int) -> str:
     form, _, kind = hop["form"].partition(":")
     suffix = WEIGHTS[kind] if form == "w" else SUFFIXES[form]
     return str(Path(folder, f"f{number}{suffix}"))
+
+
+def said_by_save(report: Any) -> list[str]:
+    """What the report of a save says is not as it was, and what other readers make otherwise."""
+    return [*report.lost, *(line for line in report.converted if "own reader" in line)]
 
 
 def said_by_hozon(heard: list[warnings.WarningMessage]) -> list[str]:

@@ -175,6 +175,7 @@ class Downgrader:
             dict(build) if isinstance(build, Mapping) else {},
         )
         self._nested(entry)
+        _tell_what_trains(entry.config)
         for rule in to_keras2_rules_of(known):
             rule(entry)
         entry.class_name = CLASSES.get(entry.class_name, entry.class_name)
@@ -332,3 +333,13 @@ def frozen(entry: Config) -> Config:
     elif entry["class_name"] != "InputLayer":
         config["trainable"] = False
     return {**entry, "config": config}
+
+
+def _tell_what_trains(config: Config) -> None:
+    """In Keras 2 a frozen wrapper freezes what it wraps; in Keras 3 one made so does not."""
+    held = [config[key] for key in LAYER_KEYS & config.keys()]
+    inner = [layer for value in held for layer in (value if isinstance(value, list) else [value])]
+    if config.get("trainable") is False and any(
+        isinstance(layer, Mapping) and layer["config"].get("trainable", True) for layer in inner
+    ):
+        config["trainable"] = True

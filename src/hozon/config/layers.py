@@ -108,13 +108,12 @@ class LayerReader:
         return self._built(self._make(found, class_name, name, config), entry)
 
     def _make(self, found: type, class_name: str, name: str, config: Config) -> Any:
-        trainable = config.pop("trainable", True) if issubclass(found, keras.layers.Layer) else True
+        if config.get("trainable") is not False:
+            config.pop("trainable", None)
         bins = _learned_bins(found, config)
         layer = call_with(found, self.arguments(config), f"{class_name} {name!r}")
         if bins is not None:
             layer.bin_boundaries = bins
-        if trainable is False:
-            layer.trainable = False
         return layer
 
     def _custom(self, custom: Any, class_name: str, config: Config, entry: ConfigEntry) -> Any:

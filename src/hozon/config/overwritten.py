@@ -2,7 +2,8 @@
 
 Keras 2 keeps one entry for a layer in all of its places, so each functional model that holds it
 writes its own calls over those of the model before. What the layer was called on in the outer model
-is told by what is left over there: the one tensor that nothing reads.
+is told by what is left over there: the one tensor that nothing reads, or a chain of calls of the
+layer on what it gave before, where nothing else reads that either.
 """
 
 from __future__ import annotations
@@ -42,12 +43,23 @@ def restored_calls(
     once = all(len(list(keys_in(_calls(entry)))) == 1 for entry in lost)
     if len(lost) > 1 or len(unread) != 1 or not once:
         raise _unknown(lost)
+    name = lost[0]["name"]
+    read = _read([entry for entry in entries if entry is not lost[0]], config)
+    last = max((node for layer, node in read if layer == name), default=0)
+    if any((name, node) in read for node in range(last)):  # so it is no chain of calls
+        raise _unknown(lost)
     changes.append(
-        f"layer {lost[0]['name']!r} is called on {unread[0]!r}, which nothing else reads: Keras 2 "
+        f"layer {name!r} is called on {unread[0]!r}, which nothing else reads: Keras 2 "
         "wrote its call in the model inside over that in this one"
     )
-    call = [[[unread[0], 0, 0, {}]]]
-    return [{**e, "inbound_nodes": call} if e is lost[0] else e for e in entries]
+    calls = [[[unread[0], 0, 0, {}]], *([[name, node, 0, {}]] for node in range(last))]
+    return [{**e, "inbound_nodes": calls} if e is lost[0] else e for e in entries]
+
+
+def _read(entries: Sequence[Entry], config: Mapping[str, Any]) -> set[tuple[str, int]]:
+    """What is read in a model and what it gives: layers, and which of their calls."""
+    keys = keys_in([[_calls(entry) for entry in entries], config.get("output_layers")])
+    return {(key[0], key[1]) for key in keys}
 
 
 def _shared_inside(entries: Sequence[Entry]) -> list[Entry]:

@@ -92,6 +92,7 @@ class TrainingReader:
         self.objects = ObjectReader(registry, _no_layers)
         self.changes = changes
         self.outputs = outputs.names if len(outputs.names) > 1 else ()
+        self.by_key: dict[Any, str] = dict(zip(outputs.keys or (), outputs.names, strict=False))
         self._missing: list[str] = []
 
     def guarded(self, make: Callable[[], Any]) -> Any:
@@ -125,6 +126,10 @@ class TrainingReader:
         value = plain(value)
         if self.outputs and isinstance(value, list) and len(value) == len(self.outputs):
             value = [self._named_for(o, v) for o, v in zip(self.outputs, value, strict=True)]
+        elif self.outputs and isinstance(value, Mapping) and not is_serialized(value):
+            value = {
+                key: self._named_for(self.by_key.get(key, str(key)), v) for key, v in value.items()
+            }
         made = self._each("metric", value)
         if isinstance(made, list) and len(made) == 1 and isinstance(made[0], list):
             return made[0]
@@ -199,8 +204,9 @@ class TrainingReader:
         function = self.registry.function(kind, known)
         if function is not None and kind == "metric" and not _is_metric_of_keras(short):
             return keras.metrics.MeanMetricWrapper(function, name=short)
-        if function is not None:
-            return short if kind == "metric" else known
+        if function is not None:  # in Keras 3's logs losses have the names that they were given
+            as_given = kind == "metric" or (self.dialect == "keras3" and _is_loss_of_keras(short))
+            return short if as_given else known
         return self._of_class(kind, known, name)
 
     def _of_class(self, kind: str, known: str, name: str) -> Any:
@@ -240,6 +246,14 @@ class TrainingReader:
                 return function
         made: Callable[..., Any] = missing(name)
         return made
+
+
+def _is_loss_of_keras(name: str) -> bool:
+    """Whether Keras 3 takes a name for a loss."""
+    try:
+        return callable(keras.losses.get(name))
+    except ValueError:
+        return False
 
 
 def _is_metric_of_keras(name: str) -> bool:

@@ -6,7 +6,7 @@ import keras
 
 from hozon.keras_private.assigned import keep_assignments, keeps_assignments
 from hozon.keras_private.graph import functional_of
-from hozon.keras_private.layers import layers_inside, layers_of
+from hozon.keras_private.layers import layers_of
 from hozon.keras_private.lengths import keep_tiny, keeps_tiny
 from hozon.keras_private.recurrent import prefer_own_states, prefers_own_states
 from hozon.keras_private.resizing import resize_floats, resizes_floats
@@ -26,7 +26,7 @@ def train_as_keras2(layer: keras.Layer) -> None:
 
 
 def freeze_inside(layer: keras.Layer) -> None:
-    """Freeze what frozen layers hold, as in Keras 2.
+    """Freeze what frozen layers hold, variables and layers, as in Keras 2.
 
     In Keras 3 that happens where `trainable` is set, and not where a constructor takes it. What
     models of a graph hold says itself whether it is frozen.
@@ -36,9 +36,7 @@ def freeze_inside(layer: keras.Layer) -> None:
         # A class that never calls Keras' constructor, as one of the guide's, has no state to ask.
         if getattr(outer, "trainable", True) or graph:
             continue
-        for inside in layers_inside(outer):
-            if inside.trainable:
-                inside.trainable = False
+        outer.trainable = False
 
 
 def trains_as_keras2(layer: keras.Layer) -> bool:

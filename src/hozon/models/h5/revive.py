@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import keras
 
 from hozon.containers.h5.layout import TOP_LEVEL
 from hozon.errors import MismatchError
+from hozon.keras_private.sharing import sharing
 from hozon.models.assignment import (
     Assignment,
     apply,
@@ -22,7 +24,7 @@ from hozon.models.assignment.layers import top_layers, weights_of
 from hozon.models.assignment.optimizer import pair_optimizer
 from hozon.models.built import build_as_recorded
 from hozon.models.h5.optimizer import stored_state
-from hozon.models.h5.shared import with_shared_layers
+from hozon.models.h5.shared import is_chain, with_shared_layers
 from hozon.models.recorded import revive
 from hozon.models.report import LoadReport
 from hozon.record import ModelRecord, StateGroup
@@ -34,7 +36,9 @@ def revive_record(
 ) -> keras.Model:
     """The live model of a record with naming ``"layers"``; see `hozon.models.recorded.revive`."""
     told, unknown = with_shared_layers(record, custom_objects, pair_weights)
-    model = revive(told, custom_objects, compiled, _give)
+    marked = told is not record and is_chain(told.config or {})
+    with sharing() if marked else nullcontext():
+        model = revive(told, custom_objects, compiled, _give)
     model.load_report.lost.extend(unknown)
     return model
 

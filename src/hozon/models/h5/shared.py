@@ -55,7 +55,27 @@ def with_shared_layers(
             number = f"{SHARED}/{next(numbers)}"
             for place in layers:
                 place.entry[SHARED] = number
+    if is_chain(config):
+        _drop_counted(config)
     return replace(record, config=config), list(dict.fromkeys(lines))
+
+
+def is_chain(config: Mapping[str, Any]) -> bool:
+    """Whether a model is a chain of layers, where Keras' own numbers count anew in each graph."""
+    inner = config.get("config")
+    return isinstance(inner, list) or (isinstance(inner, Mapping) and "input_layers" not in inner)
+
+
+def _drop_counted(value: Any) -> None:
+    """Take out the numbers that Keras gave: of places that are no others' as well."""
+    if isinstance(value, dict):
+        if isinstance(value.get(SHARED), int):
+            del value[SHARED]
+        for item in value.values():
+            _drop_counted(item)
+    elif isinstance(value, list):
+        for item in value:
+            _drop_counted(item)
 
 
 class _Stored:

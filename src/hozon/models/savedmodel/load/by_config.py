@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ from hozon.config.build import build_layer, build_model, unbuildable_layers
 from hozon.config.upgrade import is_model_config
 from hozon.errors import HozonError, MissingObjectError, UnsupportedError
 from hozon.keras_private.graph import functional_of
+from hozon.keras_private.sharing import sharing
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.agreement import agrees
@@ -21,7 +23,11 @@ from hozon.models.savedmodel.load.assigning import (
     without_value,
 )
 from hozon.models.savedmodel.load.composites import kinds
-from hozon.models.savedmodel.load.configs import config_of, without_classes
+from hozon.models.savedmodel.load.configs import (
+    config_of,
+    with_shared_nodes,
+    without_classes,
+)
 from hozon.models.savedmodel.load.objects import KerasNode
 from hozon.models.savedmodel.load.own_class import REFUSALS, build
 from hozon.models.savedmodel.load.revival import GivenClassError, NotToldError, Revival
@@ -47,10 +53,12 @@ def model_by_config(
     """A model by its config, layers without a class made by `from_functions`; None if it cannot."""
     if not has_graph(root):
         return None
-    config, absent = without_classes(config_of(revival.objects, root), revival.is_known)
+    told = config_of(revival.objects, root)
+    by_nodes = with_shared_nodes(revival.objects, root, told)
+    config, absent = without_classes(by_nodes or told, revival.is_known)
     before = revival.before()
     try:
-        with deferred_initializers() as deferred:
+        with deferred_initializers() as deferred, nullcontext() if by_nodes is None else sharing():
             model = _build(revival, config, from_functions)
             if root.node == 0:
                 _require_text_inputs(revival, root, model)
@@ -149,10 +157,21 @@ def _require_agreement(
     if not agrees(model, revival.saved_call(root)):
         what = f"{names}, a class that nobody gave, has" if absent else "layers have"
         raise NotToldError(f"{what} a call or mask of its own that no config tells of")
+    _tell_training(revival, root, absent)
+
+
+def tell_training_of(revival: Revival, root: KerasNode) -> None:
+    """Say what a model of saved functions may have had beside the layers in its config."""
+    if has_graph(root):
+        _, absent = without_classes(config_of(revival.objects, root), revival.is_known)
+        _tell_training(revival, root, absent)
+
+
+def _tell_training(revival: Revival, root: KerasNode, absent: Sequence[str]) -> None:
     if absent:
         revival.report.lost.append(
-            f"{root.path}: {names} was not given, so training is that of keras.Model: a "
-            "train_step, test_step or compute_loss of its own is lost "
+            f"{root.path}: {', '.join(map(repr, absent))} was not given, so training is that of "
+            "keras.Model: a train_step, test_step or compute_loss of its own is lost "
             f"(custom_objects={{{absent[0]!r}: ...}} has it)"
         )
 

@@ -130,9 +130,12 @@ def _attribute(revival: Revival, at: int, sublayer: Sublayer) -> Any:
 
 def _add_variables(revival: Revival, node: KerasNode, made: keras.Layer) -> None:
     """Keras variables for the saved ones that no sublayer has taken."""
+    frozen = revival.objects.frozen(node.node)
     for at in revival.objects.weights(node.node):
         if at not in revival.assigner.variables:
             _new_variable(revival, at, made, node.path)
+        if at in frozen and at in revival.assigner.variables:
+            revival.assigner.variables[at].trainable = False
 
 
 def _new_variable(revival: Revival, at: int, owner: Any, path: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hozon.config.nodes import SHARED
 from hozon.config.text_layers import TEXT_LAYERS
 from hozon.config.upgrade import MODELS, is_model_config, short_name
 from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
@@ -15,6 +17,54 @@ def config_of(objects: KerasObjects, node: KerasNode) -> Config:
     """``{"class_name": ..., "config": ...}`` of an object that was saved with a config."""
     named = _with_names(objects, node, node.config or {})
     return {"class_name": node.class_name, "config": _without_files(named)}
+
+
+def with_shared_nodes(objects: KerasObjects, node: KerasNode, config: Config) -> Config | None:
+    """The config of a chain of layers in which the places of one object have its number.
+
+    Keras' own numbers count anew in each functional model, so they tell nothing of what such models
+    share with the chain around them. None where nothing is shared, where the file does not tell
+    which object each entry is, or for a functional model, whose own numbers hold throughout.
+    """
+    entries = config["config"].get("layers")
+    if "input_layers" in config["config"] or not isinstance(entries, list):
+        return None
+    made: Config = _without_numbers(config)
+    pairs = _pairs(objects, node, made["config"])
+    counts = Counter(other.node for _, other in pairs or ())
+    if all(count == 1 for count in counts.values()):
+        return None
+    for entry, other in pairs or ():
+        if counts[other.node] > 1:
+            entry[SHARED] = other.node + 1
+    return made
+
+
+def _without_numbers(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_numbers(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    return {key: _without_numbers(item) for key, item in value.items() if key != SHARED}
+
+
+def _pairs(
+    objects: KerasObjects, node: KerasNode, config: Config
+) -> list[tuple[Config, KerasNode]] | None:
+    """The entries of a model's layers with their objects, those of models in it too."""
+    entries = [e for e in config["layers"] if e.get("class_name") != "InputLayer"]
+    nodes = [n for n in objects.layers(node.node) if not n.is_input]
+    if [e.get("class_name") for e in entries] != [n.class_name for n in nodes]:
+        return None
+    found: list[tuple[Config, KerasNode]] = []
+    for entry, other in zip(entries, nodes, strict=True):
+        found.append((entry, other))
+        if "layers" in entry["config"]:
+            inside = _pairs(objects, other, entry["config"])
+            if inside is None:
+                return None
+            found += inside
+    return found
 
 
 def without_classes(

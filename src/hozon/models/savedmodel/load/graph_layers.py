@@ -234,7 +234,8 @@ class GraphCallMixin(KeepsAssignments):
         kwargs = {key: value for key, value in kwargs.items() if value is not None}
         outputs, losses = self.saved_call((inputs, *args), kwargs, bool(training))
         for loss in losses:
-            self.add_loss(loss)  # type: ignore[attr-defined]
+            # one that follows from shapes alone is no tensor of JAX yet
+            self.add_loss(keras.ops.convert_to_tensor(loss))  # type: ignore[attr-defined]
         self.call_metrics.update()
         return outputs
 

@@ -169,6 +169,14 @@ class KerasObjects:
         everything = self.items(children["variables"]) if "variables" in children else []
         return [*trainable, *(v for v in everything if v not in trainable)]
 
+    def frozen(self, node_id: int) -> set[int]:
+        """The variables of a layer that belong to frozen layers in it."""
+        children = self.children(node_id)
+        if "trainable_variables" not in children or "variables" not in children:
+            return set()
+        trained = self.items(children["trainable_variables"])
+        return set() if not trained else {*self.items(children["variables"])} - {*trained}
+
     def states(self, node_id: int) -> list[int]:
         """The variables that a stateful RNN layer keeps between calls."""
         edges = self.children(node_id)

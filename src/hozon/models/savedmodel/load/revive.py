@@ -22,7 +22,12 @@ from hozon.keras_private.backend import require_jax
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.agreement import require_told
 from hozon.models.savedmodel.load.by_class import by_class
-from hozon.models.savedmodel.load.by_config import has_graph, layer_by_config, model_by_config
+from hozon.models.savedmodel.load.by_config import (
+    has_graph,
+    layer_by_config,
+    model_by_config,
+    tell_training_of,
+)
 from hozon.models.savedmodel.load.by_functions import (
     does_nothing,
     graph_object,
@@ -55,6 +60,7 @@ class Ladder:
             if model is None:
                 self._require_given(root)
                 model = model_by_functions(self.revival, root, self._sublayer)
+                tell_training_of(self.revival, root)
         except GivenClassError as error:
             raise error.reason from error
         if self.revival.metrics.cells or has_metrics(model):

@@ -51,7 +51,7 @@ def layer_metadata(layer: keras.Layer, configs: Configs) -> Config:
         return input_metadata(layer, config or {})
     made = {
         "name": layer.name,
-        "trainable": layer.trainable,
+        "trainable": bool((config or {}).get("trainable", layer.trainable)),
         "expects_training_arg": "training" in call_names(layer),
         "dtype": _policy(layer, config),
         "batch_input_shape": None,
