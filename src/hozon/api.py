@@ -59,6 +59,7 @@ def save_model(
         include_optimizer: whether to save how the model was compiled, and the optimizer's state.
         signatures: of a SavedModel, besides ``serving_default``: for each name a pair of a function
             and the shapes and dtypes of its keywords, ``(serve, {"x": ((None, 3), "float32")})``.
+            A pair of the model itself says what its call takes, where that are several arguments.
         native_ops_only: of a SavedModel: refuse functions that TensorFlow's own ops cannot express
             instead of writing them as one XlaCallModule op each.
         blocking: False returns as soon as the model may change again: what can be refused has been,

@@ -27,6 +27,7 @@ from hozon.config.upgrade import (
 )
 from hozon.errors import FormatError, HozonError, UnsafeError, UnsupportedError
 from hozon.keras_private.keras2_training import train_as_keras2
+from hozon.keras_private.layers import build_as_told
 from hozon.keras_private.sharing import hand_over, share, shared, sharing
 from hozon.typing import Config, ConfigEntry
 
@@ -145,7 +146,7 @@ class LayerReader:
         recorded = entry.get("build_config")
         is_ours = self.registry.custom_class(str(entry["class_name"])) is None
         if recorded and not is_ours and hasattr(layer, "build_from_config") and not layer.built:
-            layer.build_from_config(recorded)
+            build_as_told(layer, recorded)
         return layer
 
     def arguments(self, config: ConfigEntry) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hozon.arguments import wrong
 from hozon.errors import UnsupportedError
 from hozon.keras_private.backend import require_own_backend
 from hozon.keras_private.graph import functional_of
-from hozon.keras_private.layers import build_by_run, layers_inside
+from hozon.keras_private.layers import build_as_told, build_by_run, layers_inside
 
 
 def require_built(model: keras.Model, lacking: str) -> None:
@@ -37,7 +37,7 @@ def build_as_recorded(model: keras.Model, shapes: Mapping[str, Any]) -> None:
     if functional_of(model) is not None:
         return
     if not model.built:
-        model.build_from_config(shapes)
+        build_as_told(model, shapes)
     inside = layers_inside(model)
     if not all(layer.built for layer in inside):
         build_by_run(model, shapes)

@@ -135,22 +135,27 @@ class SavedCall:
     def symbolic_call(self) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         """The arguments that the call was traced with, as symbolic tensors; None without any.
 
-        Positional ones up to the last that holds a tensor; masks are left out.
+        Positional ones up to the last that holds a tensor; masks are left out, and what follows an
+        argument that is left out is given by its name.
         """
         traces = self.traces(self.with_losses) or self.traces(self.plain)
         if not traces:
             return None
         args, kwargs = map_structure(_symbolic_leaf, traces[0].arguments)
         last = max((i for i, value in enumerate(args) if _has_symbols(value)), default=-1)
-        names = self.argument_names
-        positional = [
-            value
-            for name, value in zip_longest(names, args[: last + 1])
-            if name != "mask" and value is not None
-        ]
-        return tuple(positional), {
+        positional: list[Any] = []
+        named = {
             key: value for key, value in kwargs.items() if _has_symbols(value) and key != "mask"
         }
+        left_out = False
+        for name, value in zip_longest(self.argument_names, args[: last + 1]):
+            if name == "mask" or value is None:
+                left_out = True
+            elif left_out and name is not None:
+                named[name] = value
+            else:
+                positional.append(value)
+        return tuple(positional), named
 
     @property
     def argument_names(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ tracking the new model gives again, so every variable finds its value by its key
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -42,7 +42,9 @@ from hozon.models.inner import compile_inner
 from hozon.models.keras3.optimizer import keras2_leaves
 from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.assigning import set_trainable
+from hozon.models.savedmodel.load.graph_layers import SavedCall
 from hozon.models.savedmodel.load.objects import NATIVE, KerasObjects
+from hozon.models.savedmodel.load.own_class import build
 from hozon.models.savedmodel.load.own_optimizers import is_optimizer_of_root, wait_for_own
 from hozon.models.savedmodel.load.training import NO_CONFIG, NOT_COMPILED
 from hozon.models.savedmodel.save.functions import variables_of
@@ -73,12 +75,14 @@ def revive_native(
     objects: KerasObjects,
     custom_objects: CustomObjects,
     report: LoadReport,
+    saved_call: Callable[[], SavedCall],
     *,
     compiled: bool,
 ) -> keras.Model | None:
     """The very model that was saved, None where it cannot be built from its config.
 
-    None as well for a SavedModel that Keras 2 wrote.
+    None as well for a SavedModel that Keras 2 wrote. A model that Keras cannot build by what the
+    config records, is built as it was called: `saved_call` gives the root's.
 
     Raises:
         FormatError: it is damaged.
@@ -90,7 +94,9 @@ def revive_native(
         return None
     before = report.copy()
     try:
-        return _revived(artifact, objects, native, custom_objects, report, compiled=compiled)
+        return _revived(
+            artifact, objects, native, custom_objects, report, saved_call, compiled=compiled
+        )
     except (FormatError, UnsafeError):
         raise
     except MismatchError as error:
@@ -112,6 +118,7 @@ def _revived(
     native: Mapping[str, Any],
     custom_objects: CustomObjects,
     report: LoadReport,
+    saved_call: Callable[[], SavedCall],
     *,
     compiled: bool,
 ) -> keras.Model:
@@ -119,6 +126,8 @@ def _revived(
     inner: list[Compiled] = []
     with deferred_initializers() as deferred:
         model = _built(native["config"], custom_objects, report, inner)
+        if not model.built and objects.root is not None:
+            build(model, objects.root, saved_call())
         _freeze(model, objects)
         if compiled:
             compile_inner(inner, custom_objects, report)

@@ -182,7 +182,8 @@ def build(layer: keras.Layer, node: KerasNode, call: SavedCall, batch: int | Non
     Raises MismatchError where its call takes something else than the saved one.
     """
     refusal: Exception | None = None
-    known = list(saved_calls(node, call, batch))
+    names = call.argument_names
+    known = [_as_taken(layer, saved, names) for saved in saved_calls(node, call, batch)]
     for given in (*map(_on_zeros, known if batch is not None else ()), *known):
         try:
             layer(*given.args, **given.kwargs)
@@ -198,6 +199,17 @@ def build(layer: keras.Layer, node: KerasNode, call: SavedCall, batch: int | Non
             f"{node.class_name} was",
             mismatches=[f"{type(refusal).__name__}: {refusal}", *_listed(call)],
         ) from refusal
+
+
+def _as_taken(layer: keras.Layer, saved: Call, names: Sequence[str]) -> Call:
+    """The arguments of a saved function, which takes all by position, as the class takes them."""
+    kinds = [p.kind for p in inspect.signature(layer.call).parameters.values()]
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    count = sum(kind in by_position for kind in kinds)
+    if inspect.Parameter.VAR_POSITIONAL in kinds or len(saved.args) <= count:
+        return saved
+    named = dict(zip(names[count:], saved.args[count:], strict=False))
+    return Call(saved.args[:count], {**named, **saved.kwargs})
 
 
 def _listed(call: SavedCall) -> list[str]:

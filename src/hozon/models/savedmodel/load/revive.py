@@ -119,7 +119,12 @@ def revive(
         model = signature_model(artifact, artifact.name, report, signature)
     elif (
         native := revive_native(
-            artifact, revival.objects, revival.custom_objects, report, compiled=compiled
+            artifact,
+            revival.objects,
+            revival.custom_objects,
+            report,
+            partial(revival.saved_call, root),
+            compiled=compiled,
         )
     ) is not None:
         model = with_strings(native) if text else native

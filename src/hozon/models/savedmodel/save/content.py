@@ -81,7 +81,7 @@ class Description:
         require_jax("writing a SavedModel")
         model = accept_strings(with_text_input(model))
         self.model = model
-        self.spec = model_spec(model)
+        self.spec = model_spec(model, signatures)
         self.tracked = track_for_savedmodel(model, variables_of(model), optimizer=include_optimizer)
         self.nodes = Nodes(self.tracked)
         self.tables = Tables(self.nodes)

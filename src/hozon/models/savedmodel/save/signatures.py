@@ -15,7 +15,7 @@ from hozon.graphs.emit.function import EmittedFunction
 from hozon.graphs.emit.trace import ArgumentSpec
 from hozon.keras_private.graph import functional_of, layer_of
 from hozon.models.savedmodel.save.functions import CallTraces, FunctionWriter, variables_of
-from hozon.models.savedmodel.save.specs import CallSpec
+from hozon.models.savedmodel.save.specs import CallSpec, as_spec, is_of
 
 DEFAULT = "serving_default"
 
@@ -47,7 +47,7 @@ def serving(
     own = writer.signature("signature_wrapper", body, inputs, outputs, variables, positional=False)
     traces = {DEFAULT: own}
     for name, value in (given or {}).items():
-        traces[name] = _given(writer, model, name, value)
+        traces[name] = own if is_of(model, value) else _given(writer, model, name, value)
     return Signatures(default, traces)
 
 
@@ -95,12 +95,6 @@ def _given(writer: FunctionWriter, model: keras.Model, name: str, value: Any) ->
 
 def _numbered(outputs: Any) -> dict[str, int]:
     return {f"output_{i}": place for i, place in enumerate(jax.tree.leaves(outputs))}
-
-
-def as_spec(name: str, value: Any) -> ArgumentSpec:
-    """A spec of a pair (shape, dtype), or of anything that has a shape and a dtype."""
-    shape, dtype = (value.shape, value.dtype) if hasattr(value, "shape") else value
-    return ArgumentSpec(tuple(shape), keras.backend.standardize_dtype(dtype), name)
 
 
 def _unique(names: Sequence[str]) -> list[str]:

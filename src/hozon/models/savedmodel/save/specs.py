@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -63,11 +64,14 @@ def spec_of_symbols(
     return CallSpec(tuple(names), _named(args, names), _named_keywords(keywords))
 
 
-def model_spec(model: keras.Model) -> CallSpec:
-    """The arguments of a model's call.
+def model_spec(model: keras.Model, signatures: Mapping[str, Any] | None = None) -> CallSpec:
+    """The arguments of a model's call; `signatures` say them where one is of the model itself.
 
     Raises SaveError when the model has not been built, so that nobody knows them.
     """
+    told = next((s[1] for s in (signatures or {}).values() if is_of(model, s)), None)
+    if told is not None:
+        return _told_spec(model, told)
     functional = functional_of(model)
     if functional is not None and functional.built:
         inputs = keras.tree.map_structure(_of_symbol, input_structure(functional))
@@ -80,9 +84,31 @@ def model_spec(model: keras.Model) -> CallSpec:
         raise SaveError(
             f"model {model.name!r} takes {', '.join(missing)} as well, of which only a call knows "
             "the shape",
-            instead="one input that is a list or dictionary, or a functional model",
+            instead="signatures={'serving_default': (model, {'x': ((None, 3), 'float32'), ...})}, "
+            "with all that it takes; one input that is a list or dictionary; a functional model",
         )
     return spec
+
+
+def is_of(model: keras.Model, signature: Any) -> bool:
+    """Whether a signature that is given says what a model's own call takes: several arguments."""
+    pair = isinstance(signature, tuple) and len(signature) == 2 and signature[0] is model
+    return pair and functional_of(model) is None and len(signature[1]) > 1
+
+
+def _told_spec(model: keras.Model, told: Mapping[str, Any]) -> CallSpec:
+    """Arguments as a signature says them: the first ones by position, as the call has them."""
+    specs = {name: as_spec(name, value) for name, value in dict(told).items()}
+    names = call_names(model)
+    first = list(takewhile(specs.__contains__, _positional(model)))
+    rest = {name: spec for name, spec in specs.items() if name not in first}
+    return CallSpec(names, tuple(specs[name] for name in first), rest)
+
+
+def as_spec(name: str, value: Any) -> ArgumentSpec:
+    """A spec of a pair (shape, dtype), or of anything that has a shape and a dtype."""
+    shape, dtype = (value.shape, value.dtype) if hasattr(value, "shape") else value
+    return ArgumentSpec(tuple(shape), keras.backend.standardize_dtype(dtype), name)
 
 
 def with_text_input(model: keras.Model) -> keras.Model:
@@ -109,10 +135,14 @@ def _never_built(model: keras.Model) -> SaveError:
 
 def _missing(layer: keras.Layer, spec: CallSpec) -> list[str]:
     """Arguments without a default that `spec` has no value for."""
-    parameters = inspect.signature(layer.call).parameters
-    rest = [name for name in spec.names[len(spec.arguments) :] if name not in spec.keywords]
-    empty = inspect.Parameter.empty
-    return [n for n in rest if n not in CONTEXT and parameters[n].default is empty]
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    given = {*_positional(layer)[: len(spec.arguments)], *spec.keywords, *CONTEXT}
+    return [
+        name
+        for name, parameter in inspect.signature(layer.call).parameters.items()
+        if name not in given and parameter.kind not in variable
+        if parameter.default is inspect.Parameter.empty
+    ]
 
 
 def layer_spec(layer: keras.Layer) -> CallSpec | None:
@@ -161,15 +191,28 @@ def _of_batch(spec: CallSpec, size: int | None) -> CallSpec:
 
 
 def call_names(layer: keras.Layer) -> tuple[str, ...]:
-    """The names of the arguments of ``layer.call`` that can be given by position.
+    """The names of the arguments of ``layer.call``: what can be given by position, and then others.
 
-    ``training`` is one of them where any layer inside takes it, as in Keras 2.
+    A saved function takes them all by position or by name; those that must be given by name and
+    have no default stand before those that have one. ``training`` is among them where any layer
+    inside takes it, as in Keras 2.
     """
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(layer.call).parameters.values()
-    names = tuple(p.name for p in parameters if p.kind in kinds)
+    names = _positional(layer)
+    parameters = inspect.signature(layer.call).parameters
+    empty, only = inspect.Parameter.empty, inspect.Parameter.KEYWORD_ONLY
+    named = [p for p in parameters.values() if p.kind is only]
+    first = sum(parameters[name].default is empty for name in names)
+    must = [p.name for p in named if p.default is empty]
+    may = [p.name for p in named if p.default is not empty]
+    names = (*names[:first], *must, *names[first:], *may)
     inside = any(map(takes_training, layers_of(layer)))
     return (*names, "training") if inside and "training" not in names else names
+
+
+def _positional(layer: keras.Layer) -> tuple[str, ...]:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(layer.call).parameters.values()
+    return tuple(p.name for p in parameters if p.kind in kinds)
 
 
 def _from_shapes(
