@@ -17,11 +17,13 @@ from hozon.arguments import checked
 from hozon.config import added
 from hozon.config.followed import STEP, follow, following
 from hozon.config.serialization import model_to_json
+from hozon.containers.keraszip.layout import CONFIG, WEIGHTS
 from hozon.forms import names, unknown_format
 from hozon.forms.form import Holds
 from hozon.keras_private.graph import Functional
 from hozon.keras_private.layers import hold_metric, metrics_of
 from hozon.models.in_memory import set_weights
+from hozon.raw.stores import is_file, join, place
 
 
 def _chosen(save_format: str | None, what: Holds) -> str | None:
@@ -41,12 +43,18 @@ def save(
     save_format: str | None = None,
     include_optimizer: bool = True,
     signatures: Any = None,
+    zipped: bool | None = None,
     **options: Any,
 ) -> Any:
     """``model.save``: a SavedModel, or what the suffix or `save_format` says.
 
-    ``keras.models.save_model`` and ``keras.saving.save_model`` are the same function.
+    ``keras.models.save_model`` and ``keras.saving.save_model`` are the same function. With `zipped`
+    it is a ``.keras`` file; ``zipped=False`` is Keras' own folder of its parts.
     """
+    if zipped is False:
+        return keras.saving.save_model(model, filepath, overwrite=overwrite, zipped=False)
+    if zipped:
+        save_format = save_format or "keras"
     return api.save_model(
         model,
         filepath,
@@ -58,6 +66,15 @@ def save(
     )
 
 
+#: Keras' own, whatever is replaced.
+OWN_LOAD = keras.saving.load_weights
+
+
+def is_unzipped(path: str) -> bool:
+    """Whether a path is a folder of the parts of a ``.keras`` file."""
+    return all(is_file(join(path, part)) for part in (CONFIG, WEIGHTS))
+
+
 @checked()
 def load_model(
     filepath: str | os.PathLike[str],
@@ -66,7 +83,9 @@ def load_model(
     safe_mode: bool = True,
     signature: str | None = None,
 ) -> Any:
-    """``keras.models.load_model``, of every form."""
+    """``keras.models.load_model``, of every form, and of Keras' own folder of a file's parts."""
+    if is_unzipped(place(filepath)):
+        return keras.saving.load_model(filepath, custom_objects, compile, safe_mode)
     return api.load_model(
         filepath,
         custom_objects=custom_objects,
@@ -100,8 +119,16 @@ def load_weights(
     filepath: str | os.PathLike[str],
     by_name: bool = False,
     skip_mismatch: bool = False,
+    objects_to_skip: Any = None,
 ) -> Any:
-    """``model.load_weights``, which returns the status object."""
+    """``model.load_weights``, which returns the status object.
+
+    With `objects_to_skip`, which are Keras' layers, it is Keras' own and returns nothing.
+    """
+    if objects_to_skip:
+        return OWN_LOAD(
+            model, filepath, skip_mismatch=skip_mismatch, objects_to_skip=objects_to_skip
+        )
     return api.load_weights(model, filepath, by_name=by_name, skip_mismatch=skip_mismatch)
 
 
