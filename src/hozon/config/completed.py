@@ -23,9 +23,8 @@ from hozon.config.upgrade import FROZEN, OUTPUT_NAMES, TRAINS_AS
 from hozon.keras_private.compiled import are_outputs_named
 from hozon.keras_private.fixed import calls_in, fixed_in
 from hozon.keras_private.graph import Functional, functional_of
-from hozon.keras_private.keras2_training import trains_as_keras2
+from hozon.keras_private.keras2_training import compares_otherwise, trains_as_keras2
 from hozon.keras_private.layers import layers_of
-from hozon.keras_private.lengths import compares_angles
 from hozon.keras_private.resizing import resizes_floats
 from hozon.keras_private.rows import tells_rows_apart
 from hozon.keras_private.training import enters_model
@@ -84,15 +83,15 @@ def _trains_otherwise(layer: keras.Layer) -> bool:
     """Whether the mark says anything.
 
     It does of penalties and constraints, masks, outputs whose steps samples' weights are for,
-    optimizers that tell apart the lookups of a table, angles that are a loss or a metric, and layers
-    that are not Keras'. Other models train alike.
+    optimizers that tell apart the lookups of a table, crossentropies and angles, and layers that are
+    not Keras'. Other models train alike.
     """
     if not isinstance(layer, Functional | keras.Sequential):
         return True
     functional = functional_of(layer)
     if functional is None or any(len(output.shape) > 2 for output in functional.outputs):
         return True
-    if compares_angles(layer):
+    if compares_otherwise(layer):
         return True
     rows = tells_rows_apart(getattr(layer, "optimizer", None))
     return any(

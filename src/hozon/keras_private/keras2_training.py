@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
+import hozon.keras_private.crossentropy  # noqa: F401 - its bends
 from hozon.keras_private.assigned import keep_assignments, keeps_assignments
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import layers_of
 from hozon.keras_private.lengths import keep_tiny, keeps_tiny
 from hozon.keras_private.recurrent import prefer_own_states, prefers_own_states
 from hozon.keras_private.resizing import resize_floats, resizes_floats
-from hozon.keras_private.training import enter_models, enters_model
+from hozon.keras_private.training import compile_config, enter_models, enters_model
 from hozon.keras_private.variance import keep_unbiased_variance, keeps_unbiased_variance
 
 
@@ -23,6 +26,22 @@ def train_as_keras2(layer: keras.Layer) -> None:
     keep_tiny(layer)
     enter_models(layer)
     freeze_inside(layer)
+
+
+def compares_otherwise(model: keras.Model) -> bool:
+    """Whether a loss or metric that a model was compiled with is Keras 2's: of logits or angles."""
+    given = compile_config(model) or {}
+    found = [given.get(name) for name in ("loss", "metrics", "weighted_metrics")]
+    names = [_name(item).lower().replace("_", "") for item in keras.tree.flatten(found)]
+    return any(part in name for name in names for part in ("crossentropy", "bce", "cosine"))
+
+
+def _name(objective: Any) -> str:
+    """A loss's or metric's short name: of a string, a function or an object."""
+    if isinstance(objective, str):
+        return objective
+    function = getattr(objective, "fn", objective)  # of a wrapper around one
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def freeze_inside(layer: keras.Layer) -> None:

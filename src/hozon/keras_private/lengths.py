@@ -15,12 +15,10 @@ from keras.src.ops import nn
 
 from hozon.keras_private.bends import asked, bend
 from hozon.keras_private.layers import layers_of
-from hozon.keras_private.training import compile_config, enters_model
+from hozon.keras_private.training import enters_model
 
 _MARK = "hozon_keeps_tiny"
 _LAYERS = (keras.layers.UnitNormalization, keras.layers.Dot, keras.layers.SpectralNormalization)
-#: What Keras calls losses and metrics that do so.
-_ANGLES = frozenset({"cosine_similarity", "CosineSimilarity"})
 #: The least squared length that a vector is divided by.
 _LEAST = 1e-12
 #: Whether vectors are scaled as in Keras 2.
@@ -37,22 +35,6 @@ def keep_tiny(layer: keras.Layer) -> None:
 def keeps_tiny(layer: keras.Layer) -> bool:
     """Whether this layer is marked."""
     return _MARK in vars(layer)
-
-
-def compares_angles(model: keras.Model) -> bool:
-    """Whether a loss or metric that a model was compiled with scales vectors."""
-    given = compile_config(model) or {}
-    names = ("loss", "metrics", "weighted_metrics")
-    found = keras.tree.flatten([given.get(name) for name in names])
-    return any(_name(item) in _ANGLES for item in found)
-
-
-def _name(objective: Any) -> str:
-    """A loss's or metric's short name: of a string, a function or an object."""
-    if isinstance(objective, str):
-        return objective
-    function = getattr(objective, "fn", objective)  # of a wrapper around one
-    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def _scaling(original: Callable[..., Any]) -> Callable[..., Any]:

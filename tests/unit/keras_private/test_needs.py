@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 from keras.src import api_export, backend, saving
+from keras.src.backend import nn as backend_nn
 from keras.src.backend.common import dtypes
 from keras.src.backend.common import variables as variables_module
 from keras.src.layers import layer as layer_module
@@ -71,6 +72,11 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (followed(), ("_compile_loss", "_compile_metrics")),
         (followed()._compile_loss, ("_flat_losses", "_tracker")),
         (followed()._compile_metrics, ("_flat_metrics", "_flat_weighted_metrics")),
+    ],
+    "crossentropy": [
+        (backend_nn, ("sigmoid", "softmax", "binary_crossentropy", "categorical_crossentropy")),
+        (backend_nn, ("sparse_categorical_crossentropy",)),
+        (keras.Model, ("train_step", "test_step")),
     ],
     "extended": [
         (api_export, ("REGISTERED_OBJS_TO_NAMES", "get_name_from_symbol")),
