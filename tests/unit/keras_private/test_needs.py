@@ -17,6 +17,7 @@ from keras.src import api_export, backend, saving
 from keras.src.backend import nn as backend_nn
 from keras.src.backend.common import dtypes
 from keras.src.backend.common import variables as variables_module
+from keras.src.backend.jax import random as jax_random
 from keras.src.layers import layer as layer_module
 from keras.src.models import Functional
 from keras.src.models import functional as functional_module
@@ -77,6 +78,10 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (backend_nn, ("sigmoid", "softmax", "binary_crossentropy", "categorical_crossentropy")),
         (backend_nn, ("sparse_categorical_crossentropy",)),
         (keras.Model, ("train_step", "test_step")),
+    ],
+    "drawn": [
+        (jax_random, ("shuffle", "jax_draw_seed")),
+        (keras.layers.RandomCrop, ("transform_images",)),
     ],
     "extended": [
         (api_export, ("REGISTERED_OBJS_TO_NAMES", "get_name_from_symbol")),
