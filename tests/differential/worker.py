@@ -36,6 +36,8 @@ WEIGHTS = {
     "weights.json": ".weights.json",
     "safetensors": ".safetensors",
 }
+#: Layers that keep something of what they are trained on.
+COUNTING = ("BatchNormalization", "Block", "Counter", "Raw")
 TOLD = ("missing", "unexpected", "mismatched", "deferred", "lost")
 
 
@@ -389,7 +391,8 @@ def reset_states(model: Any) -> None:
 def has_state(node: dict[str, Any]) -> bool:
     """Whether a layer remembers the batch before, in prediction too."""
     layer = node.get("layer", {"class": "", "args": {}})
-    counts = layer["class"] in ("Counter", "Raw") and node.get("call", {}).get("training")
+    fixed = node.get("call", {}).get("training")
+    counts = fixed and any(f"'{name}'" in str(node) for name in COUNTING)
     return bool("'stateful': True" in str(layer["args"]) or counts)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from hozon.config.followed import follow
+from hozon.config.own_objects import is_own
 from hozon.keras_private.tracing import over_merged_steps
 from hozon.typing import Config
 
@@ -152,13 +153,14 @@ class TimeDistributed(keras.layers.TimeDistributed):  # type: ignore[misc]
     """The layer over all steps at once; Keras 3 goes step by step.
 
     So batch statistics are of all steps, and the layer's losses of what it gives count, which Keras
-    3 leaves out. Where the size of the batch is fixed, Keras 2 goes step by step too.
+    3 leaves out. Over a layer of a user's class Keras 2 goes step by step too where the size of the
+    batch is fixed.
     """
 
     def build(self, input_shape: Any) -> None:
         """Build the layer for one step."""
         super().build(input_shape)
-        self._stepwise = input_shape[0] is not None
+        self._stepwise = input_shape[0] is not None and is_own(type(self.layer))
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """The layer's outputs, of all steps."""
