@@ -154,3 +154,41 @@ def test_layers_that_build_makes(told: dict[str, Any], tmp_path: Path) -> None:
         hozon.save_model(model, tmp_path / name, dialect=dialect)
         again = read(tmp_path / name)
         np.testing.assert_allclose(again(told["x"]), told["late"], rtol=1e-4, atol=1e-6)
+
+
+PARTS = """
+class Parts(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        inner = keras.Sequential([keras.layers.Dense(4)])
+        self.head = keras.Sequential([keras.layers.Dense(4), keras.layers.BatchNormalization()])
+        self.rest = [keras.Sequential([inner, keras.layers.Dense(1)])]
+    def call(self, x, training=None):
+        return self.rest[0](self.head(x, training=training))
+    def get_config(self):
+        return {}
+"""
+OPENED = (
+    PARTS
+    + """
+model = tf_keras.models.load_model(folder, custom_objects={"Parts": Parts})
+assert type(model) is Parts
+out["y"] = [model.predict(x, verbose=0), model.predict(x[:3], verbose=0)]
+model.compile("sgd", "mse")
+model.train_on_batch(x, x[:, :1])
+"""
+)
+
+
+@pytest.mark.filterwarnings("ignore:No training configuration:UserWarning")
+def test_tf_keras_opens_a_class_of_sequential_models(oracle: Oracle, tmp_path: Path) -> None:
+    names: dict[str, Any] = {"keras": keras}
+    exec(PARTS, names)  # the same code in both Kerases
+    model = names["Parts"]()
+    x = np.random.default_rng(0).normal(size=(8, 5)).astype("f4")
+    expected = model.predict(x, verbose=0)
+    hozon.save_model(model, tmp_path / "m")
+    script = "import tf_keras\nkeras = tf_keras\n" + OPENED
+    whole, few = oracle.python(script, folder=str(tmp_path / "m"), x=x)["y"]
+    np.testing.assert_allclose(whole, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(few, expected[:3], rtol=1e-4, atol=1e-6)

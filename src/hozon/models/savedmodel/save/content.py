@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import keras
@@ -27,7 +28,7 @@ from hozon.keras_private.training import compile_config
 from hozon.models.lookups import lazy_rows_lost
 from hozon.models.savedmodel.load.objects import NATIVE
 from hozon.models.savedmodel.save import metadata as keras2
-from hozon.models.savedmodel.save.configs import Configs
+from hozon.models.savedmodel.save.configs import Configs, is_graph
 from hozon.models.savedmodel.save.functions import CallTraces, FunctionWriter, variables_of
 from hozon.models.savedmodel.save.integers import with_integers
 from hozon.models.savedmodel.save.nodes import (
@@ -37,7 +38,13 @@ from hozon.models.savedmodel.save.nodes import (
     track_for_savedmodel,
 )
 from hozon.models.savedmodel.save.signatures import serving
-from hozon.models.savedmodel.save.specs import KnowsItsCall, layer_spec, model_spec, with_text_input
+from hozon.models.savedmodel.save.specs import (
+    KnowsItsCall,
+    layer_spec,
+    model_spec,
+    of_any_batch,
+    with_text_input,
+)
 from hozon.models.savedmodel.save.tables import Tables
 from hozon.models.savedmodel.save.untouched import untouched
 from hozon.models.tracking.layers import is_builtin, trainable_order
@@ -162,6 +169,7 @@ class Description:
     def _layers(self) -> None:
         """Lists of variables for every layer; calls for those that tf_keras cannot build."""
         self._note_inner_layers()
+        first = self._first_layers()
         for number, node in enumerate(self.tracked.nodes):
             layer = node.target
             if number == 0 or not isinstance(layer, keras.Layer):
@@ -172,13 +180,37 @@ class Description:
             if self.configs.needs_functions(layer):
                 self._add_saved_calls(number, layer)
                 self._add_keras_api(number, layer, own)
+            elif id(layer) in first:
+                self._add_first_call(number, layer)
             elif isinstance(layer, keras.Model):
+                self._add_keras_api(number, layer, [])
+
+    def _first_layers(self) -> set[int]:
+        """The first layers of Sequential models that layers of users' classes make.
+
+        From a call of theirs tf_keras learns what such a model, which has no input yet, was built
+        for.
+        """
+        if is_graph(self.model) and not any(map(self.configs.needs_functions, self._all_layers())):
+            return set()
+        models = [x for x in self._all_layers() if isinstance(x, keras.Sequential)]
+        return {id(x.layers[0]) for x in models if x is not self.model and x.layers}
+
+    def _all_layers(self) -> list[keras.Layer]:
+        return [n.target for n in self.tracked.nodes if isinstance(n.target, keras.Layer)]
+
+    def _add_first_call(self, number: int, layer: keras.Layer) -> None:
+        """The calls of a layer that tf_keras builds by its config, if they can be written."""
+        spec = layer_spec(layer)
+        if spec is not None:
+            with suppress(UnsupportedError):  # nothing runs them
+                self._add_calls(number, self.functions.calls(layer, of_any_batch(spec)))
+            if isinstance(layer, keras.Model):
                 self._add_keras_api(number, layer, [])
 
     def _note_inner_layers(self) -> None:
         """Built-in layers inside of built-in ones that tf_keras makes with them: cells."""
-        layers = [n.target for n in self.tracked.nodes if isinstance(n.target, keras.Layer)]
-        for layer in layers:  # outer ones come first
+        for layer in self._all_layers():  # outer ones come first
             whole = isinstance(layer, keras.Model) or id(layer) in self.configs.inner
             if not whole and is_builtin(layer) and not self.configs.needs_functions(layer):
                 self.configs.inner.update(id(x) for x in layers_of(layer)[1:] if is_builtin(x))

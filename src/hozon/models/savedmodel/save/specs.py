@@ -152,8 +152,13 @@ def layer_spec(layer: keras.Layer) -> CallSpec | None:
     the calls that a layer was saved with, else what it was built for. The first size of each is
     taken to be the batch's: that of the states where a stateful RNN inside keeps some.
     """
-    spec = _spec_of(layer)
-    return None if spec is None else _of_batch(spec, _size_of_states(layer))
+    spec, size = _spec_of(layer), _size_of_states(layer)
+    return spec if spec is None or size is None else _of_batch(spec, size)
+
+
+def of_any_batch(spec: CallSpec) -> CallSpec:
+    """The arguments for batches of any size."""
+    return _of_batch(spec, None)
 
 
 def _spec_of(layer: keras.Layer) -> CallSpec | None:
@@ -177,12 +182,10 @@ def _size_of_states(layer: keras.Layer) -> int | None:
 
 
 def _of_batch(spec: CallSpec, size: int | None) -> CallSpec:
-    """The arguments for batches of one size; as they are where it is None."""
-    if size is None:
-        return spec
+    """The arguments for batches of one size."""
 
     def sized(leaf: Any) -> Any:
-        if not isinstance(leaf, ArgumentSpec) or not leaf.shape or leaf.shape[0] is not None:
+        if not isinstance(leaf, ArgumentSpec) or not leaf.shape:
             return leaf
         return replace(leaf, shape=(size, *leaf.shape[1:]))
 
