@@ -19,6 +19,8 @@ class Namespace(ModuleType):
         self.__dict__["_module"] = module
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__all__":  # for import *
+            return [public for public in dir(self) if not public.startswith("_")]
         return getattr(self.__dict__["_module"], name)
 
     def __dir__(self) -> list[str]:
