@@ -33,7 +33,7 @@ demo: $(STAMPS)/demo
 	@$(BIN)/python examples/demo.py
 
 test: $(STAMPS)/dev $(STAMPS)/oracle $(STAMPS)/tfjs
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --shuffle=$(SEED) -q $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --shuffle=$(SEED) -q $(ARGS)
 
 # Threads that load, save, inspect and predict beside one that builds and trains.
 SECONDS ?= 120
