@@ -24,7 +24,7 @@ from hozon.config.to_keras2_training import objective_to_keras2, optimizer_to_ke
 from hozon.config.training import compile_arguments
 from hozon.config.upgrade import MODELS, TRAINS_AS, policy, short_name
 from hozon.errors import UnsafeError, UnsupportedError
-from hozon.keras_private.layers import initialized
+from hozon.keras_private.layers import initialized, layers_of
 from hozon.keras_private.losses import forgotten_arguments
 from hozon.keras_private.rows import steps_rows_lazily
 from hozon.typing import ConfigEntry, CustomObjects
@@ -70,7 +70,7 @@ def serialize(obj: Any, *, dialect: str = "keras3") -> Any:
             instead="a function registered with hozon.register_serializable",
         )
     initialized(obj)
-    made = keras.saving.serialize_keras_object(obj)
+    made = _serialized(obj)
     if isinstance(obj, keras.layers.Layer):
         complete(obj, made)
     if isinstance(obj, KINDS["optimizer"][1]) and steps_rows_lazily(obj):
@@ -78,6 +78,33 @@ def serialize(obj: Any, *, dialect: str = "keras3") -> Any:
     if is_serialized(made) and isinstance(made.get("config"), dict):
         made["config"].update(forgotten_arguments(obj))
     return made if dialect == "keras3" else _downgraded(obj, made)
+
+
+def _serialized(obj: Any) -> Any:
+    """Keras' own form of an object; what its class raises of its own is told with its name."""
+    try:
+        return keras.saving.serialize_keras_object(obj)
+    except NotImplementedError:  # in Keras' words, of a class without a config
+        raise
+    except Exception as error:
+        inside = layers_of(obj) if isinstance(obj, keras.Layer) else [obj]
+        failing = next(filter(_has_no_config, reversed(inside)), None)
+        if failing is None:
+            raise
+        name = type(failing).__name__
+        raise UnsupportedError(
+            f"get_config() of {name} raised {type(error).__name__}: {error}",
+            feature=f"the config of {name}",
+            instead="a get_config() that returns the arguments of its constructor",
+        ) from error
+
+
+def _has_no_config(obj: Any) -> bool:
+    try:
+        obj.get_config()
+    except Exception:  # noqa: BLE001 - whatever a user's class raises
+        return True
+    return False
 
 
 def _known_dialect(dialect: str) -> None:

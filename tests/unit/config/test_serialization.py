@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -213,3 +214,28 @@ def test_a_clone_has_the_architecture_and_nothing_else() -> None:
     assert len(copy.weights) == len(model.weights) == 2
     assert copy.layers[1].activation is activation
     assert not np.array_equal(np.asarray(copy.weights[0]), np.asarray(model.weights[0]))
+
+
+class Forgetful(keras.layers.Layer):
+    """A layer whose config asks for what it does not have."""
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "scale": self.scale}
+
+    def call(self, x: Any) -> Any:
+        return x * 2
+
+
+@pytest.mark.parametrize("form", ["m.keras", "m.h5", "model.json"])
+def test_a_config_that_raises_is_told_with_its_class(form: str, tmp_path: Path) -> None:
+    model = keras.Sequential([L.Input((3,)), Forgetful(name="f")])
+    with pytest.raises(UnsupportedError, match="of Forgetful raised AttributeError"):
+        hozon.model_to_json(model) if "json" in form else hozon.save_model(model, tmp_path / form)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_savedmodel_needs_no_config(tmp_path: Path) -> None:
+    model = keras.Sequential([L.Input((3,)), Forgetful(name="f")])
+    hozon.save_model(model, tmp_path / "m")
+    again = hozon.load_model(tmp_path / "m", compile=False)
+    assert float(again(np.ones((1, 3), "float32"))[0, 0]) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,9 @@ _ASKED = re.compile(
 #: A question of the program's own, such as ``if length > 4``: no answer can be assumed.
 _STRICT = re.compile(r"Symbolic dimension comparison '[^']+' [<>] ")
 _SYMBOL = re.compile(r"\bany\d")
+#: A shape with a free size in a message, and such a size.
+_SHAPE = re.compile(r"\(([^()]*\bany\d[^()]*)\)")
+_FREE = re.compile(r"(?P<multiple>\d+\*)?(?P<symbol>any\d+(_\d+)?)")
 #: Inequalities that are assumed at most before a function is given up.
 MOST_ASSUMED = 16
 #: What free sizes are assumed to be multiples of.
@@ -110,9 +114,10 @@ def trace(
 ) -> Traced:
     """Trace ``function(values of captures, *arguments, **keywords)``.
 
-    Where free sizes cannot all differ, more is assumed of them step by step: those at one axis of
-    all arguments are equal; they are multiples of 2, 4, 8 ... (networks that halve a size and
-    double it again); an inequality that tracing cannot decide holds.
+    Where free sizes cannot all differ, more is assumed of them step by step: two that a failure
+    shows to disagree are equal; those at one axis of all arguments are; they are multiples of 2,
+    4, 8 ... (networks that halve a size and double it again); an inequality that tracing cannot
+    decide holds.
 
     Raises:
         NotTraceable: Python looks at values or sizes that are not known.
@@ -124,13 +129,38 @@ def trace(
         if failure is not None and multiple > 1 and not _is_about_multiples(failure):
             break
         try:
-            return _assuming(recorder, sizes, constraints)
+            return _equating(recorder, sizes, constraints)
         except Exception as error:  # noqa: BLE001 - the first one is raised below
             failure = failure or error
     assert failure is not None
     if not _is_unknown(failure):
         raise failure
     raise _not_traceable(failure) from failure
+
+
+def _equating(recorder: _Recorder, sizes: Sequence[str], constraints: Sequence[str]) -> Traced:
+    """Trace, and take two sizes to be equal where shapes disagree in them."""
+    while True:
+        try:
+            return _assuming(recorder, sizes, constraints)
+        except Exception as error:
+            pair = _disagreeing(str(error))
+            if pair is None:
+                raise
+            sizes = [re.sub(rf"\b{pair[1]}\b", pair[0], shape) for shape in sizes]
+
+
+def _disagreeing(text: str) -> tuple[str, str] | None:
+    """The first two free sizes that differ at one axis of two shapes of a message."""
+    shapes = [shape.rstrip(", ").split(", ") for shape in _SHAPE.findall(text)]
+    for one, other in itertools.combinations(shapes, 2):
+        shared = min(len(one), len(other))
+        for sizes in zip(one[-shared:], other[-shared:], strict=True):
+            found = [_FREE.fullmatch(size) for size in sizes]
+            if all(found) and sizes[0] != sizes[1]:
+                first, second = ((m["multiple"], m["symbol"]) for m in found if m)
+                return (first[1], second[1]) if first[0] == second[0] else None
+    return None
 
 
 def _assuming(recorder: _Recorder, sizes: Sequence[str], constraints: Sequence[str]) -> Traced:

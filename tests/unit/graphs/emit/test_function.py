@@ -44,6 +44,12 @@ def attended(values: Any, x: Any, y: Any) -> Any:
     return jnp.einsum("btd,bsd->bts", x, y).reshape(x.shape[0], -1), {}
 
 
+def two_texts(values: Any, x: Any, covered: Any, y: Any) -> Any:
+    """Of three free sizes two have to be equal, at different axes; the third differs."""
+    seen = jnp.where(covered, jnp.einsum("btd,bsd->bts", y, x), -9.0)
+    return jnp.einsum("bts,bsd->btd", seen, x), {}
+
+
 def half(values: Any, x: Any) -> Any:
     """Variables in single precision, computing in half."""
     kernel = values[0].astype("bfloat16")
@@ -82,6 +88,15 @@ CASES = [
         [((None, None, 3), F32), ((None, None, 3), F32)],
         [[floats(2, 4, 3), floats(2, 5, 3)]],
         gradient=True,
+    ),
+    Case(
+        "some sizes equal",
+        two_texts,
+        [((None, None, 3), F32), ((None, 1, None), "bool"), ((None, None, 3), F32)],
+        [
+            [floats(2, 4, 3), np.ones((2, 1, 4), bool), floats(2, 5, 3)],
+            [floats(1, 3, 3), np.zeros((1, 1, 3), bool), floats(1, 2, 3)],
+        ],
     ),
     Case(
         "named sizes", two_times, [((None, "t"), F32), (("t",), F32)], [[floats(2, 3), floats(3)]]

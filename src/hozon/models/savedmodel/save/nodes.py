@@ -120,9 +120,9 @@ def _implied_masks(model: keras.Model) -> set[str]:
         return set()
     try:
         config = serialize(model)["config"]
-    except (NotImplementedError, TypeError, ValueError):  # without a config nothing is left out
-        return set()
-    entries = config["layers"]
+        entries = config["layers"]
+    except (NotImplementedError, TypeError, ValueError, KeyError):
+        return set()  # of a class without a config, or with one that does not list layers
     kept = without_implied_masks(entries, config["output_layers"])
     return {name_of(entry) for entry in entries} - {name_of(entry) for entry in kept}
 

@@ -221,7 +221,12 @@ def _positional(layer: keras.Layer) -> tuple[str, ...]:
 def _from_shapes(
     layer: keras.Layer, names: Sequence[str], shapes: Mapping[str, Any]
 ) -> CallSpec | None:
-    """Arguments of the shapes that ``build`` was given, in the layer's input dtype."""
+    """Arguments of the shapes that ``build`` was given, in the layer's input dtype.
+
+    ``build`` can be given None: by a caller who does not know the shape either.
+    """
+    if any(map(_is_unknown, shapes.values())):
+        return None
     if len(shapes) == 1:
         (shape,) = shapes.values()
         arguments = (_of_shape(shape, layer.input_dtype, names[0]),)
@@ -233,6 +238,14 @@ def _from_shapes(
             return None
         given[name] = _of_shape(shape, layer.input_dtype, name)
     return CallSpec(tuple(names), (), given, guessed=True)
+
+
+def _is_unknown(shape: Any) -> bool:
+    if isinstance(shape, Mapping):
+        return any(map(_is_unknown, shape.values()))
+    if shape and isinstance(shape[0], (list, tuple, Mapping)):
+        return any(map(_is_unknown, shape))
+    return shape is None
 
 
 def _of_shape(shape: Any, dtype: str, name: str) -> Any:

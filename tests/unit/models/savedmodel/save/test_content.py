@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
 import hozon
 
@@ -17,3 +19,60 @@ def test_scales_of_float8_are_told(tmp_path: Path) -> None:
     assert len([line for line in lost if "kernel_scale" in line and "steps differ" in line]) == 1
     report = hozon.save_model(model, tmp_path / "m.keras")
     assert report.lost == []
+
+
+class Encoder(keras.Model):
+    """A functional model of a class whose config does not list its layers."""
+
+    def __init__(self, size: int, **kwargs: Any) -> None:
+        tokens = keras.Input((None,), dtype="int32", name="tokens")
+        shown = keras.layers.Embedding(9, size)(tokens)
+        kept = keras.ops.expand_dims(keras.ops.not_equal(tokens, 0), -1)
+        super().__init__(tokens, keras.ops.where(kept, shown, 0.0), **kwargs)
+        self.size = size
+
+    def get_config(self) -> dict[str, Any]:
+        return {"size": self.size, "name": self.name}
+
+
+def test_a_config_need_not_list_layers(tmp_path: Path) -> None:
+    model = Encoder(4)
+    hozon.save_model(model, tmp_path / "m")
+    loaded = hozon.load_model(tmp_path / "m", custom_objects={"Encoder": Encoder}, compile=False)
+    tokens = np.array([[1, 0, 3]], "int32")
+    np.testing.assert_array_equal(loaded(tokens), model(tokens))
+
+
+class Whole(keras.layers.Layer):
+    """Builds without knowing the shape."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.inner = keras.layers.Dense(2)
+
+    def build(self, input_shape: Any) -> None:
+        self.inner.build((None, 3))
+
+    def call(self, x: Any) -> Any:
+        return self.inner(x)
+
+
+class Around(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.whole = Whole(name="whole")
+        self.whole.build(None)
+        self.whole.built = True
+
+    def call(self, x: Any) -> Any:
+        return keras.ops.matmul(x, self.whole.inner.kernel)
+
+
+def test_a_layer_built_for_no_shape_is_told(tmp_path: Path) -> None:
+    model = Around()
+    x = np.ones((1, 3), "float32")
+    expected = model(x)
+    report = hozon.save_model(model, tmp_path / "m")
+    assert [line for line in report.lost if "whole" in line and "unknown" in line]
+    loaded = hozon.load_model(tmp_path / "m", compile=False)
+    np.testing.assert_allclose(loaded(x), expected, rtol=1e-6)
