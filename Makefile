@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 SUITE := pytest pytest-timeout sybil
 STAMPS := .stamps
 TFJS := .tfjs
+HUB := .venv-hub
 PIP := -m pip install --quiet --disable-pip-version-check
 JOBS ?= 2
 # Of the order in which tests run; a failing run says which it had.
@@ -27,7 +28,7 @@ test -n "$(PYTHON)" || { echo "Hozon's checks need Python 3.11, 3.12 or 3.13" >&
 $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(1)
 endef
 
-.PHONY: demo test stress versions lint bench differential docs protos opdefs clean
+.PHONY: demo test stress versions hub lint bench differential docs protos opdefs clean
 
 demo: $(STAMPS)/demo
 	@$(BIN)/python examples/demo.py
@@ -56,6 +57,10 @@ $(STAMPS)/.venv-newest: pyproject.toml
 	@$(call make-venv,.venv-newest)
 	@.venv-newest/bin/python $(PIP) --upgrade --upgrade-strategy eager -e . $(SUITE)
 	@touch $@
+
+# Models of KerasHub, which wants a TensorFlow beside it.
+hub: $(STAMPS)/hub $(STAMPS)/oracle
+	$(HUB)/bin/python -m pytest -q tests/hub $(ARGS)
 
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check .
@@ -103,6 +108,11 @@ $(STAMPS)/oracle: tests/oracle/requirements.txt
 	@$(ORACLE)/bin/python $(PIP) -r tests/oracle/requirements.txt
 	@touch $@
 
+$(STAMPS)/hub: pyproject.toml
+	@$(call make-venv,$(HUB))
+	@$(HUB)/bin/python $(PIP) -e . keras-hub $(SUITE)
+	@touch $@
+
 # TensorFlow.js, where there is Node and the way to its packages; the tests that need it skip without.
 $(STAMPS)/tfjs: tests/tfjs/package.json
 	@mkdir -p $(TFJS) $(STAMPS) && cp tests/tfjs/package.json $(TFJS)
@@ -110,4 +120,4 @@ $(STAMPS)/tfjs: tests/tfjs/package.json
 	then touch $@; else echo "no TensorFlow.js: its tests will be skipped" >&2; fi
 
 clean:
-	rm -rf $(TFJS) $(VENV) $(ORACLE) $(VERSIONS) $(STAMPS)
+	rm -rf $(TFJS) $(HUB) $(VENV) $(ORACLE) $(VERSIONS) $(STAMPS)
