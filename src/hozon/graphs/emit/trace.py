@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -178,6 +179,13 @@ def _assuming(recorder: _Recorder, sizes: Sequence[str], constraints: Sequence[s
                 raise
 
 
+@functools.lru_cache(maxsize=256)
+def _scope(constraints: tuple[str, ...]) -> export.SymbolicScope:
+    """Where symbols of sizes are at home, the same each time: JAX keeps what it traced for shapes,
+    and those of another scope are others."""
+    return export.SymbolicScope(constraints)
+
+
 class _Recorder:
     """A function with its arguments taken apart."""
 
@@ -197,7 +205,7 @@ class _Recorder:
     def run(
         self, shapes: Sequence[str], constraints: Sequence[str], assumed: tuple[str, ...]
     ) -> Traced:
-        scope = export.SymbolicScope(tuple(constraints))
+        scope = _scope(tuple(constraints))
         given = [
             jax.ShapeDtypeStruct(export.symbolic_shape(shape, scope=scope) if shape else (), dtype)
             for shape, dtype in zip(shapes, map(_dtype, self.specs), strict=True)

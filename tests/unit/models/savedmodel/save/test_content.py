@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +77,16 @@ def test_a_layer_built_for_no_shape_is_told(tmp_path: Path) -> None:
     assert [line for line in report.lost if "whole" in line and "unknown" in line]
     loaded = hozon.load_model(tmp_path / "m", compile=False)
     np.testing.assert_allclose(loaded(x), expected, rtol=1e-6)
+
+
+def test_saves_leave_nothing_in_memory(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((None, 4)), keras.layers.LSTM(3), keras.layers.Dense(2)])
+    model.compile("adam", "mse")
+
+    def programs_after_a_save() -> int:
+        hozon.save_model(model, tmp_path / "m", overwrite=True)
+        gc.collect()
+        return sum(type(held).__name__ == "Jaxpr" for held in gc.get_objects())
+
+    programs_after_a_save()
+    assert programs_after_a_save() == programs_after_a_save()
