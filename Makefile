@@ -28,7 +28,7 @@ test -n "$(PYTHON)" || { echo "Hozon's checks need Python 3.11, 3.12 or 3.13" >&
 $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(1)
 endef
 
-.PHONY: demo test stress versions hub lint bench differential docs protos opdefs clean
+.PHONY: demo test stress torture versions hub lint bench differential docs protos opdefs clean
 
 demo: $(STAMPS)/demo
 	@$(BIN)/python examples/demo.py
@@ -40,6 +40,10 @@ test: $(STAMPS)/dev $(STAMPS)/oracle $(STAMPS)/tfjs
 SECONDS ?= 120
 stress: $(STAMPS)/dev
 	$(BIN)/python -W ignore -m tests.stress $(SECONDS) $(SEED)
+
+# Every call to the file system of every way to save goes wrong in turn; ARGS="m.keras" narrows.
+torture: $(STAMPS)/dev
+	$(BIN)/python -W ignore -m tests.torture $(ARGS)
 
 # A smoke suite with the lowest declared versions of the dependencies, and with the newest.
 VERSIONS := .venv-lowest .venv-newest

@@ -273,7 +273,10 @@ class UnsafeError(HozonError, PermissionError):
 
 
 class SaveError(HozonError, OSError):
-    """A path cannot be written; what was there before is unchanged.
+    """A path cannot be written.
+
+    What was there before is unchanged, unless the message says that the new is in place, and what
+    went wrong after that.
 
     Attributes:
         file: the path that was to be saved.

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hozon.raw.kernel import exchange
-from hozon.raw.staging import ASIDE, Staging, mode_of, refused, staging
+from hozon.raw.staging import ASIDE, Staging, in_place, mode_of, refused, staging
 from hozon.raw.stores import place
 
 _FRESH = "new"
@@ -41,7 +41,8 @@ def replacing_file(path: str | os.PathLike[str], *, durable: bool | None = None)
         A path to write instead.
 
     Raises:
-        SaveError: it cannot be written. Nothing has changed.
+        SaveError: it cannot be written. Nothing has changed, unless the error says that it is in
+            place.
     """
     with staging(path, accept=stat.S_ISREG) as stage:
         fresh = stage.path(os.path.basename(stage.target))
@@ -54,7 +55,7 @@ def replacing_file(path: str | os.PathLike[str], *, durable: bool | None = None)
             sync(fresh)
         os.replace(fresh, stage.target)
         if force:
-            sync(os.path.dirname(stage.target))
+            settle(stage.target)
 
 
 @contextmanager
@@ -76,7 +77,7 @@ def replacing_directory(
 
     Raises:
         SaveError: it cannot be written, or `recognize` says that it holds something else. Nothing
-            has changed.
+            has changed, unless the error says that it is in place.
     """
     text = place(path)
     with staging(text.rstrip("/") or text, accept=stat.S_ISDIR) as stage:
@@ -94,7 +95,20 @@ def replacing_directory(
             _sync_tree(fresh)
         _swap(stage, fresh)
         if force:
-            sync(os.path.dirname(stage.target))
+            settle(stage.target)
+
+
+def settle(target: str) -> None:
+    """Wait until a target's new name is on the disk.
+
+    Raises:
+        SaveError: the disk does not say so. The new has taken the place of the old all the same.
+    """
+    try:
+        sync(os.path.dirname(target))
+    except OSError as error:
+        but = "the disk did not confirm it, so that a power cut may take it"
+        raise in_place(target, but, error) from error
 
 
 def sync(path: str) -> None:

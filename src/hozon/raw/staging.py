@@ -1,13 +1,14 @@
 """Hidden folders in which something new is made before it takes its place.
 
 A hidden folder lies beside its target, `.<name>.hozon-<number>`, and is locked while it is in use.
-One without a lock was left by a crash; the next save to the same target removes it.
+One without a lock was left by a crash; the next save to its folder removes it.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -29,6 +30,7 @@ ASIDE = "old"
 """Where in a hidden folder the target is put aside, to be brought back if nothing replaced it."""
 
 _MARK = ".hozon-"
+_HIDDEN = re.compile(r"\..+\.hozon-[0-9a-f]{8}", re.DOTALL)
 _NAME_CHARACTERS = 40
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
 
@@ -134,6 +136,15 @@ def refused(target: str, number: int, reason: str, instead: str) -> SaveError:
     )
 
 
+def in_place(target: str, but: str, error: OSError) -> SaveError:
+    """The error to raise where the new has taken its place and something after that failed."""
+    return SaveError(
+        f"{target} is in place, but {but}: {error.strerror or error}",
+        file=target,
+        errno=error.errno,
+    )
+
+
 @contextmanager
 def _told(target: str) -> Iterator[None]:
     """Turn errors of the system about the target or its hidden folder into SaveErrors."""
@@ -225,12 +236,15 @@ def _is_at(descriptor: int, path: str) -> bool:
 
 
 def _sweep(target: str) -> None:
-    """Remove what crashed saves to this target left, after bringing back what they put aside."""
-    parent, stem = os.path.dirname(target), _stem(target)
+    """Remove what crashed saves to this folder left, after bringing back what they put aside."""
+    parent, own = os.path.dirname(target), _stem(target)
     with suppress(PermissionError):  # a folder whose names may not be listed
         for name in os.listdir(parent):
-            if name.startswith(stem):
+            if name.startswith(own):
                 _sweep_one(os.path.join(parent, name))
+            elif _HIDDEN.fullmatch(name):
+                with suppress(OSError):  # another's, which need not be in the way
+                    _sweep_one(os.path.join(parent, name))
 
 
 def _sweep_one(folder: str) -> None:

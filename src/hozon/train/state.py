@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from hozon.arguments import checked, path_to_read, text_or_none
 from hozon.containers.checkpoint.read import STATE_FILE
+from hozon.errors import SaveError
 from hozon.formats.bundle import is_bundle
 from hozon.raw.commit import replacing_file
-from hozon.raw.staging import check_replaceable
+from hozon.raw.staging import check_replaceable, in_place
 from hozon.raw.stores import (
     absolute,
     exists,
@@ -95,7 +96,7 @@ def update_checkpoint_state(folder: str, state: CheckpointState, *, durable: boo
 
     `durable` waits for the disk, which only makes sense where the checkpoint is on it already.
 
-    Raises SaveError when it cannot be written.
+    Raises SaveError when it cannot be written; the checkpoint that it names is there then.
     """
     written = CheckpointState(
         relative(folder, state.model_checkpoint_path),
@@ -103,8 +104,12 @@ def update_checkpoint_state(folder: str, state: CheckpointState, *, durable: boo
         state.all_model_checkpoint_timestamps,
         state.last_preserved_timestamp,
     )
-    with replacing_file(join(folder, STATE_FILE), durable=durable) as fresh:
-        write_bytes(fresh, format_state(written).encode())
+    try:
+        with replacing_file(join(folder, STATE_FILE), durable=durable) as fresh:
+            write_bytes(fresh, format_state(written).encode())
+    except SaveError as error:
+        latest = state.model_checkpoint_path
+        raise in_place(latest, "its folder does not name it as the latest", error) from error
 
 
 def format_state(state: CheckpointState) -> str:

@@ -10,7 +10,7 @@ from hozon.containers.checkpoint.read import find_prefix, no_checkpoint
 from hozon.formats.bundle import Bundle, open_bundle
 from hozon.formats.protos.trackable import TrackableGraph, decode_trackable_graph
 from hozon.objects.keys import OBJECT_GRAPH_KEY
-from hozon.raw.stores import size
+from hozon.raw.stores import exists, size
 from hozon.stored.lazy import LazyTensor
 
 #: What a sorted table has after its blocks.
@@ -41,7 +41,7 @@ def audit_bundle(prefix: str, audit: Audit) -> Bundle | None:
     audit.cover(size(index) - FOOTER)
     audit.leave("footer of the index", FOOTER)
     stored = covered = 0
-    for file in data:
+    for file in filter(exists, data):  # one that holds no tensor need not be there
         with audit.checking("data files", file=file):
             stored += size(file)
     audit.nbytes += stored

@@ -12,7 +12,7 @@ from hozon.containers.shards.read import weight_map_of
 from hozon.errors import HozonError, SaveError, UnsupportedError
 from hozon.raw.commit import replacing_file
 from hozon.raw.own_checksum import with_own
-from hozon.raw.staging import publishing
+from hozon.raw.staging import in_place, publishing
 from hozon.raw.stores import (
     absolute,
     exists,
@@ -90,12 +90,17 @@ def _replace(
             told = record.names if part is parts[0] else {}
             layout.put(_record_of(part, told), file, durable=durable)
         _write_index(layout, where, names, parts)
-    except BaseException:
-        _remove(files)
+    except BaseException as error:
+        needed = _old_shards(where)  # those of the new index, once it is in place
+        _remove(file for name, file in zip(names, files, strict=True) if name not in needed)
+        if isinstance(error, SaveError) and error.file in files:
+            why = f"{where} cannot be saved: {error}"
+            instead = error.instead
+            raise SaveError(why, file=where, errno=error.errno, instead=instead) from error
         raise
-    _remove(_left(layout, where, old - set(names)))
     if layout.keeps_first:
         files.append(_first(layout, where, names))
+    _remove(set(_left(layout, where, old - set(names))) - set(files))
     return sum(map(size, {where, *files}))
 
 
@@ -191,10 +196,14 @@ def _first(layout: Layout, where: str, names: Sequence[str]) -> str:
     name = layout.names(layout.base(where), 1)[0]
     file = join(parent_and_name(where)[0], name)
     if name not in names:
-        layout.put(_record_of([], {}), file)
+        try:
+            layout.put(_record_of([], {}), file)
+        except SaveError as error:
+            raise in_place(where, "the file that Keras opens first is not", error) from error
     return file
 
 
 def _remove(files: Iterable[str]) -> None:
     for file in files:
-        remove_file(file)
+        with suppress(OSError):  # nothing needs it, and the next save tries again
+            remove_file(file)

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from hozon.errors import HozonError, MismatchError, UnsupportedError
+from hozon.errors import HozonError, MismatchError, SaveError, UnsupportedError
 from hozon.formats.bundle.layout import (
     HEADER_KEY,
     INDEX_SUFFIX,
@@ -39,7 +39,7 @@ from hozon.formats.sstable import encode_table, read_table
 from hozon.limits import LIMITS
 from hozon.raw.checksum import crc32c, mask
 from hozon.raw.collection import collection_paused
-from hozon.raw.commit import sync
+from hozon.raw.commit import settle, sync
 from hozon.raw.location import Location
 from hozon.raw.sources import map_file
 from hozon.raw.staging import Staging, check_replaceable, publishing, staging
@@ -265,13 +265,33 @@ def _publish(stage: Staging, paths: Sequence[str], records: Records, durable: bo
         count = len(paths)
         if _shards_in_use(index) == count:
             links = [f"{path}-link" for path in paths]
-            if link_all(paths, links):
-                _place(stage, links, count + 1, records, force)
-            else:
+            if not link_all(paths, links):
                 # Without hard links the data stays under these names, which are valid too.
                 count += 1
-        _place(stage, paths, count, records, force)
+                _place(stage, paths, count, records, force)
+            elif not _renamed(stage, paths, links, records, force):
+                count += 1
+        else:
+            _place(stage, paths, count, records, force)
         _remove_others(stage.target, count, len(paths))
+
+
+def _renamed(
+    stage: Staging, paths: Sequence[str], links: Sequence[str], records: Records, force: bool
+) -> bool:
+    """Place the data beside the old, then give it the old one's names.
+
+    Returns:
+        Whether it could be renamed; the checkpoint is whole without that too.
+    """
+    _place(stage, links, len(links) + 1, records, force)
+    try:
+        _place(stage, paths, len(paths), records, force)
+    except SaveError:  # in place under these names, and no more
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def _place(stage: Staging, paths: Sequence[str], count: int, records: Records, force: bool) -> None:
@@ -289,7 +309,7 @@ def _place(stage: Staging, paths: Sequence[str], count: int, records: Records, f
         sync(parent)
     move(fresh, index)
     if force:
-        sync(parent)
+        settle(index)
 
 
 def _shards_in_use(index: str) -> int | None:
