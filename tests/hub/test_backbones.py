@@ -19,6 +19,7 @@ pytest.importorskip("keras_hub", reason="KerasHub has an environment of its own:
 
 from tests.hub.backbones import MODELS, Model
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*was passed an input with a mask")
 SIZES = ((2, 5), (3, 7))
 ASK = """
 loaded = tf.saved_model.load(path)
