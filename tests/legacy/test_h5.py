@@ -52,6 +52,10 @@ def recorded(path: Path) -> tuple[list[Any], list[Any]]:
         )
 
 
+#: What their writers left out of files, by the names of those.
+UNWRITTEN = {"LossScale": ["optimizer/step_counter", "optimizer/dynamic_scale"]}
+
+
 def compare(model: Any, path: Path) -> None:
     """Number, shapes and kinds of the outputs, then their values."""
     inputs, expected = recorded(path)
@@ -74,7 +78,8 @@ def test_whole_models_give_their_writers_outputs(path: Path) -> None:
     model = revive_record(record)
     compare(model, path)
     report = model.load_report
-    assert (report.lost, report.missing, report.unexpected, report.mismatched) == ([], [], [], [])
+    assert [line.partition(":")[0] for line in report.lost] == UNWRITTEN.get(path.stem, [])
+    assert (report.missing, report.unexpected, report.mismatched) == ([], [], [])
     assert model.compiled == (record.training is not None)
     if record.optimizer is not None:
         assert sum(name.startswith("optimizer/") for name in report.matched)

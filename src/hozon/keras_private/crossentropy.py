@@ -108,6 +108,7 @@ bend(nn, "binary_crossentropy", _of_logits(_binary))
 bend(nn, "categorical_crossentropy", _of_logits(_categorical))
 bend(nn, "sparse_categorical_crossentropy", _of_logits(_sparse))
 for _name in ("train_step", "test_step"):
-    bend(keras.Model, _name, _stepping)
+    if hasattr(keras.Model, _name):  # not on NumPy's backend, which trains nothing
+        bend(keras.Model, _name, _stepping)
 for _name in ("compute_loss", "compute_metrics"):
     bend(keras.Model, _name, _comparing)
