@@ -1,4 +1,7 @@
-"""Torment every way to save at every call to the file system: ``python -m tests.torture``."""
+"""Torment every way to save at every call to the file system: ``python -m tests.torture``.
+
+Names of saves narrow it; ``peers`` torments other libraries.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.torture.injector import SUPPORTED
-from tests.torture.saves import SAVES, Torture, model
+from tests.torture.saves import PEERS, SAVES, Torture, model
 
 
 def main() -> int:
@@ -19,8 +22,9 @@ def main() -> int:
     models = [model(version) for version in (1, 2, 3)]
     failures = total = 0
     with tempfile.TemporaryDirectory() as folder:
-        for save in SAVES:
-            if sys.argv[1:] and save.name not in sys.argv[1:]:
+        wanted = {*sys.argv[1:]} - {"peers"}
+        for save in PEERS if "peers" in sys.argv else SAVES:
+            if wanted and save.name not in wanted:
                 continue
             began = time.monotonic()
             torture = Torture(save, Path(folder, save.name), models)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from safetensors.numpy import save_file
 
 import hozon
 from tests.torture.injector import Ended, Fault, run
@@ -27,10 +28,14 @@ Content = dict[str, str]
 
 @dataclass(frozen=True)
 class Save:
-    """A way to save a model below a folder, by the name that it is saved under."""
+    """A way to save a model below a folder, by the name that it is saved under.
+
+    `refusal` is what it raises where the disk refuses.
+    """
 
     name: str
     door: Callable[[keras.Model, Path], object]
+    refusal: type[Exception] = hozon.SaveError
 
     def __call__(self, model: keras.Model, folder: Path) -> None:
         """Save the model there."""
@@ -54,6 +59,19 @@ SAVES = [
     Save("w.safetensors", hozon.save_weights),
     Save("ckpt", hozon.save_weights),
     Save("tfjs", partial(hozon.save_model, format="tfjs")),
+]
+
+
+def _plain(model: keras.Model, path: Path) -> None:
+    save_file({weight.path: np.asarray(weight) for weight in model.weights}, path)
+
+
+#: Other libraries' ways. (Threads of orbax do not outlive the fork that makes a child.)
+PEERS = [
+    Save("keras3.keras", keras.Model.save, Exception),
+    Save("keras3.h5", keras.Model.save, Exception),
+    Save("keras3.weights.h5", keras.Model.save_weights, Exception),
+    Save("plain.safetensors", _plain, Exception),
 ]
 
 
@@ -118,7 +136,7 @@ class Torture:
         def work() -> int:
             try:
                 self.save(self._models[1], place)
-            except hozon.SaveError as error:
+            except self.save.refusal as error:
                 return IN_PLACE if _PLACED.match(str(error)) else REFUSED
             except BaseException as error:  # noqa: BLE001 - it is told by the status
                 print(f"{type(error).__name__}: {error}", file=sys.stderr)
