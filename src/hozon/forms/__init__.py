@@ -108,7 +108,7 @@ def form_of(path: str) -> Form:
 def claiming(path: str) -> Iterator[Form]:
     """The forms that a path is of, which should be one; those of files are asked about files."""
     file = is_file(path)
-    return (form for form in FORMS if (file or not form.suffixes) and form.detect(path))
+    return (form for form in FORMS if (file or form.of_folders()) and form.detect(path))
 
 
 def model_form(path: str) -> Form:

@@ -118,8 +118,12 @@ class Form(Protocol):
     shards: ClassVar[bool] = False
     written: ClassVar[bool] = True
 
+    def of_folders(self) -> bool:
+        """Whether folders can be of this form: those of one without a suffix are."""
+        return not self.suffixes
+
     def detect(self, path: str) -> bool:
-        """Whether a path is of this form, by what is there; with suffixes, it is that of a file.
+        """Whether a path is of this form, by what is there.
 
         Raises:
             FormatError: it is, and so damaged that more cannot be said.

@@ -1,4 +1,4 @@
-"""``.keras`` archives."""
+"""``.keras`` archives, and folders of their members."""
 
 from __future__ import annotations
 
@@ -26,8 +26,12 @@ class KerasZipForm(PathsForm):
     holds = "a model"
     dialects = ("keras2", "keras3")
 
+    def of_folders(self) -> bool:
+        """The members of an archive may lie in a folder too."""
+        return True
+
     def detect(self, path: str) -> bool:
-        """Whether there is a config in a zip archive."""
+        """Whether there is a config in a zip archive, or beside weights in a folder."""
         from hozon.containers.keraszip import detect
 
         return detect(path) == "keras"

@@ -17,13 +17,11 @@ from hozon.arguments import checked
 from hozon.config import added
 from hozon.config.followed import STEP, follow, following
 from hozon.config.serialization import model_to_json
-from hozon.containers.keraszip.layout import CONFIG, WEIGHTS
 from hozon.forms import names, unknown_format
 from hozon.forms.form import Holds
 from hozon.keras_private.graph import Functional
 from hozon.keras_private.layers import hold_metric, metrics_of
 from hozon.models.in_memory import set_weights
-from hozon.raw.stores import is_file, join, place
 
 
 def _chosen(save_format: str | None, what: Holds) -> str | None:
@@ -70,11 +68,6 @@ def save(
 OWN_LOAD = keras.saving.load_weights
 
 
-def is_unzipped(path: str) -> bool:
-    """Whether a path is a folder of the parts of a ``.keras`` file."""
-    return all(is_file(join(path, part)) for part in (CONFIG, WEIGHTS))
-
-
 @checked()
 def load_model(
     filepath: str | os.PathLike[str],
@@ -83,9 +76,7 @@ def load_model(
     safe_mode: bool = True,
     signature: str | None = None,
 ) -> Any:
-    """``keras.models.load_model``, of every form, and of Keras' own folder of a file's parts."""
-    if is_unzipped(place(filepath)):
-        return keras.saving.load_model(filepath, custom_objects, compile, safe_mode)
+    """``keras.models.load_model``, of every form."""
     return api.load_model(
         filepath,
         custom_objects=custom_objects,

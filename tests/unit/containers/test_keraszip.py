@@ -56,6 +56,26 @@ def test_keras_and_hozon_open_it(name: str, tmp_path: Path) -> None:
     ours.load_report.assert_consumed()
 
 
+def test_a_folder_of_the_members(tmp_path: Path) -> None:
+    """What ``zipped=False`` of Keras writes is read like the file, from every door."""
+    model, folder = small(), tmp_path / "parts"
+    keras.saving.save_model(model, folder, zipped=False)
+    again = hozon.load_model(folder)
+    again.load_report.assert_consumed()
+    for new, old in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+    info = hozon.inspect(folder)
+    assert (info.format, info.layers[2].name) == (".keras", "first")
+    assert hozon.verify(folder).ok
+    hozon.convert(folder, tmp_path / "m.h5")
+    assert hozon.diff(folder, tmp_path / "m.h5").same
+    weights = folder / "model.weights.h5"
+    weights.rename(tmp_path / "elsewhere.h5")
+    weights.symlink_to(tmp_path / "elsewhere.h5")
+    with pytest.raises(UnsafeError, match="is a link"):
+        hozon.load_model(folder)
+
+
 def test_what_keras_writes(tmp_path: Path) -> None:
     model = small()
     model.save(tmp_path / "m.keras")

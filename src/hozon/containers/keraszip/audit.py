@@ -6,16 +6,21 @@ from hozon.audit import Audit
 from hozon.containers.agreement import audit_record
 from hozon.containers.keraszip.layout import WEIGHTS
 from hozon.containers.keraszip.read import read
+from hozon.containers.keraszip.unzipped import Unzipped
 from hozon.containers.own_checksums import audit_own
 from hozon.formats.archive import Archive
 from hozon.formats.hdf5.audit import audit_hdf5
 from hozon.formats.hdf5.reader import open_hdf5
-from hozon.raw.stores import open_source, place
+from hozon.raw.stores import is_directory, open_source, place
 
 
 def audit_archive(path: str, audit: Audit) -> None:
     """Check every member of a ``.keras`` file, its config and its weights."""
-    source = open_source(place(path))
+    where = place(path)
+    if is_directory(where):
+        _audit_unzipped(where, audit)
+        return
+    source = open_source(where)
     audit.nbytes += source.size
     archive: Archive | None = None
     with audit.checking("archives", file=path):
@@ -37,6 +42,17 @@ def audit_archive(path: str, audit: Audit) -> None:
             audit_hdf5(open_hdf5(archive.open(WEIGHTS, check=False)), audit)
     with audit.checking("configs", file=path):
         audit_record(read(path, check=False), audit)
+
+
+def _audit_unzipped(path: str, audit: Audit) -> None:
+    """Check the structure of members that lie in a folder, where they have no checksums."""
+    with audit.checking("HDF5 files", WEIGHTS, path):
+        members = Unzipped(path)
+        audit.nbytes += sum(members.members.values())
+        audit.leave("files of the folder", sum(members.members.values()))
+        audit_hdf5(open_hdf5(members.open(WEIGHTS)), audit)
+    with audit.checking("configs", file=path):
+        audit_record(read(path), audit)
 
 
 def audit_weights(path: str, audit: Audit) -> None:

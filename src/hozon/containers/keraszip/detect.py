@@ -6,9 +6,10 @@ import os
 from typing import Literal
 
 from hozon.containers.keraszip.layout import CONFIG, OLD_LAYERS, OPTIMIZER, VARS
+from hozon.containers.keraszip.unzipped import is_unzipped
 from hozon.formats.archive import Archive, is_zip
 from hozon.formats.hdf5.reader import Group, is_hdf5, open_hdf5
-from hozon.raw.stores import is_directory, open_source, place
+from hozon.raw.stores import is_file, open_source, place
 
 Found = Literal["keras", "weights.h5"]
 #: Groups of a model's weights, of which one at least is there.
@@ -23,8 +24,8 @@ def detect(path: str | os.PathLike[str]) -> Found | None:
         UnsafeError: a member leads out of the archive, or a group is a link.
     """
     where = place(path)
-    if is_directory(where):
-        return None
+    if not is_file(where):
+        return "keras" if is_unzipped(where) else None
     source = open_source(where)
     if is_zip(source):
         return "keras" if CONFIG in Archive(source) else None

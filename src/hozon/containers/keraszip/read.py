@@ -1,4 +1,4 @@
-"""Reading a ``.keras`` archive or a ``.weights.h5`` file as a `ModelRecord`."""
+"""Reading a ``.keras`` archive, one unzipped, or a ``.weights.h5`` file as a `ModelRecord`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from hozon.containers.keraszip.layout import (
     VARS,
     WEIGHTS,
 )
+from hozon.containers.keraszip.unzipped import Unzipped
 from hozon.errors import FormatError, UnsupportedError
 from hozon.formats.archive import Archive, is_zip
 from hozon.formats.hdf5.reader import Group, open_hdf5
 from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
-from hozon.raw.stores import open_source, place
+from hozon.raw.stores import is_directory, open_source, place
 from hozon.record import TRAINED_BY, Dialect, LazyNames, ModelRecord, StateGroup, marked
 
 
@@ -33,7 +34,7 @@ def read(path: str | os.PathLike[str], *, check: bool = True) -> ModelRecord:
     """The model or the weights of a file; tensors are mapped from it, not read.
 
     Args:
-        path: the file.
+        path: the file, or a folder of an archive's members.
         check: whether to compare an archive's checksum of its weights now; else when the first
             tensor is read whole.
 
@@ -42,13 +43,16 @@ def read(path: str | os.PathLike[str], *, check: bool = True) -> ModelRecord:
         UnsafeError: it leads elsewhere: a member out of the archive, a link to another file.
         UnsupportedError: a tensor has a type or compression that is not known.
     """
-    source = open_source(place(path))
+    where = place(path)
+    if is_directory(where):
+        return _model(Unzipped(where), where, check)
+    source = open_source(where)
     if not is_zip(source):
         return _weights(open_hdf5(source))
     return _model(Archive(source), source.name, check)
 
 
-def _model(archive: Archive, file: str, check: bool) -> ModelRecord:
+def _model(archive: Archive | Unzipped, file: str, check: bool) -> ModelRecord:
     config = dict(parse_object(archive.read(CONFIG, LIMITS.header_bytes), file=file, record=CONFIG))
     metadata = (
         parse_object(archive.read(METADATA, LIMITS.header_bytes), file=file, record=METADATA)
@@ -102,7 +106,7 @@ def _with_loss_scale(training: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _state(archive: Archive, file: str, check: bool) -> Group:
+def _state(archive: Archive | Unzipped, file: str, check: bool) -> Group:
     if WEIGHTS in archive:
         return open_hdf5(archive.open(WEIGHTS, check=check))
     if NPZ_WEIGHTS in archive:
