@@ -42,7 +42,7 @@ class Block(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("by_variable")
-class Subclassed(keras.Model):
+class OfLayersInLists(keras.Model):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.first = layers.Dense(3)
@@ -122,7 +122,7 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
     "layers in layers": lambda: functional(
         lambda x: layers.Dense(1)(Block(4)(Block(4)(Block(4)(x))))
     ),
-    "subclassed": Subclassed,
+    "subclassed": OfLayersInLists,
     "recurrent": lambda: functional(recurrent),
     "attention": lambda: functional(attention),
     "shared": shared,
