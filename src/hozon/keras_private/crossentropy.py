@@ -16,14 +16,13 @@ import keras
 from keras.src.backend import nn
 
 from hozon.keras_private.bends import asked, bend
+from hozon.keras_private.comparing import compares_as_keras2
 from hozon.keras_private.training import enters_model
 
 #: What sigmoid and softmax made in a step, and of what; None outside of steps of marked models.
 _MADE: ContextVar[list[tuple[Any, Any]] | None] = ContextVar(
     "what was made of logits", default=None
 )
-#: Whether crossentropies are those of Keras 2.
-_AS_KERAS2: ContextVar[bool] = ContextVar("crossentropies are those of Keras 2", default=False)
 
 
 def _noting(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,7 +48,7 @@ def _of_logits(probable: Callable[..., Any]) -> Callable[..., Callable[..., Any]
         def crossentropy(
             target: Any, output: Any, from_logits: bool = False, **options: Any
         ) -> Any:
-            if not _AS_KERAS2.get():
+            if not compares_as_keras2():
                 return original(target, output, from_logits=from_logits, **options)
             logits = _logits(output)
             if logits is not None:
@@ -92,16 +91,6 @@ def _stepping(original: Callable[..., Any]) -> Callable[..., Any]:
     return step
 
 
-def _comparing(original: Callable[..., Any]) -> Callable[..., Any]:
-    def compute(model: keras.Model, *args: Any, **kwargs: Any) -> Any:
-        if not enters_model(model):
-            return original(model, *args, **kwargs)
-        with asked(_AS_KERAS2, True):
-            return original(model, *args, **kwargs)
-
-    return compute
-
-
 bend(nn, "sigmoid", _noting)
 bend(nn, "softmax", _noting)
 bend(nn, "binary_crossentropy", _of_logits(_binary))
@@ -110,5 +99,3 @@ bend(nn, "sparse_categorical_crossentropy", _of_logits(_sparse))
 for _name in ("train_step", "test_step"):
     if hasattr(keras.Model, _name):  # not on NumPy's backend, which trains nothing
         bend(keras.Model, _name, _stepping)
-for _name in ("compute_loss", "compute_metrics"):
-    bend(keras.Model, _name, _comparing)

@@ -14,14 +14,14 @@ import keras
 from keras.src.ops import nn
 
 from hozon.keras_private.bends import asked, bend
+from hozon.keras_private.comparing import compares_as_keras2
 from hozon.keras_private.layers import layers_of
-from hozon.keras_private.training import enters_model
 
 _MARK = "hozon_keeps_tiny"
 _LAYERS = (keras.layers.UnitNormalization, keras.layers.Dot, keras.layers.SpectralNormalization)
 #: The least squared length that a vector is divided by.
 _LEAST = 1e-12
-#: Whether vectors are scaled as in Keras 2.
+#: Whether a marked layer scales vectors.
 _AS_KERAS2: ContextVar[bool] = ContextVar("vectors are scaled as in Keras 2", default=False)
 
 
@@ -39,7 +39,7 @@ def keeps_tiny(layer: keras.Layer) -> bool:
 
 def _scaling(original: Callable[..., Any]) -> Callable[..., Any]:
     def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: Any = None) -> Any:
-        if order != 2 or not _AS_KERAS2.get():
+        if order != 2 or not (_AS_KERAS2.get() or compares_as_keras2()):
             return original(x, axis=axis, order=order, epsilon=epsilon)
         ops = keras.ops
         square = ops.sum(ops.square(x), axis=axis, keepdims=True)
@@ -48,24 +48,17 @@ def _scaling(original: Callable[..., Any]) -> Callable[..., Any]:
     return normalize
 
 
-def _asking(wanted: Callable[[Any], bool]) -> Callable[..., Callable[..., Any]]:
-    """Of a method: scale vectors in it as in Keras 2, where its object is one of those `wanted`."""
+def _asking(original: Callable[..., Any]) -> Callable[..., Any]:
+    def method(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+        if not keeps_tiny(layer):
+            return original(layer, *args, **kwargs)
+        with asked(_AS_KERAS2, True):
+            return original(layer, *args, **kwargs)
 
-    def made(original: Callable[..., Any]) -> Callable[..., Any]:
-        def method(own: Any, *args: Any, **kwargs: Any) -> Any:
-            if not wanted(own):
-                return original(own, *args, **kwargs)
-            with asked(_AS_KERAS2, True):
-                return original(own, *args, **kwargs)
-
-        return method
-
-    return made
+    return method
 
 
 bend(nn, "_normalize", _scaling)
-bend(keras.layers.UnitNormalization, "call", _asking(keeps_tiny))
-bend(keras.layers.Dot, "_merge_function", _asking(keeps_tiny))
-bend(keras.layers.SpectralNormalization, "normalized_weights", _asking(keeps_tiny))
-bend(keras.Model, "compute_loss", _asking(enters_model))
-bend(keras.Model, "compute_metrics", _asking(enters_model))
+bend(keras.layers.UnitNormalization, "call", _asking)
+bend(keras.layers.Dot, "_merge_function", _asking)
+bend(keras.layers.SpectralNormalization, "normalized_weights", _asking)

@@ -15,16 +15,18 @@ import numpy as np
 import pytest
 from keras.src import api_export, backend, saving
 from keras.src.backend import nn as backend_nn
-from keras.src.backend.common import dtypes
+from keras.src.backend.common import dtypes, masking
 from keras.src.backend.common import variables as variables_module
 from keras.src.backend.jax import random as jax_random
 from keras.src.layers import layer as layer_module
+from keras.src.losses import loss as loss_module
 from keras.src.models import Functional
 from keras.src.models import functional as functional_module
 from keras.src.models import model as model_module
 from keras.src.ops import nn
 from keras.src.random import seed_generator
 from keras.src.saving import saving_lib
+from keras.src.trainers import compile_utils
 from keras.src.utils import naming
 
 import hozon.keras_private as room
@@ -74,6 +76,12 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (followed()._compile_loss, ("_flat_losses", "_tracker")),
         (followed()._compile_metrics, ("_flat_metrics", "_flat_weighted_metrics")),
     ],
+    "comparing": [
+        (masking, ("get_keras_mask",)),
+        (loss_module, ("apply_mask",)),
+        (compile_utils, ("MetricsList",)),
+        (keras.Model, ("compute_loss", "compute_metrics")),
+    ],
     "crossentropy": [
         (backend_nn, ("sigmoid", "softmax", "binary_crossentropy", "categorical_crossentropy")),
         (backend_nn, ("sparse_categorical_crossentropy",)),
@@ -108,6 +116,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (LAYER, ("_allow_non_tensor_positional_args",)),
         (functional(), ("_build_by_run_for_single_pos_arg", "_build_by_run_for_kwargs")),
         (keras.metrics.Mean(), ("_variables",)),
+        (keras.Model.build, ("_is_default",)),
     ],
     "lengths": [
         (nn, ("_normalize",)),
