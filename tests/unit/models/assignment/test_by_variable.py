@@ -20,7 +20,7 @@ Y = X[:, :1]
 
 
 @keras.saving.register_keras_serializable("by_variable")
-class Block(layers.Layer):
+class OfNumberedLayers(layers.Layer):
     """Holds layers that Keras numbers together with all others of their classes."""
 
     def __init__(self, units: int, **options: Any) -> None:
@@ -120,7 +120,7 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
         [keras.Input((4,)), layers.Dense(4, name="dense"), within(), layers.Dense(1)]
     ),
     "layers in layers": lambda: functional(
-        lambda x: layers.Dense(1)(Block(4)(Block(4)(Block(4)(x))))
+        lambda x: layers.Dense(1)(OfNumberedLayers(4)(OfNumberedLayers(4)(OfNumberedLayers(4)(x))))
     ),
     "subclassed": OfLayersInLists,
     "recurrent": lambda: functional(recurrent),
