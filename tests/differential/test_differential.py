@@ -16,7 +16,7 @@ from tests.differential.processes import PYTHONS, Pool
 
 CASES = json.loads(Path(__file__).with_name("cases.json").read_text())
 #: These draws were looked at; `make differential` goes on.
-DRAWS = 60
+DRAWS = 40
 BUDGET = float(os.environ.get("HOZON_DIFFERENTIAL_SECONDS", "120"))
 
 

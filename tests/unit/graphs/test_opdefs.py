@@ -67,8 +67,12 @@ out['counts'] = {op.name: len(op.outputs) for op in graph.get_operations()}
 
 @pytest.fixture(scope="module")
 def registry(oracle: Oracle) -> dict[str, Any]:
-    """TensorFlow's registry."""
-    return oracle.python(REGISTRY)
+    """TensorFlow's registry, of a process of its own: converters add ops to that of theirs."""
+    fresh = Oracle()
+    try:
+        return fresh.python(REGISTRY)
+    finally:
+        fresh.close()
 
 
 def plain(serialized: bytes | None) -> Any:
