@@ -107,7 +107,7 @@ def test_time_distributed_is_bent_for_the_thread_that_asks() -> None:
 
     def call() -> str:
         try:
-            return str(jax.eval_shape(layer.call, inputs).shape)
+            return str(jax.eval_shape(lambda x: layer.call(x), inputs).shape)
         except TypeError as error:
             return type(error).__name__
 
