@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -179,13 +178,6 @@ def _assuming(recorder: _Recorder, sizes: Sequence[str], constraints: Sequence[s
                 raise
 
 
-@functools.lru_cache(maxsize=256)
-def _scope(constraints: tuple[str, ...]) -> export.SymbolicScope:
-    """Where symbols of sizes are at home, the same each time: JAX keeps what it traced for shapes,
-    and those of another scope are others."""
-    return export.SymbolicScope(constraints)
-
-
 class _Recorder:
     """A function with its arguments taken apart."""
 
@@ -205,7 +197,7 @@ class _Recorder:
     def run(
         self, shapes: Sequence[str], constraints: Sequence[str], assumed: tuple[str, ...]
     ) -> Traced:
-        scope = _scope(tuple(constraints))
+        scope = export.SymbolicScope(tuple(constraints))
         given = [
             jax.ShapeDtypeStruct(export.symbolic_shape(shape, scope=scope) if shape else (), dtype)
             for shape, dtype in zip(shapes, map(_dtype, self.specs), strict=True)
