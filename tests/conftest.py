@@ -59,6 +59,12 @@ def light_collection() -> Iterator[None]:
     gc.freeze()
 
 
+@pytest.fixture
+def nothing_frozen() -> None:
+    """The collector of garbage as Python starts it, for tests of what is left of it."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def oracle() -> Iterator[Oracle]:
     """TensorFlow, started once per test run."""

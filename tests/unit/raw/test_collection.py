@@ -21,11 +21,11 @@ class Knot:
         self.myself = self
 
 
+@pytest.mark.usefixtures("nothing_frozen")
 @pytest.mark.parametrize("modules", [0, FEW + 1])
 def test_what_imports_made_is_old_and_can_still_be_collected(
     modules: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gc.unfreeze()  # as other tests leave it
     gc.collect()
     with gc_paused_for_imports():
         assert not gc.isenabled()
