@@ -20,13 +20,12 @@ from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
 from hozon.raw.stores import (
     absolute,
-    is_directory,
+    files_below,
     is_file,
     is_inside,
     is_link,
     is_remote,
     join,
-    names,
     read_bytes,
     size_on_disk,
 )
@@ -156,7 +155,7 @@ class Store:
         self._base = self._far() if is_remote(folder) else self._near()
 
     def _near(self) -> Any:
-        for file in _files(self.folder):
+        for file in files_below(self.folder):
             if is_link(file) and not is_inside(file, self.folder):
                 raise UnsafeError(
                     f"{file} is a link out of its checkpoint",
@@ -168,7 +167,7 @@ class Store:
     def _far(self) -> Any:
         """A copy in memory: TensorStore knows no file systems of fsspec's."""
         memory = self._library.KvStore.open({"driver": "memory"}, context=self._context).result()
-        for file in _files(self.folder):
+        for file in files_below(self.folder):
             memory[file[len(self.folder) :].lstrip("/")] = read_bytes(file)
         return {"driver": "memory"}
 
@@ -241,13 +240,3 @@ class Store:
         value: NDArray[Any] = np.asarray(self._result(tensor.name, part.read(order="C")))
         value.flags.writeable = False
         return value
-
-
-def _files(folder: str) -> Iterator[str]:
-    """The files below a folder; one that is a link, to a folder too, is taken for a file."""
-    for name in names(folder):
-        below = join(folder, name)
-        if is_directory(below) and not is_link(below):
-            yield from _files(below)
-        else:
-            yield below

@@ -48,8 +48,9 @@ def _audit_unzipped(path: str, audit: Audit) -> None:
     """Check the structure of members that lie in a folder, where they have no checksums."""
     with audit.checking("HDF5 files", WEIGHTS, path):
         members = Unzipped(path)
-        audit.nbytes += sum(members.members.values())
-        audit.leave("files of the folder", sum(members.members.values()))
+        nbytes = sum(members.members.values())
+        audit.nbytes += nbytes
+        audit.leave("files of the folder", nbytes)
         audit_hdf5(open_hdf5(members.open(WEIGHTS)), audit)
     with audit.checking("configs", file=path):
         audit_record(read(path), audit)

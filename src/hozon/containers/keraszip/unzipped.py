@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Mapping
 
 from hozon.containers.keraszip.layout import ASSETS, CONFIG, METADATA, WEIGHTS
 from hozon.errors import FormatError, UnsafeError
-from hozon.limits import LIMITS
 from hozon.raw.sources import Source
-from hozon.raw.stores import is_directory, is_file, is_link, join, names, open_source, size
+from hozon.raw.stores import files_below, is_file, is_link, join, open_source, relative, size
 
 
 def is_unzipped(path: str) -> bool:
@@ -26,7 +26,9 @@ class Unzipped:
     def __init__(self, path: str) -> None:
         self._path = path
         parts = [part for part in (CONFIG, METADATA, WEIGHTS) if is_file(join(path, part))]
-        found = [*parts, *_files(path, ASSETS.rstrip("/"))]
+        assets = join(path, ASSETS.rstrip("/"))
+        below = [assets] if is_link(assets) else files_below(assets)
+        found = [*parts, *(relative(path, file).replace(os.sep, "/") for file in below)]
         self.members: Mapping[str, int] = {name: size(self._safe(name)) for name in found}
 
     def __contains__(self, name: object) -> bool:
@@ -59,15 +61,3 @@ class Unzipped:
                 record=name,
             )
         return path
-
-
-def _files(folder: str, name: str, depth: int = 0) -> Iterator[str]:
-    """The names of all files below a folder's entry, by their paths from the folder."""
-    path = join(folder, name)
-    if depth > LIMITS.nesting:
-        raise FormatError("the folders of assets are nested too deeply", file=folder, record=name)
-    if is_directory(path) and not is_link(path):
-        for inner in sorted(names(path)):
-            yield from _files(folder, f"{name}/{inner}", depth + 1)
-    elif is_file(path) or is_link(path):
-        yield name

@@ -20,6 +20,7 @@ from hozon.raw.stores.changing import (
 from hozon.raw.stores.looking import (
     exists,
     file_system,
+    files_below,
     is_directory,
     is_file,
     is_inside,
@@ -48,6 +49,7 @@ __all__ = [
     "create_descriptor",
     "exists",
     "file_system",
+    "files_below",
     "in_archive",
     "is_absolute",
     "is_directory",

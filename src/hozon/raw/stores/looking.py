@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from hozon.errors import UnsupportedError
@@ -73,6 +74,18 @@ def names(path: str) -> list[str]:
         found = _asked(path, "ls", detail=False) if is_directory(path) else []
         return sorted(str(name).rstrip("/").rpartition("/")[2] for name in found)
     return sorted(os.listdir(path or ".")) if is_directory(path) else []
+
+
+def files_below(folder: str) -> Iterator[str]:
+    """The files below a folder; one that is a link, to a folder too, is taken for a file."""
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        for below in (join(here, name) for name in names(here)):
+            if is_directory(below) and not is_link(below):
+                waiting.append(below)
+            else:
+                yield below
 
 
 def open_source(path: str) -> Source:
