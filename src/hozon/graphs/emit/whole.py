@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import jax.numpy as jnp
@@ -26,15 +27,13 @@ MOVES = frozenset(
 COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 
 
-def whole_arguments(jaxpr: Any) -> set[int]:
-    """The places of the inputs of a jaxpr that it only makes integers of.
+def whole_arguments(jaxpr: Any, places: Iterable[int]) -> set[int]:
+    """Those `places` of the inputs of a jaxpr that it only makes integers of.
 
     They may be compared with whole numbers besides, as masks are made. A function of such an
     input gives the same for integers.
     """
-    return {
-        place for place, given in enumerate(jaxpr.invars) if _uses(jaxpr, given) == {"made integer"}
-    }
+    return {place for place in places if _uses(jaxpr, jaxpr.invars[place]) == {"made integer"}}
 
 
 def _uses(jaxpr: Any, value: Any) -> set[str]:

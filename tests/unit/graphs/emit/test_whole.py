@@ -47,4 +47,4 @@ def test_other(name: str) -> None:
 
 
 def found(function: Callable[[Any], Any]) -> set[int]:
-    return whole_arguments(jax.make_jaxpr(function)(jnp.ones((4, 3))).jaxpr)
+    return whole_arguments(jax.make_jaxpr(function)(jnp.ones((4, 3))).jaxpr, [0])

@@ -38,13 +38,14 @@ def with_integers(layer: keras.Layer, spec: CallSpec) -> CallSpec:
         traced = trace(pure_call(layer, variables), spec.arguments, spec.keywords, taken)
     except (NotTraceable, TypeError, ValueError):  # told where its call is written
         return spec
-    whole = whole_arguments(traced.closed.jaxpr)
-    places = iter(range(len(taken), len(taken) + len(traced.specs)))
+    places = range(len(taken), len(taken) + len(traced.specs))
+    whole = whole_arguments(traced.closed.jaxpr, places)
+    following = iter(places)
 
     def read(leaf: Any) -> Any:
         if not isinstance(leaf, ArgumentSpec):
             return leaf
-        return replace(leaf, dtype="int32") if next(places) in whole else leaf
+        return replace(leaf, dtype="int32") if next(following) in whole else leaf
 
     arguments, keywords = jax.tree.map(read, (spec.arguments, dict(spec.keywords)))
     return replace(spec, arguments=arguments, keywords=keywords)
