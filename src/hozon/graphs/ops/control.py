@@ -245,8 +245,9 @@ def with_gradient(
     identity.defvjp(forward, backward)
     kept = [_passed(value) for value in captured if is_numeric(value)]
     gradients = len(context.library.bound(gradient.function).function.results)
-    given = gradient.inputs(len(values), gradients)
-    varying = [jnp.asarray(values[i]) if given[i] else _passed(values[i]) for i in varied]
+    given = enumerate(gradient.inputs(len(values), gradients))
+    without = {i for i, has in given if not has}
+    varying = [_passed(values[i]) if i in without else jnp.asarray(values[i]) for i in varied]
     outputs = identity(varying, (kept, state))
     known = dict(zip(varied, outputs, strict=True))
     return tuple(known.get(i, value) for i, value in enumerate(values))
