@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from hozon import arguments as check
 from hozon.containers.savedmodel.content import Content
 from hozon.errors import InternalError, UnsupportedError
 from hozon.formats.protos.graph import FunctionDef
@@ -153,9 +154,11 @@ def _taken_apart(name: str, value: Any) -> tuple[Callable[..., Any], dict[str, A
         function, keywords = value
         return function, {key: _spec(key, spec) for key, spec in dict(keywords).items()}
     except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"signatures[{name!r}] must be a pair of a function and a dictionary of the shapes and "
-            f"dtypes of its keywords, such as (apply, {{'x': ((None, 3), 'float32')}})"
+        raise check.wrong(
+            f"signatures[{name!r}]",
+            value,
+            "a pair of a function and a dictionary of the shapes and dtypes of its keywords, such "
+            "as (apply, {'x': ((None, 3), 'float32')})",
         ) from error
 
 

@@ -1,4 +1,7 @@
-"""Models, not functional ones, whose call takes several arguments: a signature says which."""
+"""Models, not functional ones, whose call takes several arguments: a signature says which.
+
+An argument may be a list, tuple or dictionary of tensors.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import pytest
 from keras import layers
 
 import hozon
-from hozon.errors import SaveError
+from hozon.errors import ArgumentError, SaveError, UnsupportedError
 from tests.oracle.client import Oracle
 
 RNG = np.random.default_rng(9)
@@ -56,6 +59,47 @@ class TwoTypes(Taking):
         return self.dense(self.table(ids) + x[:, None])
 
 
+class OutOfOrder(Taking):
+    """Names that are in another order than the alphabet's."""
+
+    def call(self, x: Any, zed: Any = None, *, beta: Any = None, alpha: Any = None) -> Any:
+        zed = 0 if zed is None else zed
+        return self.dense(x + 10 * zed + 100 * beta + 1000 * alpha)
+
+
+class Stepping(keras.Model):
+    """Cells stepped by hand: a list of states, one of them a list itself."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.first, self.second = layers.LSTMCell(4), layers.GRUCell(4)
+
+    def call(self, x: Any, states: Any, training: bool = False) -> Any:
+        y, carried = self.first(x, states[0])
+        y, last = self.second(y, states[1])
+        return y + carried[1] + last[0]
+
+
+class Context(Taking):
+    """Lists of any length, and a dictionary in a dictionary."""
+
+    def call(self, x: Any, *, context: Any = (), cache: Any = None) -> Any:
+        for value in context:
+            x = x * 2 + value
+        return self.dense(x if cache is None else x - cache["b"]["d"] + 3 * cache["a"])
+
+
+class Pair(Taking):
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        x, (y, z) = inputs
+        return self.dense(x - 2 * y + 3 * z)
+
+
+class Named(Taking):
+    def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
+        return self.dense(inputs["z"] - 2 * inputs["a"])
+
+
 #: A class, its arguments by position and by name, and what the signature says.
 CASES: dict[str, tuple[type[keras.Model], tuple[Any, ...], dict[str, Any], dict[str, Any]]] = {
     "two": (Two, (A, B), {}, {"x": A, "y": B}),
@@ -64,6 +108,38 @@ CASES: dict[str, tuple[type[keras.Model], tuple[Any, ...], dict[str, Any], dict[
     "behind a mask": (BehindMask, (A,), {"context": B}, {"x": A, "context": B}),
     "by name alone": (ByName, (A,), {"context": B}, {"x": A, "context": B}),
     "two types": (TwoTypes, (IDS, A), {}, {"ids": IDS, "x": A}),
+    "names out of order": (
+        OutOfOrder,
+        (A,),
+        {"beta": B, "alpha": C},
+        {"x": A, "beta": B, "alpha": C},
+    ),
+    "one left out": (
+        OutOfOrder,
+        (A, C),
+        {"beta": B, "alpha": C},
+        {"x": A, "zed": C, "alpha": C, "beta": B},
+    ),
+    "a list of lists": (
+        Stepping,
+        (A, [[B, C], [A]]),
+        {},
+        {"x": A, "states": [[B, C], [A]]},
+    ),
+    "a tuple beside": (
+        Stepping,
+        (A, ([B, C], [A])),
+        {},
+        {"x": A, "states": ([B, C], [A])},
+    ),
+    "structures by name": (
+        Context,
+        (A,),
+        {"context": [B, C], "cache": {"b": {"d": C}, "a": B}},
+        {"x": A, "context": [B, C], "cache": {"a": B, "b": {"d": C}}},
+    ),
+    "a nested pair": (Pair, ((A, (B, C)),), {}, {"inputs": (A, (B, C))}),
+    "a dictionary": (Named, ({"z": A, "a": B},), {}, {"inputs": {"z": A, "a": B}}),
 }
 
 ASK = """
@@ -87,8 +163,19 @@ for name, (path, args, kwargs, feeds) in cases.items():
 
 
 def signature(model: keras.Model, feeds: dict[str, Any]) -> dict[str, Any]:
-    said = {name: ((None, *value.shape[1:]), value.dtype) for name, value in feeds.items()}
+    said = keras.tree.map_structure(lambda x: ((None, *x.shape[1:]), x.dtype), feeds)
     return {"serving_default": (model, said)}
+
+
+def flat(feeds: Any, name: str = "") -> dict[str, np.ndarray]:
+    """The keywords that a server gives: the items of a list by number, of a dictionary by key."""
+    if isinstance(feeds, np.ndarray):
+        return {name: feeds}
+    if isinstance(feeds, dict):
+        parts = [flat(value, key) for key, value in feeds.items()]
+    else:
+        parts = [flat(value, f"{name}_{i}") for i, value in enumerate(feeds)]
+    return {key: value for part in parts for key, value in part.items()}
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +190,7 @@ def told(
         paths[name] = folder / name
         report = hozon.save_model(model, paths[name], signatures=signature(model, feeds))
         assert report.lost == []
-        asked[name] = (str(paths[name]), args, kwargs, feeds)
+        asked[name] = (str(paths[name]), args, kwargs, flat(feeds))
     return paths, expected, oracle.python(ASK, cases=asked)
 
 
@@ -135,3 +222,25 @@ def test_without_a_signature_the_way_is_told(name: str, lacking: str, tmp_path: 
         hozon.save_model(model, tmp_path / "m")
     assert "signatures={'serving_default': (model, {" in str(caught.value.instead)
     assert not (tmp_path / "m").exists()
+
+
+def test_a_default_that_the_call_does_not_stand(tmp_path: Path) -> None:
+    class Cell(Taking):
+        def call(self, x: Any, states: Any = None) -> Any:
+            return self.dense(x + states[0])
+
+    model = Cell()
+    model(A, [B])
+    with pytest.raises(UnsupportedError, match="'cell' cannot be written") as caught:
+        hozon.save_model(model, tmp_path / "m")
+    assert "if it needs states, signatures={" in str(caught.value.instead)
+
+
+@pytest.mark.parametrize("said", [3, (), "float32", ((None, 4), "float33"), [3, "float32"]])
+def test_what_says_no_argument(said: Any, tmp_path: Path) -> None:
+    model = Two()
+    model(A, B)
+    row = ((None, 4), "float32")
+    given = {"serving_default": (model, {"x": row, "y": said})}
+    with pytest.raises(ArgumentError, match=r"signatures=.* a pair of a function"):
+        hozon.save_model(model, tmp_path / "m", signatures=given)

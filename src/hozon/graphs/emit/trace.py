@@ -114,6 +114,8 @@ def trace(
 ) -> Traced:
     """Trace ``function(values of captures, *arguments, **keywords)``.
 
+    The specs of a traced function are in the order in which they are given here.
+
     Where free sizes cannot all differ, more is assumed of them step by step: two that a failure
     shows to disagree are equal; those at one axis of all arguments are; they are multiples of 2,
     4, 8 ... (networks that halve a size and double it again); an inequality that tracing cannot
@@ -122,8 +124,8 @@ def trace(
     Raises:
         NotTraceable: Python looks at values or sizes that are not known.
     """
-    leaves, tree = jax.tree.flatten((tuple(arguments), dict(keywords)))
-    recorder = _Recorder(function, leaves, tree, captures)
+    leaves, tree = jax.tree.flatten((tuple(arguments), tuple(keywords.values())))
+    recorder = _Recorder(function, leaves, tree, tuple(keywords), captures)
     failure: Exception | None = None
     for sizes, multiple in _namings(recorder.specs):
         if failure is not None and multiple > 1 and not _is_about_multiples(failure):
@@ -186,12 +188,14 @@ class _Recorder:
         function: Callable[..., Any],
         leaves: list[Any],
         tree: Any,
+        keywords: tuple[str, ...],
         captures: Sequence[Capture],
     ) -> None:
         self.specs = tuple(leaf for leaf in leaves if isinstance(leaf, ArgumentSpec))
         self._function = function
         self._leaves = leaves
         self._tree = tree
+        self._keywords = keywords
         self._captures = captures
 
     def run(
@@ -232,8 +236,8 @@ class _Recorder:
     def _filled(self, given: list[Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
         rest = iter(given)
         leaves = [next(rest) if isinstance(x, ArgumentSpec) else x for x in self._leaves]
-        filled: tuple[Sequence[Any], Mapping[str, Any]] = jax.tree.unflatten(self._tree, leaves)
-        return filled
+        positional, values = jax.tree.unflatten(self._tree, leaves)
+        return positional, dict(zip(self._keywords, values, strict=True))
 
 
 def primitives(jaxpr: Any) -> set[str]:

@@ -30,7 +30,7 @@ from hozon.graphs.emit.trace import ArgumentSpec
 from hozon.graphs.emit.wrapper import wrapper
 from hozon.keras_private.layers import layers_of, states_of
 from hozon.models.savedmodel.save.calls import captures, pure_call, pure_function, pure_value
-from hozon.models.savedmodel.save.specs import CallSpec
+from hozon.models.savedmodel.save.specs import SAY_ALL, CallSpec
 from hozon.models.savedmodel.save.text import RULES
 from hozon.stored.dtypes import dtype_of_name
 
@@ -176,7 +176,7 @@ class FunctionWriter:
         keywords: Mapping[str, Any],
         variables: Sequence[keras.Variable],
     ) -> EmittedFunction:
-        with _errors_of(label):
+        with _errors_of(label, spec.unsaid()):
             body = emit(
                 name,
                 call,
@@ -229,10 +229,11 @@ class FunctionWriter:
 
 
 @contextmanager
-def _errors_of(label: str) -> Iterator[None]:
+def _errors_of(label: str, unsaid: Sequence[str]) -> Iterator[None]:
     """What tracing raises becomes an UnsupportedError that names the object.
 
-    The call has run on data before, so whatever goes wrong now is for unknown values and sizes.
+    `unsaid` are arguments that stayed at their defaults, which the call may not stand. The call
+    has run on data before, so whatever goes wrong now is for unknown values and sizes.
     """
     try:
         yield
@@ -240,12 +241,13 @@ def _errors_of(label: str) -> Iterator[None]:
         raise
     except Exception as error:
         first = next((line for line in str(error).splitlines() if line.strip()), "")
+        told = f"if it needs {' or '.join(unsaid)}, {SAY_ALL}; " if unsaid else ""
         raise UnsupportedError(
             f"{label!r} cannot be written as a TensorFlow function, for values and sizes that are "
             f"not known yet: {first[:500]}",
             feature=f"the call of {label!r}",
-            instead="keras.ops and jax.lax for decisions that depend on values, inputs of known "
-            "sizes (keras.Input(batch_shape=...)), or another format, such as .keras",
+            instead=f"{told}keras.ops and jax.lax for decisions that depend on values, inputs of "
+            "known sizes (keras.Input(batch_shape=...)), or another format, such as .keras",
         ) from error
 
 
@@ -280,17 +282,12 @@ def _arguments(
 ) -> tuple[Any, ...]:
     """The arguments of one trace: a spec for each tensor, plain values for the rest."""
     names = iter(x.name for x in body.inputs)
-    given = jax.tree.map(
-        lambda leaf: _argument(leaf, next(names)) if isinstance(leaf, ArgumentSpec) else leaf,
-        (spec.arguments, dict(spec.keywords)),
-        is_leaf=lambda x: isinstance(x, ArgumentSpec),
-    )
-    positional, keywords = given
+    given = spec.mapped(lambda leaf: _argument(leaf, next(names)))
     parameters = inspect.signature(layer.call).parameters
-    values = list(positional)
+    values = list(given.arguments)
     for name in spec.names[len(values) :]:
-        if name in keywords:
-            values.append(keywords[name])
+        if name in given.keywords:
+            values.append(given.keywords[name])
         elif name == "training":
             values.append(training)
         else:

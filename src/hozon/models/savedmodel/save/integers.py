@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-import jax
 import keras
 
 from hozon.graphs.emit.trace import ArgumentSpec, NotTraceable, trace
@@ -42,10 +40,7 @@ def with_integers(layer: keras.Layer, spec: CallSpec) -> CallSpec:
     whole = whole_arguments(traced.closed.jaxpr, places)
     following = iter(places)
 
-    def read(leaf: Any) -> Any:
-        if not isinstance(leaf, ArgumentSpec):
-            return leaf
+    def read(leaf: ArgumentSpec) -> ArgumentSpec:
         return replace(leaf, dtype="int32") if next(following) in whole else leaf
 
-    arguments, keywords = jax.tree.map(read, (spec.arguments, dict(spec.keywords)))
-    return replace(spec, arguments=arguments, keywords=keywords)
+    return spec.mapped(read)

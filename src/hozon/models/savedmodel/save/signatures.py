@@ -9,13 +9,13 @@ from typing import Any
 import jax
 import keras
 
+from hozon import arguments as check
 from hozon.formats.protos.struct import TensorSpec
 from hozon.graph_level.written import Trace
 from hozon.graphs.emit.function import EmittedFunction
-from hozon.graphs.emit.trace import ArgumentSpec
 from hozon.keras_private.graph import functional_of, layer_of
 from hozon.models.savedmodel.save.functions import CallTraces, FunctionWriter, variables_of
-from hozon.models.savedmodel.save.specs import CallSpec, as_spec, is_of
+from hozon.models.savedmodel.save.specs import A_SIGNATURE, CallSpec, as_spec, is_of
 
 DEFAULT = "serving_default"
 
@@ -53,10 +53,7 @@ def serving(
 
 def input_names(spec: CallSpec, body: EmittedFunction) -> list[str]:
     """The keywords of a model's inputs: the names of its specs, made unique."""
-    leaves = jax.tree.leaves(
-        (spec.arguments, dict(spec.keywords)), is_leaf=lambda x: isinstance(x, ArgumentSpec)
-    )
-    named = [leaf.name for leaf in leaves if isinstance(leaf, ArgumentSpec)]
+    named = [leaf.name for leaf in spec.tensors()]
     assert len(named) == len(body.inputs)
     return _unique(named)
 
@@ -80,10 +77,7 @@ def _given(writer: FunctionWriter, model: keras.Model, name: str, value: Any) ->
         function, keywords = value
         specs = {key: as_spec(key, spec) for key, spec in dict(keywords).items()}
     except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"signatures[{name!r}] must be a pair of a function and a dictionary of the shapes and "
-            f"dtypes of its keywords, such as (serve, {{'x': ((None, 3), 'float32')}})"
-        ) from error
+        raise check.wrong(f"signatures[{name!r}]", value, A_SIGNATURE) from error
     variables = variables_of(model)
     body = writer.keyword_function(f"signature_{name}", function, specs, variables)
     outputs = jax.tree.unflatten(body.structure, list(range(len(body.outputs))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any, Protocol, runtime_checkable
@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import keras
 
+from hozon import arguments as check
 from hozon.config.text_layers import reads_text
 from hozon.errors import SaveError
 from hozon.graphs.emit.trace import ArgumentSpec
@@ -21,6 +22,16 @@ from hozon.keras_private.layers import build_shapes, layers_of, states_of, takes
 CONTEXT = ("training", "mask")
 #: Attribute of a model around saved functions: what it takes, as a structure of `ArgumentSpec`.
 SAVED_INPUTS = "saved_inputs"
+#: What `signatures` has for each name, in words.
+A_SIGNATURE = (
+    "a pair of a function and a dictionary of the shapes and dtypes of its keywords, such as "
+    "(serve, {'x': ((None, 3), 'float32')})"
+)
+#: How a signature says what a model's own call takes.
+SAY_ALL = (
+    "signatures={'serving_default': (model, {'x': ((None, 3), 'float32'), ...})}, with all that it "
+    "takes, lists and dictionaries as such"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +39,40 @@ class CallSpec:
     """The arguments of a call.
 
     `names` are those of `call` in order, without ``self``; `arguments` holds the values of the
-    first of them (pytrees of `ArgumentSpec`, other leaves as they are), `keywords` of later ones.
+    first of them (pytrees of `ArgumentSpec`, other leaves as they are), `keywords` of later ones,
+    in the order of `names`, in which TensorFlow flattens them.
     """
 
     names: tuple[str, ...]
     arguments: tuple[Any, ...]
     keywords: Mapping[str, Any] = field(default_factory=dict)
     guessed: bool = False
+
+    def __post_init__(self) -> None:
+        order = [name for name in self.names if name in self.keywords]
+        ordered = {name: self.keywords[name] for name in order}
+        object.__setattr__(self, "keywords", {**ordered, **self.keywords})
+
+    def unsaid(self) -> list[str]:
+        """Arguments that may be tensors, and are left at their defaults."""
+        rest = self.names[len(self.arguments) :]
+        return [name for name in rest if name not in (*self.keywords, *CONTEXT)]
+
+    def tensors(self) -> list[ArgumentSpec]:
+        """All specs, in order."""
+        leaves = jax.tree.leaves((self.arguments, tuple(self.keywords.values())))
+        return [leaf for leaf in leaves if isinstance(leaf, ArgumentSpec)]
+
+    def mapped(self, change: Callable[[ArgumentSpec], Any]) -> CallSpec:
+        """Another one, each spec changed, in order."""
+
+        def changed(leaf: Any) -> Any:
+            return change(leaf) if isinstance(leaf, ArgumentSpec) else leaf
+
+        given = (self.arguments, tuple(self.keywords.values()))
+        arguments, values = jax.tree.map(changed, given)
+        keywords = dict(zip(self.keywords, values, strict=True))
+        return replace(self, arguments=arguments, keywords=keywords)
 
     @property
     def takes_training(self) -> bool:
@@ -84,21 +122,28 @@ def model_spec(model: keras.Model, signatures: Mapping[str, Any] | None = None) 
         raise SaveError(
             f"model {model.name!r} takes {', '.join(missing)} as well, of which only a call knows "
             "the shape",
-            instead="signatures={'serving_default': (model, {'x': ((None, 3), 'float32'), ...})}, "
-            "with all that it takes; one input that is a list or dictionary; a functional model",
+            instead=f"{SAY_ALL}; one input that is a list or dictionary; a functional model",
         )
     return spec
 
 
 def is_of(model: keras.Model, signature: Any) -> bool:
-    """Whether a signature that is given says what a model's own call takes: several arguments."""
+    """Whether a signature that is given says what a model's own call takes.
+
+    It does so for several arguments, or one that is a structure of tensors.
+    """
     pair = isinstance(signature, tuple) and len(signature) == 2 and signature[0] is model
-    return pair and functional_of(model) is None and len(signature[1]) > 1
+    if not pair or functional_of(model) is not None:
+        return False
+    return len(signature[1]) > 1 or any(map(_is_structure, signature[1].values()))
 
 
 def _told_spec(model: keras.Model, told: Mapping[str, Any]) -> CallSpec:
     """Arguments as a signature says them: the first ones by position, as the call has them."""
-    specs = {name: as_spec(name, value) for name, value in dict(told).items()}
+    try:
+        specs = {name: as_specs(name, value) for name, value in dict(told).items()}
+    except (TypeError, ValueError) as error:
+        raise check.wrong("signatures", told, A_SIGNATURE) from error
     names = call_names(model)
     first = list(takewhile(specs.__contains__, _positional(model)))
     rest = {name: spec for name, spec in specs.items() if name not in first}
@@ -109,6 +154,29 @@ def as_spec(name: str, value: Any) -> ArgumentSpec:
     """A spec of a pair (shape, dtype), or of anything that has a shape and a dtype."""
     shape, dtype = (value.shape, value.dtype) if hasattr(value, "shape") else value
     return ArgumentSpec(tuple(shape), keras.backend.standardize_dtype(dtype), name)
+
+
+def as_specs(name: str, value: Any) -> Any:
+    """A spec as `as_spec` makes it, or a list, tuple or dictionary of them, at any depth."""
+    if not _is_structure(value):
+        return as_spec(name, value)
+    if isinstance(value, Mapping):
+        return {key: as_specs(str(key), item) for key, item in value.items()}
+    return type(value)(as_specs(f"{name}_{i}", item) for i, item in enumerate(value))
+
+
+def _is_structure(value: Any) -> bool:
+    """Whether it is a structure of specs: a pair (shape, dtype) is one spec."""
+    if isinstance(value, Mapping):
+        return True
+    if not isinstance(value, (list, tuple)) or not value:
+        return False
+    return not all(size is None or isinstance(size, int) for size in _items(value[0]))
+
+
+def _items(value: Any) -> Sequence[Any]:
+    """The sizes of what may be a shape; itself, where it has no parts."""
+    return value if isinstance(value, (list, tuple)) else [value]
 
 
 def with_text_input(model: keras.Model) -> keras.Model:
@@ -184,13 +252,10 @@ def _size_of_states(layer: keras.Layer) -> int | None:
 def _of_batch(spec: CallSpec, size: int | None) -> CallSpec:
     """The arguments for batches of one size."""
 
-    def sized(leaf: Any) -> Any:
-        if not isinstance(leaf, ArgumentSpec) or not leaf.shape:
-            return leaf
-        return replace(leaf, shape=(size, *leaf.shape[1:]))
+    def sized(leaf: ArgumentSpec) -> ArgumentSpec:
+        return replace(leaf, shape=(size, *leaf.shape[1:])) if leaf.shape else leaf
 
-    arguments, keywords = jax.tree.map(sized, (spec.arguments, dict(spec.keywords)))
-    return replace(spec, arguments=arguments, keywords=keywords)
+    return spec.mapped(sized)
 
 
 def call_names(layer: keras.Layer) -> tuple[str, ...]:
