@@ -2,7 +2,8 @@
 
 It is that of the model's graph, seen from the outputs, and files number weights by it. tf_keras
 sorts layers by their depth, then as a walk from the outputs meets them, which goes through a call's
-first argument and then through the named ones as they are written.
+first argument and then through the named ones as they are written; within an argument, as among the
+outputs, dictionaries are taken in the order of their keys.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def _models(model: Any, written: ConfigEntry) -> Iterator[tuple[Any, Mapping[str
 def order_of_layers(config: ConfigEntry) -> list[str]:
     """The names of a functional model's layers, from its config in Keras 2's dialect, in order."""
     walk = _Walk(config["layers"])
-    for key in keys_in(config["output_layers"]):
+    for key in keys_in(_by_keys(config["output_layers"])):
         walk.visit(key)
     depths: dict[Node, int] = {}
     layers: dict[str, int] = {}
@@ -107,7 +108,15 @@ def _ordered(call: Any) -> list[Key]:
     Each tensor of the first argument has the named ones beside it, which count once.
     """
     first, named = _split(call)
-    return [*first, *keys_in(named)]
+    arguments = named.values() if isinstance(named, Mapping) else ()
+    return [*first, *(key for value in arguments for key in keys_in(_by_keys(value)))]
+
+
+def _by_keys(value: Any) -> Any:
+    """A structure with its dictionaries in the order of their keys, as tf_keras flattens it."""
+    if isinstance(value, Mapping):
+        return {name: _by_keys(value[name]) for name in sorted(value)}
+    return [_by_keys(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _split(call: Any) -> tuple[list[Key], Any]:

@@ -59,6 +59,10 @@ net = keras.models.load_model(path, custom_objects={"Mix": Mix})
 out["outputs"] = net.predict(x, verbose=0)
 out["losses"] = net.fit(x, y, epochs=2, verbose=0, shuffle=False).history["loss"]
 """
+READ_BY_NAME = """
+net = keras.models.load_model(path)
+out["losses"] = net.fit(x, y, epochs=2, verbose=0, shuffle=False).history["loss"]
+"""
 
 
 class Mix(keras.layers.Layer):  # type: ignore[misc]
@@ -147,3 +151,29 @@ def test_keras_2_has_the_order_that_its_reader_sees(
         np.testing.assert_allclose(answer["outputs"], told["outputs"], atol=2e-6)
         told["losses"] = answer["losses"]
         agree(hozon.load_model(tmp_path / file), told)
+
+
+def by_name(order: str) -> keras.Model:
+    """Outputs in a dictionary whose keys are written in some order, each of layers alike."""
+    x = keras.layers.Input((4,))
+    heads = {name: keras.layers.Dense(3, name=name)(x) for name in order}
+    return keras.Model(x, {name: keras.layers.Dense(3)(heads[name]) for name in order})
+
+
+@pytest.mark.parametrize("end", ["m.h5", "m.keras"])
+def test_outputs_by_name_are_met_in_the_order_of_their_names(
+    oracle: Oracle, end: str, tmp_path: Path
+) -> None:
+    model = by_name("bca")
+    rng = np.random.default_rng(0)
+    x = rng.random((8, 4), "float32")
+    y = {name: rng.random((8, 3), "float32") for name in "abc"}
+    model.compile("adam", dict.fromkeys("abc", "mse"))
+    model.fit(x, y, epochs=2, verbose=0, shuffle=False)
+    hozon.save_model(model, tmp_path / end, dialect="keras2")
+    losses = model.fit(x, y, epochs=2, verbose=0, shuffle=False).history["loss"]
+    answer = oracle.python(READ_BY_NAME, path=str(tmp_path / end), x=x, y=y)
+    np.testing.assert_allclose(answer["losses"], losses, rtol=2e-5)
+    again = hozon.load_model(tmp_path / end)
+    history = again.fit(x, y, epochs=2, verbose=0, shuffle=False).history["loss"]
+    np.testing.assert_allclose(history, losses, rtol=2e-5)
