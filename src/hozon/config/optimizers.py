@@ -19,6 +19,7 @@ from hozon.config.objects import ObjectReader, call_with, from_custom, is_of_ker
 from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import TRAINS_AS, short_name
 from hozon.errors import UnsupportedError
+from hozon.keras_private.optimizers import keep_averages_apart
 from hozon.keras_private.rows import step_rows_lazily
 from hozon.typing import Config, ConfigEntry
 
@@ -59,6 +60,8 @@ def read_optimizer(entry: Any, objects: ObjectReader, changes: list[str]) -> Any
     made = call_with(found, arguments, f"optimizer {short_name(short)}")
     if old or entry.get(TRAINS_AS) == "keras2":
         step_rows_lazily(made)
+    if getattr(made, "use_ema", False):
+        keep_averages_apart(made)
     return made
 
 

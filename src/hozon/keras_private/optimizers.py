@@ -92,6 +92,22 @@ def multiplies_by_variable(optimizer: keras.optimizers.Optimizer) -> bool:
     return "update_step" in vars(optimizer)
 
 
+def keep_averages_apart(optimizer: keras.optimizers.Optimizer) -> None:
+    """Have weights be copies of their moving averages when these are written over them.
+
+    In Keras the two are one array then, which JAX deletes for both when the next step or prediction
+    gives it back.
+    """
+    own = MethodType(_copying_averages, optimizer)
+    object.__setattr__(optimizer, "_overwrite_model_variables_with_average_value", own)
+
+
+def _copying_averages(optimizer: keras.optimizers.Optimizer, variables: Any) -> None:
+    type(optimizer)._overwrite_model_variables_with_average_value(optimizer, variables)
+    for variable in variables:
+        variable.assign(keras.ops.copy(variable))
+
+
 def moves_without_gradient(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
     """Whether a gradient of zeros changes a variable that none would leave as it is."""
     inner = wrapped(optimizer)
