@@ -15,7 +15,7 @@ from hozon.graphs.emit.body import Body
 from hozon.graphs.emit.custom import placed, with_gradient
 from hozon.graphs.emit.definition import argument, define
 from hozon.graphs.emit.rules import Equation, NoRule, Rules
-from hozon.graphs.emit.search import bucketized
+from hozon.graphs.emit.search import searched
 from hozon.graphs.emit.values import Tensor, declared_shape
 
 CONTROL = Rules("control")
@@ -39,9 +39,9 @@ SMALL = 256
 
 def _inlined(parameter: str) -> Callable[..., Any]:
     def rule(body: Body, eqn: Equation, *inputs: Tensor) -> tuple[Tensor, ...]:
-        searched = bucketized(body, eqn, *inputs)
-        if searched is not None:
-            return searched
+        found = searched(body, eqn, *inputs)
+        if found is not None:
+            return found
         called = eqn.params[parameter]
         closed = called if isinstance(called, ClosedJaxpr) else ClosedJaxpr(called, ())
         return body.inline(closed, inputs)
