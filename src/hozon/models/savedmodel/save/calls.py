@@ -11,7 +11,10 @@ import hozon.keras_private.drawn  # noqa: F401 - bends layers that draw while th
 from hozon.config.text_layers.traced import tracing
 from hozon.graphs.emit.trace import Capture
 from hozon.graphs.emit.values import TRACED_TEXT
+from hozon.keras_private.assigned import may_keep_assignments
+from hozon.keras_private.bends import asked
 from hozon.keras_private.tracing import tracing_for_file
+from hozon.keras_private.training import LEAVES
 
 #: ``(values of variables, *arguments, **keywords) -> (outputs, updates)``, as `emit` takes it.
 PureCall = Callable[..., tuple[Any, Mapping[int, Any]]]
@@ -58,7 +61,9 @@ def _run(
 ) -> tuple[Any, list[Any], dict[int, Any]]:
     """Results, losses, and new values of the variables that were assigned."""
     mapping = list(zip(variables, values, strict=True))
+    leaves = isinstance(function, keras.Layer) and may_keep_assignments(function)
     with (
+        asked(LEAVES, leaves),
         tracing_for_file(TRACED_TEXT),
         tracing((args, kwargs), TRACED_TEXT),
         keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope,
