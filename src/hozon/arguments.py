@@ -17,7 +17,14 @@ from typing import Any, ParamSpec, TypeVar
 
 from hozon.errors import ArgumentError, UnknownFormatError
 from hozon.raw.sniff import SUFFIXES, suffix_of
-from hozon.raw.stores import file_system, in_archive, is_remote, place, require_local
+from hozon.raw.stores import (
+    file_system,
+    in_archive,
+    is_remote,
+    looking,
+    place,
+    require_writable,
+)
 
 __all__ = [
     "checked",
@@ -91,10 +98,11 @@ def checked(**checks: Check) -> Callable[[Callable[P, R]], Callable[P, R]]:
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             bound = _bound(function, signature, args, kwargs)
-            for name, value in bound.arguments.items():
-                if name in checks:
-                    bound.arguments[name] = checks[name](name, value)
-            return function(*bound.args, **bound.kwargs)
+            with looking():
+                for name, value in bound.arguments.items():
+                    if name in checks:
+                        bound.arguments[name] = checks[name](name, value)
+                return function(*bound.args, **bound.kwargs)
 
         return call
 
@@ -160,12 +168,12 @@ def _path(name: str, value: Any) -> str:
 
 
 def path_to_write(name: str, value: Any) -> str:
-    """A path of this machine as text.
+    """A path or URL as text.
 
     Raises:
-        UnsupportedError: it is a URL.
+        UnsupportedError: it is a URL under which nothing can be put.
     """
-    text = require_local(value) if isinstance(value, str) else value
+    text = require_writable(value) if isinstance(value, str) else value
     return _path(name, text)
 
 

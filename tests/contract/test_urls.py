@@ -86,8 +86,6 @@ def test_the_commands(bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture
         assert f"{bucket}/{name}" in capsys.readouterr().out.replace("\n", "")
     assert main(["convert", f"{bucket}/run", str(tmp_path / "w.h5")]) == 1  # says why
     assert "H5" in capsys.readouterr().err
-    assert main(["convert", f"{bucket}/m.keras", "memory://bucket/out"]) == 1
-    assert "memory://bucket/out is not on this machine" in capsys.readouterr().err
 
 
 def test_what_is_asked_of_a_checkpoint_with_a_bar(tmp_path: Path, model: keras.Model) -> None:

@@ -20,14 +20,14 @@ from hozon.errors import ArgumentError, FormatError, MismatchError
 from hozon.formats.jsondoc import parse_json
 from hozon.prediction import ONLY
 from hozon.raw.stores import (
-    create,
     is_file,
     join,
     make_folders,
     parent_and_name,
     place,
     read_bytes,
-    require_local,
+    require_writable,
+    write_bytes,
 )
 
 #: Standard input or output.
@@ -193,14 +193,13 @@ def write_outputs(outputs: Mapping[str, Any], target: str) -> list[str]:
     if target == STANDARD:
         print(as_json(outputs))
         return []
-    where = require_local(target)
+    where = require_writable(target)
     end = next((end for end in WRITERS if where.lower().endswith(end)), None)
     if end is None:
         return _into_folder(outputs, where)
     data = WRITERS[end](outputs)
     make_folders(parent_and_name(where)[0])
-    with create(where) as file:
-        file.write(data)
+    write_bytes(where, data)
     return [where]
 
 
@@ -210,8 +209,7 @@ def _into_folder(outputs: Mapping[str, Any], folder: str) -> list[str]:
         raise MismatchError(f"outputs share a file name: {', '.join(outputs)}")
     make_folders(folder)
     for name, array in outputs.items():
-        with create(files[name]) as file:
-            np.save(file, _storable(array), allow_pickle=False)
+        write_bytes(files[name], _as_npy(array))
     return list(files.values())
 
 
@@ -220,6 +218,12 @@ def _storable(array: Any) -> Any:
     if array.dtype == object:
         return array.astype(bytes)
     return array.astype(np.float32) if array.dtype.kind == "V" else array
+
+
+def _as_npy(array: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, _storable(array), allow_pickle=False)
+    return buffer.getvalue()
 
 
 def _to_npz(outputs: Mapping[str, Any]) -> bytes:

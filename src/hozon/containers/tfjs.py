@@ -141,7 +141,7 @@ def write(record: ModelRecord, path: str | os.PathLike[str]) -> tuple[int, list[
         "model_config": config,
         **({"training_config": record.training} if told else {}),
     }
-    with replacing_directory(path, recognize=recognize) as folder:
+    with replacing_directory(path, recognize=recognize, last=[MODEL_FILE]) as folder:
         manifest, changed = write_manifest(folder, tensors)
         document = {
             FORMAT: LAYERS_MODEL,

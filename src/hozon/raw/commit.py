@@ -10,6 +10,9 @@ What a killed process has written stays, since the kernel holds it; after a powe
 been forced to the disk does. That costs seconds for each gigabyte on a slow disk, and other
 libraries never do it. `durable` says: True, always; False, never; None, when something is replaced,
 so that a power cut cannot take the old together with the new.
+
+At a URL a file is put in one request. A folder cannot be replaced in one step there: its files are
+put one after another, those that make it whole last, and what no longer belongs to it goes then.
 """
 
 from __future__ import annotations
@@ -17,12 +20,23 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
+from hozon.errors import SaveError
 from hozon.raw.kernel import exchange
 from hozon.raw.staging import ASIDE, Staging, in_place, mode_of, refused, staging
-from hozon.raw.stores import place
+from hozon.raw.stores import (
+    files_below,
+    is_remote,
+    join,
+    move,
+    names,
+    parent_and_name,
+    place,
+    relative,
+    remove_file,
+)
 
 _FRESH = "new"
 _GONE = "gone"
@@ -45,8 +59,11 @@ def replacing_file(path: str | os.PathLike[str], *, durable: bool | None = None)
             place.
     """
     with staging(path, accept=stat.S_ISREG) as stage:
-        fresh = stage.path(os.path.basename(stage.target))
+        fresh = stage.path(parent_and_name(stage.target)[1])
         yield fresh
+        if is_remote(stage.target):
+            move(fresh, stage.target)
+            return
         before = mode_of(stage.target)
         force = before is not None if durable is None else durable
         if before is not None:
@@ -64,6 +81,8 @@ def replacing_directory(
     *,
     durable: bool | None = None,
     recognize: Callable[[str], bool] | None = None,
+    last: Sequence[str] = (),
+    seal: str | None = None,
 ) -> Iterator[str]:
     """Replace a folder and all it holds when the body is done; leave it alone if the body fails.
 
@@ -71,6 +90,8 @@ def replacing_directory(
         path: the folder; it need not exist, the one around it must.
         durable: whether to wait for the disk; None, if the folder exists.
         recognize: is asked about an existing folder that is not empty; with False it is kept.
+        last: files below it, by ``/``, that make it whole; put last at a URL, in this order.
+        seal: the one of them that fits no others; it is removed before these are put.
 
     Yields:
         An empty folder to fill instead.
@@ -81,12 +102,16 @@ def replacing_directory(
     """
     text = place(path)
     with staging(text.rstrip("/") or text, accept=stat.S_ISDIR) as stage:
-        before = mode_of(stage.target)
-        if before is not None and recognize is not None:
+        far = is_remote(stage.target)
+        before = None if far else mode_of(stage.target)
+        if (far or before is not None) and recognize is not None:
             _check_contents(stage.target, recognize)
         fresh = stage.path(_FRESH)
         os.mkdir(fresh)
         yield fresh
+        if far:
+            _put_all(fresh, stage.target, last, seal)
+            return
         before = mode_of(stage.target)
         if before is not None:
             os.chmod(fresh, stat.S_IMODE(before))
@@ -121,20 +146,45 @@ def sync(path: str) -> None:
 
 
 def _sync_tree(folder: str) -> None:
-    for inner, _, names in os.walk(folder, topdown=False):
-        for name in names:
+    for inner, _, held in os.walk(folder, topdown=False):
+        for name in held:
             sync(os.path.join(inner, name))
         sync(inner)
 
 
 def _check_contents(target: str, recognize: Callable[[str], bool]) -> None:
-    if os.listdir(target) and not recognize(target):
+    if names(target) and not recognize(target):
         raise refused(
             target,
             errno.ENOTEMPTY,
             "the folder holds something else, which would be lost",
             "choose another path, or empty the folder",
         )
+
+
+def _put_all(folder: str, target: str, last: Sequence[str], seal: str | None) -> None:
+    """Put the files of a folder below a URL, then remove those that were there and are no more."""
+    order = {name: number for number, name in enumerate(last)}
+    before = frozenset(files_below(target))
+    fresh = {relative(folder, file).replace(os.sep, "/"): file for file in files_below(folder)}
+    placed: list[str] = []
+    try:
+        for name in sorted(fresh, key=lambda name: (order.get(name, -1), name)):
+            if order.get(name) == 0 and seal is not None:
+                remove_file(join(target, seal))
+            placed.append(join(target, name))
+            move(fresh[name], placed[-1])
+    except BaseException:
+        if before.isdisjoint(placed):  # else what is new may be needed by now
+            _remove_all(placed)
+        raise
+    _remove_all(before - set(placed))
+
+
+def _remove_all(files: Iterable[str]) -> None:
+    for file in files:
+        with suppress(SaveError):  # nothing needs it
+            remove_file(file)
 
 
 def _swap(stage: Staging, fresh: str) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from hozon.errors import FormatError, UnsupportedError
+from hozon.errors import FormatError, HozonError, SaveError, UnsupportedError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,18 +29,37 @@ _BLOCK, _BLOCKS = 1 << 16, 64
 
 @contextmanager
 def reached(path: str) -> Iterator[None]:
-    """What a file system says that cannot be reached becomes an UnsupportedError."""
+    """What a file system says that cannot be reached becomes an UnsupportedError.
+
+    Each has errors of its own, those of the library that it stands on.
+    """
     try:
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, HozonError):
         raise
-    except OSError as error:
+    except Exception as error:
         raise UnsupportedError(
             f"{path} cannot be reached: {error}",
             feature=f"the file system {path.partition('://')[0]}",
             file=path,
             instead="look at the address and at what it takes to sign in, or copy the file to "
             "this machine",
+        ) from error
+
+
+@contextmanager
+def putting(path: str) -> Iterator[None]:
+    """What a file system says that takes no file becomes a SaveError."""
+    try:
+        yield
+    except HozonError:
+        raise
+    except Exception as error:
+        raise SaveError(
+            f"{path} cannot be saved: {error or type(error).__name__}",
+            file=path,
+            errno=getattr(error, "errno", None),
+            instead="look at the address, and at what it takes to sign in and to write there",
         ) from error
 
 

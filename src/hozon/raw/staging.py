@@ -2,6 +2,8 @@
 
 A hidden folder lies beside its target, `.<name>.hozon-<number>`, and is locked while it is in use.
 One without a lock was left by a crash; the next save to its folder removes it.
+
+What is for a URL is made in a temporary folder of this machine, and put there when it is whole.
 """
 
 from __future__ import annotations
@@ -12,13 +14,14 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import ModuleType
 
 from hozon.errors import HozonError, SaveError
-from hozon.raw.stores import require_local
+from hozon.raw.stores import exists, is_directory, is_remote, require_writable
 
 fcntl: ModuleType | None
 try:
@@ -40,8 +43,8 @@ class Staging:
     """A hidden folder in which something new is made.
 
     Attributes:
-        target: the path that the new is for, absolute, links followed.
-        folder: the hidden folder, beside the target.
+        target: the path that the new is for, absolute, links followed; or a URL.
+        folder: the hidden folder, beside the target; for a URL, a temporary one.
     """
 
     target: str
@@ -59,14 +62,19 @@ def staging(
     """A locked hidden folder beside a path, removed with what is left in it at the end.
 
     Args:
-        path: what is to be saved.
+        path: what is to be saved. For a URL the folder is a temporary one.
         accept: given the mode of what is there already, whether it may be replaced; None where
             the path is only the beginning of names.
 
     Raises:
         SaveError: also for errors of the system inside the body, such as a full disk.
     """
-    target = _resolve(path, follow=accept is not None)
+    where = require_writable(path)
+    if is_remote(where):
+        with _staging_far(where, accept) as far:
+            yield far
+        return
+    target = _resolve(where, follow=accept is not None)
     with _told(target):
         _check_target(target, accept)
         _sweep(target)
@@ -79,11 +87,27 @@ def staging(
 
 
 @contextmanager
+def _staging_far(target: str, accept: Callable[[int], bool] | None) -> Iterator[Staging]:
+    _check_far(target, accept)
+    with tempfile.TemporaryDirectory(prefix="hozon-", ignore_cleanup_errors=True) as folder:
+        try:
+            yield Staging(target, folder)
+        except SaveError as error:
+            if error.file == target:
+                raise
+            why = f"{target} cannot be saved: {error.message}"
+            raise SaveError(why, file=target, errno=error.errno, instead=error.instead) from error
+
+
+@contextmanager
 def publishing(target: str) -> Iterator[None]:
     """Hold off other processes that publish something in the folder around `target`.
 
-    For what takes more than one rename.
+    For what takes more than one rename. An object store has no locks: there the last one stays.
     """
+    if is_remote(target):
+        yield
+        return
     descriptor = os.open(os.path.dirname(target), os.O_RDONLY | _DIRECTORY)
     try:
         if fcntl is not None:
@@ -94,9 +118,8 @@ def publishing(target: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _resolve(path: str | os.PathLike[str], *, follow: bool) -> str:
+def _resolve(text: str, *, follow: bool) -> str:
     """The absolute path, links followed; those of the last name only with `follow`."""
-    text = require_local(path)
     if follow:
         return os.path.realpath(text)
     folder, name = os.path.split(text)
@@ -109,7 +132,19 @@ def check_replaceable(path: str) -> None:
     Raises:
         SaveError: it may not be replaced.
     """
-    _check_target(path, stat.S_ISREG)
+    if is_remote(path):
+        _check_far(path, stat.S_ISREG)
+    else:
+        _check_target(path, stat.S_ISREG)
+
+
+def _check_far(target: str, accept: Callable[[int], bool] | None) -> None:
+    """Refuse to put a file where a folder is, and the other way round."""
+    if accept is None or not exists(target):
+        return
+    mode = stat.S_IFDIR if is_directory(target) else stat.S_IFREG
+    if not accept(mode):
+        raise _other_kind(target, mode, accept)
 
 
 def _check_target(target: str, accept: Callable[[int], bool] | None) -> None:
@@ -124,9 +159,13 @@ def _check_target(target: str, accept: Callable[[int], bool] | None) -> None:
         raise refused(target, errno.EACCES, "it is write-protected", "choose another path")
     if accept(mode):
         return
+    raise _other_kind(target, mode, accept)
+
+
+def _other_kind(target: str, mode: int, accept: Callable[[int], bool]) -> SaveError:
     kind = "a folder" if stat.S_ISDIR(mode) else "no folder" if accept(stat.S_IFDIR) else "no file"
     number = errno.EISDIR if stat.S_ISDIR(mode) else errno.ENOTDIR
-    raise refused(target, number, f"it is {kind}", "choose another path, or remove what is there")
+    return refused(target, number, f"it is {kind}", "choose another path, or remove what is there")
 
 
 def refused(target: str, number: int, reason: str, instead: str) -> SaveError:

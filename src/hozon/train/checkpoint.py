@@ -35,7 +35,7 @@ from hozon.raw.stores import (
     parent_and_name,
     place,
     remove_folders,
-    require_local,
+    require_writable,
 )
 from hozon.stored.dtypes import STRING
 from hozon.stored.lazy import LazyTensor
@@ -194,7 +194,7 @@ class Checkpoint:
 
         With `hold` the values are copied now, so that they may change before it is called.
         """
-        path = require_local(file_prefix)
+        path = require_writable(file_prefix)
         tensors: Iterable[tuple[str, Any]] = ((key, leaf.read()) for key, leaf in self._leaves())
         if hold:
             tensors = [(key, np.array(value, copy=True)) for key, value in tensors]

@@ -26,7 +26,7 @@ from hozon.models.tracking import Describer
 from hozon.models.tracking.check import awaits_build
 from hozon.models.tracking.containers import contains
 from hozon.objects.tracking import track
-from hozon.raw.stores import parent_and_name, require_local
+from hozon.raw.stores import parent_and_name, require_writable
 from hozon.train.checkpoint import HELD, Checkpoint, note_latest
 from hozon.train.reader import open_checkpoint
 from hozon.train.state import check_state_file
@@ -74,7 +74,7 @@ def prepare_weights(
     With `hold` the values are copied, so that the model may change before that.
     """
     require_held("model", model)
-    where = require_local(path)
+    where = require_writable(path)
     checkpoint = Checkpoint(model)
     _require_built(model, where)
     if not overwrite and is_bundle(where):

@@ -86,7 +86,7 @@ REFUSED: dict[str, Case] = {
     "below a file": (dense, "file/w", SaveError, "file"),
     "deep below a file": (dense, "file/a/b/w", SaveError, "file"),
     "a folder in the way": (dense, "taken", SaveError, "folder"),
-    "a remote place": (dense, "gs://bucket/w", UnsupportedError, "not on this machine"),
+    "no file system": (dense, "unheard://bucket/w", UnsupportedError, "cannot be opened"),
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hozon.errors import HozonError, SaveError, UnsupportedError
+from hozon.errors import HozonError, SaveError
 from hozon.raw import commit, kernel
 from hozon.raw import staging as staging_module
 from hozon.raw.commit import replacing_directory, replacing_file
@@ -202,11 +202,6 @@ def test_errors_of_other_files_pass(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught, replacing_file(tmp_path / "f"):
         (tmp_path / "elsewhere" / "source").read_text()
     assert not isinstance(caught.value, HozonError)
-
-
-def test_a_remote_path_is_refused() -> None:
-    with pytest.raises(UnsupportedError, match="remote"), replacing_file("memory://a/f"):
-        raise AssertionError
 
 
 def test_permissions_are_kept(tmp_path: Path) -> None:

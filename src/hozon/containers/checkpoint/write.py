@@ -8,7 +8,7 @@ import re
 from hozon.errors import SaveError, UnsupportedError
 from hozon.formats.bundle import is_bundle, write_bundle
 from hozon.objects.keys import OBJECT_GRAPH_KEY
-from hozon.raw.stores import join, names, parent_and_name, require_local, size
+from hozon.raw.stores import join, names, parent_and_name, require_writable, size
 from hozon.record import ModelRecord
 
 
@@ -19,7 +19,7 @@ def write(record: ModelRecord, path: str | os.PathLike[str], overwrite: bool = T
         SaveError: it cannot be written, or exists and may not be replaced.
         UnsupportedError: the record names its tensors otherwise, so that there is no object graph.
     """
-    where = require_local(path)
+    where = require_writable(path)
     if record.naming != "objects":
         raise UnsupportedError(
             f"a checkpoint names variables by objects, the record by {record.naming}",

@@ -30,17 +30,22 @@ from hozon.formats.protos.saved_model import (
 from hozon.raw.commit import replacing_directory
 from hozon.raw.stores import (
     exists,
+    files_below,
     is_directory,
+    is_remote,
     join,
     make_folders,
-    names,
-    require_local,
+    require_writable,
     size,
     write_bytes,
 )
 
 #: The TensorFlow whose ops and formats are written; readers compare it with their own.
 TENSORFLOW_VERSION = "2.21.0"
+#: The prefix of the checkpoint inside.
+VARIABLES = ("variables", "variables")
+#: What makes a SavedModel whole, at a place where its files come one after another.
+LAST = ("variables/variables.index", METADATA_FILE, GRAPH_FILE, FILE)
 #: Versions of graphs: written by this producer, read by these and later (versions.h).
 PRODUCER, MIN_CONSUMER = 2474, 0
 
@@ -69,8 +74,12 @@ def write(
         SaveError: it cannot be written, or something else is there. Nothing has changed.
     """
     check_target(path, overwrite=overwrite)
-    with replacing_directory(path, durable=durable, recognize=detect) as folder:
-        files = [*_fill(folder, draft)]
+    target = require_writable(path)
+    instead_of = join(target, *VARIABLES) if is_remote(target) else None
+    with replacing_directory(
+        path, durable=durable, recognize=detect, last=LAST, seal=FILE
+    ) as folder:
+        files = [*_fill(folder, draft, instead_of)]
         # Of all that is there by now.
         files.append(_put(join(folder, FILE), encode_fingerprint(fingerprint(folder))))
         return sum(map(size, files))
@@ -78,7 +87,7 @@ def write(
 
 def check_target(path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
     """Raise SaveError if a SavedModel cannot be put here: before anything costs time."""
-    target = require_local(path)
+    target = require_writable(path)
     if exists(target) and not is_directory(target):
         raise SaveError(
             f"{target} is a file; a SavedModel is a directory",
@@ -91,28 +100,28 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = True) -> Non
         )
 
 
-def _fill(folder: str, draft: Draft) -> Iterator[str]:
-    variables = join(folder, "variables")
-    make_folders(variables)
+def _fill(folder: str, draft: Draft, instead_of: str | None) -> Iterator[str]:
+    make_folders(join(folder, VARIABLES[0]))
     if isinstance(draft, Ready):  # and at the end of a process, when no more threads begin
-        yield from _write_values(variables, draft)
+        yield from _write_values(folder, draft, instead_of)
         yield from _fill_rest(folder, draft.content())
         return
     with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(copy_context().run, _write_values, variables, draft)
+        writing = pool.submit(copy_context().run, _write_values, folder, draft, instead_of)
         content = draft.content()
         yield from _fill_rest(folder, content)
         yield from writing.result()
 
 
-def _write_values(folder: str, draft: Draft) -> list[str]:
+def _write_values(folder: str, draft: Draft, instead_of: str | None) -> list[str]:
     """The checkpoint; none where there is nothing to restore, for which loaders do not look."""
     tensors = iter(draft.tensors())
     first = next(tensors, None)
     if first is None:
         return []
-    write_bundle(join(folder, "variables"), chain([first], tensors), durable=False)
-    return [join(folder, name) for name in names(folder)]
+    prefix = join(folder, *VARIABLES)
+    write_bundle(prefix, chain([first], tensors), durable=False, instead_of=instead_of)
+    return [*files_below(join(folder, VARIABLES[0]))]
 
 
 def _fill_rest(folder: str, content: Content) -> Iterator[str]:

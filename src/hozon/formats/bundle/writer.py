@@ -9,7 +9,7 @@ The one difficulty is a checkpoint that is replaced by one with as many data fil
 would be the same. Since the number of data files is part of their names, the new data gets, for the
 moment, the names of a checkpoint with one data file more, and an index that says so; as soon as
 this index is in place nothing needs the old data, and the data, then the index, take their proper
-names in the same way.
+names in the same way. At a URL, where nothing can be renamed, the data keeps those other names.
 """
 
 from __future__ import annotations
@@ -41,16 +41,17 @@ from hozon.raw.checksum import crc32c, mask
 from hozon.raw.collection import collection_paused
 from hozon.raw.commit import settle, sync
 from hozon.raw.location import Location
-from hozon.raw.sources import map_file
 from hozon.raw.staging import Staging, check_replaceable, publishing, staging
 from hozon.raw.stores import (
     copy_mode,
     exists,
+    is_remote,
     join,
     link_all,
     make_folders,
     move,
     names,
+    open_source,
     parent_and_name,
     remove_file,
     write_bytes,
@@ -79,6 +80,7 @@ def write_bundle(
     durable: bool | None = None,
     shard_bytes: int | None = None,
     alignment: int = 1,
+    instead_of: str | None = None,
 ) -> None:
     """Writes `<prefix>.index` and `<prefix>.data-00000-of-00001`, whole or not at all.
 
@@ -95,6 +97,8 @@ def write_bundle(
             the new; None waits if a checkpoint is replaced (see `raw/commit.py`).
         shard_bytes: begin another data file once one has so many bytes; None makes one file.
         alignment: bytes of which each tensor's offset is a multiple.
+        instead_of: the prefix of another checkpoint, none of whose data files' names are taken:
+            the new one can be put over it, the index last.
 
     Raises:
         SaveError: it cannot be written. Nothing has changed.
@@ -113,7 +117,11 @@ def write_bundle(
             for name, value in fetched_ahead(pairs):
                 writer.add(name, value)
                 del value
-        _publish(stage, shards.paths, _records(writer.entries), durable)
+        records = _records(writer.entries)
+        if is_remote(stage.target) or instead_of is not None:
+            _publish_beside(stage, shards.paths, records, instead_of or stage.target)
+        else:
+            _publish(stage, shards.paths, records, durable)
 
 
 class _Writer:
@@ -254,6 +262,13 @@ def _records(entries: Mapping[bytes, Entry]) -> Records:
     return [(key, write_entry(entry)) for key, entry in sorted(entries.items())]
 
 
+def _publish_beside(stage: Staging, paths: Sequence[str], records: Records, other: str) -> None:
+    """Give the files names that no data file of the `other` checkpoint has."""
+    count = len(paths) + (_shards_in_use(other + INDEX_SUFFIX) == len(paths))
+    _place(stage, paths, count, records, force=False)
+    _remove_others(stage.target, count, len(paths))
+
+
 def _publish(stage: Staging, paths: Sequence[str], records: Records, durable: bool | None) -> None:
     """Give the files their names."""
     index = stage.target + INDEX_SUFFIX
@@ -315,8 +330,12 @@ def _place(stage: Staging, paths: Sequence[str], count: int, records: Records, f
 def _shards_in_use(index: str) -> int | None:
     """How many data files the checkpoint has that is there; None if there is none to be read."""
     try:
-        key, value = next(read_table(map_file(index)), (b"", b""))
+        key, value = next(read_table(open_source(index)), (b"", b""))
         return read_header(value, Location(index)).num_shards if key == HEADER_KEY else None
+    except UnsupportedError:
+        if is_remote(index):  # it cannot be reached, so that nobody knows
+            raise
+        return None
     except (FileNotFoundError, HozonError):
         return None
 

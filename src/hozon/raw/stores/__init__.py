@@ -39,8 +39,9 @@ from hozon.raw.stores.paths import (
     parent_and_name,
     place,
     relative,
-    require_local,
+    require_writable,
 )
+from hozon.raw.stores.seen import looking
 
 __all__ = [
     "absolute",
@@ -59,6 +60,7 @@ __all__ = [
     "is_remote",
     "join",
     "link_all",
+    "looking",
     "make_folders",
     "move",
     "names",
@@ -69,7 +71,7 @@ __all__ = [
     "relative",
     "remove_file",
     "remove_folders",
-    "require_local",
+    "require_writable",
     "size",
     "size_on_disk",
     "write_bytes",

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import IO
+from typing import IO, Any
 
 from hozon.errors import FormatError, UnsafeError
 from hozon.limits import LIMITS
@@ -98,23 +98,13 @@ class Archive:
         """The paths of all files."""
         return self._places
 
-    def exists(self, path: str) -> bool:
-        """Whether there is such a file or folder."""
-        return path in self._places or path in self._folders
+    def info(self, path: str) -> dict[str, Any]:
+        """What is at a path."""
+        if path in self._folders:
+            return {"name": path, "type": "directory", "size": 0}
+        return {"name": path, "type": "file", "size": self._place(path)[1]}
 
-    def isfile(self, path: str) -> bool:
-        """Whether there is such a file."""
-        return path in self._places
-
-    def isdir(self, path: str) -> bool:
-        """Whether there is such a folder."""
-        return path in self._folders
-
-    def size(self, path: str) -> int:
-        """Bytes of a file."""
-        return self._place(path)[1]
-
-    def ls(self, path: str, detail: bool = False) -> list[str]:  # noqa: ARG002 - as in fsspec
+    def ls(self, path: str, detail: bool = True) -> list[dict[str, Any]]:  # noqa: ARG002 - fsspec's
         """What a folder holds."""
         start = f"{path}/" if path else ""
         inside = (
@@ -122,7 +112,7 @@ class Archive:
             for name in self._places
             if name.startswith(start)
         )
-        return sorted({f"{start}{name}" for name in inside})
+        return [self.info(f"{start}{name}") for name in sorted(set(inside))]
 
     def source(self, path: str, name: str) -> MemorySource:
         """A file's bytes, a view; `name` is for messages."""

@@ -1,4 +1,8 @@
-"""Changes on this machine. What others may see half done goes through `hozon.raw.commit`."""
+"""Changes, on this machine and far away. What others may see half done is `hozon.raw.commit`'s.
+
+A file is put into a far place by one request, or by the parts and the one commit of its store. An
+object store has no folders: there they are neither made nor removed.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from hozon.raw.sources import putting
+from hozon.raw.stores.looking import file_system
+from hozon.raw.stores.paths import is_remote
+from hozon.raw.stores.seen import forget_all
 
 
 def create(path: str) -> BinaryIO:
@@ -22,18 +31,26 @@ def create_descriptor(path: str) -> int:
 
 
 def write_bytes(path: str, data: bytes) -> None:
-    """Write a file of this machine, whose folder exists."""
+    """Write a file; on this machine its folder exists."""
+    if is_remote(path):
+        files, inner = file_system(path)
+        with putting(path):
+            files.pipe_file(inner, data)
+        forget_all()
+        return
     with open(path, "wb") as file:
         file.write(data)
 
 
 def make_folders(path: str) -> list[str]:
-    """Make a folder of this machine and those around it; the ones that were missing, inner first.
+    """Make a folder and those around it; the ones of this machine that were missing, inner first.
 
     Raises:
         OSError: it cannot be made. What was made of it is removed.
     """
     made: list[str] = []
+    if is_remote(path):
+        return made
     try:
         _make(path or ".", made)
     except BaseException:
@@ -58,7 +75,14 @@ def _make(path: str, made: list[str]) -> None:
 
 
 def move(path: str, to: str) -> None:
-    """Give a file of this machine another name, in one step; what has the name is replaced."""
+    """Give a file of this machine another name or place; what is there is replaced in one step."""
+    if is_remote(to):
+        files, inner = file_system(to)
+        with putting(to):
+            files.put_file(path, inner)
+        forget_all()
+        os.unlink(path)
+        return
     os.replace(path, to)
 
 
@@ -73,7 +97,9 @@ def link_all(paths: Sequence[str], links: Sequence[str]) -> bool:
 
 
 def copy_mode(like: str, paths: Sequence[str]) -> None:
-    """Give files the permissions of another one, if that is there."""
+    """Give files the permissions of another one, if that is on this machine."""
+    if is_remote(like):
+        return
     with suppress(FileNotFoundError):
         mode = stat.S_IMODE(os.stat(like).st_mode)
         for path in paths:
@@ -81,7 +107,13 @@ def copy_mode(like: str, paths: Sequence[str]) -> None:
 
 
 def remove_file(path: str) -> None:
-    """Remove a file of this machine, if it is there."""
+    """Remove a file, if it is there."""
+    if is_remote(path):
+        files, inner = file_system(path)
+        with putting(path), suppress(FileNotFoundError):
+            files.rm_file(inner)
+        forget_all()
+        return
     Path(path).unlink(missing_ok=True)
 
 

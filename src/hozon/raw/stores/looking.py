@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from errno import ENOENT
 from typing import Any
 
 from hozon.errors import UnsupportedError
-from hozon.raw.sources import RemoteSource, Source, map_file, reached
+from hozon.raw.sources import Source, map_file, reached
 from hozon.raw.stores.archives import archived, is_archived
 from hozon.raw.stores.paths import is_remote, join, parent_and_name, place
+from hozon.raw.stores.seen import Facts, facts, listed, source
 
 
 def exists(path: str) -> bool:
     """Whether there is a file or folder at a place."""
     if is_remote(path):
-        return bool(_asked(path, "exists"))
+        return _facts(path) is not None
     return os.path.exists(path or ".")
 
 
 def is_file(path: str) -> bool:
     """Whether there is a file at a place."""
     if is_remote(path):
-        return bool(_asked(path, "isfile"))
+        known = _facts(path)
+        return known is not None and not known.is_directory
     return os.path.isfile(path)
 
 
 def is_directory(path: str) -> bool:
     """Whether there is a folder at a place."""
     if is_remote(path):
-        return bool(_asked(path, "isdir"))
+        known = _facts(path)
+        return known is not None and known.is_directory
     return os.path.isdir(path or ".")
 
 
@@ -53,7 +57,10 @@ def size(path: str) -> int:
         FileNotFoundError: there is no such file.
     """
     if is_remote(path):
-        return int(_asked(path, "size"))
+        known = _facts(path)
+        if known is None or known.is_directory:
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT), path)
+        return known.size
     return os.stat(path).st_size
 
 
@@ -71,8 +78,7 @@ def size_on_disk(path: str | os.PathLike[str]) -> int:
 def names(path: str) -> list[str]:
     """Names of what a folder holds, sorted; empty where there is no such folder."""
     if is_remote(path):
-        found = _asked(path, "ls", detail=False) if is_directory(path) else []
-        return sorted(str(name).rstrip("/").rpartition("/")[2] for name in found)
+        return list(listed(path, *file_system(path))) if is_directory(path) else []
     return sorted(os.listdir(path or ".")) if is_directory(path) else []
 
 
@@ -102,7 +108,7 @@ def open_source(path: str) -> Source:
         return archive.source(inner, path)
     length = size(path)
     files, inner = file_system(path)
-    return RemoteSource(path, files, inner, length)
+    return source(path, files, inner, length)
 
 
 def read_bytes(path: str) -> bytes:
@@ -127,21 +133,19 @@ def file_system(path: str) -> tuple[Any, str]:
     # fsspec takes a while to import, and local use never needs it.
     import fsspec
 
-    try:
-        with reached(path):
+    with reached(path):
+        try:
             files, inner = fsspec.core.url_to_fs(path)
-    except (ImportError, ValueError) as error:  # no package for it; no such file system
-        raise UnsupportedError(
-            f"{path} cannot be opened: {error}",
-            feature=f"the file system {path.partition('://')[0]}",
-            file=path,
-            instead="install the package that fsspec needs for it, or copy the file to this "
-            "machine",
-        ) from error
+        except (ImportError, ValueError) as error:  # no package for it; no such file system
+            raise UnsupportedError(
+                f"{path} cannot be opened: {error}",
+                feature=f"the file system {path.partition('://')[0]}",
+                file=path,
+                instead="install the package that fsspec needs for it, or copy the file to this "
+                "machine",
+            ) from error
     return files, inner
 
 
-def _asked(path: str, question: str, **options: Any) -> Any:
-    files, inner = file_system(path)
-    with reached(path):
-        return getattr(files, question)(inner, **options)
+def _facts(path: str) -> Facts | None:
+    return facts(path, *file_system(path))

@@ -10,6 +10,8 @@ from hozon.errors import UnsupportedError
 # Two characters at least, so that a Windows drive is no scheme.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _LOCAL = "file://"
+#: What is only read: a web server is asked for files, an archive is what it is.
+_READ_ONLY = frozenset({"http://", "https://", "archive://", "zip://", "tar://"})
 
 
 def place(path: str | os.PathLike[str]) -> str:
@@ -20,19 +22,19 @@ def place(path: str | os.PathLike[str]) -> str:
     return os.path.expanduser(text) if text.startswith("~") else text
 
 
-def require_local(path: str | os.PathLike[str]) -> str:
-    """The string form of a path of this machine, where something is to be written.
+def require_writable(path: str | os.PathLike[str]) -> str:
+    """The string form of a path or URL where something is to be written.
 
     Raises:
-        UnsupportedError: it is a URL.
+        UnsupportedError: it is a URL under which nothing can be put.
     """
     text = place(path)
-    if is_remote(text):
+    if (scheme := _SCHEME.match(text)) is not None and scheme[0] in _READ_ONLY:
         raise UnsupportedError(
-            f"{text} is not on this machine",
-            feature="saving to a remote file system",
+            f"nothing can be saved under {scheme[0]}",
+            feature=f"saving under {scheme[0]}",
             file=text,
-            instead="save to a local path and copy the result",
+            instead="save to this machine or to an object store, such as s3:// or gs://",
         )
     return text
 

@@ -440,9 +440,19 @@ def test_values_that_no_checkpoint_holds(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_remote_prefix_is_refused() -> None:
-    with pytest.raises(UnsupportedError, match="remote"):
-        write_bundle("memory://bucket/c", {"w": np.ones(1)})
+def test_over_another_one_at_a_place_without_renames(tmp_path: Path) -> None:
+    """The data files take no name of the other's, so that its index can be replaced last."""
+    write_bundle(tmp_path / "c", {"w": np.ones(1)})
+    write_bundle(tmp_path / "new", {"w": np.zeros(1)}, instead_of=str(tmp_path / "c"))
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "c.index",
+        "c.data-00000-of-00001",
+        "new.index",
+        "new.data-00000-of-00002",
+    }
+    (tmp_path / "new.index").rename(tmp_path / "c.index")
+    (tmp_path / "new.data-00000-of-00002").rename(tmp_path / "c.data-00000-of-00002")
+    assert open_bundle(tmp_path / "c")["w"].read() == 0
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:
