@@ -150,6 +150,7 @@ def load_model(
     with gc_paused_for_imports():
         from hozon.forms import BuildOptions, model_form
         from hozon.forms.form import check_before_load
+        from hozon.keras_private.values import drawing_for_file
 
         form = model_form(place(path))
         if signature is not None and not form.functions:
@@ -161,7 +162,8 @@ def load_model(
         options = BuildOptions(custom_objects, compile, signature)
         with metered(progress, lambda: size_on_disk(path), f"loading {path}"):
             check_before_load(form, place(path))
-            return form.build(place(path), options)
+            with drawing_for_file():
+                return form.build(place(path), options)
 
 
 @check.checked(

@@ -143,7 +143,10 @@ def _converted(
     asked = trained and options.include_optimizer
     # A model that was never compiled is none to warn of here.
     compiled = asked and read().training is not None
-    model = found.build(source, BuildOptions(custom_objects, compile=compiled))
+    from hozon.keras_private.values import drawing_for_file
+
+    with drawing_for_file():
+        model = found.build(source, BuildOptions(custom_objects, compile=compiled))
     report = save(wanted, model, target, options)
     if wanted.holds == "weights" and not wanted.optimizer:
         report.lost += _optimizer_lost(read(), wanted)

@@ -34,6 +34,7 @@ class Limits:
         slices: slices that one partitioned tensor is stored in.
         steps: nodes of a function and of those that it calls, each as often as it is called.
         elements: elements of a tensor whose shape a graph states, such as random numbers.
+        fresh_bytes: bytes of the weights that an architecture asks for and no file holds.
     """
 
     nesting: int = 200
@@ -53,6 +54,7 @@ class Limits:
     slices: int = 100_000
     steps: int = 2_000_000
     elements: int = 1 << 31
+    fresh_bytes: int = 4 << 30
 
 
 LIMITS = Limits()
@@ -60,23 +62,26 @@ _ALLOWED: ContextVar[Limits] = ContextVar("hozon_limits", default=LIMITS)
 
 
 def allowed() -> Limits:
-    """The limits that hold here: of what a graph may do when it runs, a caller can allow more."""
+    """The limits that hold here: of what takes memory or time, a caller can allow more."""
     return _ALLOWED.get()
 
 
 @contextmanager
-def allowing(*, steps: int | None = None, elements: int | None = None) -> Iterator[None]:
-    """Allow graphs to do more, in this thread, for as long as the body runs.
+def allowing(
+    *, steps: int | None = None, elements: int | None = None, fresh_bytes: int | None = None
+) -> Iterator[None]:
+    """Allow graphs and architectures to do more, in this thread, for as long as the body runs.
 
     Args:
         steps: see `Limits`; None leaves it.
         elements: see `Limits`; None leaves it.
+        fresh_bytes: see `Limits`; None leaves it.
 
     Example:
         >>> with hozon.limits.allowing(elements=1 << 33):
         ...     noise = loaded.sample_noise()
     """
-    changes = {"steps": steps, "elements": elements}
+    changes = {"steps": steps, "elements": elements, "fresh_bytes": fresh_bytes}
     given = {name: value for name, value in changes.items() if value is not None}
     token = _ALLOWED.set(replace(_ALLOWED.get(), **given))
     try:

@@ -27,6 +27,7 @@ from hozon.errors import UnsafeError, UnsupportedError
 from hozon.keras_private.layers import initialized, layers_of
 from hozon.keras_private.losses import forgotten_arguments
 from hozon.keras_private.rows import steps_rows_lazily
+from hozon.keras_private.values import drawing_for_file
 from hozon.typing import ConfigEntry, CustomObjects
 
 FUNCTIONS = frozenset({"function", "Function"})
@@ -154,7 +155,8 @@ def deserialize(config: Any, custom_objects: CustomObjects | None = None) -> Any
     if config["class_name"] in FUNCTIONS:
         return _function(config, registry)
     kind = _kind(config, registry)
-    return READERS[kind](config, registry)
+    with drawing_for_file():
+        return READERS[kind](config, registry)
 
 
 def _kind(config: ConfigEntry, registry: Registry) -> str:

@@ -13,13 +13,45 @@ import keras
 import numpy as np
 from keras.src.backend import Variable as BackendVariable
 
+from hozon.errors import UnsafeError
 from hozon.keras_private.bends import asked, bend
+from hozon.limits import allowed
 from hozon.stored.dtypes import dtype_of_name
 
 Initializer = Callable[..., Any]
 
 
 _ALIGNMENT = 64
+
+
+class _Drawn:
+    """The bytes of weights that an architecture of a file has been given by initializers."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def add(self, variable: keras.Variable) -> None:
+        """Count a variable that is about to be drawn; raises UnsafeError for too many bytes."""
+        size = dtype_of_name(variable._dtype).numpy.itemsize
+        self._bytes += math.prod(variable._shape) * size
+        most = allowed().fresh_bytes
+        if self._bytes > most:
+            raise UnsafeError(  # Keras takes NotImplementedErrors of a layer for its own
+                f"the architecture asks for {self._bytes:,} bytes of fresh weights and more, up to "
+                f"{variable.path} of shape {tuple(variable._shape)}; {most:,} are allowed",
+                refused=f"{self._bytes:,} bytes of weights that no file holds",
+                allow="hozon.limits.allowing(fresh_bytes=...) around this, if it is trusted",
+            )
+
+
+_DRAWN: ContextVar[_Drawn | None] = ContextVar("fresh weights of a file's model", default=None)
+
+
+@contextmanager
+def drawing_for_file() -> Iterator[None]:
+    """What this thread's initializers draw inside is counted: a file's architecture asks for it."""
+    with asked(_DRAWN, _DRAWN.get() or _Drawn()):
+        yield
 
 
 class Deferred:
@@ -36,10 +68,16 @@ class Deferred:
         zero = np.zeros((), dtype_of_name(variable._dtype).numpy)
         variable._value = np.broadcast_to(zero, variable._shape)
 
-    def finish(self) -> list[Any]:
-        """Run the initializers of variables that were not assigned; return those variables."""
+    def finish(self, *, counted: bool = True) -> list[Any]:
+        """Run the initializers of variables that were not assigned; return those variables.
+
+        Slots of an optimizer are not `counted`: they are of variables that are there.
+        """
         rest = [(v, i) for v, i in self._waiting.values() if isinstance(v._value, np.ndarray)]
+        drawn = _DRAWN.get()
         for variable, initializer in rest:
+            if drawn is not None and counted:
+                drawn.add(variable)
             if isinstance(initializer, keras.initializers.Zeros) and variable._layout is None:
                 variable.assign(_zeros(variable._value.shape, variable._value.dtype))
             else:
@@ -69,7 +107,10 @@ _INITIALIZE = "_initialize_with_initializer"
 def _deferring(original: Callable[..., None]) -> Callable[..., None]:
     def initialize(variable: keras.Variable, initializer: Initializer) -> None:
         deferred = _DEFERRED.get()
+        drawn = _DRAWN.get()
         if deferred is None or variable._dtype == "string":
+            if drawn is not None and variable._dtype != "string":
+                drawn.add(variable)
             original(variable, initializer)
         else:
             deferred.add(variable, initializer)

@@ -15,6 +15,7 @@ from hozon.config.serialization import custom_object_scope, serialize
 from hozon.config.tagged import is_serialized
 from hozon.errors import FormatError, UnsupportedError
 from hozon.keras_private.graph import functional_of
+from hozon.keras_private.values import drawing_for_file
 from hozon.models.text import made as made  # lets models that are yet to be built take strings
 from hozon.models.text.strings import ready_for_text
 from hozon.typing import CustomObjects
@@ -26,7 +27,9 @@ def model_from_json(text: str | bytes, custom_objects: CustomObjects | None = No
     Raises:
         FormatError: the text is no JSON, or no model.
         MissingObjectError: names every class and function that must be supplied.
-        UnsafeError: the config asks for code to be run or files to be opened.
+        UnsafeError: the config asks for code to be run, files to be opened, or more weights than
+            `hozon.limits` allows.
+        UnsupportedError: it holds what neither Keras 3 nor Hozon has.
     """
     if not isinstance(text, (str, bytes)):
         raise wrong("text", text, "JSON, as str or bytes")
@@ -36,7 +39,8 @@ def model_from_json(text: str | bytes, custom_objects: CustomObjects | None = No
         raise FormatError(f"the architecture is no JSON: {error}") from error
     if not is_serialized(config):
         raise FormatError("the JSON describes no model: it has no class name")
-    return ready_for_text(build_model(config, custom_objects=custom_objects))
+    with drawing_for_file():
+        return ready_for_text(build_model(config, custom_objects=custom_objects))
 
 
 def clone_model(model: keras.Model) -> keras.Model:

@@ -157,7 +157,7 @@ def build_optimizer(model: keras.Model, slots: set[int] = frozenset()) -> None: 
         return
     with deferred_initializers() as deferred:
         model.optimizer.build(variables)
-        deferred.finish()
+        deferred.finish(counted=False)
 
 
 def _kind(optimizer: keras.optimizers.Optimizer) -> str:
