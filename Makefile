@@ -12,6 +12,7 @@ SUITE := pytest pytest-timeout sybil
 STAMPS := .stamps
 TFJS := .tfjs
 HUB := .venv-hub
+STORES := .venv-stores
 PIP := -m pip install --quiet --disable-pip-version-check
 JOBS ?= 2
 # Of the order in which tests run; a failing run says which it had.
@@ -28,7 +29,7 @@ test -n "$(PYTHON)" || { echo "Hozon's checks need Python 3.11, 3.12 or 3.13" >&
 $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(1)
 endef
 
-.PHONY: demo test stress torture versions hub lint bench differential docs protos opdefs clean
+.PHONY: demo test stress torture versions hub stores lint bench differential docs protos opdefs clean
 
 demo: $(STAMPS)/demo
 	@$(BIN)/python examples/demo.py
@@ -65,6 +66,10 @@ $(STAMPS)/.venv-newest: pyproject.toml
 # Models of KerasHub, which wants a TensorFlow beside it.
 hub: $(STAMPS)/hub $(STAMPS)/oracle
 	$(HUB)/bin/python -m pytest -q tests/hub $(ARGS)
+
+# An S3 server and web servers on this machine, in an environment of their own.
+stores: $(STAMPS)/stores
+	$(STORES)/bin/python -m pytest -q tests/stores $(ARGS)
 
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check .
@@ -115,6 +120,11 @@ $(STAMPS)/oracle: tests/oracle/requirements.txt
 $(STAMPS)/hub: pyproject.toml
 	@$(call make-venv,$(HUB))
 	@$(HUB)/bin/python $(PIP) -e . keras-hub $(SUITE)
+	@touch $@
+
+$(STAMPS)/stores: pyproject.toml
+	@$(call make-venv,$(STORES))
+	@$(STORES)/bin/python $(PIP) -e . s3fs 'moto[s3,server]' $(SUITE)
 	@touch $@
 
 # TensorFlow.js, where there is Node and the way to its packages; the tests that need it skip without.

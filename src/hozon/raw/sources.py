@@ -35,11 +35,16 @@ def reached(path: str) -> Iterator[None]:
     """
     try:
         yield
-    except (FileNotFoundError, HozonError):
+    except HozonError:
         raise
     except Exception as error:
+        cause: BaseException | None = error
+        if isinstance(error, FileNotFoundError):  # or a server does not answer
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or isinstance(cause, FileNotFoundError):
+                raise
         raise UnsupportedError(
-            f"{path} cannot be reached: {error}",
+            f"{path} cannot be reached: {cause}",
             feature=f"the file system {path.partition('://')[0]}",
             file=path,
             instead="look at the address and at what it takes to sign in, or copy the file to "
@@ -115,10 +120,11 @@ class RemoteSource:
     """A file of an fsspec file system.
 
     A large part is one ranged request. Small ones, of which HDF5 and zip files need many, come out
-    of aligned blocks, of which the last used are kept.
+    of aligned blocks, of which the last used are kept. A server that sends the whole file whatever
+    is asked of it is asked once.
     """
 
-    __slots__ = ("_blocks", "_files", "_path", "name", "size")
+    __slots__ = ("_blocks", "_files", "_path", "_whole", "name", "size")
 
     def __init__(self, name: str, files: Any, path: str, size: int) -> None:
         self.name = name
@@ -126,6 +132,7 @@ class RemoteSource:
         self._files = files
         self._path = path
         self._blocks: dict[int, Bytes] = {}
+        self._whole: Bytes | None = None
 
     def view(self, offset: int, length: int) -> Bytes:
         """`length` bytes from `offset` on, fetched now.
@@ -135,6 +142,8 @@ class RemoteSource:
         """
         if length == 0:
             return np.empty(0, np.uint8)
+        if self._whole is not None:
+            return self._whole[offset : offset + length]
         if length >= _BLOCK:
             return self._fetched(offset, length)
         first, last = offset // _BLOCK, (offset + length - 1) // _BLOCK
@@ -157,6 +166,9 @@ class RemoteSource:
     def _fetched(self, offset: int, length: int) -> Bytes:
         with reached(self.name):
             data = self._files.cat_file(self._path, start=offset, end=offset + length)
+        if len(data) == self.size != length:  # it knows no ranges
+            self._whole = np.frombuffer(data, np.uint8)
+            return self._whole[offset : offset + length]
         if len(data) != length:
             raise FormatError(
                 f"{self.name} returned too few bytes",

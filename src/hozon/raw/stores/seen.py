@@ -65,15 +65,20 @@ def facts(url: str, files: Any, path: str) -> Facts | None:
         return _asked(url, files, path)
     key = url.rstrip("/")
     if key not in seen.facts:
-        folder = key.rpartition("/")[0]
-        if folder in seen.facts:  # a folder of ours: what it holds answers for all in it
-            known = seen.facts[folder]
-            if known is not None and known.is_directory:
-                listed(folder, files, path.rstrip("/").rpartition("/")[0])
-            seen.facts.setdefault(key, None)
-        else:
+        folder, _, name = key.rpartition("/")
+        # A folder that is known answers for all that it holds.
+        if folder in seen.facts and name not in _held(folder, files, path):
+            seen.facts[key] = None
+        elif key not in seen.facts:  # or the list does not say how long its files are
             seen.facts[key] = _asked(url, files, path)
     return seen.facts[key]
+
+
+def _held(folder: str, files: Any, path: str) -> tuple[str, ...]:
+    """What the known folder of a path holds; nothing if it is none."""
+    known = facts(folder, files, "")
+    inner = path.rstrip("/").rpartition("/")[0]
+    return listed(folder, files, inner) if known is not None and known.is_directory else ()
 
 
 def listed(url: str, files: Any, path: str) -> tuple[str, ...]:
@@ -85,7 +90,9 @@ def listed(url: str, files: Any, path: str) -> tuple[str, ...]:
             found = files.ls(path, detail=True)
         held = {_name(entry): entry for entry in found}
         seen.listed[key] = tuple(sorted(held))
-        seen.facts.update({f"{key}/{name}": _facts_of(entry) for name, entry in held.items()})
+        for name, entry in held.items():
+            if entry.get("size") is not None or entry["type"] == "directory":
+                seen.facts[f"{key}/{name}"] = _facts_of(entry)
     return seen.listed[key]
 
 

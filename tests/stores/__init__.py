@@ -1,0 +1,1 @@
+"""Servers on this machine that speak as those far away do; see `make stores`."""
