@@ -43,7 +43,7 @@ from hozon.config.upgrade import (
 from hozon.errors import FormatError, HozonError, MissingObjectError, UnsupportedError
 from hozon.keras_private.compiled import name_outputs
 from hozon.keras_private.graph import build_inside, functional_of, note_order
-from hozon.keras_private.keras2_training import train_as_keras2
+from hozon.keras_private.keras2_training import freeze_inside, train_as_keras2
 from hozon.keras_private.sharing import sharing
 from hozon.typing import ConfigEntry, CustomObjects
 
@@ -180,6 +180,8 @@ class Builder:
         of_keras2 = self._dialect(config) != "keras3" and config.get(TRAINS_AS) != "keras3"
         if isinstance(made, keras.Layer) and of_keras2:
             train_as_keras2(made)
+        for layer in self.reader.as_keras2:  # now that they are built
+            freeze_inside(layer)
         return made
 
     def _dialect(self, config: ConfigEntry) -> str:

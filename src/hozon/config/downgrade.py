@@ -35,7 +35,7 @@ from hozon.config.nodes import FIXED, OVERRIDDEN, STRUCTURED, Key
 from hozon.config.tagged import is_serialized
 from hozon.config.to_keras2_nodes import named_call, written_call, written_ends
 from hozon.config.to_keras2_objects import Form, ObjectWriter
-from hozon.config.upgrade import LAYER_KEYS, MARKS, MODEL_KEYS, short_name
+from hozon.config.upgrade import LAYER_KEYS, MARKS, MODEL_KEYS, TRAINS_AS, short_name
 from hozon.errors import FormatError, UnsupportedError
 from hozon.limits import LIMITS
 from hozon.typing import ConfigEntry
@@ -175,7 +175,8 @@ class Downgrader:
             dict(build) if isinstance(build, Mapping) else {},
         )
         self._nested(entry)
-        _tell_what_trains(entry.config)
+        if source.get(TRAINS_AS) != "keras2":
+            _tell_what_trains(entry.config)
         for rule in to_keras2_rules_of(known):
             rule(entry)
         entry.class_name = CLASSES.get(entry.class_name, entry.class_name)

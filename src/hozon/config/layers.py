@@ -14,7 +14,7 @@ from hozon.config.frozen import Frozen
 from hozon.config.lambdas import known_function
 from hozon.config.legacy.tf_ops import one_tensor_function
 from hozon.config.nodes import SHARED
-from hozon.config.objects import ObjectReader, call_with, from_custom, missing
+from hozon.config.objects import ObjectReader, call_with, from_custom, missing, split
 from hozon.config.registry import Registry, kind_of_entry, require_class
 from hozon.config.tagged import is_serialized, is_tagged, plain
 from hozon.config.upgrade import (
@@ -26,7 +26,7 @@ from hozon.config.upgrade import (
     short_name,
 )
 from hozon.errors import FormatError, HozonError, UnsafeError, UnsupportedError
-from hozon.keras_private.keras2_training import train_as_keras2
+from hozon.keras_private.keras2_training import mark_as_keras2, says_whether_frozen
 from hozon.keras_private.layers import build_as_told
 from hozon.keras_private.sharing import hand_over, share, shared, sharing
 from hozon.typing import Config, ConfigEntry
@@ -58,6 +58,7 @@ class LayerReader:
         self.objects = ObjectReader(registry, self.read)
         self.compiled: list[Compiled] = []
         self.frozen: list[Frozen] = []
+        self.as_keras2: list[keras.Layer] = []
         self._models = models
 
     def read(self, entry: ConfigEntry) -> Any:
@@ -72,8 +73,11 @@ class LayerReader:
         made = shared(number)
         if made is None:
             made = self._read(entry)
+            if isinstance(made, keras.Layer):
+                says_whether_frozen(made)
             if entry.get(TRAINS_AS) == "keras2" and isinstance(made, keras.Layer):
-                train_as_keras2(made)
+                mark_as_keras2(made)
+                self.as_keras2.append(made)
             share(number, made)
             if isinstance(entry.get(FROZEN), list):
                 self.frozen.append((made, entry[FROZEN]))
@@ -112,7 +116,10 @@ class LayerReader:
         if config.get("trainable") is not False:
             config.pop("trainable", None)
         bins = _learned_bins(found, config)
-        layer = call_with(found, self.arguments(config), f"{class_name} {name!r}")
+        taken, rest = split(found, self.arguments(config))
+        layer = call_with(found, taken, f"{class_name} {name!r}")
+        for key, value in rest.items():
+            setattr(layer, key, value)
         if bins is not None:
             layer.bin_boundaries = bins
         return layer

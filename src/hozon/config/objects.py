@@ -131,7 +131,7 @@ def from_custom(found: Any, config: Config, name: str) -> Any:
     """An object of the caller's class, made as the class says; or the caller's function."""
     if not hasattr(found, "from_config"):
         return found if not isinstance(found, type) else call_with(found, config, name)
-    taken, rest = _split(found, config)
+    taken, rest = split(found, config)
     try:
         made = found.from_config(taken)
     except TypeError as error:
@@ -143,7 +143,7 @@ def from_custom(found: Any, config: Config, name: str) -> Any:
     return made
 
 
-def _split(found: Any, config: ConfigEntry) -> tuple[dict[str, Any], dict[str, Any]]:
+def split(found: Any, config: ConfigEntry) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a layer class takes of a saved config, and what is said of the layer afterwards.
 
     Keras saves what it knows of every layer, and a constructor without ``**kwargs`` takes none of

@@ -144,7 +144,7 @@ def kind_of_entry(entry: ConfigEntry) -> str:
         return "layer"
     several = len(calls[0].get("args") or ()) > 1
     trained = "trainable" in (entry.get("config") or {})
-    return "layer" if trained and not several and builtin("layer", name) else "operation"
+    return "layer" if trained and not several else "operation"
 
 
 def builtin(kind: str, class_name: str) -> type | None:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from hozon.errors import MismatchError
-from hozon.keras_private.keras2_training import freeze_inside
+from hozon.keras_private.keras2_training import freeze_inside, says_whether_frozen
 from hozon.keras_private.layers import keep_states, states_of
 from hozon.models.assignment import finalize_layers
 from hozon.models.savedmodel.load.objects import KerasNode
@@ -128,8 +128,10 @@ def without_value(revival: Revival, layer: keras.Layer) -> list[str]:
 def set_trainable(node: KerasNode, layer: keras.layers.Layer) -> None:
     """Freeze or thaw a layer as it was; one that holds others hands it on to them."""
     trainable = node.metadata.get("trainable")
-    if isinstance(trainable, bool) and layer.trainable is not trainable:
-        layer.trainable = trainable
+    if isinstance(trainable, bool):
+        says_whether_frozen(layer)
+        if layer.trainable is not trainable:
+            layer.trainable = trainable
 
 
 def build_for(revival: Revival, node: KerasNode, layer: keras.layers.Layer) -> None:

@@ -136,7 +136,7 @@ class SavedCall:
         """The arguments that the call was traced with, as symbolic tensors; None without any.
 
         Positional ones up to the last that holds a tensor; masks are left out, and what follows an
-        argument that is left out is given by its name.
+        argument that is left out is given by its name, as are numbers and texts behind.
         """
         traces = self.traces(self.with_losses) or self.traces(self.plain)
         if not traces:
@@ -155,6 +155,9 @@ class SavedCall:
                 named[name] = value
             else:
                 positional.append(value)
+        behind = zip(self.argument_names[last + 1 :], args[last + 1 :], strict=False)
+        plain = {k: v for k, v in behind if isinstance(v, (bool, int, float, str))}
+        named |= {name: value for name, value in plain.items() if name not in CONTEXT}
         return tuple(positional), named
 
     @property

@@ -20,6 +20,8 @@ from hozon.containers.checkpoint.audit import object_graph
 from hozon.containers.savedmodel.read import SavedModel
 from hozon.errors import FormatError, HozonError, MismatchError, UnsafeError
 from hozon.keras_private.compiled import name_logs
+from hozon.keras_private.keras2_training import freeze_inside, freezes_variables_alone
+from hozon.keras_private.layers import layers_of
 from hozon.keras_private.optimizers import thawed_variables, trained_by, wrapped
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.assignment import Assignment, apply, close_account, finalize_layers
@@ -184,10 +186,13 @@ def _freeze(model: keras.Model, objects: KerasObjects) -> None:
     saved = {node.path: node for node in objects.nodes.values()}
     if all(node.metadata.get("trainable") is not False for node in saved.values()):
         return
+    alone = [layer for layer in layers_of(model) if freezes_variables_alone(layer)]
     for node in track_for_savedmodel(model, variables_of(model), optimizer=False).nodes:
         found = saved.get(".".join(("root", *node.path)))
         if found is not None and isinstance(node.target, keras.Layer):
             set_trainable(found, node.target)
+    for layer in alone:
+        freeze_inside(layer)
 
 
 def _compile(

@@ -16,7 +16,7 @@ import keras
 from hozon.keras_private.graph import Functional, symbolic_arguments
 from hozon.keras_private.layers import build_shapes
 from hozon.models.savedmodel.save.configs import Configs, is_graph
-from hozon.models.savedmodel.save.specs import call_names
+from hozon.models.savedmodel.save.specs import KnowsItsCall, call_names
 from hozon.typing import Config, ConfigEntry
 
 KERAS2_VERSION = "2.21.0"
@@ -166,6 +166,9 @@ def _build_shape(layer: keras.Layer) -> Any:
     symbolic = symbolic_arguments(layer)
     if symbolic is not None and symbolic[0]:
         return keras.tree.map_structure(_shape_of, symbolic[0][0])
+    told = layer.call_spec() if isinstance(layer, KnowsItsCall) else None
+    if told is not None and told.arguments:
+        return keras.tree.map_structure(_shape_of, told.arguments[0])
     return None if layer.weights else {"class_name": "TensorShape", "items": _any_sizes(layer)}
 
 
