@@ -60,8 +60,13 @@ def order_of_layers(config: ConfigEntry) -> list[str]:
 def in_order(config: Config) -> dict[str, Any]:
     """A functional model's config in Keras 2's dialect, its layers as tf_keras would hold them."""
     places = {name: i for i, name in enumerate(order_of_layers(config))}
-    layers = sorted(config["layers"], key=lambda entry: places.get(name_of(entry), -1))
-    return {**config, "layers": layers}
+
+    def place(entry: Mapping[str, Any]) -> int:
+        """What no output needs, for losses that were added, is last; inputs are first."""
+        rest = -1 if entry.get("class_name") == "InputLayer" else len(places)
+        return places.get(name_of(entry), rest)
+
+    return {**config, "layers": sorted(config["layers"], key=place)}
 
 
 class _Walk:

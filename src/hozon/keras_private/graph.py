@@ -123,6 +123,8 @@ def standardized(functional: Functional, inputs: Any) -> list[Any]:
 def compute_also(model: keras.Model, ends: Sequence[keras.KerasTensor]) -> None:
     """Make a functional model compute `ends` in each call, besides its outputs and nothing else.
 
+    Layers that no output needs come last, as in Keras 2: checkpoints number them so.
+
     Raises ValueError when one of them does not come from the model's inputs.
     """
     nodes, nodes_by_depth, operations, by_depth = map_graph(model.inputs, [*model.outputs, *ends])
@@ -131,9 +133,13 @@ def compute_also(model: keras.Model, ends: Sequence[keras.KerasTensor]) -> None:
         if isinstance(layer, keras.layers.InputLayer) and id(layer.output) not in given:
             raise ValueError(f"it is computed from {layer.name!r}, which is no input of the model")
     before = model.layers
+    parts = [
+        map_graph(model.inputs, tensors)[2] for tensors in (model.outputs, *([e] for e in ends))
+    ]
+    ordered = {id(operation): operation for part in parts for operation in part}
     with DotNotTrackScope():
         model._nodes, model._nodes_by_depth = nodes, nodes_by_depth
-        model._operations, model._operations_by_depth = operations, by_depth
+        model._operations, model._operations_by_depth = list(ordered.values()), by_depth
     now = {id(layer) for layer in model.layers}
     for layer in before:
         if id(layer) not in now:
