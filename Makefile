@@ -29,7 +29,8 @@ test -n "$(PYTHON)" || { echo "Hozon's checks need Python 3.11, 3.12 or 3.13" >&
 $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(1)
 endef
 
-.PHONY: demo test stress torture versions hub stores lint bench differential docs protos opdefs clean
+.PHONY: demo test stress torture flips fuzz versions hub stores lint bench differential docs protos \
+	opdefs clean
 
 demo: $(STAMPS)/demo
 	@$(BIN)/python examples/demo.py
@@ -45,6 +46,16 @@ stress: $(STAMPS)/dev
 # Every call to the file system of every way to save goes wrong in turn; ARGS="m.keras" narrows.
 torture: $(STAMPS)/dev
 	$(BIN)/python -W ignore -m tests.torture $(ARGS)
+
+# One bit of every byte of what is written in every form; ARGS="--every 9 keras" takes fewer.
+flips: $(STAMPS)/dev
+	$(BIN)/python -W ignore -m tests.flips $(ARGS)
+
+# Changed files to every reader, each told by its number: so many CASES from the FIRST.
+CASES ?= 2000
+FIRST ?= 0
+fuzz: $(STAMPS)/dev
+	$(BIN)/python -W ignore -m tests.fuzz $(CASES) $(FIRST)
 
 # A smoke suite with the lowest declared versions of the dependencies, and with the newest.
 VERSIONS := .venv-lowest .venv-newest

@@ -18,6 +18,8 @@ from hozon.keras_private.graph import functional_of
 from hozon.keras_private.values import drawing_for_file
 from hozon.models.text import made as made  # lets models that are yet to be built take strings
 from hozon.models.text.strings import ready_for_text
+from hozon.raw.own_checksum import check_own, without_own
+from hozon.raw.sources import MemorySource
 from hozon.typing import CustomObjects
 
 
@@ -25,7 +27,7 @@ def model_from_json(text: str | bytes, custom_objects: CustomObjects | None = No
     """The model of an architecture in JSON, of any Keras, with fresh weights.
 
     Raises:
-        FormatError: the text is no JSON, or no model.
+        FormatError: the text is no JSON, or no model, or not what Hozon wrote to a file.
         MissingObjectError: names every class and function that must be supplied.
         UnsafeError: the config asks for code to be run, files to be opened, or more weights than
             `hozon.limits` allows.
@@ -33,10 +35,13 @@ def model_from_json(text: str | bytes, custom_objects: CustomObjects | None = No
     """
     if not isinstance(text, (str, bytes)):
         raise wrong("text", text, "JSON, as str or bytes")
+    check_own(MemorySource("the architecture", text.encode() if isinstance(text, str) else text))
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"the architecture is no JSON: {error}") from error
+    if isinstance(config, dict):
+        config = without_own(config)
     if not is_serialized(config):
         raise FormatError("the JSON describes no model: it has no class name")
     with drawing_for_file():

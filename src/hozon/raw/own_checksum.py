@@ -5,7 +5,8 @@ Hozon writes holds the CRC-32C of the whole file, as eight hexadecimal digits th
 
 - behind the end of HDF5's own data, and in the comment of an archive, after `TRAILER`;
 - as the first entry of a JSON object, or of the metadata of a safetensors file, after `JSON_HEAD`
-  or `SAFETENSORS_HEAD`.
+  or `SAFETENSORS_HEAD`;
+- as the last line of a text whose lines may be comments, after `COMMENT`.
 
 A program that changes such a file leaves no stale one behind: HDF5 cuts a file that it changes to
 its own length, and no writer of JSON puts blanks where they are here. Those that add to an archive
@@ -14,7 +15,8 @@ keep its comment, so a load goes by the checksums of an archive's members if thi
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from collections.abc import Mapping
+from typing import Any, BinaryIO
 
 from hozon.errors import FormatError
 from hozon.raw.checksum import crc32c
@@ -22,6 +24,8 @@ from hozon.raw.sources import MemorySource, Source, forget, map_descriptor
 
 BLANK = b"00000000"
 TRAILER = b"\0hozon crc32c:"
+COMMENT = b"# hozon crc32c:"
+JSON_KEY = "hozon_crc32c"
 JSON_HEAD = b'{"hozon_crc32c" : "'
 SAFETENSORS_HEAD = b'{"__metadata__" : {"hozon_crc32c":"'
 #: What begins a file whose checksum is near its beginning, and where.
@@ -63,10 +67,24 @@ def fill_own(file: BinaryIO, path: str) -> None:
 def with_own(document: bytes) -> bytes:
     """The text of a JSON object with a checksum of itself."""
     rest = document.removeprefix(b"{")
-    blank = JSON_HEAD + BLANK + b'"' + behind(rest)
-    place = len(JSON_HEAD)
-    digits = _digits(MemorySource("", blank), place)
-    return blank[:place] + digits + blank[place + len(BLANK) :]
+    return _filled(JSON_HEAD + BLANK + b'"' + behind(rest))
+
+
+def without_own(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What is in a JSON object besides the checksum."""
+    return {name: value for name, value in document.items() if name != JSON_KEY}
+
+
+def with_comment(text: bytes) -> bytes:
+    """A text of lines with a checksum of itself, in a comment."""
+    return _filled(text + COMMENT + BLANK)
+
+
+def _filled(blank: bytes) -> bytes:
+    source = MemorySource("", blank)
+    place = _place(source)
+    assert place is not None
+    return blank[:place] + _digits(source, place) + blank[place + len(BLANK) :]
 
 
 def behind(rest: bytes) -> bytes:
@@ -77,7 +95,8 @@ def behind(rest: bytes) -> bytes:
 def _place(source: Source) -> int | None:
     """Where the digits are; None where a file has none."""
     end = source.size - len(BLANK)
-    for mark, start in ((TRAILER, end - len(TRAILER)), *HEADS):
+    ends = ((mark, end - len(mark)) for mark in (TRAILER, COMMENT))
+    for mark, start in (*ends, *HEADS):
         place = start + len(mark)
         if start >= 0 and place <= end and source.view(start, len(mark)).tobytes() == mark:
             return place

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hozon.arguments import checked, path_to_read, text_or_none
-from hozon.containers.checkpoint.read import STATE_FILE
+from hozon.containers.checkpoint.read import STATE_FILE, read_state
 from hozon.errors import SaveError
 from hozon.formats.bundle import is_bundle
 from hozon.raw.commit import replacing_file
+from hozon.raw.own_checksum import with_comment
 from hozon.raw.staging import check_replaceable, in_place
 from hozon.raw.stores import (
     absolute,
@@ -26,7 +27,6 @@ from hozon.raw.stores import (
     join,
     parent_and_name,
     place,
-    read_bytes,
     relative,
     write_bytes,
 )
@@ -56,7 +56,7 @@ def get_checkpoint_state(
     """
     folder = place(checkpoint_dir)
     file = join(folder, latest_filename or STATE_FILE)
-    state = parse_state(read_bytes(file).decode(errors="replace")) if is_file(file) else None
+    state = parse_state(read_state(file)) if is_file(file) else None
     if state is None:
         return None
     return CheckpointState(
@@ -106,7 +106,7 @@ def update_checkpoint_state(folder: str, state: CheckpointState, *, durable: boo
     )
     try:
         with replacing_file(join(folder, STATE_FILE), durable=durable) as fresh:
-            write_bytes(fresh, format_state(written).encode())
+            write_bytes(fresh, with_comment(format_state(written).encode()))
     except SaveError as error:
         latest = state.model_checkpoint_path
         raise in_place(latest, "its folder does not name it as the latest", error) from error

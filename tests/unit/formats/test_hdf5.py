@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -350,3 +351,19 @@ def test_text_with_a_nul_is_refused(kind: str, tmp_path: Path) -> None:
             "tensor": lambda: root.tensor("a/b\0", np.ones(2, "float32")),
             "strings": lambda: root.tensor("a", np.array([b"a\0b"], object)),
         }[kind]()
+
+
+@pytest.mark.parametrize("size", [0, 8, 1 << 40, (1 << 64) - 4])
+@pytest.mark.parametrize("number", [0, 7])
+def test_a_heap_that_hdf5_would_never_leave(number: int, size: int, tmp_path: Path) -> None:
+    """HDF5 goes through the texts of a heap by their sizes, for ever at a size of nothing."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["text"] = "abc"
+    data = bytearray(path.read_bytes())
+    heap = data.find(b"GCOL")
+    behind = heap + 16 + 16 + 8  # its head, the text's and the text
+    data[behind : behind + 16] = struct.pack("<HHIQ", number, 0, 0, size)
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match="damaged HDF5 file"):
+        open_file(path).attribute("text")

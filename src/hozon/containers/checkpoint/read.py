@@ -13,6 +13,8 @@ from hozon.containers.foreign import describe_foreign
 from hozon.errors import ForeignFileError, FormatError, MissingFileError, UnsafeError
 from hozon.formats.bundle import Bundle, is_bundle, open_bundle
 from hozon.objects.keys import OBJECT_GRAPH_KEY
+from hozon.raw.own_checksum import check_own
+from hozon.raw.sources import MemorySource
 from hozon.raw.stores import (
     exists,
     is_absolute,
@@ -54,11 +56,30 @@ def latest_prefix(folder: str) -> str | None:
     """The prefix that a folder's state file names, else the only one in the folder."""
     state = join(folder, STATE_FILE)
     if is_file(state):
-        found = LATEST.search(read_bytes(state).decode(errors="replace"))
+        found = LATEST.search(read_state(state))
         if found is not None:
             return _inside(folder, found.group(1))
     indexes = [name for name in names(folder) if name.endswith(INDEX_SUFFIX)]
     return join(folder, indexes[0].removesuffix(INDEX_SUFFIX)) if len(indexes) == 1 else None
+
+
+def read_state(file: str) -> str:
+    """The text of a state file.
+
+    Raises:
+        FormatError: it is not what Hozon wrote.
+    """
+    data = read_bytes(file)
+    try:
+        check_own(MemorySource(file, data))
+    except FormatError as error:
+        raise FormatError(
+            f"{error.message}; if you edited it, remove its last line",
+            file=file,
+            expected=error.expected,
+            found=error.found,
+        ) from error
+    return data.decode(errors="replace")
 
 
 def _inside(folder: str, name: str) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from hozon.formats.hdf5.heap import check_heap
+
 if TYPE_CHECKING:
     from hozon.raw.sources import Source
 
@@ -44,6 +46,7 @@ class SourceStream(io.RawIOBase):
         if length:
             target = np.frombuffer(buffer, np.uint8)[:length]
             target[:] = self._source.view(self._position, length)
+            check_heap(target, self._source.name, self._position)
             self._position += length
         return length
 
