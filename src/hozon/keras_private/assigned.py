@@ -16,6 +16,7 @@ import jax
 import keras
 
 from hozon.keras_private.bends import asked, bend
+from hozon.keras_private.crossentropy import logits_of, set_logits
 from hozon.keras_private.layers import layers_of
 from hozon.keras_private.masks import masks_of, set_masks
 from hozon.keras_private.optimizers import moves_without_gradient
@@ -88,8 +89,8 @@ def _train(model: keras.Model, state: Any, data: Any) -> Any:
     """A step of Keras' JAX trainer as TensorFlow has it.
 
     The optimizer goes on from what was assigned, leaves out what the loss does not reach, and clips
-    the gradients of lookups one by one. Metrics know the masks of outputs, which end with what JAX
-    differentiates.
+    the gradients of lookups one by one. Metrics know the masks and logits of outputs, which end
+    with what JAX differentiates.
     """
     weights, others, slots, metrics = state
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -108,12 +109,14 @@ def _train(model: keras.Model, state: Any, data: Any) -> Any:
                 training=True,
                 optimizer_variables=slots,
             )
-        return loss, (rest, masks_of(rest[1]), _with_assigned(model, weights, assigned or {}))
+        told = masks_of(rest[1]), logits_of(rest[1])
+        return loss, (rest, told, _with_assigned(model, weights, assigned or {}))
 
     derived = jax.value_and_grad(loss_at, argnums=(0, 1), has_aux=True)
-    (_, (rest, masks, weights)), (gradients, rows) = derived(weights, lookups.inputs(weights))
+    (_, (rest, told, weights)), (gradients, rows) = derived(weights, lookups.inputs(weights))
     loss, outputs, others, metrics = rest
-    set_masks(outputs, masks)
+    set_masks(outputs, told[0])
+    set_logits(outputs, told[1])
     gradients = lookups.whole(gradients, rows, reached.__contains__)
     moved = [moves_without_gradient(optimizer, v) for v in model.trainable_variables]
     found = reached.among(gradients, moved, lookups.used)

@@ -88,8 +88,10 @@ def _weighing(original: Callable[..., Any]) -> Callable[..., Any]:
     return update_state
 
 
-for _name in ("compute_loss", "compute_metrics"):
-    bend(keras.Model, _name, _comparing)
+# Those of a class of the user's own are asked by the private ones; only JAX has the last.
+for _name in ("compute_loss", "compute_metrics", "_compute_loss", "_update_metrics_variables"):
+    if hasattr(keras.Model, _name):
+        bend(keras.Model, _name, _comparing)
 bend(MetricsList, "update_state", _weighing)
 bend(CompileLoss, "call", _telling)
 bend(keras.Loss, "__call__", _fitting)

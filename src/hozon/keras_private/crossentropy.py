@@ -2,43 +2,47 @@
 
 Of probabilities alone Keras 3 on JAX cuts what is beyond 1e-7: where a model is sure and wrong, its
 loss is less than in Keras 2, and its gradient is zero. In Keras 2 that holds of no model that
-ends in a sigmoid or softmax. Models of its files go on so, in their losses, and in their metrics
-but for those of a training step, whose gradients are taken before.
+ends in a sigmoid or softmax. Models of its files go on so, in their losses and in their metrics:
+what sigmoid and softmax make in their calls says what it was made of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 from keras.src.backend import nn
+from keras.src.backend.common.tensor_attributes import get_tensor_attr, set_tensor_attr
 
-from hozon.keras_private.bends import asked, bend
+from hozon.keras_private.bends import bend
 from hozon.keras_private.comparing import compares_as_keras2
-from hozon.keras_private.training import enters_model
+from hozon.keras_private.training import INSIDE
 
-#: What sigmoid and softmax made in a step, and of what; None outside of steps of marked models.
-_MADE: ContextVar[list[tuple[Any, Any]] | None] = ContextVar(
-    "what was made of logits", default=None
-)
+#: Attribute of values: what sigmoid or softmax made them of.
+_LOGITS = "hozon_logits"
+
+
+def logits_of(values: Any) -> list[Any]:
+    """What sigmoid or softmax made values in any structure of; None where neither made them."""
+    return [get_tensor_attr(value, _LOGITS) for value in keras.tree.flatten(values)]
+
+
+def set_logits(values: Any, logits: Sequence[Any]) -> None:
+    """Tell values in any structure what `logits_of` found of their like."""
+    for value, given in zip(keras.tree.flatten(values), logits, strict=True):
+        if given is not None:
+            set_tensor_attr(value, _LOGITS, given)
 
 
 def _noting(original: Callable[..., Any]) -> Callable[..., Any]:
     def activation(x: Any, *args: Any, **kwargs: Any) -> Any:
         made = original(x, *args, **kwargs)
-        noted = _MADE.get()
-        if noted is not None:
-            noted.append((made, x))
+        if INSIDE.get():
+            set_tensor_attr(made, _LOGITS, x)
         return made
 
     return activation
-
-
-def _logits(output: Any) -> Any:
-    """What sigmoid or softmax made an output of; None where neither made it."""
-    return next((x for made, x in _MADE.get() or () if made is output), None)
 
 
 def _of_logits(probable: Callable[..., Any]) -> Callable[..., Callable[..., Any]]:
@@ -48,13 +52,11 @@ def _of_logits(probable: Callable[..., Any]) -> Callable[..., Callable[..., Any]
         def crossentropy(
             target: Any, output: Any, from_logits: bool = False, **options: Any
         ) -> Any:
-            if not compares_as_keras2():
-                return original(target, output, from_logits=from_logits, **options)
-            logits = _logits(output)
+            logits = get_tensor_attr(output, _LOGITS)
             if logits is not None:
                 return original(target, logits, from_logits=True, **options)
-            if from_logits:
-                return original(target, output, from_logits=True, **options)
+            if from_logits or not compares_as_keras2():
+                return original(target, output, from_logits=from_logits, **options)
             return probable(original, target, output, **options)
 
         return crossentropy
@@ -81,21 +83,8 @@ def _categorical(original: Callable[..., Any], target: Any, output: Any, **optio
     return original(target, output, from_logits=False, **options)
 
 
-def _stepping(original: Callable[..., Any]) -> Callable[..., Any]:
-    def step(model: keras.Model, *args: Any, **kwargs: Any) -> Any:
-        if not enters_model(model):
-            return original(model, *args, **kwargs)
-        with asked(_MADE, []):
-            return original(model, *args, **kwargs)
-
-    return step
-
-
 bend(nn, "sigmoid", _noting)
 bend(nn, "softmax", _noting)
 bend(nn, "binary_crossentropy", _of_logits(_binary))
 bend(nn, "categorical_crossentropy", _of_logits(_categorical))
 bend(nn, "sparse_categorical_crossentropy", _of_logits(_sparse))
-for _name in ("train_step", "test_step"):
-    if hasattr(keras.Model, _name):  # not on NumPy's backend, which trains nothing
-        bend(keras.Model, _name, _stepping)

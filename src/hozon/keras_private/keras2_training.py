@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-import hozon.keras_private.crossentropy  # noqa: F401 - its bends
+import hozon.keras_private.slopes  # noqa: F401 - its bends
 from hozon.keras_private.assigned import keep_assignments, keeps_assignments
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import layers_inside, layers_of

@@ -14,7 +14,6 @@ from keras.src.backend.common import global_state
 from hozon.keras_private.bends import asked, bend
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import layers_of
-from hozon.keras_private.regularizers import FLAT
 from hozon.typing import Config
 
 #: Attribute of models whose compiled steps enter them as calls do.
@@ -22,6 +21,8 @@ _ENTERED = "hozon_enters_model"
 _HANDS_ON = "hozon_hands_training_on"
 #: Whether a variable that is assigned is a leaf of differentiation where it is read after.
 LEAVES: ContextVar[bool] = ContextVar("assigned variables are leaves", default=False)
+#: Whether this thread is in a compiled step's call of a model that is entered.
+INSIDE: ContextVar[bool] = ContextVar("inside a model that is entered", default=False)
 #: Attribute of layers that are told of training for one call, not for those after it.
 _TOLD_ONCE = "hozon_told_once"
 #: Attribute of Keras' context of calls: what it said before the call of a layer, by its id.
@@ -126,7 +127,7 @@ def _entering(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(layer, *args, **kwargs)
         layer._get_call_context().set_value("training", kwargs.get("training"))
         try:
-            with asked(FLAT, True), asked(LEAVES, True):
+            with asked(LEAVES, True), asked(INSIDE, True):
                 return original(layer, *args, **kwargs)
         finally:
             layer._maybe_reset_call_context()

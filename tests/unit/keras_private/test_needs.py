@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from keras.src import api_export, backend, saving
 from keras.src.backend import nn as backend_nn
-from keras.src.backend.common import dtypes, masking
+from keras.src.backend.common import dtypes, masking, tensor_attributes
 from keras.src.backend.common import variables as variables_module
 from keras.src.backend.jax import random as jax_random
 from keras.src.layers import layer as layer_module
@@ -80,12 +80,13 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (masking, ("get_keras_mask",)),
         (loss_module, ("apply_mask",)),
         (compile_utils, ("MetricsList",)),
-        (keras.Model, ("compute_loss", "compute_metrics")),
+        (keras.Model, ("compute_loss", "_compute_loss", "compute_metrics")),
+        (keras.Model, ("_update_metrics_variables",)),
     ],
     "crossentropy": [
         (backend_nn, ("sigmoid", "softmax", "binary_crossentropy", "categorical_crossentropy")),
         (backend_nn, ("sparse_categorical_crossentropy",)),
-        (keras.Model, ("train_step", "test_step")),
+        (tensor_attributes, ("get_tensor_attr", "set_tensor_attr")),
     ],
     "drawn": [
         (jax_random, ("shuffle", "jax_draw_seed")),
@@ -137,7 +138,6 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
     ],
     "reached": [],
     "recurrent": [],
-    "regularizers": [],
     "resizing": [(keras.layers.Resizing(2, 2), ("transform_images", "backend"))],
     "rollback": [(VARIABLE, ("_initializer", "_value"))],
     "rows": [
@@ -146,6 +146,10 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
     ],
     "scopes": [],
     "sharing": [],
+    "slopes": [
+        (backend.numpy, ("absolute", "maximum", "minimum", "clip")),
+        (backend_nn, ("leaky_relu", "selu")),
+    ],
     "text_inputs": [
         (functional(), ("_inputs", "_convert_inputs_to_tensors", "_adjust_input_rank")),
     ],
