@@ -43,7 +43,8 @@ SECONDS ?= 120
 stress: $(STAMPS)/dev
 	$(BIN)/python -W ignore -m tests.stress $(SECONDS) $(SEED)
 
-# Every call to the file system of every way to save goes wrong in turn; ARGS="m.keras" narrows.
+# Every call to the file system of every way to save goes wrong in turn; ARGS="m.keras" narrows,
+# ARGS=power cuts the power instead.
 torture: $(STAMPS)/dev
 	$(BIN)/python -W ignore -m tests.torture $(ARGS)
 

@@ -12,6 +12,7 @@ from hozon.errors import HozonError
 from hozon.forms import form_to_write
 from hozon.keras_private import keras
 from hozon.keras_private.training import begin_with
+from hozon.raw.commit import keep
 from hozon.raw.stores import (
     join,
     make_folders,
@@ -175,6 +176,7 @@ class BackupAndRestore(keras.callbacks.Callback):  # type: ignore[misc]
         make_folders(self.backup_dir)
         file = join(self.backup_dir, f"backup-{epoch:06}-{batch:08}.weights.h5")
         api.save_weights(self.model, file)
+        keep(file)  # a power cut must not take it once the one before it is gone
         self._keep(2 if self.double_checkpoint else 1)
 
     def _keep(self, count: int) -> None:

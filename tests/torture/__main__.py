@@ -1,6 +1,6 @@
 """Torment every way to save at every call to the file system: ``python -m tests.torture``.
 
-Names of saves narrow it; ``peers`` torments other libraries.
+Names of saves narrow it; ``peers`` torments other libraries, ``power`` cuts the power instead.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections import Counter
 from pathlib import Path
 
 from tests.torture.injector import SUPPORTED
-from tests.torture.saves import PEERS, SAVES, Torture, model
+from tests.torture.power import cut_all
+from tests.torture.saves import PEERS, ROTATING, SAVES, Torture, model
 
 
 def main() -> int:
@@ -22,7 +23,10 @@ def main() -> int:
     models = [model(version) for version in (1, 2, 3)]
     failures = total = 0
     with tempfile.TemporaryDirectory() as folder:
-        wanted = {*sys.argv[1:]} - {"peers"}
+        wanted = {*sys.argv[1:]} - {"peers", "power"}
+        if "power" in sys.argv:
+            saves = [save for save in (*SAVES, *ROTATING) if not wanted or save.name in wanted]
+            return 1 if cut_all(saves, Path(folder), models, print) else 0
         for save in PEERS if "peers" in sys.argv else SAVES:
             if wanted and save.name not in wanted:
                 continue

@@ -95,17 +95,24 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.POINTER(_Instruction)))
 
 
-def run(work: Callable[[], int], folder: Path, fault: Fault | None = None, at: int = -1) -> Ended:
+def run(
+    work: Callable[[], int],
+    folder: Path,
+    fault: Fault | None = None,
+    at: int = -1,
+    see: Callable[[str, str], None] | None = None,
+) -> Ended:
     """Run `work` in a child; its call number `at` to files below `folder` meets the fault.
 
-    The child ends with the status that `work` gives.
+    The child ends with the status that `work` gives. `see` is told of each call before it is made:
+    its name, and a path to the file that it has by a descriptor.
     """
     pid = os.fork()
     if pid == 0:
         _child(work)
     os.waitpid(pid, 0)
     _ptrace(SETOPTIONS, pid, TRACE_CLONES | TRACE_SECCOMP | DIE_WITH_TRACER)
-    return _Tracer(pid, str(folder), fault, at).follow()
+    return _Tracer(pid, str(folder), fault, at, see).follow()
 
 
 def _child(work: Callable[[], int]) -> None:
@@ -141,11 +148,19 @@ def _ptrace(request: int, pid: int, data: Any) -> None:
 class _Tracer:
     """Follows a child and its threads from stop to stop."""
 
-    def __init__(self, pid: int, folder: str, fault: Fault | None, at: int) -> None:
+    def __init__(
+        self,
+        pid: int,
+        folder: str,
+        fault: Fault | None,
+        at: int,
+        see: Callable[[str, str], None] | None,
+    ) -> None:
         self._pid = pid
         self._folder = folder
         self._fault = fault
         self._at = at
+        self._see = see
         self._calls: list[str] = []
         self._torn = False
 
@@ -179,6 +194,8 @@ class _Tracer:
             return
         number = len(self._calls)
         self._calls.append(name)
+        if self._see is not None:
+            self._see(name, f"/proc/{pid}/fd/{registers[REGISTERS['rdi']] & 0xFFFFFFFF}")
         if number == self._at or (
             self._fault is Fault.FULL and self._at < number and "write" in name
         ):

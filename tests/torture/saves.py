@@ -62,6 +62,51 @@ SAVES = [
 ]
 
 
+class Backup(Save):
+    """A backup of training; what a reader finds is what the next training begins with."""
+
+    def content(self, folder: Path) -> Content:
+        """The tensors of the last backup that has its name."""
+        saved = sorted(path.name for path in (folder / self.name).glob("backup-*.h5"))
+        for name in reversed(saved):
+            try:
+                return Save(f"{self.name}/{name}", self.door).content(folder)
+            except hozon.HozonError:  # the next training takes the one before it
+                if name == saved[0]:
+                    raise
+        raise AssertionError("there is no backup")
+
+
+def _version(model: keras.Model) -> int:
+    return int(np.ravel(model.weights[0])[0])
+
+
+def _back_up(model: keras.Model, path: Path) -> None:
+    callback = hozon.callbacks.BackupAndRestore(path)
+    callback.set_model(model)
+    callback._save(_version(model), 0)
+
+
+class Managed(Save):
+    """Checkpoints of which a manager keeps one."""
+
+    def content(self, folder: Path) -> Content:
+        """The tensors of the latest one."""
+        latest = hozon.train.latest_checkpoint(folder / self.name)
+        assert latest is not None, "no checkpoint is the latest"
+        tensors = hozon.tensors(latest)
+        return {name: _digest(np.asarray(tensors[name])) for name in tensors if "VALUE" in name}
+
+
+def _managed(model: keras.Model, path: Path) -> None:
+    checkpoint = hozon.train.Checkpoint(model=model)
+    hozon.train.CheckpointManager(checkpoint, path, max_to_keep=1).save(_version(model))
+
+
+#: Ways to save that remove what they saved before, once the new is there.
+ROTATING = [Backup("backup", _back_up), Managed("managed", _managed)]
+
+
 def _plain(model: keras.Model, path: Path) -> None:
     save_file({weight.path: np.asarray(weight) for weight in model.weights}, path)
 

@@ -364,7 +364,7 @@ def _object_graph(stored: LazyTensor, file: str) -> Sequence[TrackableNode]:
 def note_latest(path: str, *, durable: bool | None = None) -> None:
     """Name a checkpoint as the latest of its folder, and as the only one known."""
     state = CheckpointState(path, (path,))
-    update_checkpoint_state(parent_and_name(path)[0], state, durable=bool(durable))
+    update_checkpoint_state(parent_and_name(path)[0], state, durable=durable)
 
 
 @contextmanager

@@ -160,7 +160,7 @@ class CheckpointManager:
         self._kept[path] = time.time()
         self._latest = path
         gone = self._surplus()
-        self._record(durable=bool(gone))
+        self._record(durable=True if gone else None)
         for prefix in gone:
             delete_checkpoint(prefix)
         self._last_step = self._step()
@@ -219,7 +219,7 @@ class CheckpointManager:
                 gone.append(path)
         return gone
 
-    def _record(self, *, durable: bool) -> None:
+    def _record(self, *, durable: bool | None) -> None:
         assert self._latest is not None
         kept = self._kept
         state = CheckpointState(self._latest, tuple(kept), tuple(kept.values()), self._preserved)

@@ -91,10 +91,12 @@ def check_state_file(folder: str) -> None:
         check_replaceable(absolute(file))
 
 
-def update_checkpoint_state(folder: str, state: CheckpointState, *, durable: bool = False) -> None:
+def update_checkpoint_state(
+    folder: str, state: CheckpointState, *, durable: bool | None = None
+) -> None:
     """Write the state file, replacing an older one in one step.
 
-    `durable` waits for the disk, which only makes sense where the checkpoint is on it already.
+    `durable` waits for the disk; None, where there is an older one, which must not be lost.
 
     Raises SaveError when it cannot be written; the checkpoint that it names is there then.
     """
