@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hozon import arguments as check
 from hozon.errors import UnsupportedError
+from hozon.graphs.processes import collective
 from hozon.raw.collection import gc_paused_for_imports
 from hozon.raw.stores import place, size_on_disk
 from hozon.stored.meter import Progress, metered
@@ -34,6 +35,7 @@ __all__ = ["load_model", "load_weights", "save_model", "save_weights"]
     blocking=check.flag,
     progress=check.progress,
 )
+@collective
 def save_model(
     model: keras.Model,
     path: str | os.PathLike[str],
@@ -173,6 +175,7 @@ def load_model(
     max_shard_size=check.count_or_none,
     blocking=check.flag,
 )
+@collective
 def save_weights(
     model_or_layer: keras.Layer,
     path: str | os.PathLike[str],

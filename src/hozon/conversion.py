@@ -33,6 +33,7 @@ from hozon.forms import (
     that_hold,
 )
 from hozon.forms.form import check_before_load, check_file
+from hozon.graphs.processes import collective
 from hozon.raw.stores import is_file, place, size, size_on_disk
 from hozon.record import Dialect, ModelRecord
 from hozon.reports import SaveReport
@@ -72,6 +73,7 @@ WHY_NOT = {
     include_optimizer=check.flag,
     progress=check.progress,
 )
+@collective
 def convert(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],

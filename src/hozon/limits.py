@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Limits:
         steps: nodes of a function and of those that it calls, each as often as it is called.
         elements: elements of a tensor whose shape a graph states, such as random numbers.
         fresh_bytes: bytes of the weights that an architecture asks for and no file holds.
+        arrival_seconds: how long a process that saves with others waits for them.
     """
 
     nesting: int = 200
@@ -55,6 +57,7 @@ class Limits:
     steps: int = 2_000_000
     elements: int = 1 << 31
     fresh_bytes: int = 4 << 30
+    arrival_seconds: float = 1800
 
 
 LIMITS = Limits()
@@ -68,21 +71,31 @@ def allowed() -> Limits:
 
 @contextmanager
 def allowing(
-    *, steps: int | None = None, elements: int | None = None, fresh_bytes: int | None = None
+    *,
+    steps: int | None = None,
+    elements: int | None = None,
+    fresh_bytes: int | None = None,
+    arrival_seconds: float | None = None,
 ) -> Iterator[None]:
-    """Allow graphs and architectures to do more, in this thread, for as long as the body runs.
+    """Allow graphs, architectures, other processes more, in this thread, while the body runs.
 
     Args:
         steps: see `Limits`; None leaves it.
         elements: see `Limits`; None leaves it.
         fresh_bytes: see `Limits`; None leaves it.
+        arrival_seconds: see `Limits`; None leaves it.
 
     Example:
         >>> with hozon.limits.allowing(elements=1 << 33):
         ...     noise = loaded.sample_noise()
     """
-    changes = {"steps": steps, "elements": elements, "fresh_bytes": fresh_bytes}
-    given = {name: value for name, value in changes.items() if value is not None}
+    changes = {
+        "steps": steps,
+        "elements": elements,
+        "fresh_bytes": fresh_bytes,
+        "arrival_seconds": arrival_seconds,
+    }
+    given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
     token = _ALLOWED.set(replace(_ALLOWED.get(), **given))
     try:
         yield

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hozon import arguments as check
+from hozon.graphs.processes import collective
 from hozon.raw.collection import gc_paused_for_imports
 from hozon.raw.stores import place
 
@@ -114,6 +115,7 @@ def load_graph(
     overwrite=check.flag,
     native_ops_only=check.flag,
 )
+@collective
 def save(
     obj: Any,
     path: str | os.PathLike[str],

@@ -28,6 +28,7 @@ from hozon.forms.tfjs import TfjsForm
 from hozon.forms.weights_h5 import WeightsH5Form
 from hozon.raw.sniff import SUFFIXES, suffix_of
 from hozon.raw.stores import is_file
+from hozon.raw.team import team
 from hozon.reports import SaveReport
 
 if TYPE_CHECKING:
@@ -224,6 +225,13 @@ def save(form: Form, model: keras.Layer, path: str, options: SaveOptions) -> Sav
         UnsupportedError: the form has no place for what the options ask for.
     """
     check_options(form, options)
+    if not options.blocking and team() is not None:
+        raise UnsupportedError(
+            "several processes save together while all of them wait",
+            feature="blocking=False in several processes",
+            file=path,
+            instead="blocking=True",
+        )
     prepare = partial(form.prepare, model, path, options)
     return in_turn(prepare) if options.blocking else in_background(path, form.format, prepare)
 

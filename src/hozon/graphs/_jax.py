@@ -285,3 +285,10 @@ def _exported(
         uses_global_constants=False,
         _get_vjp=None,
     )
+
+
+def coordination() -> Any:
+    """The client of the coordination service that ``jax.distributed.initialize`` has started."""
+    from jax._src import distributed
+
+    return distributed.global_state.client

@@ -28,6 +28,7 @@ from hozon.raw.kernel import exchange
 from hozon.raw.staging import ASIDE, Staging, in_place, mode_of, refused, staging
 from hozon.raw.stores import (
     files_below,
+    is_directory,
     is_remote,
     join,
     move,
@@ -37,6 +38,7 @@ from hozon.raw.stores import (
     relative,
     remove_file,
 )
+from hozon.raw.team import leads, led, team
 
 _FRESH = "new"
 _GONE = "gone"
@@ -63,18 +65,24 @@ def replacing_file(path: str | os.PathLike[str], *, durable: bool | None = None)
     with staging(path, accept=stat.S_ISREG) as stage:
         fresh = stage.path(parent_and_name(stage.target)[1])
         yield fresh
-        if is_remote(stage.target):
-            move(fresh, stage.target)
-            return
-        before = mode_of(stage.target)
-        force = before is not None if durable is None else durable
-        if before is not None:
-            os.chmod(fresh, stat.S_IMODE(before))
-        if force:
-            sync(fresh)
-        os.replace(fresh, stage.target)
-        if force:
-            settle(stage.target)
+        with led() as leading:
+            if leading:
+                _replace_file(stage, fresh, durable)
+
+
+def _replace_file(stage: Staging, fresh: str, durable: bool | None) -> None:
+    if is_remote(stage.target):
+        move(fresh, stage.target)
+        return
+    before = mode_of(stage.target)
+    force = before is not None if durable is None else durable
+    if before is not None:
+        os.chmod(fresh, stat.S_IMODE(before))
+    if force:
+        sync(fresh)
+    os.replace(fresh, stage.target)
+    if force:
+        settle(stage.target)
 
 
 @contextmanager
@@ -85,6 +93,7 @@ def replacing_directory(
     recognize: Callable[[str], bool] | None = None,
     last: Sequence[str] = (),
     seal: str | None = None,
+    shared: bool = False,
 ) -> Iterator[str]:
     """Replace a folder and all it holds when the body is done; leave it alone if the body fails.
 
@@ -94,6 +103,7 @@ def replacing_directory(
         recognize: is asked about an existing folder that is not empty; with False it is kept.
         last: files below it, by ``/``, that make it whole; put last at a URL, in this order.
         seal: the one of them that fits no others; it is removed before these are put.
+        shared: whether processes that save together fill one folder; else the leader's stays.
 
     Yields:
         An empty folder to fill instead.
@@ -104,25 +114,64 @@ def replacing_directory(
     """
     text = place(path)
     with staging(text.rstrip("/") or text, accept=stat.S_ISDIR) as stage:
-        far = is_remote(stage.target)
-        before = None if far else mode_of(stage.target)
-        if (far or before is not None) and recognize is not None:
+        if recognize is not None:
             _check_contents(stage.target, recognize)
         fresh = stage.path(_FRESH)
         os.mkdir(fresh)
-        yield fresh
-        if far:
-            _put_all(fresh, stage.target, last, seal)
-            return
-        before = mode_of(stage.target)
-        if before is not None:
-            os.chmod(fresh, stat.S_IMODE(before))
-        force = before is not None if durable is None else durable
-        if force:
-            _sync_tree(fresh)
-        _swap(stage, fresh)
-        if force:
-            settle(stage.target)
+        far = is_remote(stage.target)
+        yield fresh if far or not shared else _of_leader(fresh)
+        others = _put_own(fresh, stage.target, last) if far and shared else frozenset()
+        with led() as leading:
+            if leading and far:
+                _put_all(fresh, stage.target, last, seal, others)
+            elif leading:
+                _replace_directory(stage, fresh, durable)
+
+
+def _of_leader(fresh: str) -> str:
+    """The folder that the leader of some processes has made; this one where there are none."""
+    others = team()
+    if others is None:
+        return fresh
+    folder = others.meet(fresh.encode())[0].decode()
+    if not is_directory(folder):
+        raise SaveError(
+            f"process {others.index} does not see {folder}, which process 0 has made: each process "
+            "has a disk of its own",
+            file=folder,
+            instead="a disk that all processes share, or a URL",
+        )
+    return folder
+
+
+def _replace_directory(stage: Staging, fresh: str, durable: bool | None) -> None:
+    before = mode_of(stage.target)
+    if before is not None:
+        os.chmod(fresh, stat.S_IMODE(before))
+    force = before is not None if durable is None else durable
+    if force:
+        _sync_tree(fresh)
+    _swap(stage, fresh)
+    if force:
+        settle(stage.target)
+
+
+def _put_own(folder: str, target: str, last: Sequence[str]) -> frozenset[str]:
+    """Put what a process that does not lead has made; all files that such processes have put."""
+    others = team()
+    if others is None:
+        return frozenset()
+    placed = []
+    for name, file in () if leads() else _by_name(folder).items():
+        if name not in last:
+            placed.append(join(target, name))
+            move(file, placed[-1])
+    heard = others.meet("\0".join(placed).encode())
+    return frozenset(file for word in heard for file in word.decode().split("\0") if file)
+
+
+def _by_name(folder: str) -> dict[str, str]:
+    return {relative(folder, file).replace(os.sep, "/"): file for file in files_below(folder)}
 
 
 def settle(target: str) -> None:
@@ -176,11 +225,16 @@ def _check_contents(target: str, recognize: Callable[[str], bool]) -> None:
         )
 
 
-def _put_all(folder: str, target: str, last: Sequence[str], seal: str | None) -> None:
-    """Put the files of a folder below a URL, then remove those that were there and are no more."""
+def _put_all(
+    folder: str, target: str, last: Sequence[str], seal: str | None, others: frozenset[str]
+) -> None:
+    """Put the files of a folder below a URL, then remove those that were there and are no more.
+
+    `others` are those that other processes have put.
+    """
     order = {name: number for number, name in enumerate(last)}
-    before = frozenset(files_below(target))
-    fresh = {relative(folder, file).replace(os.sep, "/"): file for file in files_below(folder)}
+    before = frozenset(files_below(target)) - others
+    fresh = _by_name(folder)
     placed: list[str] = []
     try:
         for name in sorted(fresh, key=lambda name: (order.get(name, -1), name)):

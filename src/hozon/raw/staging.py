@@ -22,6 +22,7 @@ from types import ModuleType
 
 from hozon.errors import HozonError, SaveError
 from hozon.raw.stores import exists, is_directory, is_remote, require_writable
+from hozon.raw.team import leads
 
 fcntl: ModuleType | None
 try:
@@ -91,7 +92,8 @@ def _staging_far(target: str, accept: Callable[[int], bool] | None) -> Iterator[
     _check_far(target, accept)
     with tempfile.TemporaryDirectory(prefix="hozon-", ignore_cleanup_errors=True) as folder:
         try:
-            yield Staging(target, folder)
+            with _told(target):
+                yield Staging(target, folder)
         except SaveError as error:
             if error.file == target:
                 raise
@@ -105,7 +107,7 @@ def publishing(target: str) -> Iterator[None]:
 
     For what takes more than one rename. An object store has no locks: there the last one stays.
     """
-    if is_remote(target):
+    if is_remote(target) or not leads():
         yield
         return
     descriptor = os.open(os.path.dirname(target), os.O_RDONLY | _DIRECTORY)

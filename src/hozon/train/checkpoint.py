@@ -20,6 +20,7 @@ from hozon.formats.protos.trackable import (
     decode_trackable_graph,
     encode_trackable_graph,
 )
+from hozon.graphs.processes import collective
 from hozon.models.assignment.by_name import Rename, nothing_matches
 from hozon.models.assignment.finalize import finalize_layers
 from hozon.models.built import sync_variables
@@ -148,6 +149,7 @@ class Checkpoint:
         return counter
 
     @checked(file_prefix=prefix_to_write, durable=flag_or_none)
+    @collective
     def save(self, file_prefix: str | os.PathLike[str], *, durable: bool | None = None) -> str:
         """Save as ``<file_prefix>-<number>`` and note it as the folder's latest.
 
@@ -176,6 +178,7 @@ class Checkpoint:
         return path
 
     @checked(file_prefix=prefix_to_write, durable=flag_or_none)
+    @collective
     def write(self, file_prefix: str | os.PathLike[str], *, durable: bool | None = None) -> str:
         """Save under exactly this prefix, without counting and without a state file.
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from hozon.arguments import checked, count_or_none, flag, path_to_write, text, whole_or_none, wrong
 from hozon.formats.bundle import is_bundle
+from hozon.graphs.processes import collective
 from hozon.raw.stores import (
     is_inside,
     join,
@@ -136,6 +137,7 @@ class CheckpointManager:
         return list(self._kept)
 
     @checked(check_interval=flag)
+    @collective
     def save(self, checkpoint_number: int | None = None, check_interval: bool = True) -> str | None:
         """Save, note it in the state file, then delete what need not be kept.
 

@@ -20,6 +20,7 @@ from hozon.arguments import (
 )
 from hozon.errors import SaveError
 from hozon.formats.bundle import is_bundle
+from hozon.graphs.processes import collective
 from hozon.models.assignment.by_name import Rename
 from hozon.models.assignment.learned import INSTEAD, unsaved_vocabularies
 from hozon.models.tracking import Describer
@@ -34,6 +35,7 @@ from hozon.train.status import LoadStatus
 
 
 @checked(path=prefix_to_write, overwrite=flag, durable=flag_or_none)
+@collective
 def save_weights(
     model: keras.Model,
     path: str | os.PathLike[str],

@@ -37,8 +37,10 @@ from hozon.raw.stores import (
     make_folders,
     require_writable,
     size,
+    size_on_disk,
     write_bytes,
 )
+from hozon.raw.team import leads, team
 
 #: The TensorFlow whose ops and formats are written; readers compare it with their own.
 TENSORFLOW_VERSION = "2.21.0"
@@ -77,12 +79,13 @@ def write(
     target = require_writable(path)
     instead_of = join(target, *VARIABLES) if is_remote(target) else None
     with replacing_directory(
-        path, durable=durable, recognize=detect, last=LAST, seal=FILE
+        path, durable=durable, recognize=detect, last=LAST, seal=FILE, shared=True
     ) as folder:
         files = [*_fill(folder, draft, instead_of)]
-        # Of all that is there by now.
-        files.append(_put(join(folder, FILE), encode_fingerprint(fingerprint(folder))))
-        return sum(map(size, files))
+        if leads():  # of all that is there by now
+            files.append(_put(join(folder, FILE), encode_fingerprint(fingerprint(folder))))
+        nbytes = sum(map(size, files))
+    return nbytes if team() is None else size_on_disk(target)
 
 
 def check_target(path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
@@ -125,6 +128,8 @@ def _write_values(folder: str, draft: Draft, instead_of: str | None) -> list[str
 
 
 def _fill_rest(folder: str, content: Content) -> Iterator[str]:
+    if not leads():
+        return
     make_folders(join(folder, "assets"))
     for name, data in content.assets.items():
         yield _put(join(folder, "assets", name), data)

@@ -32,6 +32,7 @@ from hozon.formats.bundle.layout import (
     write_entry,
     write_header,
 )
+from hozon.formats.bundle.merging import merged
 from hozon.formats.bundle.shards import Shards
 from hozon.formats.bundle.slices import SLICE_MARK, slice_key
 from hozon.formats.bundle.strings import write_strings
@@ -56,8 +57,10 @@ from hozon.raw.stores import (
     remove_file,
     write_bytes,
 )
+from hozon.raw.team import Team, leads, led, team
 from hozon.stored.dtypes import STRING, DType
 from hozon.stored.extents import Extents, shape_of
+from hozon.stored.placed import own
 from hozon.stored.streams import (
     Blocks,
     Parts,
@@ -113,12 +116,15 @@ def write_bundle(
         check_replaceable(stage.target + INDEX_SUFFIX)
         make_folders(stage.path("data"))
         with Shards(stage.path("data")) as shards:
-            writer = _Writer(shards, shard_bytes, alignment)
-            for name, value in fetched_ahead(pairs):
-                writer.add(name, value)
+            writer = _Writer(shards, None if team() else shard_bytes, alignment)
+            for name, value in fetched_ahead((name, own(value)) for name, value in pairs):
+                if value is not None:
+                    writer.add(name, value)
                 del value
         records = _records(writer.entries)
-        if is_remote(stage.target) or instead_of is not None:
+        if (others := team()) is not None:
+            _publish_together(stage, shards.paths[0], records, instead_of, durable, others)
+        elif is_remote(stage.target) or instead_of is not None:
             _publish_beside(stage, shards.paths, records, instead_of or stage.target)
         else:
             _publish(stage, shards.paths, records, durable)
@@ -260,6 +266,31 @@ def _stored_extents(extents: Extents, shape: tuple[int, ...]) -> Extents:
 
 def _records(entries: Mapping[bytes, Entry]) -> Records:
     return [(key, write_entry(entry)) for key, entry in sorted(entries.items())]
+
+
+def _publish_together(
+    stage: Staging,
+    path: str,
+    records: Records,
+    instead_of: str | None,
+    durable: bool | None,
+    others: Team,
+) -> None:
+    """Each process gives its data file its name; the leader writes the index of all."""
+    said = others.meet(encode_table(records))
+    together = _records(merged(said)) if leads() else []
+    index, count = (instead_of or stage.target) + INDEX_SUFFIX, others.count
+    in_use = _shards_in_use(index) if leads() else None
+    count += int(others.meet(b"1" if in_use == count else b"0")[0])
+    replaced = in_use is not None or exists(stage.target + INDEX_SUFFIX)
+    force = not is_remote(stage.target) and (replaced if durable is None else durable)
+    if force:
+        sync(path)
+    move(path, data_file(stage.target, others.index, count))
+    with led() as leading:
+        if leading:
+            _place(stage, [], count, together, force)
+            _remove_others(stage.target, count, others.count)
 
 
 def _publish_beside(stage: Staging, paths: Sequence[str], records: Records, other: str) -> None:

@@ -40,6 +40,7 @@ from hozon.models.h5.written import optimizer_group, shared_training
 from hozon.models.lookups import lazy_rows_lost
 from hozon.models.readable import held_by_own, require_readable
 from hozon.models.savedmodel.load.graph_layers import require_classes
+from hozon.raw.team import on_host
 from hozon.record import Dialect, ModelRecord, StateGroup
 from hozon.stored.dtypes import dtype_of_name
 from hozon.stored.lazy import LazyTensor, lazy_array
@@ -275,7 +276,7 @@ class VariableSource:
 
         JAX without 64-bit types keeps a float64 variable's value as float32.
         """
-        array = keras.ops.convert_to_numpy(self._value).astype(tensor.dtype.numpy, copy=False)
+        array = on_host(self._value).astype(tensor.dtype.numpy, copy=False)
         made = lazy_array(tensor.name, array)
         return made.source.read_tensor(made, verify)
 

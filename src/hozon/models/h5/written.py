@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 
 from hozon.config.legacy.optimizers import Nadam as OldNadam
 from hozon.config.to_keras2_training import metric_of_name
@@ -17,6 +16,7 @@ from hozon.models.slots import AVERAGE
 from hozon.models.tracking.layers import trainable_order
 from hozon.models.tracking.optimizers import Optimizer
 from hozon.objects.tracking import Virtual
+from hozon.raw.team import on_host
 from hozon.record import Dialect, StateGroup
 from hozon.stored.lazy import LazyTensor, lazy_array
 from hozon.typing import Config, ConfigEntry
@@ -106,7 +106,7 @@ def optimizer_group(model: keras.Model, dialect: Dialect, lines: list[str]) -> S
 
 
 def _tensor(name: str, value: Any) -> LazyTensor:
-    return lazy_array(name, np.asarray(value))
+    return lazy_array(name, on_host(value))
 
 
 def _keras2(model: keras.Model) -> list[tuple[str, Any]]:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 
 import keras
-import numpy as np
 
 from hozon.config.added import without_added
 from hozon.config.completed import beyond_keras3, shared_layers, thawed, with_generation
@@ -37,6 +36,7 @@ from hozon.models.keras3.revive import pair_weights
 from hozon.models.lookups import lazy_rows_lost
 from hozon.models.readable import require_readable
 from hozon.models.savedmodel.load.graph_layers import require_classes
+from hozon.raw.team import on_host
 from hozon.record import Dialect, ModelRecord, StateGroup
 from hozon.stored.lazy import lazy_array
 from hozon.typing import ConfigEntry
@@ -218,7 +218,7 @@ def _group(owner: Owner) -> StateGroup:
         {
             name: lazy_variable(name, value)
             if isinstance(value, keras.Variable)
-            else lazy_array(name, np.asarray(value))
+            else lazy_array(name, on_host(value))
             for name, value in owner.variables.items()
         },
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from hozon.errors import UnsupportedError
 from hozon.keras_private.values import give_value
+from hozon.raw.team import on_host
 from hozon.stored.dtypes import FLOAT32, STRING, DType, dtype_of_name, dtype_of_numpy
 
 
@@ -45,7 +46,7 @@ class KerasLeaf:
         value = self.variable.value
         if value.dtype == self.dtype.numpy:
             return value
-        return np.asarray(value).astype(self.dtype.numpy)
+        return on_host(value).astype(self.dtype.numpy)
 
     def assign(self, value: np.ndarray[Any, Any]) -> None:
         """Take a value; the variable converts it to its own type."""
