@@ -13,6 +13,8 @@ from tests.differential.customs import custom_layers
 Spec = dict[str, Any]
 BATCH = 4
 WORDS = ["apple", "Pear", "plum", "fig", "kiwi", "a pear"]
+#: Layers that keep something of what they are trained on.
+COUNTING = ("BatchNormalization", "Block", "Counter", "Raw")
 #: How attention layers take one value as query, value and key.
 SELF_ATTENTION = {
     "MultiHeadAttention": lambda x: (x, x),
@@ -296,6 +298,14 @@ def all_nodes(graph: Spec) -> list[Spec]:
         for node in graph["nodes"]
         for one in (node, *(all_nodes(node["model"]) if "model" in node else ()))
     ]
+
+
+def has_state(node: dict[str, Any]) -> bool:
+    """Whether a layer remembers the batch before, in prediction too."""
+    layer = node.get("layer", {"class": "", "args": {}})
+    fixed = node.get("call", {}).get("training")
+    counts = fixed and any(f"'{name}'" in str(node) for name in COUNTING)
+    return bool("'stateful': True" in str(layer["args"]) or counts)
 
 
 def batch(graph: Spec, number: int = 0) -> list[Any]:

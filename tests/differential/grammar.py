@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.differential import training
-from tests.differential.build import SELF_ATTENTION, all_nodes
+from tests.differential.build import SELF_ATTENTION, all_nodes, has_state
 from tests.differential.draw import Draw
 from tests.differential.layers import EVERYONE, KINDS, MERGES, Kind, Shape
 from tests.differential.portable import same_everywhere
@@ -100,7 +100,7 @@ def draw_spec(seed: int, number: int) -> Spec:
         spec["lora"] = 2
     if draw.chance(0.1) and writer != "tf_keras":
         spec["quantize"] = draw.one(["int8", "int4"])
-    if "'stateful': True" in str(graph):
+    if any(map(has_state, all_nodes(graph))):
         for hop in spec["hops"]:
             hop.pop("after", None)  # the file would hold what that left behind
     if spec.keys() & {"lora", "quantize"}:
@@ -125,10 +125,24 @@ def draw_spec(seed: int, number: int) -> Spec:
         spec["freeze"] = [draw.number(1, 2)]
     elif "compile" in spec and draw.chance(0.1) and says_frozen(spec):
         spec["tuned"] = draw.some([0, 1, 2, 3], draw.number(1, 2))
-    if (writer != "tf_keras" or portable_weights(spec)) and len(graph["shape"]) > 1:
+    plain = any(hop["reader"] == "keras" for hop in spec["hops"])
+    if (writer != "tf_keras" or plain or portable_weights(spec)) and len(graph["shape"]) > 1:
         spec.get("compile", {}).pop("sample_weight", None)  # Keras 3's own class refuses them
     later_axes(Draw(seed, f"{number}, later axes"), spec)
+    if graph["way"].startswith("subclass") or graph.get("class") == "Planned":
+        of_own_code(graph)
     return spec
+
+
+def of_own_code(graph: Spec) -> None:
+    """A graph as code of the user's that runs in both Keras, without what only one of them has."""
+    for node in all_nodes(graph):
+        layer = node.get("layer", {"class": "", "args": {}})
+        layer["args"].pop("implementation", None)
+        if layer["class"] == "Discretization":  # Keras 3's own adapts by TensorFlow
+            layer["args"] = {"bin_boundaries": [-0.5, 0.2, 1.0]}
+        if "name" in layer:
+            layer["name"] = layer["name"].replace("/", "_")
 
 
 def later_axes(draw: Draw, spec: Spec) -> None:

@@ -145,8 +145,9 @@ class TensorFlowSide:
         ]
 
     def weights(self, model: Any) -> list[Any]:
-        summary = "summary"  # what a Discretization adapted by, which is none elsewhere
-        return [v.numpy() for v in model.weights if v.dtype.is_floating and summary not in v.name]
+        # a vocabulary is no array, and what a Discretization adapted by is none elsewhere
+        found = [v for v in model.weights if hasattr(v, "dtype") and v.dtype.is_floating]
+        return [v.numpy() for v in found if "summary" not in v.name]
 
     def fit(self, model: Any, data: Data) -> dict[str, list[float]]:
         return history(model, data)

@@ -36,8 +36,6 @@ WEIGHTS = {
     "weights.json": ".weights.json",
     "safetensors": ".safetensors",
 }
-#: Layers that keep something of what they are trained on.
-COUNTING = ("BatchNormalization", "Block", "Counter", "Raw")
 TOLD = ("missing", "unexpected", "mismatched", "deferred", "lost")
 
 
@@ -124,7 +122,7 @@ class Worker:
             if spec["compile"].get("sample_weight"):
                 weights = np.linspace(0.5, 1.5, build.BATCH).astype("float32")
         graph = spec["model"]
-        stateful = any(has_state(node) for node in build.all_nodes(graph))
+        stateful = any(build.has_state(node) for node in build.all_nodes(graph))
         by_class = spec.get("compile", {}).get("class_weight")
         return replace(
             given,
@@ -386,14 +384,6 @@ def reset_states(model: Any) -> None:
             layer.reset_states()
         elif getattr(layer, "stateful", False) and hasattr(layer, "reset_state"):
             layer.reset_state()
-
-
-def has_state(node: dict[str, Any]) -> bool:
-    """Whether a layer remembers the batch before, in prediction too."""
-    layer = node.get("layer", {"class": "", "args": {}})
-    fixed = node.get("call", {}).get("training")
-    counts = fixed and any(f"'{name}'" in str(node) for name in COUNTING)
-    return bool("'stateful': True" in str(layer["args"]) or counts)
 
 
 def is_random(graph: dict[str, Any]) -> bool:

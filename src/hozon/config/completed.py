@@ -20,7 +20,7 @@ from hozon.config.own_graphs import complete_graph
 from hozon.config.shared import held_layers
 from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import FROZEN, OUTPUT_NAMES, TRAINS_AS
-from hozon.keras_private.compiled import are_outputs_named
+from hozon.keras_private.compiled import are_outputs_named, names_outputs_once_called
 from hozon.keras_private.fixed import calls_in, fixed_in
 from hozon.keras_private.graph import Functional, functional_of
 from hozon.keras_private.keras2_training import compares_otherwise, trains_as_keras2
@@ -224,9 +224,11 @@ def _places(layer: keras.Layer, entry: Entry) -> Iterator[tuple[Any, Entry]]:
     if not isinstance(config, dict):
         return
     complete_graph(layer, config)
+    if are_outputs_named(layer):
+        entry[OUTPUT_NAMES] = list(layer.output_names)
+    elif names_outputs_once_called(layer):
+        entry[OUTPUT_NAMES] = []
     if isinstance(layer, keras.Model) and isinstance(config.get("layers"), list):
-        if are_outputs_named(layer):
-            entry[OUTPUT_NAMES] = list(layer.output_names)
         entries = {name_of(item): item for item in config["layers"] if is_serialized(item)}
         inside = layer.operations if isinstance(layer, Functional) else layer.layers
         for inner in inside:

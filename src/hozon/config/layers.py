@@ -22,10 +22,12 @@ from hozon.config.upgrade import (
     LAYER_KEYS,
     MODEL_KEYS,
     MODELS,
+    OUTPUT_NAMES,
     TRAINS_AS,
     short_name,
 )
 from hozon.errors import FormatError, HozonError, UnsafeError, UnsupportedError
+from hozon.keras_private.compiled import name_outputs, name_outputs_once_called
 from hozon.keras_private.keras2_training import mark_as_keras2, says_whether_frozen
 from hozon.keras_private.layers import build_as_told
 from hozon.keras_private.sharing import hand_over, share, shared, sharing
@@ -129,6 +131,9 @@ class LayerReader:
             config["dtype"] = named(self.objects.dtype(config["dtype"]))
         with sharing():
             made = from_custom(custom, self._with_layers(config), class_name)
+        names = entry.get(OUTPUT_NAMES)
+        if isinstance(made, keras.Model) and isinstance(names, list):
+            name_outputs(made, names) if names else name_outputs_once_called(made)
         return self._built(made, entry)
 
     def _with_layers(self, value: Any) -> Any:

@@ -33,7 +33,8 @@ from hozon.errors import FormatError, UnsupportedError
 from hozon.limits import LIMITS
 from hozon.typing import Config, ConfigEntry
 
-#: Key of a functional model's entry: the names of its outputs, which logs of its training have.
+#: Key of a model's entry: the names of its outputs, which logs of its training have; none where
+#: a subclassed model has those of Keras 2, one for each output that its call gives.
 OUTPUT_NAMES = "output_names"
 #: The layers inside of one that are frozen and that its config does not tell; Hozon's own.
 FROZEN = "frozen"

@@ -31,9 +31,14 @@ def are_outputs_named(model: keras.Model) -> bool:
     return bool(getattr(model, _MARK, False))
 
 
+def names_outputs_once_called(model: keras.Layer) -> bool:
+    """Whether `name_outputs_once_called` marked it."""
+    return bool(getattr(model, _LATER, False))
+
+
 def name_logs(model: keras.Model) -> None:
     """Make a model that was just compiled show its losses and metrics by its outputs' names."""
-    later = getattr(model, _LATER, False)
+    later = names_outputs_once_called(model)
     names = list(model.output_names) if are_outputs_named(model) else []
     structure = getattr(model, "output", None)
     keys = sorted(structure) if isinstance(structure, dict) else list(range(len(names)))

@@ -16,7 +16,9 @@ from hozon.typing import ConfigEntry
 
 #: Key of the root's metadata under which Hozon writes what Keras 3 itself says of a model.
 NATIVE = "keras3"
-#: Edge from a stateful RNN layer to what it keeps between calls, in what Hozon writes.
+#: Edge from an object to what Keras 2 keeps of it beside its attributes.
+KERAS_API = "keras_api"
+#: Edge from a stateful RNN layer to what it keeps between calls, in what Hozon wrote at first.
 STATES = "rnn_states"
 MODELS = ("_tf_keras_model", "_tf_keras_network", "_tf_keras_sequential")
 LAYERS = ("_tf_keras_layer", "_tf_keras_rnn_layer", "_tf_keras_input_layer", *MODELS)
@@ -28,7 +30,7 @@ BOOKKEEPING = frozenset(
         "non_trainable_variables",
         "regularization_losses",
         "losses",
-        "keras_api",
+        KERAS_API,
         "signatures",
         "layers",
         "metrics",
@@ -180,7 +182,7 @@ class KerasObjects:
     def states(self, node_id: int) -> list[int]:
         """The variables that a stateful RNN layer keeps between calls."""
         edges = self.children(node_id)
-        api = edges.get("keras_api")
+        api = edges.get(KERAS_API)
         listed = edges.get(STATES) if api is None else self.children(api).get("states")
         if listed is None:
             return []
@@ -202,7 +204,7 @@ class KerasObjects:
 
     def penalties(self, node_id: int) -> Iterator[tuple[int, int]]:
         """The penalties of a layer's own weights: nodes of the variable and of the function."""
-        api = self.children(node_id).get("keras_api")
+        api = self.children(node_id).get(KERAS_API)
         listed = None if api is None else self.children(api).get("layer_regularization_losses")
         for function in () if listed is None else self.items(listed):
             payload = self.graph.nodes[function].payload

@@ -26,7 +26,7 @@ from hozon.keras_private.layers import direct_layers, layers_of, metrics_of, tra
 from hozon.keras_private.tracing import symbolic_sizes
 from hozon.keras_private.training import compile_config
 from hozon.models.lookups import lazy_rows_lost
-from hozon.models.savedmodel.load.objects import NATIVE
+from hozon.models.savedmodel.load.objects import KERAS_API, NATIVE
 from hozon.models.savedmodel.save import metadata as keras2
 from hozon.models.savedmodel.save.configs import Configs, is_graph
 from hozon.models.savedmodel.save.functions import CallTraces, FunctionWriter, variables_of
@@ -261,7 +261,10 @@ class Description:
             api["call_and_return_conditional_losses"] = edges[
                 "call_and_return_all_conditional_losses"
             ]
-        edges["keras_api"] = nodes.generic(PLAIN, api)
+        if KERAS_API in edges:  # it has the states
+            nodes.edges[edges[KERAS_API]].update(api)
+        else:
+            edges[KERAS_API] = nodes.generic(PLAIN, api)
 
     def _metrics(self, layer: keras.Layer) -> dict[str, int]:
         """The metrics that a layer's own call updates, by name."""

@@ -27,7 +27,7 @@ from hozon.graph_level.written import DICT, FIRST, LIST, PLAIN, ObjectNodes
 from hozon.keras_private.graph import Functional
 from hozon.keras_private.layers import metrics_of, states_of
 from hozon.keras_private.training import training_metrics
-from hozon.models.savedmodel.load.objects import STATES
+from hozon.models.savedmodel.load.objects import KERAS_API
 from hozon.models.savedmodel.save.metadata import identifier
 from hozon.models.tracking import Describer
 from hozon.models.tracking.layers import is_builtin
@@ -94,8 +94,8 @@ def _more(layer: keras.Layer) -> dict[str, Any]:
             if isinstance(value, keras.random.SeedGenerator)
         }
     states = states_of(layer)
-    if states:
-        more[STATES] = states
+    if states:  # where Keras 2 keeps them: not among the attributes, which are weights
+        more[KERAS_API] = Virtual(layer, KERAS_API, Trackable({"states": states}))
     held = {id(value) for value in vars(layer).values()}
     added = {f"metric_{m.name}": m for m in metrics_of(layer) if is_own(m) and id(m) not in held}
     return {**more, **added}
