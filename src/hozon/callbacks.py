@@ -8,11 +8,15 @@ from typing import Any
 
 from hozon import api
 from hozon import arguments as check
+from hozon.containers.keraszip import write_weights
 from hozon.errors import HozonError
-from hozon.forms import form_to_write
+from hozon.forms import form_of, form_to_write
+from hozon.forms.form import check_before_load
 from hozon.keras_private import keras
+from hozon.keras_private.callbacks import ComesLast, skip_batches
 from hozon.keras_private.training import begin_with
-from hozon.raw.commit import keep
+from hozon.models.keras3 import describe_weights, load_weights
+from hozon.models.resumption import Training, random_state, with_training
 from hozon.raw.stores import (
     join,
     make_folders,
@@ -89,17 +93,19 @@ class ModelCheckpoint(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
             report.wait()
 
 
-class BackupAndRestore(keras.callbacks.Callback):  # type: ignore[misc]
+class BackupAndRestore(ComesLast, keras.callbacks.Callback):  # type: ignore[misc]
     """Back up the state of training, so that a `fit` that was interrupted goes on where it was.
 
-    A backup is one file that is whole or absent: weights, optimizer, the states of random layers.
-    The next ``fit`` of the same model begins with the epoch after it; with an unshuffled data set
-    it ends with the very weights of an uninterrupted one.
+    A backup is one file that is whole or absent: weights, optimizer, the states of random layers,
+    metrics, of NumPy's and Python's random numbers, by which data are shuffled, and what Keras'
+    `EarlyStopping`, `ReduceLROnPlateau` and `ModelCheckpoint` remember. The next ``fit`` of the
+    same model goes on with the batch after it, and ends with the very weights of an uninterrupted
+    one, where the data set gives the same batches again. It is called after all other callbacks.
 
     Args:
         backup_dir: a folder for the backups alone.
-        save_freq: ``"epoch"``, or after how many batches to back up; an epoch that was interrupted
-            begins again then, with the state of the last backup.
+        save_freq: ``"epoch"``, or after how many batches to back up; the batches of an epoch that
+            come before the last backup are taken from the data set then, not trained on again.
         double_checkpoint: whether to keep the backup before the last too, and to use it when the
             last one is damaged.
         delete_checkpoint: whether to remove the backups when training has ended.
@@ -135,26 +141,47 @@ class BackupAndRestore(keras.callbacks.Callback):  # type: ignore[misc]
         self.delete_checkpoint = delete_checkpoint
         self._epoch = 0
         self._seen = 0
+        self._skipped = 0
+        self._found: Training | None = None
+        self._drawn = random_state()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Go on with the last backup, if there is one."""
         found = self._backups()
         for i, (epoch, _, file) in enumerate(found):
             try:
-                api.load_weights(self.model, file)
+                training = self._restored(file)
             except HozonError:
                 if i == len(found) - 1:
                     raise
                 continue
+            training.hand_to(self.beside)
+            self._found = training
             begin_with(self.model, epoch)
             return
 
+    def _restored(self, file: str) -> Training:
+        form = form_of(file)
+        check_before_load(form, file)
+        training = Training(form.read(file))
+        load_weights(self.model, training.weights)
+        return training
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Note which one it is."""
-        self._epoch = epoch
+        """Note which one it is; the first one after an interruption begins where it was."""
+        self._epoch, self._skipped = epoch, 0
+        found, self._found = self._found, None
+        if found is not None:
+            found.begin_epoch(self.model)
+        self._drawn = random_state()
+        if found is not None and found.batch:
+            self._skipped = found.batch
+            skip_batches(self.model, found.batch)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Back up after so many batches."""
+        if batch < self._skipped:
+            return
         self._seen += 1
         if self.save_freq != "epoch" and self._seen >= int(self.save_freq):
             self._seen = 0
@@ -163,6 +190,7 @@ class BackupAndRestore(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Back up after each epoch."""
         if self.save_freq == "epoch":
+            self._drawn = random_state()
             self._save(epoch + 1, 0)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -175,8 +203,10 @@ class BackupAndRestore(keras.callbacks.Callback):  # type: ignore[misc]
     def _save(self, epoch: int, batch: int) -> None:
         make_folders(self.backup_dir)
         file = join(self.backup_dir, f"backup-{epoch:06}-{batch:08}.weights.h5")
-        api.save_weights(self.model, file)
-        keep(file)  # a power cut must not take it once the one before it is gone
+        record, _ = describe_weights(self.model)
+        whole = with_training(record, self.model, self.beside, self._drawn, batch)
+        # A power cut must not take it once the one before it is gone.
+        write_weights(whole, file, durable=True)
         self._keep(2 if self.double_checkpoint else 1)
 
     def _keep(self, count: int) -> None:

@@ -188,3 +188,85 @@ def test_wrong_arguments_are_named(tmp_path: Path) -> None:
     for wrong in (0, "batch", 1.5):
         with pytest.raises(ValueError, match="save_freq="):
             BackupAndRestore(tmp_path, save_freq=wrong)
+
+
+class Cut(keras.callbacks.Callback):
+    """The end of a process after so many batches in all."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.left = after
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+ROWS = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
+
+
+def drawing(**options: Any) -> keras.Model:
+    """A model with dropout and moving statistics; its data are shuffled from the same seed."""
+    keras.utils.set_random_seed(3)
+    made = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.Dropout(0.3),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(1),
+        ]
+    )
+    made.compile(keras.optimizers.Adam(0.05), "mse", metrics=["mae"], **options)
+    return made
+
+
+def trained(model: keras.Model, freq: Any, folder: Path, *more: Any, **options: Any) -> Any:
+    early = keras.callbacks.EarlyStopping(
+        "loss", patience=2, min_delta=0.5, restore_best_weights=True
+    )
+    slower = keras.callbacks.ReduceLROnPlateau("loss", patience=1, min_delta=9.0, factor=0.5)
+    watching = [BackupAndRestore(folder, save_freq=freq), early, slower, *more]
+    options = {"batch_size": 8, "epochs": 5, "verbose": 0, **options}
+    return model.fit(ROWS, ROWS[:, :1] ** 2, callbacks=watching, **options)
+
+
+@pytest.mark.parametrize("freq", ["epoch", 1, 3])
+@pytest.mark.parametrize("after", [4, 7, 15])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_killed_run_ends_as_one_that_was_not(
+    freq: Any, after: int, shuffle: bool, tmp_path: Path
+) -> None:
+    """To the bit: weights, optimizer, logs of the last epoch, and when it stops."""
+    whole = drawing()
+    expected = trained(whole, freq, tmp_path / "a", shuffle=shuffle)
+    with pytest.raises(KeyboardInterrupt):
+        trained(drawing(), freq, tmp_path / "b", Cut(after), shuffle=shuffle)
+    resumed = drawing()
+    if freq == 1 or after > 5:
+        np.random.rand(5)  # noqa: NPY002 - another process has drawn other numbers
+    found = trained(resumed, freq, tmp_path / "b", shuffle=shuffle)
+    same(state(resumed), state(whole))
+    assert found.epoch[-1] == expected.epoch[-1]
+    last = [{name: values[-1] for name, values in x.history.items()} for x in (found, expected)]
+    assert last[0] == last[1]
+
+
+def test_several_batches_a_step(tmp_path: Path) -> None:
+    whole = drawing(steps_per_execution=2)
+    trained(whole, 2, tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        trained(drawing(steps_per_execution=2), 2, tmp_path / "b", Cut(5))
+    resumed = drawing(steps_per_execution=2)
+    np.random.rand(5)  # noqa: NPY002
+    trained(resumed, 2, tmp_path / "b")
+    same(state(resumed), state(whole))
+
+
+def test_what_nobody_goes_on_with_is_told(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        trained(drawing(), 1, tmp_path, Cut(4))
+    told = pytest.warns(UserWarning, match="the state of a (EarlyStopping|ReduceLROnPlateau)")
+    with told:
+        drawing().fit(ROWS, ROWS[:, :1], verbose=0, callbacks=[BackupAndRestore(tmp_path)])

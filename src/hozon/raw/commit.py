@@ -42,8 +42,6 @@ from hozon.raw.team import leads, led, team
 
 _FRESH = "new"
 _GONE = "gone"
-#: What is told where something is in place and may not stay.
-NOT_KEPT = "the disk did not confirm it, so that a power cut may take it"
 _OCCUPIED = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 
 
@@ -183,20 +181,8 @@ def settle(target: str) -> None:
     try:
         sync(os.path.dirname(target))
     except OSError as error:
-        raise in_place(target, NOT_KEPT, error) from error
-
-
-def keep(target: str) -> None:
-    """Wait until a file that is in place is on the disk, its name too.
-
-    Raises:
-        SaveError: the disk does not say so.
-    """
-    try:
-        sync(target)
-    except OSError as error:
-        raise in_place(target, NOT_KEPT, error) from error
-    settle(target)
+        but = "the disk did not confirm it, so that a power cut may take it"
+        raise in_place(target, but, error) from error
 
 
 def sync(path: str) -> None:
