@@ -1,15 +1,20 @@
 """Logs of compiled models with several outputs under the names that Keras 2 gave them.
 
 Keras 2 named each loss and metric after the output's layer, where Keras 3 takes the keys of outputs
-that are a dictionary, and it showed the loss of an output also where no other output has one.
+that are a dictionary, and it showed the loss of an output also where no other output has one. Lists
+of results (`evaluate`, `train_on_batch`) were by outputs, where Keras 3 sorts the names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
+from keras.src.trainers.compile_utils import CompileMetrics
+
+from hozon.keras_private.bends import bend
+from hozon.keras_private.training import enters_model
 
 _MARK = "hozon_names_outputs"
 _LATER = "hozon_names_outputs_later"
@@ -99,3 +104,58 @@ def _name_metrics(metrics: Any, names: Sequence[str], *, named: bool) -> None:
                     item.output_name = name
                     for metric in item.metrics if named else ():
                         metric.name = metric.name.removeprefix(f"{name}_")
+
+
+def _listing(original: Callable[..., Any]) -> Callable[..., Any]:
+    def listed(model: keras.Model, logs: Mapping[str, Any]) -> Any:
+        if not enters_model(model):
+            return original(model, logs)
+        names = dict.fromkeys([*_names_of_logs(model), *sorted(logs)])
+        values = [logs[name] for name in names if name in logs]
+        return values[0] if len(values) == 1 else values
+
+    return listed
+
+
+def _names_of_logs(model: keras.Model) -> Iterator[str]:
+    """The total loss, those of outputs, metrics by output, then what the model has of its own."""
+    yield "loss"
+    loss, metrics = model._compile_loss, model._compile_metrics
+    yield from (metric.name for metric in (loss.metrics if loss is not None else ()))
+    if metrics is not None and metrics.built:
+        yield from _names_by_output(metrics)
+    yield from (m.name for m in model.metrics if not isinstance(m, CompileMetrics))
+
+
+def _names_by_output(metrics: CompileMetrics) -> Iterator[str]:
+    """The names that Keras gives metrics, those of an output together and those by weights last."""
+    plain, weighted = metrics._flat_metrics, metrics._flat_weighted_metrics
+    taken: set[str] = set()
+    names = [[_free(name, taken) for name in _names(part, "")] for part in plain]
+    others = [
+        [_free(again if name in taken else name, taken) for name, again in pairs]
+        for pairs in (zip(_names(p, ""), _names(p, "weighted_"), strict=True) for p in weighted)
+    ]
+    for place in range(max(len(names), len(others))):
+        for listed in (names, others):
+            yield from listed[place] if place < len(listed) else ()
+
+
+def _names(part: Any, prefix: str) -> list[str]:
+    """The names of one output's metrics."""
+    if not part:
+        return []
+    output = f"{part.output_name}_" if part.output_name else ""
+    return [f"{output}{prefix}{metric.name}" for metric in part.metrics]
+
+
+def _free(name: str, taken: set[str]) -> str:
+    number, free = 0, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    taken.add(free)
+    return free
+
+
+bend(keras.Model, "_flatten_metrics_in_order", _listing)
