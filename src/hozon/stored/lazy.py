@@ -39,6 +39,34 @@ class CheckedTensors(Protocol):
         """Compare it; the bytes that it covers. Raise FormatError where it differs."""
 
 
+@runtime_checkable
+class PartedTensors(Protocol):
+    """A source that may hold a tensor in parts, which reading it whole copies together."""
+
+    def in_parts(self, tensor: LazyTensor) -> bool:
+        """Whether it does."""
+
+
+class OnDemand:
+    """A tensor of which parts are read when they are asked for, each with its checksum compared.
+
+    Attributes:
+        shape: its shape.
+    """
+
+    __slots__ = ("_tensor", "shape")
+
+    def __init__(self, tensor: LazyTensor) -> None:
+        self.shape = tensor.shape
+        self._tensor = tensor
+
+    def __getitem__(self, index: tuple[slice, ...]) -> NDArray[Any]:
+        return self._tensor.read_slice(index)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self._tensor.read(), dtype=dtype, copy=copy)
+
+
 class LazyTensor:
     """A stored tensor.
 
@@ -81,6 +109,11 @@ class LazyTensor:
         for length in self.shape:
             count *= length
         return count
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether reading it whole copies it together, so that a part takes less memory."""
+        return isinstance(self.source, PartedTensors) and self.source.in_parts(self)
 
     def read(self, verify: bool = True) -> NDArray[Any]:
         """The tensor as a C-ordered array of `dtype.numpy` in native byte order.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from hozon.errors import MismatchError
+from hozon.errors import FormatError, MismatchError
+from hozon.formats.bundle import open_bundle, write_bundle
 from hozon.stored.dtypes import FLOAT32, STRING
 from hozon.stored.extents import extents_of, full_extents, intersect, relative
-from hozon.stored.lazy import lazy_array
+from hozon.stored.lazy import OnDemand, lazy_array
+from hozon.stored.streams import Parts
 
 ARRAY = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 
@@ -83,3 +86,22 @@ def test_extents() -> None:
     assert intersect(((0, 2), (0, 5)), ((2, 2), (0, 5))) is None
     assert relative(((2, 1), (1, 4)), ((2, 2), (1, 9))) == ((0, 1), (0, 4))
     assert extents_of((1, slice(1, 2)), (4, 5), "x") == (((1, 1), (1, 1)), (False, True))
+
+
+def test_parts_on_demand(tmp_path: Path) -> None:
+    """A part of what is stored in slices is read without the rest, its checksum compared."""
+    value = np.arange(12, dtype=np.float32).reshape(4, 3)
+    halves = [(((0, 2), (0, 3)), value[:2]), (((2, 2), (0, 3)), value[2:])]
+    write_bundle(tmp_path / "c", {"w": Parts((4, 3), FLOAT32, halves), "v": value})
+    assert not open_bundle(tmp_path / "c")["v"].in_parts
+    tensor = open_bundle(tmp_path / "c")["w"]
+    assert tensor.in_parts
+    lazy = OnDemand(tensor)
+    np.testing.assert_array_equal(lazy[1:3, 0:2], value[1:3, 0:2])
+    np.testing.assert_array_equal(np.asarray(lazy), value)
+    file = tmp_path / "c.data-00000-of-00001"
+    file.write_bytes(file.read_bytes().replace(value[3:].tobytes(), b"x" * 12))
+    damaged = OnDemand(open_bundle(tmp_path / "c")["w"])
+    np.testing.assert_array_equal(damaged[0:2, 0:3], value[:2])
+    with pytest.raises(FormatError, match="checksum"):
+        damaged[2:4, 0:1]

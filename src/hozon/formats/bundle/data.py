@@ -82,6 +82,10 @@ class BundleData:
             return array[index_of(extents)] if extents else array
         return self._read_rows(entry, tensor, extents)
 
+    def in_parts(self, tensor: LazyTensor) -> bool:
+        """Whether it is stored in slices."""
+        return bool(tensor.record.slices)
+
     def check(self, tensor: LazyTensor) -> int:
         """Compare the checksums of a tensor, a block after the other, or those of its slices.
 
@@ -190,6 +194,8 @@ class BundleData:
                 expected=f"{_product(shape)} elements",
                 found=f"{sum(piece.size for _, piece in pieces)} elements",
             )
+        if len(pieces) == 1:
+            return pieces[0][1]
         result = np.empty(shape, tensor.dtype.numpy)
         covered = np.zeros(shape, bool)
         for extents, piece in pieces:

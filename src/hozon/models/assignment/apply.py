@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from hozon.errors import MismatchError
 from hozon.keras_private.rollback import unchanged_on_error
+from hozon.keras_private.values import sharding_of
 from hozon.models.assignment.assignment import Assignment, Bundle, Pair, variables_of
-from hozon.models.tracking.leaves import ItemLeaf
-from hozon.stored.lazy import read_all
+from hozon.models.tracking.leaves import ItemLeaf, KerasLeaf
+from hozon.stored.lazy import OnDemand, read_all
 
 if TYPE_CHECKING:
     import keras
@@ -34,7 +35,7 @@ def apply(assignment: Assignment, file: str) -> None:
         (bundle, {name: tensor.read() for name, tensor in bundle.tensors.items()})
         for bundle in assignment.bundles
     ]
-    values = read_all([pair.tensor for pair in assignment.pairs])
+    values = _values(assignment.pairs)
     with unchanged_on_error(_variables(assignment)):
         _give(assignment.pairs, values)
         for bundle, store in stores:
@@ -47,6 +48,23 @@ def apply(assignment: Assignment, file: str) -> None:
     for follow in assignment.then:
         follow()
     assignment.pairs, assignment.bundles, assignment.then = [], [], []
+
+
+def _values(pairs: Sequence[Pair]) -> list[Any]:
+    """What each takes; what lies in parts, for a variable that does too, is read part by part.
+
+    Should a part be damaged, no variable has changed all the same.
+    """
+    read = iter(read_all([pair.tensor for pair in pairs if not _in_parts(pair)]))
+    return [OnDemand(pair.tensor) if _in_parts(pair) else next(read) for pair in pairs]
+
+
+def _in_parts(pair: Pair) -> bool:
+    return (
+        pair.tensor.in_parts
+        and isinstance(pair.leaf, KerasLeaf)
+        and sharding_of(pair.leaf.variable) is not None
+    )
 
 
 def _variables(assignment: Assignment) -> list[keras.Variable]:
