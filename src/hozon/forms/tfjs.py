@@ -68,12 +68,12 @@ class TfjsForm(Form):
         from hozon.models.h5 import describe_h5
 
         check_folder(self, path, options)
-        record, lost = describe_h5(model, "keras2", options.include_optimizer)
+        record, lost = describe_h5(model, "keras2", options.include_optimizer, self.optimizer)
         to_tfjs(record.config or {})
         if record.trained_in is not None:
             lost.append("the training configuration: this form holds that of Keras 2 only")
-        if record.optimizer is not None:
-            lost.append(self.without_optimizer())
+        if options.include_optimizer:
+            lost += self.optimizer_lost(model)
         return write_later(self, record, lost, path, options)
 
     def write(self, record: ModelRecord, path: str, options: SaveOptions) -> SaveReport:

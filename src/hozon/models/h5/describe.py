@@ -51,7 +51,10 @@ Lines = list[str]
 
 
 def describe_h5(
-    model: keras.Model, dialect: Dialect | None = None, include_optimizer: bool = True
+    model: keras.Model,
+    dialect: Dialect | None = None,
+    include_optimizer: bool = True,
+    optimizer_state: bool = True,
 ) -> tuple[ModelRecord, Lines]:
     """A whole model as a record, and what an H5 file cannot hold of it.
 
@@ -60,23 +63,24 @@ def describe_h5(
         dialect: "keras2" or "keras3"; None for Keras 2, which tf_keras and Keras 3 open, where it
             can say all of the model, else Keras 3.
         include_optimizer: whether to keep loss, metrics, optimizer and the optimizer's state.
+        optimizer_state: whether the form has a place for the last.
 
     Raises:
         UnsupportedError: the model has no config, or `dialect` cannot say it.
     """
     require_classes(model, "an H5 file")
     with without_added(model) as lost:
-        record, lines = _whole(model, dialect, include_optimizer)
+        record, lines = _whole(model, dialect, include_optimizer, optimizer_state)
     return record, [*lost, *lines]
 
 
 def _whole(
-    model: keras.Model, dialect: Dialect | None, include_optimizer: bool
+    model: keras.Model, dialect: Dialect | None, include_optimizer: bool, optimizer_state: bool
 ) -> tuple[ModelRecord, Lines]:
     lines: Lines = []
     config, chosen = _config(model, dialect, lines)
     with writing_in_order(layer_orders(model, config) if chosen == "keras2" else {}):
-        return _in_order(model, dialect, chosen, config, include_optimizer, lines)
+        return _in_order(model, dialect, chosen, config, include_optimizer, optimizer_state, lines)
 
 
 def _in_order(
@@ -85,12 +89,14 @@ def _in_order(
     chosen: Dialect,
     config: ConfigEntry,
     include_optimizer: bool,
+    optimizer_state: bool,
     lines: Lines,
 ) -> tuple[ModelRecord, Lines]:
     training, optimizer, speaks = None, None, chosen
     if include_optimizer and model.compiled:
         training, speaks = _training(model, chosen, lines, final=dialect == "keras2")
-        optimizer = None if training is None else optimizer_group(model, speaks, lines)
+        if training is not None and optimizer_state:
+            optimizer = optimizer_group(model, speaks, lines)
     record = ModelRecord(
         form="h5",
         path="",
