@@ -139,6 +139,8 @@ def of_own_code(graph: Spec) -> None:
     for node in all_nodes(graph):
         layer = node.get("layer", {"class": "", "args": {}})
         layer["args"].pop("implementation", None)
+        if layer["class"].startswith("Separable") and layer["args"].get("padding") == "causal":
+            layer["args"]["padding"] = "same"
         if layer["class"] == "Discretization":  # Keras 3's own adapts by TensorFlow
             layer["args"] = {"bin_boundaries": [-0.5, 0.2, 1.0]}
         if "name" in layer:

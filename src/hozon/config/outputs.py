@@ -7,7 +7,7 @@ told by output: a list in the order of the outputs, or a dictionary where the ou
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,14 @@ CROSSENTROPIES: Mapping[str, str] = {
     "binarycrossentropy": "BinaryCrossentropy",
     "categoricalcrossentropy": "CategoricalCrossentropy",
     "sparsecategoricalcrossentropy": "SparseCategoricalCrossentropy",
+}
+
+#: The metrics that short names stand for where labels are numbers of classes.
+SPARSE: Mapping[str, str] = {
+    "accuracy": "SparseCategoricalAccuracy",
+    "acc": "SparseCategoricalAccuracy",
+    "crossentropy": "SparseCategoricalCrossentropy",
+    "ce": "SparseCategoricalCrossentropy",
 }
 
 
@@ -66,18 +74,42 @@ def by_output(config: ConfigEntry, outputs: Outputs) -> dict[str, Any]:
 
 def _resolved(metrics: Any, loss: Any) -> Any:
     """Metrics with the cross entropy that Keras 2 chose by the loss, each output's by its own."""
+
+    def chosen(metric: str, loss: str) -> Any:
+        found = CROSSENTROPIES.get(loss)
+        if metric not in ("crossentropy", "ce") or found is None:
+            return metric
+        return {"class_name": found, "config": {"name": metric}}
+
+    return _by_loss(metrics, loss, chosen)
+
+
+def chosen_by_loss(metrics: Any, loss: Any) -> Any:
+    """Metrics for Keras 2 with those that short names stand for where labels are numbers.
+
+    Keras 2 chooses by shapes, and while it reads a file it takes the outputs' for the labels'.
+    """
+
+    def chosen(metric: str, loss: str) -> Any:
+        found = SPARSE.get(metric) if loss == "sparsecategoricalcrossentropy" else None
+        if found is None:
+            return metric
+        return {"class_name": found, "config": {"name": metric, "dtype": "float32"}}
+
+    return _by_loss(metrics, loss, chosen)
+
+
+def _by_loss(metrics: Any, loss: Any, chosen: Callable[[str, str], Any]) -> Any:
+    """Metrics in their structure; what is a name is `chosen` by the name of its output's loss."""
     if isinstance(metrics, str):
         name = loss if isinstance(loss, str) else _class_of(loss)
-        found = CROSSENTROPIES.get(name.lower().replace("_", ""))
-        if metrics not in ("crossentropy", "ce") or found is None:
-            return metrics
-        return {"class_name": found, "config": {"name": metrics}}
+        return chosen(metrics, name.lower().replace("_", ""))
     if isinstance(metrics, list):
         each = isinstance(loss, list) and len(loss) == len(metrics)
-        return [_resolved(m, loss[i] if each else loss) for i, m in enumerate(metrics)]
+        return [_by_loss(m, loss[i] if each else loss, chosen) for i, m in enumerate(metrics)]
     if isinstance(metrics, Mapping) and not is_serialized(metrics):
         given = loss if _is_nested(loss) else dict.fromkeys(metrics, loss)
-        return {key: _resolved(m, given.get(key)) for key, m in metrics.items()}
+        return {key: _by_loss(m, given.get(key), chosen) for key, m in metrics.items()}
     return metrics
 
 

@@ -26,7 +26,14 @@ from hozon.config.dialects.training import (
     RESOLVED_BY_COMPILE,
     SCHEDULES_WRITTEN,
 )
-from hozon.config.outputs import METRICS, NONE, Outputs, named_for_outputs, nested_metrics
+from hozon.config.outputs import (
+    METRICS,
+    NONE,
+    Outputs,
+    chosen_by_loss,
+    named_for_outputs,
+    nested_metrics,
+)
 from hozon.config.tagged import is_serialized
 from hozon.config.to_keras2_objects import FUNCTIONS, Form, ObjectWriter
 from hozon.errors import FormatError, UnsupportedError
@@ -62,6 +69,7 @@ def training_to_keras2(
     """
     writer = TrainingWriter(Form(tags=False), report)
     made = writer.parts(compile_config, outputs)
+    made |= {key: chosen_by_loss(made[key], made["loss"]) for key in METRICS}
     if final:
         made |= named_for_outputs(made, outputs)
     made["loss_weights"] = writer.objects.plain(compile_config.get("loss_weights"))
