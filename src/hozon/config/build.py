@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+import hozon.keras_private.called  # noqa: F401 - its bend: what loaded models are called on
 from hozon.config import safety
 from hozon.config.added import Added, attach, has_metrics
 from hozon.config.entries import ends_from_zero

@@ -29,7 +29,7 @@ from hozon.config.upgrade import (
 from hozon.errors import FormatError, HozonError, UnsafeError, UnsupportedError
 from hozon.keras_private.compiled import name_outputs, name_outputs_once_called
 from hozon.keras_private.keras2_training import mark_as_keras2, says_whether_frozen
-from hozon.keras_private.layers import build_as_told
+from hozon.keras_private.layers import build_as_told, leaves_building_to_a_call
 from hozon.keras_private.sharing import hand_over, share, shared, sharing
 from hozon.typing import Config, ConfigEntry
 
@@ -158,7 +158,8 @@ class LayerReader:
         recorded = entry.get("build_config")
         is_ours = self.registry.custom_class(str(entry["class_name"])) is None
         if recorded and not is_ours and hasattr(layer, "build_from_config") and not layer.built:
-            build_as_told(layer, recorded)
+            if not leaves_building_to_a_call(layer):
+                build_as_told(layer, recorded)
         return layer
 
     def arguments(self, config: ConfigEntry) -> dict[str, Any]:

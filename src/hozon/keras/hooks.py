@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+import hozon.keras_private.called  # noqa: F401 - its bend
 from hozon import api
 from hozon.arguments import checked
 from hozon.config import added

@@ -158,6 +158,14 @@ def build_by_run(model: keras.Model, shapes: Mapping[str, Any]) -> None:
         model._build_by_run_for_kwargs(shapes["shapes_dict"])
 
 
+def leaves_building_to_a_call(layer: keras.Layer) -> bool:
+    """Whether a layer of no ``build`` holds others that are not built: its first call does it."""
+    kind = type(layer)
+    default = getattr(kind.build, "_is_default", False)
+    told = kind.build_from_config is not keras.Layer.build_from_config
+    return default and not told and not all(inner.built for inner in layers_inside(layer))
+
+
 def build_as_told(layer: keras.Layer, shapes: Mapping[str, Any]) -> None:
     """Build a layer for recorded shapes.
 

@@ -55,6 +55,7 @@ def followed() -> Any:
 
 VARIABLE = keras.Variable(np.ones((2,), "float32"))
 LAYER = keras.layers.Dense(2)
+CALL = layer_module.CallSpec(inspect.signature(LAYER.call), (), (1,), {})
 
 #: File -> what it needs: an object, and names that it has.
 NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
@@ -71,6 +72,13 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
     ],
     "bends": [],
     "backend": [(VARIABLE, ("_value",))],
+    "called": [
+        (LAYER, ("_maybe_build",)),
+        (
+            layer_module.CallSpec(inspect.signature(LAYER.call), (), (1,), {}),
+            ("tensor_arguments_dict",),
+        ),
+    ],
     "compiled": [
         (followed(), ("_compile_loss", "_compile_metrics")),
         (followed()._compile_loss, ("_flat_losses", "_tracker")),

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import keras
+
 from hozon.config.dialects.rules import (
     Become,
     Default,
@@ -58,8 +60,12 @@ ALL_STEPS = Become("hozon>TimeDistributed", "Keras 2 calls its layer on all step
 
 
 def all_steps(entry: Entry) -> None:
-    """Keras 2 calls the layer on all steps at once, which matters to what has statistics of them."""
-    if not entry.of_keras3 and _needs_all_steps(entry.config.get("layer")):
+    """Keras 2 calls the layer on all steps at once, which matters to what has statistics of them.
+
+    What a layer of a user's class has, its config need not tell.
+    """
+    layer = entry.config.get("layer")
+    if not entry.of_keras3 and (_is_of_user(layer) or _needs_all_steps(layer)):
         ALL_STEPS(entry)
 
 
@@ -87,6 +93,11 @@ def step_by_step(entry: Entry) -> None:
     batch = (entry.build.get("input_shape") or (None,))[0]
     if batch is None and _needs_all_steps(entry.config.get("layer")):
         entry.tell("TensorFlow's own reader trains its layer on all steps at once, not one by one")
+
+
+def _is_of_user(value: Any) -> bool:
+    """Whether a layer's config is of no class of Keras'."""
+    return isinstance(value, Mapping) and not hasattr(keras.layers, str(value.get("class_name")))
 
 
 def _needs_all_steps(value: Any) -> bool:

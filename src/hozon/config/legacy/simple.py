@@ -158,9 +158,23 @@ class TimeDistributed(keras.layers.TimeDistributed):  # type: ignore[misc]
     """
 
     def build(self, input_shape: Any) -> None:
-        """Build the layer for one step."""
+        """Build the layer for one step; one of a user's class by a call, as it may hold others."""
+        own = is_own(type(self.layer))
+        if own and not self.layer.built:
+            self._of_one_step(input_shape)
         super().build(input_shape)
-        self._stepwise = input_shape[0] is not None and is_own(type(self.layer))
+        self._stepwise = input_shape[0] is not None and own
+
+    def _of_one_step(self, input_shape: Any) -> Any:
+        """What the layer makes of one step, as symbols."""
+        return self.layer(keras.KerasTensor((None, *input_shape[2:]), self.compute_dtype))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The layer's, over all steps; one of a user's class tells it by a call."""
+        if not is_own(type(self.layer)):
+            return super().compute_output_shape(input_shape)
+        made = self._of_one_step(input_shape)
+        return keras.tree.map_structure(lambda y: (*input_shape[:2], *y.shape[1:]), made)
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """The layer's outputs, of all steps."""

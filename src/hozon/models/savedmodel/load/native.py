@@ -20,6 +20,7 @@ from hozon.containers.checkpoint.audit import object_graph
 from hozon.containers.savedmodel.read import SavedModel
 from hozon.errors import FormatError, HozonError, MismatchError, UnsafeError
 from hozon.keras_private.compiled import name_logs
+from hozon.keras_private.graph import functional_of
 from hozon.keras_private.keras2_training import freeze_inside, freezes_variables_alone
 from hozon.keras_private.layers import layers_of
 from hozon.keras_private.optimizers import thawed_variables, trained_by, wrapped
@@ -46,7 +47,7 @@ from hozon.models.report import LoadReport
 from hozon.models.savedmodel.load.assigning import set_trainable
 from hozon.models.savedmodel.load.graph_layers import SavedCall
 from hozon.models.savedmodel.load.objects import NATIVE, KerasObjects
-from hozon.models.savedmodel.load.own_class import build
+from hozon.models.savedmodel.load.own_class import build, note_saved_call
 from hozon.models.savedmodel.load.own_optimizers import is_optimizer_of_root, wait_for_own
 from hozon.models.savedmodel.load.training import NO_CONFIG, NOT_COMPILED
 from hozon.models.savedmodel.save.functions import variables_of
@@ -130,6 +131,8 @@ def _revived(
         model = _built(native["config"], custom_objects, report, inner)
         if not model.built and objects.root is not None:
             build(model, objects.root, saved_call())
+        if objects.root is not None and functional_of(model) is None:
+            note_saved_call(model, objects.root, saved_call())
         _freeze(model, objects)
         if compiled:
             compile_inner(inner, custom_objects, report)

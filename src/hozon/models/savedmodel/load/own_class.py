@@ -14,6 +14,7 @@ from typing import Any
 import keras
 
 from hozon.errors import HozonError, MismatchError, UnsupportedError
+from hozon.keras_private.called import note_call
 from hozon.keras_private.graph import Functional
 from hozon.models.savedmodel.load.graph_layers import SavedCall
 from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
@@ -118,6 +119,14 @@ def saved_calls(node: KerasNode, call: SavedCall, batch: int | None = None) -> I
         if _tensors(found):
             yield _with_batch(found, batch)
             yield found
+
+
+def note_saved_call(layer: keras.Layer, node: KerasNode, call: SavedCall) -> None:
+    """Let a layer that was built without a call know the dtypes that it was called on."""
+    found = next(saved_calls(node, call), None)
+    if found is not None:
+        names = inspect.signature(layer.call).parameters
+        note_call(layer, {**dict(zip(names, found.args, strict=False)), **found.kwargs})
 
 
 def _of_spec(value: Any) -> Any:

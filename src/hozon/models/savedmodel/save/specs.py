@@ -15,6 +15,7 @@ from hozon import arguments as check
 from hozon.config.text_layers import reads_text
 from hozon.errors import SaveError
 from hozon.graphs.emit.trace import ArgumentSpec
+from hozon.keras_private.called import called_on
 from hozon.keras_private.graph import functional_of, input_structure, layer_of, symbolic_arguments
 from hozon.keras_private.layers import build_shapes, layers_of, states_of, takes_training
 
@@ -286,23 +287,30 @@ def _positional(layer: keras.Layer) -> tuple[str, ...]:
 def _from_shapes(
     layer: keras.Layer, names: Sequence[str], shapes: Mapping[str, Any]
 ) -> CallSpec | None:
-    """Arguments of the shapes that ``build`` was given, in the layer's input dtype.
+    """Arguments of the shapes that ``build`` was given, in the dtypes of the first call.
 
-    ``build`` can be given None: by a caller who does not know the shape either.
+    Where that is not known it is the layer's input dtype. ``build`` can be given None: by a caller
+    who does not know the shape either.
     """
     if any(map(_is_unknown, shapes.values())):
         return None
+    dtypes = called_on(layer)
+    told = dtypes or dict.fromkeys(names)
+    guessed = dtypes is None
+
+    def of(shape: Any, name: str) -> Any:
+        return _of_shape(shape, told.get(name), layer.input_dtype, name)
+
     if len(shapes) == 1:
         (shape,) = shapes.values()
-        arguments = (_of_shape(shape, layer.input_dtype, names[0]),)
-        return CallSpec(tuple(names), arguments, guessed=True)
+        return CallSpec(tuple(names), (of(shape, names[0]),), guessed=guessed)
     given: dict[str, Any] = {}
     for key, shape in shapes.items():
         name = key.removesuffix("_shape")
         if name not in names:
             return None
-        given[name] = _of_shape(shape, layer.input_dtype, name)
-    return CallSpec(tuple(names), (), given, guessed=True)
+        given[name] = of(shape, name)
+    return CallSpec(tuple(names), (), given, guessed=guessed)
 
 
 def _is_unknown(shape: Any) -> bool:
@@ -313,13 +321,22 @@ def _is_unknown(shape: Any) -> bool:
     return shape is None
 
 
-def _of_shape(shape: Any, dtype: str, name: str) -> Any:
-    """A spec, or a structure of specs, for a shape or structure of shapes."""
+def _of_shape(shape: Any, dtypes: Any, otherwise: str, name: str) -> Any:
+    """A spec, or a structure of specs, for a shape or structure of shapes.
+
+    `dtypes` is a structure like it; `otherwise` is the dtype where that has none.
+    """
     if isinstance(shape, Mapping):
-        return {key: _of_shape(item, dtype, key) for key, item in shape.items()}
+        found = dtypes if isinstance(dtypes, Mapping) else {}
+        return {key: _of_shape(item, found.get(key), otherwise, key) for key, item in shape.items()}
     if shape and isinstance(shape[0], (list, tuple, Mapping)):
-        return [_of_shape(item, dtype, f"{name}_{i}") for i, item in enumerate(shape)]
-    sizes = tuple(shape)
+        alike = isinstance(dtypes, (list, tuple)) and len(dtypes) == len(shape)
+        pairs = zip(shape, dtypes if alike else [None] * len(shape), strict=True)
+        return [
+            _of_shape(item, dtype, otherwise, f"{name}_{i}")
+            for i, (item, dtype) in enumerate(pairs)
+        ]
+    dtype, sizes = dtypes if isinstance(dtypes, str) else otherwise, tuple(shape)
     return ArgumentSpec((None, *sizes[1:]) if sizes else (), dtype, name)
 
 

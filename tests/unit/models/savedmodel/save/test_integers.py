@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import hozon
+import hozon.keras_private.called  # which any load imports, and hozon.keras
 
 IDS = np.array([[1, 2, 0], [6, 0, 0]], "int32")
 PRICES = np.array([[0.5], [2.0]], "float32")
@@ -75,3 +76,36 @@ def test_integers_are_taken_as_such(kind: Any, given: Any, tmp_path: Path, oracl
     served = given if isinstance(given, dict) else {"ids": given}
     found = oracle.python(SERVED, path=str(tmp_path / "m"), given=served)["found"]
     np.testing.assert_allclose(found, want, atol=1e-6)
+
+
+class Casts(keras.Model):
+    """A model to which numbers of any type are the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = keras.layers.Dense(2)
+
+    def call(self, inputs: Any) -> Any:
+        x = inputs["x"] * keras.ops.cast(inputs["mask"], "float32")
+        return self.head(x)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("how", ["call", "predict", "fit"])
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "bool"])
+def test_what_is_only_cast_keeps_its_type(
+    dtype: str, how: str, tmp_path: Path, oracle: Any
+) -> None:
+    given = {"x": PRICES, "mask": np.array([[1], [0]], dtype)}
+    model = Casts()
+    if how == "fit":
+        model.compile("sgd", "mse")
+        model.fit(given, np.ones((2, 2)), verbose=0)
+    run = model if how == "call" else lambda x: model.predict(x, verbose=0)
+    want = np.asarray(run(given))
+    hozon.save_model(model, tmp_path / "m")
+    again = hozon.load_model(tmp_path / "m", compile=False, custom_objects={"Casts": Casts})
+    hozon.save_model(again, tmp_path / "again")
+    for name in ("m", "again"):
+        found = oracle.python(SERVED, path=str(tmp_path / name), given=given)["found"]
+        np.testing.assert_allclose(found, want, atol=1e-6)
