@@ -1,4 +1,7 @@
-"""What layers were first called on: of that Keras keeps the shapes, and not the dtypes."""
+"""What layers were first called on.
+
+Of that Keras keeps the shapes alone, and not even these where it could not call them on symbols.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ import keras
 
 from hozon.keras_private.bends import bend
 
-#: Attribute of layers: the dtypes of the tensors in each argument of their first call.
+#: Attribute of layers: symbols of the tensors in each argument of their first call.
 _MARK = "hozon_called_on"
 
 
 def called_on(layer: keras.Layer) -> Mapping[str, Any] | None:
-    """The dtypes of a layer's first call, by argument, each a structure of them.
+    """Symbols of what a layer was first called on, by argument, each a structure of them.
 
     None of one that was not called, or only before this module was imported.
     """
@@ -25,7 +28,7 @@ def called_on(layer: keras.Layer) -> Mapping[str, Any] | None:
 def note_call(layer: keras.Layer, given: Mapping[str, Any]) -> None:
     """Say what a layer was first called on, by argument, where no call has said it yet."""
     if _MARK not in vars(layer):
-        object.__setattr__(layer, _MARK, keras.tree.map_structure(_dtype, dict(given)))
+        object.__setattr__(layer, _MARK, keras.tree.map_structure(_symbol, dict(given)))
 
 
 def _building(original: Callable[..., None]) -> Callable[..., None]:
@@ -36,9 +39,9 @@ def _building(original: Callable[..., None]) -> Callable[..., None]:
     return maybe_build
 
 
-def _dtype(value: Any) -> str | None:
+def _symbol(value: Any) -> keras.KerasTensor | None:
     dtype = getattr(value, "dtype", None)
-    return None if dtype is None else str(keras.backend.standardize_dtype(dtype))
+    return None if dtype is None else keras.KerasTensor(tuple(value.shape), str(dtype))
 
 
 bend(keras.Layer, "_maybe_build", _building)

@@ -18,6 +18,7 @@ from keras.src.backend import nn as backend_nn
 from keras.src.backend.common import dtypes, masking, tensor_attributes
 from keras.src.backend.common import variables as variables_module
 from keras.src.backend.jax import random as jax_random
+from keras.src.callbacks import callback_list
 from keras.src.layers import layer as layer_module
 from keras.src.losses import loss as loss_module
 from keras.src.models import Functional
@@ -72,6 +73,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
     ],
     "bends": [],
     "backend": [(VARIABLE, ("_value",))],
+    "callbacks": [(callback_list, ("CallbackList",))],
     "called": [
         (LAYER, ("_maybe_build",)),
         (
@@ -83,6 +85,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (followed(), ("_compile_loss", "_compile_metrics")),
         (followed()._compile_loss, ("_flat_losses", "_tracker")),
         (followed()._compile_metrics, ("_flat_metrics", "_flat_weighted_metrics")),
+        (keras.Model, ("_flatten_metrics_in_order",)),
     ],
     "comparing": [
         (masking, ("get_keras_mask",)),
@@ -116,7 +119,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (LAYER, ("_flatten_layers", "_inbound_nodes")),
         (keras.Sequential([keras.Input((2,)), LAYER]), ("_functional",)),
     ],
-    "keras2_training": [],
+    "keras2_training": [(LAYER, ("_trainable", "_trainable_variables"))],
     "layers": [
         (LAYER, ("_build_shapes_dict", "_flatten_layers", "_layers", "_metrics", "_tracker")),
         (LAYER, ("_trainable_variables", "_non_trainable_variables", "_losses", "_loss_ids")),
@@ -137,6 +140,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (optimizer(), ("_trainable_variables", "_learning_rate", "_u_product")),
         (optimizer(), ("_variables", "_iterations")),
         (optimizer(), ("_backend_update_step", "_get_variable_index")),
+        (optimizer(), ("_overwrite_model_variables_with_average_value",)),
         (LAYER, ("_flatten_layers", "_trainable_variables")),
     ],
     "paths": [

@@ -240,8 +240,20 @@ def _spec_of(layer: keras.Layer) -> CallSpec | None:
         return spec_of_symbols(names, *symbolic)
     if isinstance(layer, KnowsItsCall):
         return layer.call_spec()
-    shapes = build_shapes(layer) if layer.built else None
-    return _from_shapes(layer, names, shapes) if shapes else None
+    if not layer.built:
+        return None
+    shapes = build_shapes(layer)
+    return _from_shapes(layer, names, shapes) if shapes else _from_call(layer, names)
+
+
+def _from_call(layer: keras.Layer, names: Sequence[str]) -> CallSpec | None:
+    """Arguments like those of the first call, which was on data where Keras notes no shapes."""
+    called = called_on(layer)
+    if not called:
+        return None
+    first = [called[name] for name in takewhile(called.__contains__, names)]
+    rest = {name: value for name, value in called.items() if name not in names[: len(first)]}
+    return of_any_batch(spec_of_symbols(names, first, rest))
 
 
 def _size_of_states(layer: keras.Layer) -> int | None:
@@ -294,9 +306,9 @@ def _from_shapes(
     """
     if any(map(_is_unknown, shapes.values())):
         return None
-    dtypes = called_on(layer)
-    told = dtypes or dict.fromkeys(names)
-    guessed = dtypes is None
+    called = called_on(layer)
+    told = called or dict.fromkeys(names)
+    guessed = called is None
 
     def of(shape: Any, name: str) -> Any:
         return _of_shape(shape, told.get(name), layer.input_dtype, name)
@@ -321,22 +333,19 @@ def _is_unknown(shape: Any) -> bool:
     return shape is None
 
 
-def _of_shape(shape: Any, dtypes: Any, otherwise: str, name: str) -> Any:
+def _of_shape(shape: Any, called: Any, otherwise: str, name: str) -> Any:
     """A spec, or a structure of specs, for a shape or structure of shapes.
 
-    `dtypes` is a structure like it; `otherwise` is the dtype where that has none.
+    `called` is a structure like it of symbols; `otherwise` is the dtype where that has none.
     """
     if isinstance(shape, Mapping):
-        found = dtypes if isinstance(dtypes, Mapping) else {}
+        found = called if isinstance(called, Mapping) else {}
         return {key: _of_shape(item, found.get(key), otherwise, key) for key, item in shape.items()}
     if shape and isinstance(shape[0], (list, tuple, Mapping)):
-        alike = isinstance(dtypes, (list, tuple)) and len(dtypes) == len(shape)
-        pairs = zip(shape, dtypes if alike else [None] * len(shape), strict=True)
-        return [
-            _of_shape(item, dtype, otherwise, f"{name}_{i}")
-            for i, (item, dtype) in enumerate(pairs)
-        ]
-    dtype, sizes = dtypes if isinstance(dtypes, str) else otherwise, tuple(shape)
+        alike = isinstance(called, (list, tuple)) and len(called) == len(shape)
+        told = called if alike else [None] * len(shape)
+        return [_of_shape(item, told[i], otherwise, f"{name}_{i}") for i, item in enumerate(shape)]
+    dtype, sizes = getattr(called, "dtype", otherwise), tuple(shape)
     return ArgumentSpec((None, *sizes[1:]) if sizes else (), dtype, name)
 
 
