@@ -330,7 +330,9 @@ class Graph:
             nested = self.model(draw.one(["sequential", "functional"]), depth + 1, shape, outer)
             node: Spec = {"model": nested, "on": [source]}
             if self.fixes and not chain and draw.chance(0.25):
-                noisy = any(inside.get("random") for inside in all_nodes(nested))
+                within = all_nodes(nested)
+                shared = [spec["nodes"][n["outer"]] for n in nested["nodes"] if "outer" in n]
+                noisy = any(inside.get("random") for inside in (*within, *shared))
                 node["call"] = {"training": not noisy and draw.one([True, False])}
             self.add(spec, values, loose, node, tuple(nested["shape"]))
             return

@@ -86,6 +86,13 @@ class SavedCall:
         positional, _ = traces[0].arguments
         return positional[0] if positional else None
 
+    def cast(self, inputs: Any) -> Any:
+        """A call's first argument with floats as it was traced for: layers cast what they take."""
+        leaves, specs = keras.tree.flatten(inputs), list(flatten(self.input_specs()))
+        if len(leaves) != len(specs):
+            return inputs
+        return keras.tree.pack_sequence_as(inputs, list(map(_cast, leaves, specs)))
+
     def output_specs(self) -> Any:
         """The structure of specs that a call returns, as it was saved."""
         if self.traces(self.with_losses):
@@ -167,6 +174,14 @@ class SavedCall:
         return () if function is None else _arguments(function)
 
 
+def _cast(leaf: Any, spec: Any) -> Any:
+    if not isinstance(spec, TensorSpec) or not hasattr(leaf, "dtype"):
+        return leaf
+    wanted, given = dtype_of_number(int(spec.dtype)).name, str(leaf.dtype)
+    floats = all(map(keras.backend.is_float_dtype, (wanted, given)))
+    return keras.ops.cast(leaf, wanted) if floats and wanted != given else leaf
+
+
 def _symbolic_leaf(leaf: Any) -> Any:
     if not isinstance(leaf, TensorSpec) or leaf.shape.dims is None:
         return leaf
@@ -240,6 +255,7 @@ class GraphCallMixin(KeepsAssignments):
         if self.saved_call.takes_mask:
             kwargs["mask"] = mask
         kwargs = {key: value for key, value in kwargs.items() if value is not None}
+        inputs = self.saved_call.cast(inputs)
         outputs, losses = self.saved_call((inputs, *args), kwargs, bool(training))
         for loss in losses:
             # one that follows from shapes alone is no tensor of JAX yet

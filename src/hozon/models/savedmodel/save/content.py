@@ -40,6 +40,7 @@ from hozon.models.savedmodel.save.nodes import (
 from hozon.models.savedmodel.save.signatures import serving
 from hozon.models.savedmodel.save.specs import (
     KnowsItsCall,
+    as_cast,
     layer_spec,
     model_spec,
     of_any_batch,
@@ -225,7 +226,7 @@ class Description:
             )
             return
         try:
-            calls = self.functions.calls(layer, with_integers(layer, spec))
+            calls = self.functions.calls(layer, as_cast(layer, with_integers(layer, spec)))
         except UnsupportedError as error:  # its model's function holds what it computes
             if self.functions.native_only:
                 raise

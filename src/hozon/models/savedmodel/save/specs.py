@@ -271,6 +271,20 @@ def _of_batch(spec: CallSpec, size: int | None) -> CallSpec:
     return spec.mapped(sized)
 
 
+def as_cast(layer: keras.Layer, spec: CallSpec) -> CallSpec:
+    """The arguments as tf_keras hands them to a layer's saved call: the first in its own dtype."""
+    if isinstance(layer, keras.Model) or not getattr(layer, "autocast", False):
+        return spec
+    dtype = layer.compute_dtype
+
+    def cast(leaf: Any) -> Any:
+        floating = isinstance(leaf, ArgumentSpec) and keras.backend.is_float_dtype(leaf.dtype)
+        return replace(leaf, dtype=dtype) if floating and dtype else leaf
+
+    first = tuple(jax.tree.map(cast, value) for value in spec.arguments[:1])
+    return replace(spec, arguments=(*first, *spec.arguments[1:]))
+
+
 def call_names(layer: keras.Layer) -> tuple[str, ...]:
     """The names of the arguments of ``layer.call``: what can be given by position, and then others.
 
