@@ -130,7 +130,7 @@ def _revived(
     with deferred_initializers() as deferred:
         model = _built(native["config"], custom_objects, report, inner)
         if not model.built and objects.root is not None:
-            build(model, objects.root, saved_call())
+            build(model, objects.root, saved_call(), objects.batch_of_states)
         if objects.root is not None and functional_of(model) is None:
             note_saved_call(model, objects.root, saved_call())
         _freeze(model, objects)
