@@ -9,7 +9,7 @@ from tests.fuzz.corpus import seeds
 from tests.fuzz.mutations import mutated
 
 #: Cases that once found something, and some more.
-FOUND = (1028,)
+FOUND = (1028, 16552)
 SAMPLE = 150
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hozon.config.text_layers.lookup import IndexLookup
 from hozon.config.text_layers.vectorization import TextVectorization
+from hozon.errors import UnsupportedError
 from hozon.keras_private.paths import saveables
 from hozon.record import ModelRecord
 
@@ -52,8 +53,15 @@ def _assets(model: keras.Model) -> Iterator[tuple[str, Callable[[], bytes]]]:
 
 
 def _file(layer: keras.Layer) -> Callable[[], bytes]:
-    def content() -> bytes:
-        words = layer.get_vocabulary(include_special_tokens=False)
-        return "\n".join(map(str, words)).encode()
-
-    return content
+    words = [str(word) for word in layer.get_vocabulary(include_special_tokens=False)]
+    lost = next((word for word in words if "\n" in word or "\r" in word), None)
+    if lost is None and words and not words[-1]:
+        lost = ""
+    if lost is not None:
+        raise UnsupportedError(
+            f"the vocabulary of layer {layer.name!r} holds {lost!r}, which a .keras file cannot: "
+            "it keeps a token a line",
+            feature=f"the token {lost!r}",
+            instead="a SavedModel or an .h5 file",
+        )
+    return lambda: "\n".join(words).encode()

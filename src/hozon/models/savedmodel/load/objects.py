@@ -112,7 +112,18 @@ class KerasObjects:
         )
 
     def children(self, node_id: int) -> dict[str, int]:
-        """The named edges of a node."""
+        """The named edges of a node.
+
+        Raises:
+            FormatError: the graph has no such node.
+        """
+        if not 0 <= node_id < len(self.graph.nodes):
+            raise FormatError(
+                f"{self.artifact.path} refers to object {node_id}, which its graph does not have",
+                file=self.artifact.path,
+                expected=f"0 to {len(self.graph.nodes) - 1}",
+                found=node_id,
+            )
         return {edge.name: edge.node for edge in self.graph.nodes[node_id].children}
 
     def attributes(self, node_id: int) -> dict[str, int]:
