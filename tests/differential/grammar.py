@@ -131,6 +131,10 @@ def draw_spec(seed: int, number: int) -> Spec:
     later_axes(Draw(seed, f"{number}, later axes"), spec)
     if graph["way"].startswith("subclass") or graph.get("class") == "Planned":
         of_own_code(graph)
+    if any(hop["form"] != "savedmodel" for hop in spec["hops"]):
+        for node in all_nodes(graph):  # of what it holds its config does not tell
+            if node.get("layer", {}).get("class") == "Block":
+                node["layer"]["args"].pop("trainable", None)
     return spec
 
 
