@@ -10,7 +10,6 @@ from contextvars import ContextVar
 from copy import copy
 from typing import Any
 
-import numpy as np
 from keras.src.backend.common import global_state
 from keras.src.layers import layer
 from keras.src.models import functional, model
@@ -50,9 +49,9 @@ layer.warnings = model.warnings = functional.warnings = _Warnings()
 def made_aside() -> Iterator[None]:
     """Objects made inside use up no names and no random numbers, and Keras warns of none.
 
-    Those that a user's constructor draws from NumPy or Python itself are given back too.
+    What a user's constructor draws from NumPy or Python itself is gone: all threads draw from there,
+    and giving it back would give them the same numbers twice.
     """
-    drawn, plain = np.random.get_state(), random.getstate()  # noqa: NPY002 - what it would draw from
     before = {name: global_state.get_global_attribute(name) for name in (NAMES, GENERATOR)}
     global_state.set_global_attribute(NAMES, copy(before[NAMES]))
     global_state.set_global_attribute(GENERATOR, None)
@@ -60,7 +59,5 @@ def made_aside() -> Iterator[None]:
         with asked(_ASIDE, True):
             yield
     finally:
-        np.random.set_state(drawn)  # noqa: NPY002
-        random.setstate(plain)
         for name, value in before.items():
             global_state.set_global_attribute(name, value)

@@ -6,7 +6,6 @@ import random
 import threading
 
 import keras
-import numpy as np
 import pytest
 
 from hozon.keras_private.aside import made_aside
@@ -21,18 +20,6 @@ def test_names_and_seeds_go_on_as_they_were() -> None:
         keras.layers.Dropout(0.5)
     assert random.getstate() == state
     assert keras.layers.Dense(1).name == f"dense_{number + 1}"
-
-
-def test_what_a_users_constructor_draws_is_given_back() -> None:
-    np.random.seed(3)  # noqa: NPY002 - the generator that it would draw from
-    random.seed(3)
-    expected = np.random.rand(), random.random()  # noqa: NPY002
-    np.random.seed(3)  # noqa: NPY002
-    random.seed(3)
-    with made_aside():
-        np.random.rand(5)  # noqa: NPY002
-        random.random()
-    assert (np.random.rand(), random.random()) == expected  # noqa: NPY002
 
 
 def test_they_do_so_after_an_error_too() -> None:
