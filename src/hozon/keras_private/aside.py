@@ -49,8 +49,8 @@ layer.warnings = model.warnings = functional.warnings = _Warnings()
 def made_aside() -> Iterator[None]:
     """Objects made inside use up no names and no random numbers, and Keras warns of none.
 
-    What a user's constructor draws from NumPy or Python itself is gone: all threads draw from there,
-    and giving it back would give them the same numbers twice.
+    What a user's constructor draws from NumPy or Python itself is gone: all threads draw from
+    there, and giving it back would give them the same numbers twice.
     """
     before = {name: global_state.get_global_attribute(name) for name in (NAMES, GENERATOR)}
     global_state.set_global_attribute(NAMES, copy(before[NAMES]))
