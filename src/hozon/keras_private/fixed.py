@@ -16,7 +16,7 @@ import keras
 from keras.src.backend.common import global_state
 from keras.src.ops.function import Function, make_node_key
 
-from hozon.keras_private.masks import given_mask, set_output_mask
+from hozon.keras_private.masks import given_mask, merged_as_they_are, set_output_mask
 
 #: Attribute of a marked node: the names of the arguments that it keeps.
 _MARK = "hozon_fixed_arguments"
@@ -50,7 +50,8 @@ def called(
     if "mask" not in names or not isinstance(layer, keras.Layer):
         return layer(*args, **kwargs)
     mask = given_mask(layer, args, kwargs)
-    outputs = layer(*args, **(kwargs if mask is None else {**kwargs, "mask": mask}))
+    with merged_as_they_are(layer, args):
+        outputs = layer(*args, **(kwargs if mask is None else {**kwargs, "mask": mask}))
     set_output_mask(layer, args, outputs)
     return outputs
 

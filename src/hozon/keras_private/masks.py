@@ -7,7 +7,8 @@ inputs have one, and asks no layer inside of a TimeDistributed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -36,6 +37,20 @@ def set_masks(values: Any, masks: Sequence[Any]) -> None:
     for value, mask in zip(keras.tree.flatten(values), masks, strict=True):
         if mask is not None:
             set_keras_mask(value, mask)
+
+
+@contextmanager
+def merged_as_they_are(layer: Any, args: tuple[Any, ...]) -> Iterator[None]:
+    """While it lasts, a merging layer sees no masks: some of Keras 3 replace what is masked."""
+    merges = bool(args) and isinstance(layer, Merge) and not isinstance(layer, _OWN_RULE)
+    inputs = keras.tree.flatten(args[0]) if merges else []
+    masks = masks_of(inputs)
+    for value in inputs:
+        _set(value, None)
+    try:
+        yield
+    finally:
+        set_masks(inputs, masks)
 
 
 def set_output_mask(layer: Any, args: tuple[Any, ...], outputs: Any) -> None:

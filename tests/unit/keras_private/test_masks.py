@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
+import hozon
 from hozon.config.serialization import serialize
 from hozon.errors import UnsupportedError
 from tests.oracle.client import Oracle
@@ -94,3 +96,22 @@ def test_masks_that_keras_2_would_merge_otherwise_are_refused() -> None:
     same = masked(tokens)
     model = keras.Model(tokens, layers.LSTM(3)(layers.Add()([same, layers.Dense(6)(same)])))
     assert serialize(model, dialect="keras2")["class_name"] == "Functional"
+
+
+MERGED = """
+layers = keras.layers
+given = keras.Input((4,)), keras.Input((4,))
+embedding = layers.Embedding(5, 3, mask_zero=True)
+merged = getattr(layers, kind)()([embedding(ids) for ids in given])
+model = keras.Model(given, merged * 0.5)
+model.save(path)
+ids = [np.array([[1, 2, 0, 0], [3, 0, 4, 0]]), np.array([[1, 0, 2, 0], [0, 0, 4, 3]])]
+out["ids"], out["outputs"] = ids, model.predict(ids, verbose=0)
+"""
+
+
+@pytest.mark.parametrize("kind", ["Multiply", "Add", "Average", "Maximum", "Minimum", "Subtract"])
+def test_what_is_masked_is_merged_as_it_is(oracle: Oracle, tmp_path: Path, kind: str) -> None:
+    told = oracle.python(MERGED, path=str(tmp_path / "m.h5"), kind=kind)
+    outputs = hozon.load_model(tmp_path / "m.h5").predict(told["ids"], verbose=0)
+    np.testing.assert_allclose(outputs, told["outputs"], atol=1e-6)
