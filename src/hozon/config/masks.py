@@ -76,9 +76,15 @@ def merged_otherwise(entries: Sequence[Entry], ends: Any) -> list[str]:
     return [
         name_of(entry)
         for entry in (entries if graph.makers else ())
-        if entry["class_name"] in MERGES and not is_operation(entry)
+        if _merges(entry) and not is_operation(entry)
         if graph.mixes_masks(entry) and graph.is_mask_read(name_of(entry), outputs)
     ]
+
+
+def _merges(entry: Entry) -> bool:
+    """Whether a layer makes one mask of several; one after the other, they are the same in both."""
+    joins = entry["class_name"] == "Concatenate" and entry["config"].get("axis", -1) != 1
+    return joins or entry["class_name"] in MERGES
 
 
 def _reached(kept: list[Entry], before: Sequence[Entry], ends: Any) -> list[Entry]:

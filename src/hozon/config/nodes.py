@@ -26,7 +26,7 @@ FIXED = "fixed"
 OVERRIDDEN = ("training",)
 #: Layers whose outputs carried another mask in Keras 2; those of several tensors did too.
 MERGES = frozenset({"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"})
-MASKS_DIFFER = MERGES | {"TimeDistributed"}
+MASKS_DIFFER = MERGES | {"Concatenate", "TimeDistributed"}
 #: Layers of Keras 2 around TensorFlow's functions, which keep the structure of their inputs.
 STRUCTURED = frozenset({"TFOpLambda", "SlicingOpLambda", "InstanceProperty", "InstanceMethod"})
 Key = tuple[str, int, int]

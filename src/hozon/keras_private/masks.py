@@ -15,7 +15,7 @@ import keras
 from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.layers.merging.base_merge import Merge
 
-#: Merging layers with a rule of their own that is the same in both.
+#: Merging layers with a rule of their own; that of Dot is the same in both.
 _OWN_RULE = (keras.layers.Concatenate, keras.layers.Dot)
 
 
@@ -59,6 +59,8 @@ def set_output_mask(layer: Any, args: tuple[Any, ...], outputs: Any) -> None:
         return
     if isinstance(layer, Merge) and not isinstance(layer, _OWN_RULE):
         _set(outputs, _all_of(masks_of(args[0])))
+    elif isinstance(layer, keras.layers.Concatenate):
+        _set(outputs, _joined(layer.axis, keras.tree.flatten(args[0])))
     elif isinstance(layer, keras.layers.TimeDistributed):
         _set(outputs, _over_steps(layer.layer, args[0]))
 
@@ -75,6 +77,22 @@ def _all_of(masks: list[Any]) -> Any:
         if mask is not None:
             made = mask if made is None else keras.ops.logical_and(made, mask)
     return made
+
+
+def _joined(axis: int, inputs: list[Any]) -> Any:
+    """True where all that is joined there is; Keras 3 takes what is True anywhere."""
+    masks = [get_keras_mask(value) for value in inputs]
+    if all(mask is None for mask in masks):
+        return None
+    parts = [
+        keras.ops.ones_like(value, "bool")
+        if mask is None
+        else mask
+        if len(mask.shape) == len(value.shape)
+        else keras.ops.expand_dims(mask, -1)
+        for value, mask in zip(inputs, masks, strict=True)
+    ]
+    return keras.ops.all(keras.ops.concatenate(parts, axis=axis), axis=-1)
 
 
 def _over_steps(layer: keras.Layer, inputs: Any) -> Any:

@@ -49,6 +49,14 @@ model = keras.Model([i, j], layers.Dense(2)(h))
 h = layers.GRU(3)(layers.Concatenate(axis=1)([e(i), f(j)]))
 model = keras.Model([i, j], layers.Dense(2)(h))
 """),
+    "side by side": case("""
+h = layers.GlobalAveragePooling1D()(layers.Concatenate()([e(i), f(j)]))
+model = keras.Model([i, j], layers.Dense(2)(h))
+"""),
+    "one beside none": case("""
+h = layers.LSTM(3)(layers.Concatenate()([e(i), g(j)]))
+model = keras.Model([i, j], layers.Dense(2)(h))
+"""),
     "with states": case("""
 _, *states = layers.LSTM(4, return_state=True)(e(i))
 h = layers.LSTM(4, return_sequences=True)(f(j), initial_state=states)
@@ -86,6 +94,9 @@ def test_masks_that_keras_2_would_merge_otherwise_are_refused() -> None:
     tokens, places = keras.Input((5,), dtype="int32"), keras.Input((5,), dtype="int32")
     masked, plain = layers.Embedding(5, 6, mask_zero=True), layers.Embedding(5, 6)
     merged = layers.Add()([masked(tokens), plain(places)])
+    joined = layers.Concatenate()([masked(tokens), plain(places)])
+    with pytest.raises(UnsupportedError, match="different masks"):
+        serialize(keras.Model([tokens, places], layers.LSTM(3)(joined)), dialect="keras2")
     for read, refused in ((layers.LSTM(3), True), (layers.Flatten(), False)):
         model = keras.Model([tokens, places], layers.Dense(2)(read(merged)))
         if refused:
