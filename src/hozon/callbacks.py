@@ -12,6 +12,7 @@ from hozon.containers.keraszip import write_weights
 from hozon.errors import HozonError
 from hozon.forms import form_of, form_to_write
 from hozon.forms.form import check_before_load
+from hozon.graphs.processes import collective
 from hozon.keras_private import keras
 from hozon.keras_private.callbacks import ComesLast, skip_batches
 from hozon.keras_private.training import begin_with
@@ -200,6 +201,7 @@ class BackupAndRestore(ComesLast, keras.callbacks.Callback):  # type: ignore[mis
             self._keep(0)
             remove_folders([self.backup_dir])
 
+    @collective
     def _save(self, epoch: int, batch: int) -> None:
         make_folders(self.backup_dir)
         file = join(self.backup_dir, f"backup-{epoch:06}-{batch:08}.weights.h5")

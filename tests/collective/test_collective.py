@@ -103,6 +103,7 @@ def test_nothing_is_left(saved: Path) -> None:
         assert len(list(folder.glob("w.data*"))) == 2
     kept = {file.name for file in (saved / "run").glob("*.index")}
     assert kept == {"ckpt-2.index", "ckpt-3.index"}
+    assert {file.name for file in (saved / "epochs").iterdir()} == {"1.keras", "2.keras"}
 
 
 def test_tensorflow_opens_it(saved: Path, oracle: Oracle) -> None:

@@ -210,7 +210,7 @@ def test_a_run_far_away(store: type[Store], models: tuple[keras.Model, Any]) -> 
     seen: list[int] = []
     note = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(epoch))
     backup = hozon.callbacks.BackupAndRestore("store://backup")
-    model.fit(X, np.ones((2, 3)), epochs=3, verbose=0, callbacks=[backup, note])
+    model.fit(X, np.ones((2, 3)), epochs=3, verbose=0, callbacks=[backup, each, note])
     assert seen == [2]
     assert not any("backup" in name for name in store.store)
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import keras
-
 from hozon.config.dialects.rules import (
     Become,
     Default,
@@ -21,6 +19,7 @@ from hozon.config.dialects.rules import (
     Rule,
     Table,
 )
+from hozon.config.dialects.to_keras2 import KERAS3_LAYERS, LAYERS
 from hozon.typing import Config
 
 HARD = Default("recurrent_activation", "hard_sigmoid")
@@ -97,7 +96,8 @@ def step_by_step(entry: Entry) -> None:
 
 def _is_of_user(value: Any) -> bool:
     """Whether a layer's config is of no class of Keras'."""
-    return isinstance(value, Mapping) and not hasattr(keras.layers, str(value.get("class_name")))
+    known = LAYERS | KERAS3_LAYERS
+    return isinstance(value, Mapping) and str(value.get("class_name")) not in known
 
 
 def _needs_all_steps(value: Any) -> bool:

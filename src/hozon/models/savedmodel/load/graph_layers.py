@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
+import jax
 import keras
 
 from hozon.errors import MismatchError, UnsupportedError
@@ -178,8 +179,10 @@ def _cast(leaf: Any, spec: Any) -> Any:
     if not isinstance(spec, TensorSpec) or not hasattr(leaf, "dtype"):
         return leaf
     wanted, given = dtype_of_number(int(spec.dtype)).name, str(leaf.dtype)
-    floats = all(map(keras.backend.is_float_dtype, (wanted, given)))
-    return keras.ops.cast(leaf, wanted) if floats and wanted != given else leaf
+    if not all(map(keras.backend.is_float_dtype, (wanted, given))):
+        return leaf
+    wanted = jax.dtypes.canonicalize_dtype(wanted).name  # JAX may have no float64
+    return leaf if wanted == given else keras.ops.cast(leaf, wanted)
 
 
 def _symbolic_leaf(leaf: Any) -> Any:
