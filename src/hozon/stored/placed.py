@@ -16,12 +16,10 @@ def own(value: Any) -> Any:
     An array that JAX has laid out over devices is not gathered: each part is written by the process
     that has the first copy of it. Every other value is the leader's.
     """
-    shards = getattr(value, "addressable_shards", None)
-    if shards is None or (
-        value.is_fully_addressable and (value.is_fully_replicated or not leads())
-    ):
+    if not hasattr(value, "is_fully_addressable") or _is_local(value):
         return value if leads() else None
-    parts = [(_extents(s.index, value.shape), s.data) for s in shards if s.replica_id == 0]
+    shards = [shard for shard in value.addressable_shards if shard.replica_id == 0]
+    parts = [(_extents(shard.index, value.shape), shard.data) for shard in shards]
     if value.is_fully_replicated:
         return parts[0][1] if parts else None
     return Parts(tuple(value.shape), dtype_of_numpy(value.dtype), parts) if parts else None
