@@ -14,9 +14,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 import hozon
 from hozon.cli import main
+from tests.contract.numbered import X, made
 from tests.oracle.client import Oracle
-
-X = np.ones((2, 4), np.float32)
 
 
 class Store(MemoryFileSystem):  # type: ignore[misc]
@@ -54,16 +53,6 @@ def store() -> Iterator[type[Store]]:
     Store.asked, Store.fails_at = 0, None
     yield Store
     Store.fails_at = None
-
-
-def made(value: float) -> keras.Model:
-    """A model whose weights are this number, compiled and trained by a step of no length."""
-    model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(3, name="d")])
-    model.compile(keras.optimizers.SGD(0.0, momentum=0.9), "mse")
-    model.train_on_batch(X, np.ones((2, 3)))
-    for weight in model.weights:
-        weight.assign(np.full(weight.shape, value))
-    return model
 
 
 @pytest.fixture(scope="module")

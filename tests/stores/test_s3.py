@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 import hozon
+from tests.contract.numbered import X, made
 
 moto = pytest.importorskip("moto.server", reason="run `make stores`")
 s3fs = pytest.importorskip("s3fs", reason="run `make stores`")
-
-X = np.ones((2, 4), np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +47,6 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", counted)
     return calls
-
-
-def made(value: float) -> keras.Model:
-    model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(3, name="d")])
-    model.compile(keras.optimizers.SGD(0.0, momentum=0.9), "mse")
-    model.train_on_batch(X, np.ones((2, 3)))
-    for weight in model.weights:
-        weight.assign(np.full(weight.shape, value))
-    return model
 
 
 def values(model: keras.Model) -> set[float]:

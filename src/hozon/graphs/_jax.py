@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax import export
+from jax._src import distributed
 from jax._src.core import InconclusiveDimensionOperation as InconclusiveDimensionOperation
 from jax._src.export import _export
 from jax._src.interpreters import mlir
@@ -289,6 +290,4 @@ def _exported(
 
 def coordination() -> Any:
     """The client of the coordination service that ``jax.distributed.initialize`` has started."""
-    from jax._src import distributed
-
     return distributed.global_state.client

@@ -282,8 +282,9 @@ def _publish_together(
     index, count = (instead_of or stage.target) + INDEX_SUFFIX, others.count
     in_use = _shards_in_use(index) if leads() else None
     count += int(others.meet(b"1" if in_use == count else b"0")[0])
-    replaced = in_use is not None or exists(stage.target + INDEX_SUFFIX)
-    force = not is_remote(stage.target) and (replaced if durable is None else durable)
+    force = not is_remote(stage.target) and (
+        exists(stage.target + INDEX_SUFFIX) if durable is None else durable
+    )
     if force:
         sync(path)
     move(path, data_file(stage.target, others.index, count))
