@@ -30,6 +30,7 @@ R = TypeVar("R")
 #: Bytes of a value of the store; longer words are several.
 PIECE = 1 << 20
 WELL, FAILED = b"+", b"-"
+PREFIX = "hozon"
 
 _numbers = count()
 
@@ -43,7 +44,8 @@ class Processes:
         self.index = index
         self.count = jax.process_count()
         self._client = client
-        self._save = f"hozon/{number}"
+        self._save = f"{PREFIX}/{number}"
+        self._number = number
         self._meetings = count()
         self._lock = Lock()
 
@@ -64,6 +66,11 @@ class Processes:
         with self._lock:
             meeting = f"{self._save}/{next(self._meetings)}"
             self._say(meeting, FAILED + f"{type(error).__name__}: {error}".encode())
+
+    def forget_last(self) -> None:
+        """Take the words of the save before this one, which all have heard, out of the store."""
+        if self.index == 0 and self._number:
+            self._client.key_value_delete(f"{PREFIX}/{self._number - 1}/")
 
     def whole(self, value: Any) -> NDArray[Any]:
         """Every process gets all of the array; none waits on a device for one that has failed."""
@@ -107,6 +114,7 @@ def collective(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         with together(others):
             _agree(others, f"{function.__qualname__}({_paths(args, kwargs)})")
+            others.forget_last()
             done = function(*args, **kwargs)
             others.meet()  # nobody goes on before it is whole
             return done
@@ -130,7 +138,7 @@ def _agree(others: Team, call: str) -> None:
         )
 
 
-def _others() -> Team | None:
+def _others() -> Processes | None:
     jax = sys.modules.get("jax")
     if jax is None or not jax.distributed.is_initialized() or jax.process_count() == 1:
         return None
