@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from hozon.arguments import checked, path_to_read
 from hozon.forms import form_of
+from hozon.raw.collection import collection_paused
 from hozon.raw.stores import place
 from hozon.record import Graph, LayerInfo, SignatureInfo, TensorSummary
 from hozon.reports import Report, size_text
@@ -82,6 +83,11 @@ def inspect(path: str | os.PathLike[str]) -> ArtifactInfo:
     record = form.read(where)
     graph = record.graph or Graph(layers=tuple(_layers_of(record.config or {}, "root")))
     kind = record.metadata.get("kind")
+    with collection_paused():
+        variables = tuple(
+            TensorSummary(name, tensor.dtype.name, tensor.shape, tensor.nbytes)
+            for name, tensor in form.named(record).items()
+        )
     return ArtifactInfo(
         path=record.path or where,
         format=f"{form.label} ({kind})" if kind else form.label,
@@ -89,10 +95,7 @@ def inspect(path: str | os.PathLike[str]) -> ArtifactInfo:
         tags=graph.tags,
         signatures=graph.signatures,
         layers=graph.layers,
-        variables=tuple(
-            TensorSummary(name, tensor.dtype.name, tensor.shape, tensor.nbytes)
-            for name, tensor in form.named(record).items()
-        ),
+        variables=variables,
         training_config=record.training,
         functions=graph.functions,
         ops=graph.ops,

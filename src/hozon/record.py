@@ -229,12 +229,15 @@ def _held(group: StateGroup) -> StateGroup:
     return StateGroup(group.name, {name: copied(t) for name, t in group.tensors.items()})
 
 
-def named_tensors(record: ModelRecord) -> dict[str, LazyTensor]:
+def named_tensors(record: ModelRecord) -> Mapping[str, LazyTensor]:
     """All tensors of a record, the optimizer's last, each under a name of its own.
 
     The name is that of its group and its own; only its own where that begins with the group's.
     """
-    groups = (*record.state, *(() if record.optimizer is None else (record.optimizer,)))
+    kept = () if record.optimizer is None else (record.optimizer,)
+    groups: Sequence[StateGroup] = (*record.state, *kept)
+    if len(groups) == 1 and not groups[0].name:
+        return groups[0].tensors
     found: dict[str, LazyTensor] = {}
     for group in groups:
         for name, tensor in group.tensors.items():

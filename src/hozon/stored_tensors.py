@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,14 +107,15 @@ class Tensors(Mapping[str, Tensor]):
 
     def __init__(self, path: str, found: Mapping[str, LazyTensor]) -> None:
         self.path = path
-        self._found = {name: Tensor(name, tensor) for name, tensor in found.items()}
+        self._found = found
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self._found:
+        found = self._found.get(name)
+        if found is None:
             near = get_close_matches(str(name), self._found, 3)
             meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
             raise KeyError(f"{self.path} holds no tensor {name!r}{meant}")
-        return self._found[name]
+        return Tensor(name, found)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._found)
@@ -123,7 +125,7 @@ class Tensors(Mapping[str, Tensor]):
 
     def __repr__(self) -> str:
         lines = [f"{self.path}: {len(self)} tensors"]
-        lines += [f"  {tensor!r}" for tensor in list(self._found.values())[:SHOWN]]
+        lines += [f"  {tensor!r}" for tensor in islice(self.values(), SHOWN)]
         more = len(self) - SHOWN
         return "\n".join([*lines, *([f"  ... and {more} more"] if more > 0 else [])])
 

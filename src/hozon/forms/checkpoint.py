@@ -44,7 +44,7 @@ class CheckpointForm(Form):
         """All tensors, that of the object graph too."""
         from hozon.containers.checkpoint.read import read
 
-        return dict(read(path).items())
+        return read(path)
 
     def files(self, path: str) -> tuple[str, ...]:  # noqa: ARG002
         """None: every tensor and every block of the index has a checksum."""

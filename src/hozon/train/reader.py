@@ -11,6 +11,7 @@ from hozon.arguments import checked, path_to_read, text
 from hozon.containers.checkpoint.read import read
 from hozon.containers.savedmodel.read import detect as is_savedmodel
 from hozon.formats.bundle import Bundle, open_bundle
+from hozon.raw.collection import collection_paused
 from hozon.raw.stores import join, place
 from hozon.stored.dtypes import DType
 
@@ -50,7 +51,8 @@ class CheckpointReader:
 
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
         """The shape of each tensor."""
-        return {name: list(tensor.shape) for name, tensor in self._bundle.items()}
+        with collection_paused():
+            return {name: list(shape) for name, shape in self._bundle.shapes()}
 
     def get_variable_to_dtype_map(self) -> dict[str, DType]:
         """The type of each tensor."""
@@ -74,8 +76,10 @@ def load_checkpoint(ckpt_dir_or_file: str | os.PathLike[str]) -> CheckpointReade
 @checked(ckpt_dir_or_file=path_to_read)
 def list_variables(ckpt_dir_or_file: str | os.PathLike[str]) -> list[tuple[str, list[int]]]:
     """(name, shape) of each tensor of a checkpoint, sorted by name."""
-    shapes = load_checkpoint(ckpt_dir_or_file).get_variable_to_shape_map()
-    return sorted(shapes.items())
+    bundle = open_checkpoint(ckpt_dir_or_file)
+    # Sorted, as the file has them.
+    with collection_paused():
+        return [(name, list(shape)) for name, shape in bundle.shapes()]
 
 
 @checked(ckpt_dir_or_file=path_to_read, name=text)

@@ -108,8 +108,7 @@ def read(path: str | os.PathLike[str]) -> Bundle:
 def read_record(path: str | os.PathLike[str]) -> ModelRecord:
     """The tensors of a checkpoint by their keys; the object graph is among the metadata."""
     bundle = read(path)
-    tensors = dict(bundle)
-    graph = tensors.pop(OBJECT_GRAPH_KEY, None)
+    graph = bundle.get(OBJECT_GRAPH_KEY)
     kind = "name-based" if graph is None else "object-based"
     return ModelRecord(
         form="tf_checkpoint",
@@ -117,7 +116,7 @@ def read_record(path: str | os.PathLike[str]) -> ModelRecord:
         dialect="keras2",
         naming="objects",
         producer="TensorFlow",
-        state=(StateGroup("", tensors),),
+        state=(StateGroup("", bundle.without(OBJECT_GRAPH_KEY)),),
         metadata={"kind": kind, OBJECT_GRAPH_KEY: graph},
     )
 

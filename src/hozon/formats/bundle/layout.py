@@ -128,14 +128,19 @@ def read_entry(data: bytes, where: Location) -> Entry:
 
 def _shape(data: bytes, where: Location) -> tuple[int, ...]:
     try:
-        return _read_shape(data)
+        return read_shape(data)
     except FormatError as error:
         # Shapes repeat, so they are decoded once, without a place; the place is put in here.
         raise where.damaged(error.message, expected=error.expected, found=error.found) from None
 
 
 @lru_cache(maxsize=4096)
-def _read_shape(data: bytes) -> tuple[int, ...]:
+def read_shape(data: bytes) -> tuple[int, ...]:
+    """Decodes a shape.
+
+    Raises:
+        FormatError: it is damaged, or its values are impossible.
+    """
     dims = []
     for number, value in _fields(data, _NOWHERE):
         if number == 2:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hozon.errors import FormatError, MismatchError
 from hozon.formats.bundle.data import BundleData, Opener
 from hozon.formats.bundle.index import Index, read_index
-from hozon.formats.bundle.layout import INDEX_SUFFIX, Header, data_file
+from hozon.formats.bundle.layout import INDEX_SUFFIX, Entry, Header, data_file
 from hozon.formats.sstable import is_table
 from hozon.limits import LIMITS, Limits
 from hozon.raw.location import Location
@@ -29,7 +29,7 @@ _REQUESTS = 16
 """Requests to a remote file system at once."""
 
 
-class Bundle:
+class Bundle(Mapping[str, LazyTensor]):
     """The tensors of a checkpoint, by name, in the order of the file (sorted by bytes).
 
     Attributes:
@@ -41,12 +41,7 @@ class Bundle:
         self.prefix = prefix
         self.header: Header = index.header
         self._data = BundleData(prefix, index.header, index.slices, opener)
-        self._tensors = {
-            name: LazyTensor(
-                name, entry.shape, dtype_of_number(entry.dtype), entry.size, self._data, entry
-            )
-            for name, entry in index.entries.items()
-        }
+        self._entries = index.entries
 
     @property
     def producer(self) -> int:
@@ -55,41 +50,54 @@ class Bundle:
 
     version = producer
 
-    def keys(self) -> list[str]:
-        """The names of the tensors."""
-        return list(self._tensors)
-
-    def items(self) -> Iterable[tuple[str, LazyTensor]]:
+    def items(self) -> ItemsView[str, LazyTensor]:
         """Names and tensors."""
-        return self._tensors.items()
+        return _Items(self)
 
-    def values(self) -> Iterable[LazyTensor]:
+    def values(self) -> ValuesView[LazyTensor]:
         """The tensors."""
-        return self._tensors.values()
+        return _Values(self)
 
-    def get(self, name: str) -> LazyTensor | None:
-        """The tensor of that name, or None."""
-        return self._tensors.get(name)
+    def each(self) -> Iterator[tuple[str, LazyTensor]]:
+        """Names and tensors, in turn."""
+        return ((name, self._tensor(name, entry)) for name, entry in self._entries.each())
+
+    def shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Names and shapes."""
+        return self._entries.shapes()
+
+    def without(self, *names: str) -> Mapping[str, LazyTensor]:
+        """The tensors but those of some names."""
+        return _Without(self, frozenset(names))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The tensor of that name, or `default`."""
+        entry = self._entries.get(name)
+        return default if entry is None else self._tensor(name, entry)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._tensors
+        return name in self._entries
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
+        return iter(self._entries)
 
     def __len__(self) -> int:
-        return len(self._tensors)
+        return len(self._entries)
 
     def __getitem__(self, name: str) -> LazyTensor:
-        found = self._tensors.get(name)
-        if found is None:
-            near = difflib.get_close_matches(name, self._tensors, n=3, cutoff=0.7)
+        entry = self._entries.get(name)
+        if entry is None:
+            near = difflib.get_close_matches(name, self._entries, n=3, cutoff=0.7)
             raise MismatchError(
                 f"the checkpoint holds no tensor {name!r}",
                 mismatches=[f"there is {other!r}" for other in near],
                 file=self.prefix,
             )
-        return found
+        return self._tensor(name, entry)
+
+    def _tensor(self, name: str, entry: Entry) -> LazyTensor:
+        dtype = dtype_of_number(entry.dtype)
+        return LazyTensor(name, entry.shape, dtype, entry.size, self._data, entry)
 
     def __repr__(self) -> str:
         return f"Bundle({self.prefix!r}, {len(self)} tensors)"
@@ -112,7 +120,7 @@ class Bundle:
             FormatError: the file is damaged.
             UnsupportedError: a tensor is of a type that no array can hold.
         """
-        wanted = [self[name] for name in (self._tensors if names is None else names)]
+        wanted = [self[name] for name in (self._entries if names is None else names)]
         arrays = self._each(lambda tensor: tensor.read(verify), wanted)
         return {tensor.name: array for tensor, array in zip(wanted, arrays, strict=True)}
 
@@ -122,7 +130,7 @@ class Bundle:
         Raises:
             FormatError: a checksum is wrong, or a tensor is damaged otherwise.
         """
-        wanted = list(self._tensors.values()) if name is None else [self[name]]
+        wanted = list(self.values()) if name is None else [self[name]]
         for _ in self._each(self._data.check, wanted):
             pass
 
@@ -152,6 +160,58 @@ class Bundle:
             return map(work, tensors)
         with ThreadPoolExecutor(_REQUESTS) as pool:
             return list(pool.map(work, tensors))
+
+
+class _Items(ItemsView[str, LazyTensor]):
+    """The items of a bundle, made in the order of the file rather than looked up by name."""
+
+    _mapping: Bundle | _Without
+
+    def __iter__(self) -> Iterator[tuple[str, LazyTensor]]:
+        return self._mapping.each()
+
+
+class _Values(ValuesView[LazyTensor]):
+    """The tensors of a bundle, likewise."""
+
+    _mapping: Bundle | _Without
+
+    def __iter__(self) -> Iterator[LazyTensor]:
+        return (tensor for _, tensor in self._mapping.each())
+
+
+class _Without(Mapping[str, LazyTensor]):
+    """The tensors of a bundle but some."""
+
+    def __init__(self, bundle: Bundle, left_out: frozenset[str]) -> None:
+        self._bundle = bundle
+        self._left_out = frozenset(name for name in left_out if name in bundle)
+
+    def __getitem__(self, name: str) -> LazyTensor:
+        if name in self._left_out or name not in self._bundle:
+            raise KeyError(name)
+        return self._bundle[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name not in self._left_out and name in self._bundle
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._bundle if name not in self._left_out)
+
+    def __len__(self) -> int:
+        return len(self._bundle) - len(self._left_out)
+
+    def each(self) -> Iterator[tuple[str, LazyTensor]]:
+        """Names and tensors, in turn."""
+        return (pair for pair in self._bundle.each() if pair[0] not in self._left_out)
+
+    def items(self) -> ItemsView[str, LazyTensor]:
+        """Names and tensors."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[LazyTensor]:
+        """The tensors."""
+        return _Values(self)
 
 
 def is_bundle(prefix: str | os.PathLike[str]) -> bool:

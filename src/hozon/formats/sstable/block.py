@@ -5,14 +5,19 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from hozon.formats.sstable.layout import NO_COMPRESSION, SNAPPY, TRAILER_BYTES, Handle
 from hozon.limits import Limits
 from hozon.raw.checksum import masked_crc32c
 from hozon.raw.location import Location
 from hozon.raw.snappy import decompress
-from hozon.raw.sources import Source
+from hozon.raw.sources import Source, forget
 from hozon.raw.varint import read_varint
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def read_block(source: Source, handle: Handle, where: Location, limits: Limits) -> bytes:
@@ -29,12 +34,13 @@ def read_block(source: Source, handle: Handle, where: Location, limits: Limits) 
             found=f"{handle.size} bytes",
         )
     stored = source.view(handle.offset, handle.size + TRAILER_BYTES)
-    _check(stored[:-4].tobytes(), stored[-4:].tobytes(), where)
-    contents = stored[:-TRAILER_BYTES].tobytes()
-    return _expand(contents, int(stored[-TRAILER_BYTES]), where, limits)
+    _check(stored[:-4], stored[-4:].tobytes(), where)
+    contents, compression = stored[:-TRAILER_BYTES].tobytes(), int(stored[-TRAILER_BYTES])
+    forget(stored)
+    return _expand(contents, compression, where, limits)
 
 
-def _check(checked: bytes, stored: bytes, where: Location) -> None:
+def _check(checked: NDArray[np.uint8], stored: bytes, where: Location) -> None:
     actual = masked_crc32c(checked)
     expected = int.from_bytes(stored, "little")
     if actual != expected:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from hozon.formats.sstable.block import read_block, read_entries
 from hozon.formats.sstable.layout import FOOTER_BYTES, MAGIC, Handle, read_footer, read_handle
+from hozon.formats.sstable.rows import Rows, rows_of
 from hozon.limits import LIMITS, Limits
 from hozon.raw.cursor import Cursor
 from hozon.raw.location import Location
@@ -28,19 +29,30 @@ def read_table(source: Source, limits: Limits = LIMITS) -> Iterator[tuple[bytes,
         FormatError: the file is no table, or is damaged.
         UnsupportedError: a block is compressed in an unknown way.
     """
+    for rows in read_rows(source, limits):
+        yield from rows.pairs()
+
+
+def read_rows(source: Source, limits: Limits = LIMITS) -> Iterator[Rows]:
+    """The entries of a sorted table in columns, some at a time, never none.
+
+    Raises:
+        FormatError: the file is no table, or is damaged.
+        UnsupportedError: a block is compressed in an unknown way.
+    """
     last: bytes | None = None
     # Prefix compression lets a few bytes stand for a long key, so the sum is bounded.
     allowance = max(limits.key_floor, limits.key_ratio * source.size)
     for number, handle in enumerate(_data_blocks(source, limits)):
         where = Location(source.name, f"data block {number}", handle.offset)
-        for key, value in read_entries(read_block(source, handle, where, limits), where, limits):
-            if last is not None and key <= last:
+        for rows in rows_of(read_block(source, handle, where, limits), where, limits):
+            if last is not None and rows.key(0) <= last:
                 raise where.damaged("the keys of a table are not in increasing order")
-            last = key
-            allowance -= len(key)
+            last = rows.key(-1)
+            allowance -= len(rows.keys)
             if allowance < 0:
                 raise where.damaged("the keys of a table expand to far more than its file")
-            yield key, value
+            yield rows
 
 
 def _data_blocks(source: Source, limits: Limits) -> Iterator[Handle]:

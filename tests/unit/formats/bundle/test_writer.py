@@ -136,7 +136,7 @@ def test_hozon_reads_every_type(tmp_path: Path) -> None:
     values = every_kind()
     write_bundle(tmp_path / "c", values)
     bundle = open_bundle(tmp_path / "c")
-    assert bundle.keys() == sorted(values, key=str.encode)
+    assert list(bundle) == sorted(values, key=str.encode)
     for name, value in values.items():
         dtype, kept = described(value)
         found = bundle[name]
