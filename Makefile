@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 SUITE := pytest pytest-timeout sybil
 STAMPS := .stamps
 TFJS := .tfjs
+BROWSER := .browser
 HUB := .venv-hub
 STORES := .venv-stores
 PIP := -m pip install --quiet --disable-pip-version-check
@@ -30,12 +31,12 @@ $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(1)
 endef
 
 .PHONY: demo test stress torture flips fuzz versions hub stores lint bench differential docs protos \
-	opdefs clean
+	opdefs handled clean
 
 demo: $(STAMPS)/demo
 	@$(BIN)/python examples/demo.py
 
-test: $(STAMPS)/dev $(STAMPS)/oracle $(STAMPS)/tfjs
+test: $(STAMPS)/dev $(STAMPS)/oracle $(STAMPS)/tfjs $(STAMPS)/browser
 	$(BIN)/python -m pytest -n $(JOBS) --shuffle=$(SEED) -q $(ARGS)
 
 # Threads that load, save, inspect and predict beside one that builds and trains.
@@ -107,6 +108,9 @@ protos: $(STAMPS)/dev
 opdefs: $(STAMPS)/oracle
 	$(ORACLE)/bin/python tools/make_opdefs.py
 
+handled: $(STAMPS)/dev
+	$(BIN)/python tools/make_handled.py
+
 $(STAMPS)/venv:
 	@$(call make-venv,$(VENV))
 	@touch $@
@@ -145,5 +149,11 @@ $(STAMPS)/tfjs: tests/tfjs/package.json
 	@if npm install --prefix $(TFJS) --no-audit --no-fund --no-package-lock --loglevel=error >/dev/null; \
 	then touch $@; else echo "no TensorFlow.js: its tests will be skipped" >&2; fi
 
+# A headless Chromium, likewise.
+$(STAMPS)/browser: tests/browser/package.json
+	@mkdir -p $(BROWSER) $(STAMPS) && cp tests/browser/package.json $(BROWSER)
+	@if npm install --prefix $(BROWSER) --no-audit --no-fund --no-package-lock --loglevel=error >/dev/null; \
+	then touch $@; else echo "no browser: the tests of pages in it will be skipped" >&2; fi
+
 clean:
-	rm -rf $(TFJS) $(HUB) $(VENV) $(ORACLE) $(VERSIONS) $(STAMPS)
+	rm -rf $(TFJS) $(BROWSER) $(HUB) $(VENV) $(ORACLE) $(VERSIONS) $(STAMPS)

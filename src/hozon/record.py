@@ -16,6 +16,7 @@ from hozon.stored.lazy import LazyTensor, copied
 __all__ = [
     "Dialect",
     "Graph",
+    "GraphNode",
     "Groups",
     "LayerInfo",
     "LazyNames",
@@ -141,10 +142,22 @@ class LayerInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class GraphNode:
+    """An op in a graph: its name, what it is, the nodes it takes values of, functions it calls."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
     """What a form says of a model besides its config: functions, and objects by their place.
 
     `functions` counts the nodes of each function; `ops` counts op types over the whole graph.
+    `bodies` has the nodes of each function, arguments and results among them, and of the graph
+    outside of all under ""; `ends` the nodes there that each signature gives the values of.
     """
 
     tags: tuple[tuple[str, ...], ...] = ()
@@ -152,6 +165,8 @@ class Graph:
     layers: tuple[LayerInfo, ...] = ()
     functions: Mapping[str, int] = field(default_factory=dict)
     ops: Mapping[str, int] = field(default_factory=dict)
+    bodies: Mapping[str, Sequence[GraphNode]] = field(default_factory=dict)
+    ends: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,26 @@ from importlib.resources import files
 from typing import Any
 
 from hozon.arguments import checked, path_or_none, path_to_read, path_to_write
-from hozon.comparison import diff
+from hozon.config.upgrade import short_name
+from hozon.page.changes import Changes, compare
 from hozon.page.facts import MOST_ROWS, Facts, by_count, gather
+from hozon.page.pictures import Pictures
+from hozon.page.statistics import BINS
 from hozon.page.words import WORDS
 from hozon.raw.commit import replacing_file
-from hozon.raw.stores import place, write_bytes
+from hozon.raw.stores import parent_and_name, place, write_bytes
 from hozon.reports import plain, size_text
 
 __all__ = ["report"]
 
 TEMPLATES = ("page.html", "artifact.html", "diff.html")
+SCRIPTS = ("picture.js", "page.js")
 BAR_HEIGHT = 20
+#: Words that the script puts on the page.
+SAID_BY_SCRIPT = (
+    "added_mark", "bins_drawn", "changed_mark", "copied", "deviation", "from", "in_the_list",
+    "mean", "parameters", "pick", "removed_mark", "to", "too_many",
+)  # fmt: skip
 
 
 def _output(name: str, value: Any) -> str | None:
@@ -71,34 +80,48 @@ def report(
 
 def _page(where: str) -> str:
     facts = gather(where)
-    return _rendered(where, _sections(facts), facts=facts, ops=by_count(facts.info.ops))
+    ops = by_count(facts.look.info.ops)
+    title = parent_and_name(where.rstrip("/"))[1]
+    return _rendered(title, _sections(facts), facts.pictures, facts=facts, ops=ops)
 
 
 def _difference(a: str, b: str) -> str:
-    found = diff(a, b)
-    sections = ["difference", *(["tensors"] if found.tensors else [])]
-    return _rendered(f"{a} / {b}", sections, diff=found)
+    found = compare(a, b)
+    title = " / ".join(parent_and_name(where.rstrip("/"))[1] for where in (a, b))
+    return _rendered(title, _sections_of(found), found.pictures, changes=found)
 
 
 def _sections(facts: Facts) -> list[str]:
     there: Mapping[str, Any] = {
         "overview": True,
         "warnings": facts.warnings,
-        "architecture": facts.model or facts.layers,
+        "picture": facts.pictures.pictures,
+        "architecture": facts.look.model or facts.layers,
         "calls": facts.calls,
         "tensors": facts.tensors,
-        "functions": facts.info.ops,
+        "functions": facts.look.info.ops,
         "checks": True,
     }
     return [name for name, held in there.items() if held]
 
 
-def _rendered(title: str, sections: Sequence[str], **facts: Any) -> str:
+def _sections_of(changes: Changes) -> list[str]:
+    there: Mapping[str, Any] = {
+        "difference": True,
+        "picture": changes.pictures.pictures,
+        "architecture": changes.layers,
+        "tensors": changes.tensors,
+    }
+    return [name for name, held in there.items() if held]
+
+
+def _rendered(title: str, sections: Sequence[str], pictures: Pictures, **facts: Any) -> str:
     from markupsafe import Markup
 
     import hozon
 
-    style, script = _text("page.css"), _text("page.js")
+    style, script = _text("page.css"), "".join(map(_text, SCRIPTS))
+    said = {key: WORDS[key] for key in SAID_BY_SCRIPT}
     page: str = _template().render(
         title=title,
         sections=sections,
@@ -109,7 +132,8 @@ def _rendered(title: str, sections: Sequence[str], **facts: Any) -> str:
         script=Markup(script),  # noqa: S704
         style_hash=_hash(style),
         script_hash=_hash(script),
-        **{"diff": None, "facts": None, **facts},
+        data={"words": said, **pictures.to_dict()},
+        **{"changes": None, "facts": None, **facts},
     )
     return page
 
@@ -159,10 +183,10 @@ def _value(value: float) -> str:
 def _bars(counts: Sequence[int]) -> str:
     """Bars of a histogram as the path of an SVG."""
     most = max(counts, default=0) or 1
-    wide = 32 // max(1, len(counts))
+    first = 0 if len(counts) > 1 else BINS // 2  # all values are one
     return "".join(
-        f"M{number * wide} {BAR_HEIGHT}v-{count * BAR_HEIGHT / most:.3g}h{wide}V{BAR_HEIGHT}z"
-        for number, count in enumerate(counts)
+        f"M{number} {BAR_HEIGHT}v-{count * BAR_HEIGHT / most:.3g}h1V{BAR_HEIGHT}z"
+        for number, count in enumerate(counts, first)
         if count
     )
 
@@ -171,4 +195,4 @@ def _compiled(training: Mapping[str, Any]) -> str:
     """The optimizer of a training config by its name."""
     optimizer = training.get("optimizer_config") or training.get("optimizer")
     named = optimizer.get("class_name") if isinstance(optimizer, Mapping) else optimizer
-    return str(named)
+    return short_name(str(named))

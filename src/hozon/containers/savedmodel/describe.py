@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from hozon.containers.savedmodel.bodies import bodies_of, node_of
 from hozon.containers.savedmodel.read import ASSET_PREFIX, SavedModel, parse_metadata
 from hozon.formats.protos.graph import NodeDef
 from hozon.formats.protos.saved_model import MetaGraph
@@ -62,6 +63,11 @@ def _graph(artifact: SavedModel, metadata: Mapping[str, Mapping[str, Any]]) -> G
         layers=tuple(_layers(metadata)),
         functions=functions,
         ops=dict(sorted(ops.items())),
+        bodies=bodies_of(meta_graph.graph),
+        ends={
+            name: tuple(node_of(info.name) for info in signature.outputs.values())
+            for name, signature in meta_graph.signatures.items()
+        },
     )
 
 
