@@ -224,10 +224,7 @@ def _places(layer: keras.Layer, entry: Entry) -> Iterator[tuple[Any, Entry]]:
     if not isinstance(config, dict):
         return
     complete_graph(layer, config)
-    if are_outputs_named(layer):
-        entry[OUTPUT_NAMES] = list(layer.output_names)
-    elif names_outputs_once_called(layer):
-        entry[OUTPUT_NAMES] = []
+    entry.update(output_names(layer))
     if isinstance(layer, keras.Model) and isinstance(config.get("layers"), list):
         entries = {name_of(item): item for item in config["layers"] if is_serialized(item)}
         inside = layer.operations if isinstance(layer, Functional) else layer.layers
@@ -240,6 +237,13 @@ def _places(layer: keras.Layer, entry: Entry) -> Iterator[tuple[Any, Entry]]:
     for key, value in config.items():
         for held, said in held_layers(getattr(layer, key, None), value):
             yield from _places(held, said)
+
+
+def output_names(layer: keras.Layer) -> Entry:
+    """What an entry of a model says of the names that Keras 2 gave its outputs."""
+    if are_outputs_named(layer):
+        return {OUTPUT_NAMES: list(layer.output_names)}
+    return {OUTPUT_NAMES: []} if names_outputs_once_called(layer) else {}
 
 
 def _mark_calls(model: keras.Model, operation: keras.Operation, entry: Entry) -> None:

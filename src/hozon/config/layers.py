@@ -30,6 +30,7 @@ from hozon.errors import FormatError, HozonError, UnsafeError, UnsupportedError
 from hozon.keras_private.compiled import name_outputs, name_outputs_once_called
 from hozon.keras_private.keras2_training import mark_as_keras2, says_whether_frozen
 from hozon.keras_private.layers import build_as_told, leaves_building_to_a_call
+from hozon.keras_private.recurrent import loop_without_bias
 from hozon.keras_private.sharing import hand_over, share, shared, sharing
 from hozon.typing import Config, ConfigEntry
 
@@ -124,6 +125,7 @@ class LayerReader:
             setattr(layer, key, value)
         if bins is not None:
             layer.bin_boundaries = bins
+        loop_without_bias(layer)
         return layer
 
     def _custom(self, custom: Any, class_name: str, config: Config, entry: ConfigEntry) -> Any:

@@ -307,9 +307,9 @@ class Upgrader:
         }
         if config.get("trainable") is False:
             made["trainable"] = False
-        ends = [key[0] for key in keys_in(_in_order(config.get("output_layers")))]
+        ends = output_names(config)
         by_layer = len(ends) > 1 and source.get(TRAINS_AS) != "keras3"
-        outputs = {OUTPUT_NAMES: different(ends)} if by_layer else {}
+        outputs = {OUTPUT_NAMES: ends} if by_layer else {}
         return {
             "class_name": class_name,
             "registered_name": source.get("registered_name"),
@@ -409,6 +409,11 @@ def _in_order(ends: Any) -> Any:
     if isinstance(ends, (list, tuple)) and key_of(ends) is None:
         return [_in_order(end) for end in ends]
     return ends
+
+
+def output_names(config: ConfigEntry) -> list[str]:
+    """The names that Keras 2 gave the outputs of a functional model."""
+    return different([key[0] for key in keys_in(_in_order(config.get("output_layers")))])
 
 
 def different(names: Sequence[str]) -> list[str]:

@@ -26,6 +26,16 @@ def prefer_own_states(layer: keras.Layer) -> None:
             keep_states(inside)
 
 
+def loop_without_bias(layer: keras.Layer) -> None:
+    """Let a GRU without bias that computes in half precision loop over its cell's own calls.
+
+    Keras' fused loop on JAX adds biases of float32 there, and refuses the state that this makes.
+    """
+    half = layer.compute_dtype in ("bfloat16", "float16")
+    if isinstance(layer, keras.layers.GRU) and half and not layer.use_bias:
+        layer.use_cudnn = False
+
+
 def prefers_own_states(layer: Any) -> bool:
     """Whether this layer is marked."""
     return _MARK in vars(layer)

@@ -14,18 +14,20 @@ from hozon.keras_private.layers import layers_of, losses_kept
 from hozon.models.savedmodel.save.specs import CallSpec, layer_spec
 
 
-def compiled_outputs(model: keras.Model) -> Outputs:
+def compiled_outputs(model: keras.Model, *, of_keras3: bool = False) -> Outputs:
     """The outputs that a training configuration of Keras 2 is told by.
 
     Those of a subclassed model are known from a trace of its call, by the names that Keras 2 gave
-    them, ``output_1`` and so on, which its logs have then; none where the call cannot be traced,
-    or where it has yet to be built.
+    them, ``output_1`` and so on, which its logs have then, unless it is a model `of_keras3` in
+    Keras 2's dialect; none where the call cannot be traced, or where it has yet to be built.
     """
     known = outputs_of(model)
     if known.names:
         return known
     spec = layer_spec(model) if model.built else None
     found = NONE if spec is None else _called(model, spec)
+    if of_keras3:
+        return found
     if not found.names:
         name_outputs_once_called(model)
     elif len(found.names) > 1:

@@ -9,9 +9,10 @@ import keras
 from hozon.config.build import build_model
 from hozon.config.frozen import Frozen, freeze
 from hozon.config.layers import Compiled
-from hozon.config.outputs import outputs_of
+from hozon.config.outputs import Outputs, outputs_of
 from hozon.config.own_graphs import defaults_only
 from hozon.config.training import compile_arguments
+from hozon.config.upgrade import TRAINS_AS
 from hozon.errors import HozonError, UnsupportedError
 from hozon.keras_private.compiled import name_logs
 from hozon.keras_private.values import deferred_initializers
@@ -89,6 +90,13 @@ def revive(
     return model
 
 
+def _outputs(model: keras.Model, record: ModelRecord) -> Outputs:
+    """The outputs that the training configuration is told by."""
+    if record.training_dialect == "keras3":
+        return outputs_of(model)
+    return compiled_outputs(model, of_keras3=(record.config or {}).get(TRAINS_AS) == "keras3")
+
+
 def _compile(
     model: keras.Model,
     record: ModelRecord,
@@ -108,7 +116,7 @@ def _compile(
             record.training,
             custom_objects=dict(custom_objects or {}),
             report=report.converted,
-            outputs=outputs_of(model) if dialect == "keras3" else compiled_outputs(model),
+            outputs=_outputs(model, record),
             dialect=dialect,
         )
         model.compile(**arguments)

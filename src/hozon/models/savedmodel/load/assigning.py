@@ -142,7 +142,10 @@ def build_for(revival: Revival, node: KerasNode, layer: keras.layers.Layer) -> N
     if layer.built:
         return
     if shape is not None and len(required_arguments(layer.build)) == 1:
-        layer.build(_shape(shape))
+        found = _shape(shape)
+        if isinstance(found, list) and isinstance(layer, keras.layers.RNN):
+            found = found[0]  # the others are of the states that it begins with
+        layer.build(found)
     elif revival.objects.weights(node.node):
         build(layer, node, revival.saved_call(node), revival.objects.batch_of_states)
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import keras
 
+from hozon.config.overwritten import ENDS
+from hozon.config.upgrade import output_names, short_name
 from hozon.errors import MissingObjectError, UnsupportedError
+from hozon.keras_private.compiled import name_outputs
 from hozon.keras_private.keras2_training import freeze_inside
 from hozon.keras_private.layers import layers_of, take_anything
 from hozon.keras_private.values import deferred_initializers
@@ -73,6 +76,9 @@ def graph_object(revival: Revival, node: KerasNode, sublayer: Sublayer) -> keras
     made.saved_config = node.config
     if made.saved_call.of_outputs is not None:
         made.activity_regularizer = SavedActivityLoss(made.saved_call.of_outputs)
+    ends = output_names(node.config or {}) if node.is_model else []
+    if len(ends) > 1:
+        name_outputs(made, ends)
     made.supports_masking = True
     made.passes_mask = passes_mask(
         revival.objects, node, lambda other: revival.saved_call(other).takes_mask
@@ -83,8 +89,10 @@ def graph_object(revival: Revival, node: KerasNode, sublayer: Sublayer) -> keras
     revival.report.add_object(node.path, node.class_name, "saved functions")
     _add_sublayers(revival, node, made, sublayer)
     _add_variables(revival, node, made)
-    for name, metric in revival.metrics.of(node.node).items():  # those that its call updates
-        _set_attribute(made, f"metric_{name}", metric)
+    added = [n.node for n in revival.objects.layers(node.node) if short_name(n.class_name) in ENDS]
+    for at in (node.node, *added):  # the metrics that its call updates
+        for name, metric in revival.metrics.of(at).items():
+            _set_attribute(made, f"metric_{name}", metric)
     _add_penalties(revival, node)
     _tell_constraints(revival, node)
     _freeze(revival, made)
@@ -109,6 +117,12 @@ def _add_sublayers(
         value = _attribute(revival, child, sublayer)
         if value is not None:
             _set_attribute(made, name, value)
+    for inner in revival.objects.layers(node.node):  # those of a graph
+        if inner.is_input or short_name(inner.class_name) in ENDS:
+            continue
+        layer = revival.layers.get(inner.node) or sublayer(inner)
+        if layer is not None:
+            _set_attribute(made, f"layer_{inner.name}", layer)
 
 
 def _attribute(revival: Revival, at: int, sublayer: Sublayer) -> Any:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 import keras
 
 from hozon.config.training import compile_arguments
+from hozon.config.upgrade import OUTPUT_NAMES
 from hozon.errors import FormatError, HozonError, MismatchError, UnsafeError
 from hozon.keras_private.compiled import name_logs
 from hozon.models.assignment import Assignment, apply, close_account
 from hozon.models.assignment.optimizer import pair_optimizer
 from hozon.models.lookups import lookups_trained_otherwise
 from hozon.models.outputs import compiled_outputs
-from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
+from hozon.models.savedmodel.load.objects import NATIVE, KerasNode, KerasObjects
 from hozon.models.savedmodel.load.optimizers import SavedOptimizer
 from hozon.models.savedmodel.load.own_optimizers import pair_own
 from hozon.models.savedmodel.load.weights import Assigner, is_state
@@ -38,7 +39,7 @@ def restore_training(
     """
     root = objects.root
     config = root.metadata.get("training_config") if root is not None else None
-    if config is None:
+    if root is None or config is None:
         warn(NO_CONFIG)
         return
     report = assigner.report
@@ -47,7 +48,7 @@ def restore_training(
             config,
             custom_objects=dict(custom_objects),
             report=report.converted,
-            outputs=compiled_outputs(model),
+            outputs=compiled_outputs(model, of_keras3=_is_of_keras3(root)),
             dialect="keras2",
         )
         model.compile(**arguments)
@@ -58,6 +59,12 @@ def restore_training(
     except (HozonError, ValueError, TypeError) as error:
         report.lost.append(f"training configuration: {error}")
         warn(NOT_COMPILED.format(error))
+
+
+def _is_of_keras3(root: KerasNode) -> bool:
+    """Whether a model's outputs have no names of Keras 2: it is one of Keras 3 that Hozon wrote."""
+    native = root.metadata.get(NATIVE)
+    return isinstance(native, Mapping) and OUTPUT_NAMES not in native
 
 
 def finish(

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from hozon.config.completed import output_names
 from hozon.config.namesakes import namesakes, namesakes_in
 from hozon.config.outputs import outputs_of
 from hozon.config.own_graphs import defaults_only
@@ -323,7 +324,7 @@ class Description:
 
     def _training(self) -> Config:
         """The compile information: for tf_keras in its dialect, for Hozon as Keras 3 says it."""
-        native: dict[str, Any] = {}
+        native: dict[str, Any] = output_names(self.model)
         if self.configs.native is not None:
             native["config"] = self.configs.native
         made: Config = {}
