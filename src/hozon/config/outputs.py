@@ -119,10 +119,23 @@ def _class_of(value: Any) -> str:
 
 def nested_metrics(value: Any, outputs: Outputs) -> Any:
     """Keras 3's metrics so that Keras 2 does not give all of a flat list to every output."""
-    flat = isinstance(value, (list, tuple)) and not any(_is_nested(item) for item in value)
-    if not flat or len(outputs.names) < 2 or len(value) != len(outputs.names):
+    listed = isinstance(value, (list, tuple))
+    if not listed or len(outputs.names) < 2 or len(value) != len(outputs.names):
         return value
-    return [None if item is None else [item] for item in value]
+    flat = not any(_is_nested(item) for item in value)
+    each = [None if item is None else [item] for item in value] if flat else value
+    return by_key(each, outputs)
+
+
+def by_key(value: Any, outputs: Outputs) -> Any:
+    """A list of what is told of each output by the keys of outputs that are a dictionary.
+
+    Both Keras list them by sorted keys; Keras 2 takes no list for a dictionary.
+    """
+    listed = isinstance(value, (list, tuple)) and len(value) == len(outputs.keys or ())
+    if not listed or not outputs.keys:
+        return value
+    return dict(zip(sorted(outputs.keys), value, strict=True))
 
 
 def named_for_outputs(config: ConfigEntry, outputs: Outputs) -> dict[str, Any]:
@@ -177,7 +190,7 @@ def _told(value: Any, outputs: Outputs) -> Any:
     if len(outputs.names) == 1:
         return _only(value, outputs)
     if not isinstance(value, Mapping):
-        return list(value)
+        return by_key(list(value), outputs)
     if outputs.keys:
         return {key: value.get(key) for key in outputs.keys}
     return [value.get(name) for name in outputs.names]
@@ -205,7 +218,7 @@ def _metrics(value: Any, outputs: Outputs) -> Any:
             else [_list(item) for item in told]
         )
     if any(_is_nested(item) for item in listed):
-        return [_list(item) for item in listed]
+        return by_key([_list(item) for item in listed], outputs)
     return _every(list(listed), outputs)
 
 

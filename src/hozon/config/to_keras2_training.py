@@ -30,6 +30,7 @@ from hozon.config.outputs import (
     METRICS,
     NONE,
     Outputs,
+    by_key,
     chosen_by_loss,
     named_for_outputs,
     nested_metrics,
@@ -233,6 +234,7 @@ class TrainingWriter:
     def parts(self, compile_config: ConfigEntry, outputs: Outputs) -> Config:
         """Loss and metrics of a compile config."""
         told = {key: compile_config.get(key) for key in PARTS}
+        told["loss"] = by_key(told["loss"], outputs)
         for key in METRICS:
             told[key] = nested_metrics(told[key], outputs)
         return {key: self.objectives(kind, told[key]) for key, kind in PARTS.items()}

@@ -26,14 +26,14 @@ def prefer_own_states(layer: keras.Layer) -> None:
             keep_states(inside)
 
 
-def loop_without_bias(layer: keras.Layer) -> None:
+def loop_without_bias(layer: Any) -> None:
     """Let a GRU without bias that computes in half precision loop over its cell's own calls.
 
     Keras' fused loop on JAX adds biases of float32 there, and refuses the state that this makes.
     """
-    half = layer.compute_dtype in ("bfloat16", "float16")
-    if isinstance(layer, keras.layers.GRU) and half and not layer.use_bias:
-        layer.use_cudnn = False
+    if isinstance(layer, keras.layers.GRU) and not layer.use_bias:
+        if layer.compute_dtype in ("bfloat16", "float16"):
+            layer.use_cudnn = False
 
 
 def prefers_own_states(layer: Any) -> bool:
