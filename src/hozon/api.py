@@ -32,6 +32,7 @@ __all__ = ["load_model", "load_weights", "save_model", "save_weights"]
     include_optimizer=check.flag,
     signatures=check.mapping_or_none,
     native_ops_only=check.flag,
+    card=check.flag,
     blocking=check.flag,
     progress=check.progress,
 )
@@ -46,6 +47,7 @@ def save_model(
     include_optimizer: bool = True,
     signatures: Mapping[str, Any] | None = None,
     native_ops_only: bool = False,
+    card: bool = False,
     blocking: bool = True,
     progress: Progress = None,
 ) -> SaveReport:
@@ -53,7 +55,8 @@ def save_model(
 
     Args:
         model: a built Keras model.
-        path: where to; the folder around it must exist. What is there is replaced in one step.
+        path: where to; the folder around it must exist. A model that is there is replaced in one
+            step; what its folder holds besides, as a repository's ``.git``, is kept.
         format: ``"savedmodel"`` (also ``"tf"``), ``"h5"``, ``"keras"`` or ``"tfjs"``; None chooses
             by the suffix of `path`, a SavedModel where it has none that is known.
         dialect: ``"keras2"`` or ``"keras3"``, where the format has both.
@@ -64,6 +67,8 @@ def save_model(
             A pair of the model itself says what its call takes, where that are several arguments.
         native_ops_only: of a SavedModel: refuse functions that TensorFlow's own ops cannot express
             instead of writing them as one XlaCallModule op each.
+        card: of a form that is a folder: also write a ``README.md`` that says what is in it, as the
+            Hugging Face Hub shows it. One that is there and is not Hozon's is kept.
         blocking: False returns as soon as the model may change again: what can be refused has been,
             and its values are copied. The report's ``wait()`` waits for the file and raises what
             went wrong; saves are written in the order of their calls, one after the other.
@@ -95,6 +100,7 @@ def save_model(
             dialect=dialect,
             signatures=signatures,
             native_ops_only=native_ops_only,
+            card=card,
             blocking=blocking,
         )
         with metered(progress, lambda: size_of(model), f"saving {path}"):

@@ -71,6 +71,7 @@ WHY_NOT = {
     custom_objects=check.objects_or_none,
     overwrite=check.flag,
     include_optimizer=check.flag,
+    card=check.flag,
     progress=check.progress,
 )
 @collective
@@ -83,6 +84,7 @@ def convert(
     custom_objects: Mapping[str, Any] | None = None,
     overwrite: bool = True,
     include_optimizer: bool = True,
+    card: bool = False,
     progress: Progress = None,
 ) -> SaveReport:
     """Convert a saved model, or saved weights, into another form.
@@ -98,6 +100,7 @@ def convert(
         custom_objects: classes and functions of the model by name.
         overwrite: False refuses to replace what is there.
         include_optimizer: False leaves out how the model was compiled, and the optimizer's state.
+        card: of a form that is a folder: also write a ``README.md`` that says what is in it.
         progress: True for a bar on a terminal, or a function of the bytes read and in all.
 
     Returns:
@@ -116,7 +119,7 @@ def convert(
     """
     with metered(progress, lambda: size_on_disk(source), f"converting {source}"):
         options = SaveOptions(
-            overwrite=overwrite, dialect=dialect, include_optimizer=include_optimizer
+            overwrite=overwrite, dialect=dialect, include_optimizer=include_optimizer, card=card
         )
         return _converted(place(source), place(target), format, options, custom_objects)
 

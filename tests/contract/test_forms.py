@@ -454,6 +454,43 @@ def test_what_is_there_is_kept_or_replaced_whole(
     same(state(one, False), state(model, False))
 
 
+@pytest.mark.parametrize("form", [f for f in FORMS if f.cards], ids=lambda form: form.name)
+def test_what_a_folder_holds_besides_is_kept(
+    form: Form, model: keras.Model, tmp_path: Path
+) -> None:
+    path = path_of(form, tmp_path)
+    write(form, model, path, card=True)
+    assert "hozon.load_model" in (path / "README.md").read_text()
+    (path / ".git").mkdir()
+    (path / ".git" / "HEAD").write_text("main")
+    (path / "notes.txt").write_text("mine")
+    write(form, fresh(), path)
+    assert (path / ".git" / "HEAD").read_text() == "main"
+    assert (path / "notes.txt").read_text() == "mine"
+    assert hozon.verify(path).ok
+    hozon.load_model(path)
+
+
+@pytest.mark.parametrize(
+    "form", [f for f in FORMS if f.written and f.holds == "a model"], ids=lambda form: form.name
+)
+def test_a_card_is_written_or_refused(form: Form, model: keras.Model, tmp_path: Path) -> None:
+    path = path_of(form, tmp_path)
+    if not form.cards:
+        with pytest.raises(UnsupportedError, match="card"):
+            write(form, model, path, card=True)
+        assert not path.exists()
+        return
+    write(form, model, path, card=True)
+    card = (path / "README.md").read_text()
+    assert card == hozon.report(path, tmp_path / "card.md")
+    write(form, model, path, card=True)
+    assert (path / "README.md").read_text() == card
+    (path / "README.md").write_text("mine")
+    write(form, model, path, card=True)
+    assert (path / "README.md").read_text() == "mine"
+
+
 @pytest.mark.parametrize("form", WRITTEN_WEIGHTS, ids=lambda form: form.name)
 def test_a_folder_or_file_in_the_way(form: Form, model: keras.Model, tmp_path: Path) -> None:
     path = path_of(form, tmp_path)

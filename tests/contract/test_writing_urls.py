@@ -222,3 +222,17 @@ def test_graph_level(store: type[Store]) -> None:
     loaded = hozon.saved_model.load("store://b/g")
     np.testing.assert_array_equal(np.asarray(loaded.w), np.ones(2))
     assert store.store
+
+
+def test_what_is_there_besides_is_kept(
+    models: tuple[keras.Model, keras.Model], store: type[Store]
+) -> None:
+    hozon.save_model(models[0], "store://b/repo", card=True)
+    assert b"hozon.load_model" in store.store["/b/repo/README.md"].getvalue()
+    held = fsspec.filesystem("store")
+    held.pipe_file("/b/repo/README.md", b"mine")
+    held.pipe_file("/b/repo/.gitattributes", b"mine too")
+    hozon.save_model(models[1], "store://b/repo", card=True)
+    assert held.cat_file("/b/repo/README.md") == b"mine"
+    assert held.cat_file("/b/repo/.gitattributes") == b"mine too"
+    assert hozon.verify("store://b/repo").ok

@@ -203,6 +203,7 @@ def _converted(
         custom_objects=custom,
         overwrite=not options.no_overwrite,
         include_optimizer=not options.no_optimizer,
+        card=options.card,
         progress=not options.quiet,
     )
 

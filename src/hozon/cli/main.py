@@ -210,6 +210,9 @@ def _convert(added: Any) -> None:
         "--no-optimizer", action="store_true", help="leave training and its state out"
     )
     made.add_argument(
+        "--card", action="store_true", help="write a README.md into a folder of a model"
+    )
+    made.add_argument(
         "--custom-objects",
         metavar="MODULE:NAME",
         action="append",

@@ -31,7 +31,7 @@ from hozon.config.objects import call_with
 from hozon.config.registry import Registry
 from hozon.config.replay import Replay
 from hozon.config.shared import with_shared
-from hozon.config.survey import missing_names
+from hozon.config.survey import hub_names, missing_names
 from hozon.config.tagged import is_serialized
 from hozon.config.upgrade import (
     OUTPUT_NAMES,
@@ -53,6 +53,9 @@ FEATURE_COLUMNS = (
     "; feature columns are TensorFlow's own: save the model as a SavedModel there, whose functions "
     "run here"
 )
+
+#: What to do about classes of KerasHub.
+KERAS_HUB = "; they are KerasHub's: pip install keras-hub, import keras_hub"
 
 
 def build_model(
@@ -170,9 +173,13 @@ class Builder:
             absent = missing_names(upgraded.config, self.registry, frozenset(self.reader.factories))
         if absent:
             hint = FEATURE_COLUMNS if "DenseFeatures" in absent else ""
+            of_hub = hub_names(config)
+            given = {name: of_hub.get(name, "...") for name in absent}
             raise MissingObjectError(
-                f"the config uses classes or functions that Keras does not have{hint}",
+                "the config uses classes or functions that Keras does not have"
+                f"{hint or (KERAS_HUB if of_hub.keys() & set(absent) else '')}",
                 names=absent,
+                custom_objects=given,
             )
         with _scope(self.registry), _errors_of_ours():
             made = self._whole(upgraded.config, shares=config.get("module") is not None)

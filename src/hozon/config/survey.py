@@ -13,6 +13,8 @@ from hozon.config.upgrade import LAYER_KEYS, MODELS, short_name
 from hozon.errors import UnsupportedError
 from hozon.typing import ConfigEntry
 
+#: How KerasHub's registered names begin, and those of the libraries that it has taken in.
+HUB = ("keras_hub>", "keras_nlp>", "keras_cv>")
 #: Class names that are no objects to look up.
 STRUCTURE = (
     TAGS
@@ -36,6 +38,20 @@ def missing_names(config: ConfigEntry, registry: Registry, made: Collection[str]
     which read their own configs, unless they are models that are made of layers.
     """
     return list(dict.fromkeys(_missing(config, registry, made)))
+
+
+def hub_names(value: Any) -> dict[str, str]:
+    """The classes of KerasHub that a config names, and how Python calls each."""
+    if isinstance(value, Mapping):
+        found = {key: name for item in value.values() for key, name in hub_names(item).items()}
+        registered = str(value.get("registered_name", ""))
+        if registered.startswith(HUB) and "class_name" in value:
+            room = "models" if ".models." in str(value.get("module", "")) else "layers"
+            found[str(value["class_name"])] = f"keras_hub.{room}.{short_name(registered)}"
+        return found
+    if isinstance(value, list):
+        return {key: name for item in value for key, name in hub_names(item).items()}
+    return {}
 
 
 def _missing(entry: Any, registry: Registry, made: Collection[str]) -> Iterator[str]:

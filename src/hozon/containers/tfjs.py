@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hozon.config.tfjs import from_tfjs, slot_scale, to_tfjs, training_from_tfjs, weight_names
+from hozon.containers.card import put_card
 from hozon.errors import FormatError, UnsupportedError
 from hozon.formats.jsondoc import parse_object
 from hozon.formats.tfjs import read_manifest, scaled, write_manifest
@@ -47,6 +49,8 @@ TOPOLOGY, MANIFEST, TRAINING, FORMAT = (
 )
 #: An entry of Hozon's own: the CRC-32C of each shard.
 CHECKSUMS = "hozon_shards"
+#: How shards are called.
+SHARD = re.compile(r"group\d+-shard\d+of\d+(\.bin)?")
 LAYERS_MODEL = "layers-model"
 OPTIMIZER_GROUP = "optimizer"
 OPTIMIZER = "optimizer_weights"
@@ -107,8 +111,15 @@ def read(path: str | os.PathLike[str]) -> ModelRecord:
     )
 
 
-def write(record: ModelRecord, path: str | os.PathLike[str]) -> tuple[int, list[str]]:
+def write(
+    record: ModelRecord, path: str | os.PathLike[str], *, card: bool = False
+) -> tuple[int, list[str]]:
     """Write a record in Keras 2's dialect as a folder, whole or not at all.
+
+    Args:
+        record: the model.
+        path: the folder; what one that is there holds besides a model is kept.
+        card: whether to write what is in it for people.
 
     Returns:
         The bytes of all files, and which tensors became others.
@@ -141,7 +152,7 @@ def write(record: ModelRecord, path: str | os.PathLike[str]) -> tuple[int, list[
         "model_config": config,
         **({"training_config": record.training} if told else {}),
     }
-    with replacing_directory(path, recognize=recognize, last=[MODEL_FILE]) as folder:
+    with replacing_directory(path, recognize=detect, owns=_owns, last=[MODEL_FILE]) as folder:
         manifest, changed = write_manifest(folder, tensors)
         document = {
             FORMAT: LAYERS_MODEL,
@@ -152,7 +163,14 @@ def write(record: ModelRecord, path: str | os.PathLike[str]) -> tuple[int, list[
             CHECKSUMS: {name: _checksum(join(folder, name)) for name in names(folder)},
         }
         write_bytes(join(folder, MODEL_FILE), with_own(json.dumps(document).encode()))
+        if card:
+            put_card(folder, place(path), read(folder))
         return sum(size(join(folder, name)) for name in names(folder)), changed
+
+
+def _owns(name: str) -> bool:
+    """Whether a file in such a folder is of the model."""
+    return name == MODEL_FILE or SHARD.fullmatch(name) is not None
 
 
 def check(path: str) -> bool:
@@ -183,11 +201,6 @@ def check(path: str) -> bool:
 def _checksum(file: str) -> str:
     source = open_source(file)
     return f"{crc32c(source.view(0, source.size)):08x}"
-
-
-def recognize(folder: str) -> bool:
-    """Whether a folder holds such a model, which may be replaced, and nothing else."""
-    return detect(folder) and all(name.endswith((".json", ".bin")) for name in names(folder))
 
 
 def _file_of(where: str) -> str:

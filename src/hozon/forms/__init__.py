@@ -252,3 +252,9 @@ def check_options(form: Form, options: SaveOptions) -> None:
             feature=f"signatures in {form.label}",
             instead="format='savedmodel'",
         )
+    if options.card and not form.cards:
+        raise UnsupportedError(
+            f"{form.label} is a file; a card stands in the folder of a model",
+            feature=f"card=True in {form.label}",
+            instead="format='savedmodel', or hozon.report(path, 'README.md')",
+        )

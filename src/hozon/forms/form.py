@@ -57,6 +57,7 @@ class SaveOptions:
     dialect: Dialect | None = None
     signatures: Mapping[str, Any] | None = None
     native_ops_only: bool = False
+    card: bool = False
     max_shard_size: float | None = None
     blocking: bool = True
 
@@ -102,6 +103,7 @@ class Form(Protocol):
         functions: whether it has a place for signatures.
         dialects: which Kerases it can speak to; none where it has no configs.
         shards: whether it is several files, whose size can be chosen.
+        cards: whether it is a folder, which has a place for a model card.
         written: whether Hozon writes it.
     """
 
@@ -116,6 +118,7 @@ class Form(Protocol):
     dialects: ClassVar[tuple[Dialect, ...]] = ()
     functions: ClassVar[bool] = False
     shards: ClassVar[bool] = False
+    cards: ClassVar[bool] = False
     written: ClassVar[bool] = True
 
     def of_folders(self) -> bool:

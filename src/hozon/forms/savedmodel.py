@@ -29,6 +29,7 @@ class SavedModelForm(Form):
     naming = "objects"
     optimizer = True
     functions = True
+    cards = True
     dialects = ("keras2",)  # to TensorFlow; Keras 3's own config is always beside it
 
     def detect(self, path: str) -> bool:
@@ -98,7 +99,7 @@ class SavedModelForm(Form):
         draft = made if options.blocking else ready(made)
 
         def written() -> SaveReport:
-            nbytes = write(draft, path, overwrite=options.overwrite)
+            nbytes = write(draft, path, overwrite=options.overwrite, card=options.card)
             return SaveReport(path, self.format, nbytes, made.converted, made.lost, made.fallbacks)
 
         return written

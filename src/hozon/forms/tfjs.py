@@ -30,6 +30,7 @@ class TfjsForm(Form):
     holds = "a model"
     naming = "layers"
     optimizer = False
+    cards = True
     dialects = ("keras2",)
 
     def detect(self, path: str) -> bool:
@@ -81,5 +82,5 @@ class TfjsForm(Form):
         from hozon.containers.tfjs import write
 
         check_folder(self, path, options)
-        nbytes, converted = write(record, path)
+        nbytes, converted = write(record, path, card=options.card)
         return SaveReport(path, self.format, nbytes, converted=converted)

@@ -13,6 +13,8 @@ from typing import Any
 
 from hozon.arguments import checked, path_or_none, path_to_read, path_to_write
 from hozon.config.upgrade import short_name
+from hozon.containers.card import card
+from hozon.forms import form_of
 from hozon.page.changes import Changes, compare
 from hozon.page.facts import MOST_ROWS, Facts, by_count, gather
 from hozon.page.pictures import Pictures
@@ -27,6 +29,7 @@ __all__ = ["report"]
 TEMPLATES = ("page.html", "artifact.html", "diff.html")
 SCRIPTS = ("picture.js", "page.js")
 BAR_HEIGHT = 20
+CARD_ENDS = (".md", ".markdown")
 #: Words that the script puts on the page.
 SAID_BY_SCRIPT = (
     "added_mark", "bins_drawn", "changed_mark", "copied", "deviation", "from", "in_the_list",
@@ -54,7 +57,8 @@ def report(
 
     Args:
         path: any artifact, a path or URL.
-        output: where to write the page; None writes none.
+        output: where to write the page; None writes none. To a path that ends in ``.md`` a model
+            card is written instead, as the Hugging Face Hub shows it.
         other: a second artifact: the page tells how it differs from the first.
 
     Returns:
@@ -69,9 +73,15 @@ def report(
     Example:
         >>> page = hozon.report("my_model", "my_model.html")
         >>> page = hozon.report("before.keras", "changes.html", other="after.keras")
+        >>> card = hozon.report("my_model", "my_model/README.md")
     """
     where = place(path)
-    page = _page(where) if other is None else _difference(where, place(other))
+    if other is not None:
+        page = _difference(where, place(other))
+    elif output is not None and place(output).endswith(CARD_ENDS):
+        page = card(form_of(where).read(where), where)
+    else:
+        page = _page(where)
     if output is not None:
         with replacing_file(output) as fresh:
             write_bytes(fresh, page.encode())

@@ -13,12 +13,16 @@ so that a power cut cannot take the old together with the new.
 
 At a URL a file is put in one request. A folder cannot be replaced in one step there: its files are
 put one after another, those that make it whole last, and what no longer belongs to it goes then.
+
+What a folder holds besides the artifact, as a README or the ``.git`` of a repository, is the
+user's: it is kept, as other names of the same files.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -43,6 +47,8 @@ from hozon.raw.team import leads, led, team
 _FRESH = "new"
 _GONE = "gone"
 _OCCUPIED = frozenset({errno.ENOTEMPTY, errno.EEXIST})
+#: What file systems say that give a file no second name.
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS, errno.EINVAL})
 
 
 @contextmanager
@@ -89,6 +95,7 @@ def replacing_directory(
     *,
     durable: bool | None = None,
     recognize: Callable[[str], bool] | None = None,
+    owns: Callable[[str], bool] = lambda _: True,
     last: Sequence[str] = (),
     seal: str | None = None,
     shared: bool = False,
@@ -99,6 +106,7 @@ def replacing_directory(
         path: the folder; it need not exist, the one around it must.
         durable: whether to wait for the disk; None, if the folder exists.
         recognize: is asked about an existing folder that is not empty; with False it is kept.
+        owns: is asked about the names in an existing folder; what is not of the artifact is kept.
         last: files below it, by ``/``, that make it whole; put last at a URL, in this order.
         seal: the one of them that fits no others; it is removed before these are put.
         shared: whether processes that save together fill one folder; else the leader's stays.
@@ -121,8 +129,9 @@ def replacing_directory(
         others = _put_own(fresh, stage.target, last) if far and shared else frozenset()
         with led() as leading:
             if leading and far:
-                _put_all(fresh, stage.target, last, seal, others)
+                _put_all(fresh, stage.target, owns, last, seal, others)
             elif leading:
+                _keep(stage.target, fresh, owns)
                 _replace_directory(stage, fresh, durable)
 
 
@@ -140,6 +149,30 @@ def _of_leader(fresh: str) -> str:
             instead="a disk that all processes share, or a URL",
         )
     return folder
+
+
+def _keep(target: str, fresh: str, owns: Callable[[str], bool]) -> None:
+    """Give what an existing folder holds besides the artifact a place in the new one too."""
+    for name in names(target) if is_directory(target) else ():
+        old, new = os.path.join(target, name), os.path.join(fresh, name)
+        if not owns(name) and not os.path.lexists(new):
+            _link(old, new)
+
+
+def _link(old: str, new: str) -> None:
+    """Another name of a file, of a link, or of all files below a folder."""
+    if os.path.isdir(old) and not os.path.islink(old):
+        os.mkdir(new)
+        for name in os.listdir(old):
+            _link(os.path.join(old, name), os.path.join(new, name))
+        shutil.copystat(old, new)
+        return
+    try:
+        os.link(old, new, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        shutil.copy2(old, new, follow_symlinks=False)
 
 
 def _replace_directory(stage: Staging, fresh: str, durable: bool | None) -> None:
@@ -212,14 +245,20 @@ def _check_contents(target: str, recognize: Callable[[str], bool]) -> None:
 
 
 def _put_all(
-    folder: str, target: str, last: Sequence[str], seal: str | None, others: frozenset[str]
+    folder: str,
+    target: str,
+    owns: Callable[[str], bool],
+    last: Sequence[str],
+    seal: str | None,
+    others: frozenset[str],
 ) -> None:
     """Put the files of a folder below a URL, then remove those that were there and are no more.
 
     `others` are those that other processes have put.
     """
     order = {name: number for number, name in enumerate(last)}
-    before = frozenset(files_below(target)) - others
+    held = {file for name, file in _by_name(target).items() if owns(name.partition("/")[0])}
+    before = frozenset(held) - others
     fresh = _by_name(folder)
     placed: list[str] = []
     try:

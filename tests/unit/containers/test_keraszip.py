@@ -76,6 +76,87 @@ def test_a_folder_of_the_members(tmp_path: Path) -> None:
         hozon.load_model(folder)
 
 
+@keras.saving.register_keras_serializable("keras_hub", "Backbone")
+class Backbone(keras.Model):
+    """What a preset of KerasHub holds: a model whose class Keras does not have."""
+
+    def __init__(self, units: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.units = units
+        self.dense = layers.Dense(units)
+
+    def build(self, shape: Any) -> None:
+        self.dense.build(shape)
+
+    def call(self, x: Any) -> Any:
+        return self.dense(x)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units}
+
+
+def preset(folder: Path, *, split: bool) -> keras.Model:
+    """A folder as KerasHub's ``save_to_preset`` writes it, and the model."""
+    model = Backbone(2, name="backbone")
+    model.build((None, 3))
+    folder.mkdir()
+    config = keras.saving.serialize_keras_object(model)
+    config["module"] = "keras_hub.src.models.some.backbone"
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "metadata.json").write_text('{"keras_version": "3.15.0", "keras_hub_version": "1.2"}')
+    (folder / "tokenizer.json").write_text("{}")
+    if split:
+        model.save_weights(folder / "model.weights.json", max_shard_size=1)
+    else:
+        model.save_weights(folder / "model.weights.h5")
+    return model
+
+
+@pytest.mark.parametrize("split", [False, True], ids=["one file", "a set"])
+def test_a_preset_of_keras_hub(
+    split: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = preset(tmp_path / "p", split=split)
+    assert hozon.inspect(tmp_path / "p").producer == "keras 3.15.0, KerasHub 1.2"
+    assert hozon.verify(tmp_path / "p").ok
+    assert len(hozon.tensors(tmp_path / "p")) == 2
+    found = hozon.load_model(tmp_path / "p", custom_objects={"Backbone": Backbone}, compile=False)
+    for a, b in zip(found.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+    registered = keras.saving.get_custom_objects()
+    monkeypatch.delitem(registered, "keras_hub>Backbone")
+    with pytest.raises(hozon.MissingObjectError, match="pip install keras-hub") as caught:
+        hozon.load_model(tmp_path / "p")
+    assert caught.value.argument() == "custom_objects={'Backbone': keras_hub.models.Backbone}"
+
+
+def test_a_damaged_set_of_a_preset_is_found(tmp_path: Path) -> None:
+    preset(tmp_path / "p", split=True)
+    next((tmp_path / "p").glob("model_*.weights.h5")).unlink()
+    assert not hozon.verify(tmp_path / "p").ok
+    with pytest.raises(FormatError, match="missing"):
+        hozon.tensors(tmp_path / "p")
+
+
+def test_a_folder_in_the_cache_of_the_hub(tmp_path: Path) -> None:
+    """Files there are links into the folder of the same model, and nowhere else."""
+    root = tmp_path / "models--me--net"
+    snapshot = root / "snapshots" / "abc"
+    keras.saving.save_model(small(), tmp_path / "parts", zipped=False)
+    snapshot.mkdir(parents=True)
+    (root / "blobs").mkdir()
+    for number, file in enumerate(sorted((tmp_path / "parts").iterdir())):
+        if file.is_file():
+            file.rename(root / "blobs" / str(number))
+            (snapshot / file.name).symlink_to(f"../../blobs/{number}")
+    hozon.load_model(snapshot).load_report.assert_consumed()
+    (snapshot / "config.json").unlink()
+    (snapshot / "config.json").symlink_to(tmp_path / "elsewhere.json")
+    (tmp_path / "elsewhere.json").write_text("{}")
+    with pytest.raises(UnsafeError, match="is a link"):
+        hozon.load_model(snapshot)
+
+
 def test_what_keras_writes(tmp_path: Path) -> None:
     model = small()
     model.save(tmp_path / "m.keras")

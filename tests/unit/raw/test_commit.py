@@ -125,6 +125,40 @@ def test_a_folder_of_something_else_is_kept(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "d") == []
 
 
+def test_what_is_not_of_the_artifact_is_kept(tmp_path: Path, swapping: str) -> None:
+    target = tmp_path / "d"
+    (target / ".git" / "objects").mkdir(parents=True)
+    (target / "model").write_text("old")
+    (target / "stale").write_text("old")
+    (target / "README.md").write_text("mine")
+    (target / ".git" / "objects" / "x").write_text("object")
+    (target / ".git" / "HEAD").symlink_to("objects/x")
+    (target / ".git").chmod(0o750)
+    with replacing_directory(target, owns={"model", "stale"}.__contains__) as path:
+        Path(path, "model").write_text("new")
+    assert sorted(os.listdir(target)) == [".git", "README.md", "model"]
+    assert (target / "model").read_text() == "new"
+    assert (target / "README.md").read_text() == "mine"
+    assert (target / ".git" / "HEAD").is_symlink()
+    assert (target / ".git" / "HEAD").read_text() == "object"
+    assert stat.S_IMODE((target / ".git").stat().st_mode) == 0o750
+    assert os.listdir(tmp_path) == ["d"]
+
+
+def test_where_files_have_one_name_alone_what_is_kept_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one_name(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "no second names here")
+
+    monkeypatch.setattr(os, "link", one_name)
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "README.md").write_text("mine")
+    with replacing_directory(tmp_path / "d", owns=lambda name: name == "model") as path:
+        Path(path, "model").touch()
+    assert (tmp_path / "d" / "README.md").read_text() == "mine"
+
+
 def refused(caught: pytest.ExceptionInfo[SaveError], path: Path, number: int) -> None:
     error = caught.value
     assert isinstance(error, HozonError)

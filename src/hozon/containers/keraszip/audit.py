@@ -6,7 +6,7 @@ from hozon.audit import Audit
 from hozon.containers.agreement import audit_record
 from hozon.containers.keraszip.layout import WEIGHTS
 from hozon.containers.keraszip.read import read
-from hozon.containers.keraszip.unzipped import Unzipped
+from hozon.containers.keraszip.unzipped import Unzipped, set_of
 from hozon.containers.own_checksums import audit_own
 from hozon.formats.archive import Archive
 from hozon.formats.hdf5.audit import audit_hdf5
@@ -46,12 +46,19 @@ def audit_archive(path: str, audit: Audit) -> None:
 
 def _audit_unzipped(path: str, audit: Audit) -> None:
     """Check the structure of members that lie in a folder, where they have no checksums."""
-    with audit.checking("HDF5 files", WEIGHTS, path):
+    index = set_of(path)
+    with audit.checking("folders", file=path):
         members = Unzipped(path)
         nbytes = sum(members.members.values())
         audit.nbytes += nbytes
         audit.leave("files of the folder", nbytes)
-        audit_hdf5(open_hdf5(members.open(WEIGHTS)), audit)
+        if index is None:
+            with audit.checking("HDF5 files", WEIGHTS, path):
+                audit_hdf5(open_hdf5(members.open(WEIGHTS)), audit)
+        else:
+            from hozon.containers.shards.read import audit as audit_set  # it audits by this module
+
+            audit_set(index, audit)
     with audit.checking("configs", file=path):
         audit_record(read(path), audit)
 

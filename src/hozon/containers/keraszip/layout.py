@@ -8,6 +8,8 @@
 CONFIG = "config.json"
 METADATA = "metadata.json"
 WEIGHTS = "model.weights.h5"
+#: In the folder of a large preset of KerasHub: the index of a set of files of weights.
+WEIGHTS_SET = "model.weights.json"
 NPZ_WEIGHTS = "model.weights.npz"
 ASSETS = "assets/"
 VARS = "vars"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,14 +21,14 @@ from hozon.containers.keraszip.layout import (
     VARS,
     WEIGHTS,
 )
-from hozon.containers.keraszip.unzipped import Unzipped
+from hozon.containers.keraszip.unzipped import Unzipped, set_of
 from hozon.errors import FormatError, UnsupportedError
 from hozon.formats.archive import Archive, is_zip
 from hozon.formats.hdf5.reader import Group, open_hdf5
 from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
 from hozon.raw.stores import is_directory, open_source, place
-from hozon.record import TRAINED_BY, Dialect, LazyNames, ModelRecord, StateGroup, marked
+from hozon.record import TRAINED_BY, Dialect, Groups, LazyNames, ModelRecord, StateGroup, marked
 
 
 def read(path: str | os.PathLike[str], *, check: bool = True) -> ModelRecord:
@@ -62,31 +63,42 @@ def _model(archive: Archive | Unzipped, file: str, check: bool) -> ModelRecord:
     version = str(metadata.get("keras_version", ""))
     dialect: Dialect = "keras2" if version.startswith("2.") else "keras3"
     training = config.pop("compile_config", None) or None  # empty for a model never compiled
-    root = _state(archive, file, check)
-    groups = list(groups_of(root, ""))
-    if dialect == "keras2" and isinstance(training, dict) and _scales_losses(groups):
+    weights = _weights_of(archive, file, check)
+    if dialect == "keras2" and isinstance(training, dict) and _scales_losses(weights.state):
         training = _with_loss_scale(training)
-    return ModelRecord(
+    return replace(
+        weights,
         form="keras",
         path=file,
         dialect=dialect,
-        naming="attributes",
-        producer=f"keras {version}" if version else "",
+        producer=_producer(metadata),
         config=config,
         training=training if isinstance(training, dict) else None,
-        state=tuple(g for g in groups if not is_of_optimizer(g)),
-        optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
         assets={
             name[len(ASSETS) :]: partial(archive.read, name)
             for name in sorted(archive.members)
             if name.startswith(ASSETS)
         },
-        names=LazyNames(lambda: dict(names_of(root, "")), lambda path: _name_at(root, path)),
-        metadata={"version": version, **marked(root.attribute(TRAINED_BY))},
+        metadata={"version": version, **weights.metadata},
     )
 
 
-def _scales_losses(groups: list[StateGroup]) -> bool:
+def _producer(metadata: Mapping[str, Any]) -> str:
+    """Who wrote it, of which version: Keras, and KerasHub where it is a preset of that."""
+    told = (("keras", "keras_version"), ("KerasHub", "keras_hub_version"))
+    return ", ".join(f"{name} {metadata[key]}" for name, key in told if metadata.get(key))
+
+
+def _weights_of(archive: Archive | Unzipped, file: str, check: bool) -> ModelRecord:
+    index = set_of(file) if isinstance(archive, Unzipped) else None
+    if index is None:
+        return _weights(_state(archive, file, check))
+    from hozon.containers.shards.read import read as read_set  # which reads HDF5 by this module
+
+    return read_set(index)
+
+
+def _scales_losses(groups: Groups) -> bool:
     return any(group.name == INNER_OPTIMIZER for group in groups)
 
 

@@ -1,19 +1,36 @@
-"""The members of a ``.keras`` file as files of a folder, as Keras writes them unzipped."""
+"""The members of a ``.keras`` file as files of a folder, as Keras and KerasHub write them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 
-from hozon.containers.keraszip.layout import ASSETS, CONFIG, METADATA, WEIGHTS
+from hozon.containers.keraszip.layout import ASSETS, CONFIG, METADATA, WEIGHTS, WEIGHTS_SET
 from hozon.errors import FormatError, UnsafeError
 from hozon.raw.sources import Source
-from hozon.raw.stores import files_below, is_file, is_link, join, open_source, relative, size
+from hozon.raw.stores import (
+    files_below,
+    is_cached,
+    is_file,
+    is_link,
+    join,
+    open_source,
+    relative,
+    size,
+)
 
 
 def is_unzipped(path: str) -> bool:
     """Whether a folder holds a config and weights."""
-    return all(is_file(join(path, part)) for part in (CONFIG, WEIGHTS))
+    return is_file(join(path, CONFIG)) and any(
+        is_file(join(path, part)) for part in (WEIGHTS, WEIGHTS_SET)
+    )
+
+
+def set_of(path: str) -> str | None:
+    """The index of the files of weights in such a folder; None where they are one file."""
+    index = join(path, WEIGHTS_SET)
+    return index if not is_file(join(path, WEIGHTS)) and is_file(index) else None
 
 
 class Unzipped:
@@ -53,7 +70,7 @@ class Unzipped:
 
     def _safe(self, name: str) -> str:
         path = join(self._path, name)
-        if is_link(path):
+        if is_link(path) and not is_cached(path):
             raise UnsafeError(
                 f"{name!r} is a link, which may lead out of the folder",
                 refused="a link",

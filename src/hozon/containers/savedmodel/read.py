@@ -33,7 +33,7 @@ from hozon.formats.protos.tensorproto import to_numpy
 from hozon.formats.protos.trackable import SavedTensor, TrackableGraph, decode_trackable_graph
 from hozon.objects.graph import stored_tensors
 from hozon.objects.keys import VARIABLE_VALUE
-from hozon.raw.stores import is_file, is_inside, join, parent_and_name, place, read_bytes
+from hozon.raw.stores import is_cached, is_file, is_inside, join, parent_and_name, place, read_bytes
 from hozon.stored.dtypes import dtype_of_number
 from hozon.stored.lazy import LazyTensor
 
@@ -247,8 +247,9 @@ class SavedModel:
         folder = join(self.path, "assets")
         asset = join(folder, filename)
         # The folder may be a link itself, which must not lead out of the model's.
-        inside = "\0" not in filename and all(is_inside(asset, f) for f in (folder, self.path))
-        if not inside:
+        named = "\0" not in filename and ".." not in filename.split("/")
+        inside = all(is_inside(asset, f) for f in (folder, self.path)) if named else False
+        if not inside and not (named and is_cached(asset)):
             raise UnsafeError(
                 f"asset {filename!r} lies outside of {folder}",
                 refused=filename,

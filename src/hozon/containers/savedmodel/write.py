@@ -12,10 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from itertools import chain
 
+from hozon.containers.card import put_card
 from hozon.containers.savedmodel.content import Content, Draft, Ready
+from hozon.containers.savedmodel.describe import describe
 from hozon.containers.savedmodel.fingerprint import FILE, fingerprint
 from hozon.containers.savedmodel.main_graph import MainGraph, main_graph
-from hozon.containers.savedmodel.read import GRAPH_FILE, METADATA_FILE, detect
+from hozon.containers.savedmodel.read import GRAPH_FILE, METADATA_FILE, TEXT_GRAPH_FILE, detect
 from hozon.errors import SaveError
 from hozon.formats.bundle import write_bundle
 from hozon.formats.protos.fingerprint import encode_fingerprint
@@ -48,6 +50,8 @@ TENSORFLOW_VERSION = "2.21.0"
 VARIABLES = ("variables", "variables")
 #: What makes a SavedModel whole, at a place where its files come one after another.
 LAST = ("variables/variables.index", METADATA_FILE, GRAPH_FILE, FILE)
+#: Names in a SavedModel that are of the model, whoever wrote it.
+OWN = frozenset({GRAPH_FILE, TEXT_GRAPH_FILE, METADATA_FILE, FILE, VARIABLES[0], "assets"})
 #: Versions of graphs: written by this producer, read by these and later (versions.h).
 PRODUCER, MIN_CONSUMER = 2474, 0
 
@@ -58,6 +62,7 @@ def write(
     *,
     overwrite: bool = True,
     durable: bool | None = None,
+    card: bool = False,
 ) -> int:
     """Write a SavedModel directory, whole or not at all.
 
@@ -65,9 +70,11 @@ def write(
 
     Args:
         draft: what it holds.
-        path: the directory; the one around it must exist. A SavedModel that is there is replaced.
+        path: the directory; the one around it must exist. A SavedModel that is there is replaced;
+            what its folder holds besides is kept.
         overwrite: False keeps a SavedModel that is there.
         durable: whether to wait for the disk; None, if something is replaced.
+        card: whether to write what is in it for people.
 
     Returns:
         The bytes of all files together.
@@ -79,9 +86,17 @@ def write(
     target = require_writable(path)
     instead_of = join(target, *VARIABLES) if is_remote(target) else None
     with replacing_directory(
-        path, durable=durable, recognize=detect, last=LAST, seal=FILE, shared=True
+        path,
+        durable=durable,
+        recognize=detect,
+        owns=OWN.__contains__,
+        last=LAST,
+        seal=FILE,
+        shared=True,
     ) as folder:
         files = [*_fill(folder, draft, instead_of)]
+        if card and leads():
+            files += put_card(folder, target, describe(folder))
         if leads():  # of all that is there by now
             files.append(_put(join(folder, FILE), encode_fingerprint(fingerprint(folder))))
         nbytes = sum(map(size, files))

@@ -26,10 +26,9 @@ from hozon.formats.hdf5.reader import open_hdf5
 from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
 from hozon.raw.stores import (
-    absolute,
     exists,
+    is_cached,
     is_directory,
-    is_inside,
     is_link,
     join,
     open_source,
@@ -87,7 +86,7 @@ def files_of(path: str) -> list[str]:
     folder = parent_and_name(path)[0]
     shards = dict.fromkeys(name for names in weight_map_of(path).values() for name in names)
     found = [join(folder, name) for name in shards]
-    return [path, *(f for f in found if exists(f) and (not is_link(f) or _is_cached(f)))]
+    return [path, *(f for f in found if exists(f) and (not is_link(f) or is_cached(f)))]
 
 
 def audit(path: str, found: Audit) -> None:
@@ -184,7 +183,7 @@ def _names(value: Any, where: str, path: str) -> list[str]:
 
 def _shard(where: str, name: str) -> Iterator[StateGroup]:
     place_of = join(parent_and_name(where)[0], name)
-    if is_link(place_of) and not _is_cached(place_of):
+    if is_link(place_of) and not is_cached(place_of):
         raise UnsafeError(
             f"the shard {name!r} is a link",
             file=where,
@@ -197,16 +196,6 @@ def _shard(where: str, name: str) -> Iterator[StateGroup]:
         yield from safetensors.read(place_of).state
     else:
         yield from groups_of(open_hdf5(open_source(place_of)), "")
-
-
-def _is_cached(link: str) -> bool:
-    """Whether it is a link as the cache of the Hugging Face Hub has them: into its own folder.
-
-    ``models--user--name/snapshots/<commit>/file`` leads to ``models--user--name/blobs/<hash>``.
-    """
-    snapshots, _ = parent_and_name(parent_and_name(absolute(link))[0])
-    model, name = parent_and_name(snapshots)
-    return name == "snapshots" and is_inside(link, join(model, "blobs"))
 
 
 def _merge(into: dict[str, LazyTensor], group: StateGroup, where: str) -> None:

@@ -50,6 +50,17 @@ def is_inside(path: str, folder: str) -> bool:
     return real == around or real.startswith(os.path.join(around, ""))
 
 
+def is_cached(path: str) -> bool:
+    """Whether a place is a link as the Hugging Face Hub's cache has them: into its own folder.
+
+    ``models--user--name/snapshots/<commit>/<file>`` leads to ``models--user--name/blobs/<hash>``.
+    """
+    if not is_link(path):
+        return False
+    before, found, after = os.path.abspath(path).rpartition(f"{os.sep}snapshots{os.sep}")
+    return bool(found) and os.sep in after and is_inside(path, os.path.join(before, "blobs"))
+
+
 def size(path: str) -> int:
     """Length in bytes of the file at a place.
 
