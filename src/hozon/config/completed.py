@@ -17,9 +17,10 @@ from hozon.config.entries import name_of
 from hozon.config.frozen import frozen_inside, frozen_layers
 from hozon.config.nodes import FIXED, SHARED
 from hozon.config.own_graphs import complete_graph
+from hozon.config.quantized import quantized_inside
 from hozon.config.shared import held_layers
 from hozon.config.tagged import is_serialized
-from hozon.config.upgrade import FROZEN, OUTPUT_NAMES, TRAINS_AS
+from hozon.config.upgrade import FROZEN, OUTPUT_NAMES, QUANTIZED, TRAINS_AS
 from hozon.keras_private.compiled import are_outputs_named, names_outputs_once_called
 from hozon.keras_private.fixed import calls_in, fixed_in
 from hozon.keras_private.graph import Functional, functional_of
@@ -52,6 +53,9 @@ def complete(layer: keras.Layer, entry: Entry) -> None:
         frozen = frozen_inside(inner)
         if frozen:
             found[FROZEN] = list(frozen)
+        quantized = quantized_inside(inner)
+        if quantized:
+            found[QUANTIZED] = quantized
 
 
 def with_generation(written: Entry, entry: Entry) -> Entry:
@@ -158,6 +162,12 @@ def beyond_keras3(model: keras.Layer, entry: Entry) -> list[str]:
             "Keras count every one"
         )
     lines.extend(thawed(entry, "Keras 3's own reader"))
+    quantized = [layer.name for layer in layers_of(model) if quantized_inside(layer)]
+    if quantized:
+        lines.append(
+            f"Keras 3's own reader cannot open it: the configs of {', '.join(quantized)} do not "
+            "tell that what they hold is quantized"
+        )
     shared = shared_layers(model, entry)
     if shared:
         lines.append(

@@ -35,7 +35,7 @@ from hozon.config.nodes import FIXED, OVERRIDDEN, STRUCTURED, Key
 from hozon.config.tagged import is_serialized
 from hozon.config.to_keras2_nodes import named_call, written_call, written_ends
 from hozon.config.to_keras2_objects import Form, ObjectWriter
-from hozon.config.upgrade import LAYER_KEYS, MARKS, MODEL_KEYS, TRAINS_AS, short_name
+from hozon.config.upgrade import LAYER_KEYS, MARKS, MODEL_KEYS, QUANTIZED, TRAINS_AS, short_name
 from hozon.errors import FormatError, UnsupportedError
 from hozon.limits import LIMITS
 from hozon.typing import ConfigEntry
@@ -194,6 +194,12 @@ class Downgrader:
 
     def _custom(self, source: ConfigEntry, config: ConfigEntry) -> Config:
         """A class of the user's: its config is its own, but objects of Keras' in it are not."""
+        if source.get(QUANTIZED):
+            raise UnsupportedError(
+                f"layer {name_of(source)!r} holds quantized layers, which Keras 2 does not have",
+                feature="quantized layers",
+                record=name_of(source),
+            )
         made = {key: self.objects.of_custom_key(key, value) for key, value in config.items()}
         return self._built(self.form.custom(source, made), source)
 

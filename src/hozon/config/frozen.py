@@ -29,9 +29,20 @@ def frozen_inside(layer: Any) -> dict[str, Any]:
     # A class that never calls Keras' constructor, as one of the guide's, has no state to ask.
     if not getattr(layer, "trainable", False):
         return {}
-    if functional_of(layer) is not None:  # its layers have entries
-        return {}
     if all(inner.trainable for inner in layers_inside(layer)):
+        return {}
+    found: dict[str, Any] = {}
+    for path, target in untold_inside(layer).items():
+        below = any(path.startswith(f"{other}/") for other in found)
+        if not target.trainable and not below:
+            found[path] = target
+    own = _frozen_by_class(layer) if found else frozenset()
+    return {path: target for path, target in found.items() if path not in own}
+
+
+def untold_inside(layer: keras.Layer) -> dict[str, keras.Layer]:
+    """The layers in one of a user's class of which its config has no entry, by path."""
+    if functional_of(layer) is not None:
         return {}
     told = {
         id(inner)
@@ -39,14 +50,11 @@ def frozen_inside(layer: Any) -> dict[str, Any]:
         for held, _ in held_layers(getattr(layer, key, None), said)
         for inner in layers_of(held)
     }
-    found: dict[str, Any] = {}
-    for path, target in saveables(layer):
-        if path and isinstance(target, keras.Layer) and not target.trainable:
-            below = any(path.startswith(f"{other}/") for other in found)
-            if id(target) not in told and not below:
-                found[path] = target
-    own = _frozen_by_class(layer) if found else frozenset()
-    return {path: target for path, target in found.items() if path not in own}
+    return {
+        path: target
+        for path, target in saveables(layer)
+        if path and isinstance(target, keras.Layer) and id(target) not in told
+    }
 
 
 def _frozen_by_class(layer: keras.Layer) -> frozenset[str]:

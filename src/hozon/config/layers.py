@@ -15,6 +15,7 @@ from hozon.config.lambdas import known_function
 from hozon.config.legacy.tf_ops import one_tensor_function
 from hozon.config.nodes import SHARED
 from hozon.config.objects import ObjectReader, call_with, from_custom, missing, split
+from hozon.config.quantized import quantize_inside, require_all
 from hozon.config.registry import Registry, kind_of_entry, require_class
 from hozon.config.tagged import is_serialized, is_tagged, plain
 from hozon.config.upgrade import (
@@ -23,6 +24,7 @@ from hozon.config.upgrade import (
     MODEL_KEYS,
     MODELS,
     OUTPUT_NAMES,
+    QUANTIZED,
     TRAINS_AS,
     short_name,
 )
@@ -136,7 +138,13 @@ class LayerReader:
         names = entry.get(OUTPUT_NAMES)
         if isinstance(made, keras.Model) and isinstance(names, list):
             name_outputs(made, names) if names else name_outputs_once_called(made)
-        return self._built(made, entry)
+        told = entry.get(QUANTIZED)
+        if not isinstance(told, Mapping):
+            return self._built(made, entry)
+        left = quantize_inside(made, told, self.objects)
+        self._built(made, entry)
+        require_all(made, quantize_inside(made, left, self.objects))
+        return made
 
     def _with_layers(self, value: Any) -> Any:
         """A user's config in which each layer, when Keras deserializes it, is one made here.

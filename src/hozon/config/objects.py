@@ -115,6 +115,11 @@ class ObjectReader:
         return self.build("policy", value)
 
 
+def no_layers(entry: ConfigEntry) -> Any:
+    """For readers of what holds no layer: UnsafeError."""
+    raise UnsafeError(f"what can hold none names a layer, {entry['class_name']}")
+
+
 def _seed(value: Mapping[str, Any]) -> Mapping[str, Any]:
     config = value.get("config") or {}
     return {key: config[key] for key in ("seed", "name") if key in config}

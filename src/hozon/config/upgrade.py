@@ -38,6 +38,8 @@ from hozon.typing import Config, ConfigEntry
 OUTPUT_NAMES = "output_names"
 #: The layers inside of one that are frozen and that its config does not tell; Hozon's own.
 FROZEN = "frozen"
+#: The layers inside of one that are quantized and that its config does not tell; Hozon's own.
+QUANTIZED = "quantized"
 #: What an entry says of a layer beside its config, in each dialect.
 MARKS = (SHARED, FROZEN)
 #: Key of an entry: the generation that it trains as, where its dialect is that of another.

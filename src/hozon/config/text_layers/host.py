@@ -64,9 +64,10 @@ class HostLayer(keras.layers.Layer):  # type: ignore[misc]
         return self.compute(to_array(inputs))
 
     def _called_back(self, inputs: Any) -> Any:
-        spec = self.compute_output_spec(inputs)
-        dtype = jax.dtypes.canonicalize_dtype(np.dtype(spec.dtype))
-        result = jax.ShapeDtypeStruct(spec.shape, dtype)
+        # A tensor of Keras would forget the names of sizes that are not known yet.
+        shape = keras.tree.map_structure(lambda x: tuple(x.shape), inputs)
+        dtype = jax.dtypes.canonicalize_dtype(np.dtype(self.compute_output_spec(inputs).dtype))
+        result = jax.ShapeDtypeStruct(self.compute_output_shape(shape), dtype)
         return jax.pure_callback(
             lambda x: self.compute(keras.tree.map_structure(np.asarray, x)).astype(dtype),
             result,

@@ -31,7 +31,7 @@ from hozon.models.assignment.owners import Owner, keras2_paths, owners
 from hozon.models.built import require_built
 from hozon.models.h5.describe import lazy_variable
 from hozon.models.keras3.assets import assets_of
-from hozon.models.keras3.optimizer import keras2_group
+from hozon.models.keras3.optimizer import begins_scaled, keras2_group
 from hozon.models.keras3.revive import pair_weights
 from hozon.models.lookups import lazy_rows_lost
 from hozon.models.readable import require_readable
@@ -110,16 +110,19 @@ def _in_order(
         config=config,
         training=_training(model, chosen, lines) if include_optimizer else None,
         state=tuple(g for g in groups if g.name.partition("/")[0] != OPTIMIZER),
-        optimizer=_optimizer(model, chosen, groups),
+        optimizer=_optimizer(model, chosen, groups, include_optimizer),
         assets=assets_of(model),
         names={} if chosen == "keras2" else dict(object_paths(model)),
         metadata=marks_of(getattr(model, "optimizer", None)) if include_optimizer else {},
     )
 
 
-def _optimizer(model: keras.Model, dialect: Dialect, groups: list[StateGroup]) -> StateGroup | None:
+def _optimizer(
+    model: keras.Model, dialect: Dialect, groups: list[StateGroup], included: bool
+) -> StateGroup | None:
     found = next((g for g in groups if g.name == OPTIMIZER), None)
-    return keras2_group(model) if found is not None and dialect == "keras2" else found
+    written = found is not None or (included and begins_scaled(model))
+    return keras2_group(model) if written and dialect == "keras2" else found
 
 
 def describe_weights(model: keras.Model) -> tuple[ModelRecord, Lines]:

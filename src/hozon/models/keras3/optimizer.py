@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hozon.errors import MismatchError
+from hozon.keras_private.aside import made_aside
 from hozon.keras_private.optimizers import trained_by, wrapped
 from hozon.models.assignment import Assignment
 from hozon.models.assignment.optimizer import (
@@ -68,10 +69,31 @@ def _leaf(item: Any) -> Leaf:
 
 
 def keras2_group(model: keras.Model) -> StateGroup:
-    """An optimizer's state as tf_keras numbers it."""
-    leaves = keras2_leaves(model, filed=True)
+    """An optimizer's state as tf_keras numbers it, or what it begins with."""
+    fresh = _set_up(model) if begins_scaled(model) else None
+    leaves = keras2_leaves(model, fresh, filed=True)
     tensors = {str(i): lazy_array(str(i), leaf.read()) for i, leaf in enumerate(leaves)}
     return StateGroup(NAME, tensors)
+
+
+def begins_scaled(model: keras.Model) -> bool:
+    """Whether a model's optimizer, one of Keras', scales losses and has made no step.
+
+    tf_keras lets others begin without a state in the file, but of these it opens no file then.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    inner = wrapped(optimizer) if optimizer is not None else None
+    return inner is not optimizer and not inner.built and inner.__module__.startswith("keras.")
+
+
+def _set_up(model: keras.Model) -> Any:
+    """One like the optimizer that a model's wraps, built; nothing in it follows from the rate."""
+    optimizer = wrapped(model.optimizer)
+    config = {**optimizer.get_config(), "learning_rate": 0.0}
+    with made_aside():
+        made = type(optimizer).from_config(config)
+        made.build(model.trainable_variables)
+    return made
 
 
 def pair_optimizers(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import keras
 
 from hozon.config.build import build_layer
+from hozon.config.quantized import quantize_as_told
 from hozon.config.registry import require_class
-from hozon.config.upgrade import is_model_config
+from hozon.config.upgrade import QUANTIZED, is_model_config
 from hozon.errors import HozonError
 from hozon.keras_private.training import hand_training_on
 from hozon.keras_private.values import deferred_initializers
@@ -63,7 +64,11 @@ def _class_of(revival: Revival, node: KerasNode) -> type | None:
 
 def _made(revival: Revival, found: type, node: KerasNode) -> keras.Layer:
     if node.config is None:
-        return make_without_config(found, node)
+        made = make_without_config(found, node)
+        told = (node.metadata.get(NATIVE) or {}).get(QUANTIZED)
+        if told:
+            quantize_as_told(made, told, revival.registry)
+        return made
     return build_layer(
         config_of(revival.objects, node),
         custom_objects=revival.custom_objects,

@@ -13,9 +13,11 @@ from hozon.config.completed import output_names
 from hozon.config.namesakes import namesakes, namesakes_in
 from hozon.config.outputs import outputs_of
 from hozon.config.own_graphs import defaults_only
+from hozon.config.quantized import quantized_inside
 from hozon.config.serialization import serialize
 from hozon.config.text_layers.functional import accept_strings
 from hozon.config.to_keras2_training import training_to_keras2
+from hozon.config.upgrade import QUANTIZED
 from hozon.containers.savedmodel.content import Content
 from hozon.errors import FormatError, UnsupportedError
 from hozon.formats.protos.keras_metadata import KerasObject
@@ -327,6 +329,8 @@ class Description:
         native: dict[str, Any] = output_names(self.model)
         if self.configs.native is not None:
             native["config"] = self.configs.native
+        elif quantized := quantized_inside(self.model):
+            native[QUANTIZED] = quantized
         made: Config = {}
         self.lost += _scales(self.model)
         compiled = compile_config(self.model) if self.include_optimizer else None
