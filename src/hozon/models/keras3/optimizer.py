@@ -81,9 +81,10 @@ def begins_scaled(model: keras.Model) -> bool:
 
     tf_keras lets others begin without a state in the file, but of these it opens no file then.
     """
-    optimizer = getattr(model, "optimizer", None)
-    inner = wrapped(optimizer) if optimizer is not None else None
-    return inner is not optimizer and not inner.built and inner.__module__.startswith("keras.")
+    optimizer: Any = getattr(model, "optimizer", None)
+    inner: Any = None if optimizer is None else wrapped(optimizer)
+    scales = inner is not optimizer
+    return scales and not inner.built and inner.__module__.startswith("keras.")
 
 
 def _set_up(model: keras.Model) -> Any:
