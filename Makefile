@@ -30,7 +30,7 @@ test -n "$(PYTHON)" || { echo "Hozon's checks need Python 3.11, 3.12 or 3.13" >&
 $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(1)
 endef
 
-.PHONY: demo test stress torture flips fuzz versions hub stores lint bench differential docs protos \
+.PHONY: demo test stress torture flips fuzz versions hub stores lint package bench differential docs protos \
 	opdefs handled clean
 
 demo: $(STAMPS)/demo
@@ -89,6 +89,10 @@ lint: $(STAMPS)/dev
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# What a package index would take: the wheel and the source, and their description.
+package: $(STAMPS)/dev
+	rm -rf dist && $(BIN)/python -m build --quiet --outdir dist . && $(BIN)/twine check --strict dist/*
 
 bench: $(STAMPS)/dev $(STAMPS)/oracle
 	$(BIN)/python benchmarks/run.py $(ARGS)

@@ -19,6 +19,7 @@ from hozon.errors import (
     MissingBackendError,
     MissingFileError,
     MissingObjectError,
+    MissingSignatureError,
     SaveError,
     UnknownFormatError,
     UnsafeError,
@@ -90,6 +91,7 @@ __all__ = [
     "MissingBackendError",
     "MissingFileError",
     "MissingObjectError",
+    "MissingSignatureError",
     "SaveError",
     "UnknownFormatError",
     "UnsafeError",
@@ -125,7 +127,10 @@ choose()
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
-        raise AttributeError(f"module 'hozon' has no attribute {name!r}")
+        from hozon.errors import did_you_mean
+
+        near = "" if name.startswith("_") else did_you_mean(name, __all__)
+        raise AttributeError(f"module 'hozon' has no attribute {name!r}{near}")
     module = import_module(_LAZY[name])
     value = module if _LAZY[name] == f"hozon.{name}" else getattr(module, name)
     globals()[name] = value

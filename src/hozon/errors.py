@@ -8,7 +8,8 @@ Each also derives from the built-in exception that a caller would have caught wi
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from errno import ENOENT
 from html import escape
 from typing import Any
@@ -304,6 +305,12 @@ class SaveError(HozonError, OSError):
         return (("file", self.file), ("instead", self.instead))
 
 
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """What to say after a name that is unknown: the nearest; "" where nothing is near."""
+    near = get_close_matches(str(name), [*known], 1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
 class MismatchError(HozonError, ValueError):
     """A file and what it is loaded into disagree.
 
@@ -336,6 +343,16 @@ class InternalError(AssertionError):
 
     No `HozonError`, so that nothing that handles bad files takes it for one.
     """
+
+
+class MissingSignatureError(MismatchError, KeyError):
+    """A model has no signature of a name."""
+
+    def __init__(self, name: object, names: Sequence[str], file: str | None = None) -> None:
+        what, has = file or "the model", ", ".join(names) or "none"
+        super().__init__(
+            f"{what} has no signature {name!r}{did_you_mean(name, names)}; it has: {has}"
+        )
 
 
 class MissingObjectError(HozonError, ValueError, LookupError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hozon.arguments import checked, objects_or_none, path_to_read, text_or_none
-from hozon.errors import MismatchError
+from hozon.errors import MismatchError, MissingSignatureError
 from hozon.forms import form_of
 from hozon.raw.stores import place
 from hozon.stored.dtypes import dtype_of_name
@@ -63,9 +63,7 @@ def _by_signature(
     if name is None:
         name = next(iter(signatures)) if len(signatures) == 1 else "serving_default"
     if name not in signatures:
-        raise MismatchError(
-            f"{path} has no signature {name!r}; it has: {', '.join(signatures) or 'none'}"
-        )
+        raise MissingSignatureError(name, [*signatures], path)
     function = signatures[name]
     _, specs = function.structured_input_signature
     taken = {

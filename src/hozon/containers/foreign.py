@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from hozon.errors import FormatError, MissingFileError
+from hozon.errors import FormatError, MissingFileError, did_you_mean
 from hozon.raw.sniff import describe_file
-from hozon.raw.stores import exists, is_directory, join, names, open_source, parent_and_name
+from hozon.raw.stores import (
+    exists,
+    is_directory,
+    is_remote,
+    join,
+    names,
+    open_source,
+    parent_and_name,
+)
 
 GRAPH_FILE = "saved_model.pb"
 SNIFFED_BYTES = 512
@@ -50,7 +58,10 @@ def describe_foreign(where: str) -> str:
 def require_there(where: str) -> None:
     """Raise MissingFileError if there is nothing at a place."""
     if not exists(where):
-        raise MissingFileError(f"{where} does not exist", file=where)
+        folder, name = parent_and_name(where.rstrip("/"))
+        beside = names(folder) if not is_remote(where) and is_directory(folder) else []
+        near = did_you_mean(name, beside)
+        raise MissingFileError(f"{where} does not exist{near}", file=where)
 
 
 def _directory(where: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from hozon.errors import MismatchError
+from hozon.errors import MismatchError, did_you_mean
 from hozon.graph_level.matching import (
     Leniency,
     describe,
@@ -326,6 +326,7 @@ class SignatureFunction:
                 f"signature {self.name!r} takes {describe(self.inputs)}"
                 + (f"; missing: {', '.join(missing)}" if missing else "")
                 + (f"; unexpected: {', '.join(unexpected)}" if unexpected else "")
+                + "".join(did_you_mean(name, missing) for name in unexpected[:1])
             )
         return {
             key: match(

@@ -17,7 +17,7 @@ from typing import Any
 import jax
 
 from hozon.containers.savedmodel.read import SavedModel
-from hozon.errors import FormatError
+from hozon.errors import FormatError, MissingSignatureError
 from hozon.formats.protos.graph import ArgDef
 from hozon.formats.protos.object_graph import (
     Asset,
@@ -87,6 +87,13 @@ class LoadedObject:
         return f"<hozon loaded object {self._identifier!r} ({names})>"
 
 
+class Signatures(dict[str, SignatureFunction]):
+    """The signatures by name; a name that is none of them says which is meant."""
+
+    def __missing__(self, name: object) -> SignatureFunction:
+        raise MissingSignatureError(name, [*self])
+
+
 class LoadedModel(LoadedObject):
     """The root of a loaded SavedModel.
 
@@ -103,7 +110,7 @@ class LoadedModel(LoadedObject):
         attributes: Mapping[str, Any],
     ) -> None:
         super().__init__(0, identifier)
-        self._signatures = dict(signatures)
+        self._signatures = Signatures(signatures)
         self._variables = variables
         self.__dict__.update(attributes)
 

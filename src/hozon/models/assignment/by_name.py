@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hozon.errors import MismatchError
 from hozon.models.assignment.assignment import Assignment, variables_of
@@ -15,6 +16,8 @@ from hozon.stored.lazy import LazyTensor
 #: What a caller says of names: patterns, or a function from a stored name to the model's.
 Rename = Mapping[str, str | None] | Callable[[str], str | None] | None
 SHOWN = 10
+#: Places in a file that count layers, whose names of objects may be sorted by letters.
+COUNTED = re.compile(r"(^|/)(layer_with_weights-\d|layers/)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,8 @@ def pair_by_names(
     taken = _taken(claims, places, assignment, file)
     if live and not taken:
         titles = [entry.title for entry in stored]
-        raise nothing_matches(titles, [item.title for item in live], file)
+        fits = suggestion(live, stored)
+        raise nothing_matches(titles, [item.title for item in live], file, (), fits)
     _require_found(claims, taken, live, file)
     excused = {id(places.whole_name((*entry.names, *entry.places))) for entry in left}
     lacking = [item.label for item in live if id(item) not in {*taken, *excused}]
@@ -287,17 +291,53 @@ def listed(what: str, names: Sequence[str]) -> str:
     return f"{what}: {', '.join(names[:SHOWN]) or 'nothing'}{more}"
 
 
+def suggestion(live: Sequence[LiveName], stored: Sequence[StoredName]) -> list[str]:
+    """A mapping to paste, where the shapes of the layers tell in order which is which."""
+    ours = _by_shapes((item.title, item.leaf.shape) for item in live)
+    ordered = sorted(stored, key=_counted) if any(map(_counted, stored)) else stored
+    theirs = _by_shapes((item.title, tuple(item.tensor.shape)) for item in ordered)
+    if any(len(theirs.get(shapes, ())) != len(owners) for shapes, owners in ours.items()):
+        return []
+    pairs = (zip(theirs[shapes], owners, strict=True) for shapes, owners in ours.items())
+    renamed = {other: owner for each in pairs for other, owner in each if other != owner}
+    return [f"by shapes and order this fits: rename={renamed!r}"] if renamed else []
+
+
+def _counted(item: StoredName) -> list[tuple[str, int]]:
+    """Of a place that counts layers, the order in which ``dense_2`` comes before ``dense_10``."""
+    words = re.findall(r"(\D+|^)(\d*)", item.own) if COUNTED.search(item.own) else ()
+    return [(word, int(digits or 0)) for word, digits in words]
+
+
+def _by_shapes(named: Iterable[tuple[str, Any]]) -> dict[str, list[str]]:
+    """The layers that have variables of the same shapes, in whatever order a form lists these."""
+    held: dict[str, list[str]] = {}
+    for title, shape in named:
+        held.setdefault(title.rpartition("/")[0], []).append(repr(shape))
+    found: dict[str, list[str]] = {}
+    for owner, shapes in held.items():
+        found.setdefault(" ".join(sorted(shapes)), []).append(owner)
+    return found
+
+
 def nothing_matches(
-    stored: Sequence[str], wanted: Sequence[str], file: str, differences: Sequence[str] = ()
+    stored: Sequence[str],
+    wanted: Sequence[str],
+    file: str,
+    differences: Sequence[str] = (),
+    suggested: Sequence[str] = (),
 ) -> MismatchError:
     """The error for a file of which nothing matches: what it holds, what is wanted.
 
-    `differences` are lines about what has the same name, and does not fit.
+    `differences` are lines about what has the same name, and does not fit; `suggested` a mapping
+    to give, where one is known.
     """
     near = [
         f"nearest: {name} (wanted) and {found[0]} (in the file)"
         for name in wanted[:SHOWN]
-        if (found := difflib.get_close_matches(name, stored, 1, 0.4))
+        if not suggested
+        and (found := difflib.get_close_matches(name, stored, 1, 0.4))
+        and found[0] != name
     ]
     return MismatchError(
         "nothing in the file matches the program",
@@ -306,6 +346,7 @@ def nothing_matches(
             listed("the program wants", wanted),
             *near,
             *differences[:SHOWN],
+            *suggested,
         ],
         file=file,
     )

@@ -15,7 +15,7 @@ from hozon.models.assignment import (
     stored_names,
 )
 from hozon.models.assignment.by_layer import by_layer, names_by_layer
-from hozon.models.assignment.by_name import Rename, nothing_matches, pair_by_names
+from hozon.models.assignment.by_name import Rename, nothing_matches, pair_by_names, suggestion
 from hozon.models.assignment.layers import top_layers
 from hozon.models.report import LoadReport
 from hozon.record import ModelRecord
@@ -64,7 +64,8 @@ def load_h5_weights(
     if not assignment.pairs and (report.unexpected or report.missing):
         held = [group.name for group in record.state if group.tensors]
         wanted = [str(layer.name) for layer in top_layers(model)]
-        raise nothing_matches(held, wanted, record.path, report.mismatched)
+        fits = suggestion(*names_by_layer(model, record))
+        raise nothing_matches(held, wanted, record.path, report.mismatched, fits)
     _leave_optimizer(model, record, assignment)
     apply(assignment, record.path)
     finalize_layers(model)

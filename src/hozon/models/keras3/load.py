@@ -12,14 +12,13 @@ from hozon.models.assignment import (
     finalize_layers,
     stored_names,
 )
-from hozon.models.assignment.by_name import Rename, nothing_matches, pair_by_names
+from hozon.models.assignment.by_name import Rename, nothing_matches, pair_by_names, suggestion
 from hozon.models.assignment.by_path import (
     by_layer_names,
     by_path,
     miss_the_rest,
     names_by_path,
 )
-from hozon.models.assignment.owners import owners
 from hozon.models.built import require_built
 from hozon.models.keras3.optimizer import pair_optimizers
 from hozon.models.report import LoadReport
@@ -85,9 +84,11 @@ def _require_match(
 ) -> None:
     report = assignment.report
     if record.state and not assignment.pairs and not assignment.bundles:
-        held = [group.name or "(itself)" for group in record.state]
-        wanted = [owner.path or "(itself)" for owner in owners(model, optimizer=False)]
-        raise nothing_matches(held, wanted, record.path, report.mismatched)
+        live, stored = names_by_path(model, record, Assignment())
+        held = [item.title if partial else item.own for item in stored]
+        wanted = [item.title if partial else item.label for item in live]
+        fits = suggestion(live, stored)
+        raise nothing_matches(held, wanted, record.path, report.mismatched, fits)
     problems = list(report.mismatched)
     if not partial:
         problems += [
