@@ -43,7 +43,7 @@ from hozon.config.upgrade import (
 )
 from hozon.errors import FormatError, HozonError, MissingObjectError, UnsupportedError
 from hozon.keras_private.compiled import name_outputs
-from hozon.keras_private.graph import build_inside, functional_of, note_order
+from hozon.keras_private.graph import build_inside, note_order
 from hozon.keras_private.keras2_training import freeze_inside, train_as_keras2
 from hozon.keras_private.sharing import sharing
 from hozon.typing import ConfigEntry, CustomObjects
@@ -277,13 +277,14 @@ class Builder:
         shape = config.get("build_input_shape") or (entry.get("build_config") or {}).get(
             "input_shape"
         )
-        for item in with_text_input(config["layers"], shape):
+        items = with_text_input(config["layers"], shape)
+        for left, item in zip(range(len(items) - 1, -1, -1), items, strict=True):
             if item["class_name"] == "InputLayer":
-                model.add(input_layer(item, self.reader.objects))
+                layer = input_layer(item, self.reader.objects)
             else:
-                reached = () if functional_of(model) is None else model.output_shape
-                safety.check_weight(item, reached if isinstance(reached, tuple) else ())
-                model.add(self.reader.read(item))
+                layer = self.reader.read(item)
+            # Keras would call all layers once more for each that is added.
+            _add(model, layer, rebuild=not left)
         if not model.built and isinstance(shape, (list, tuple)):
             model.build(tuple(shape))
         if not model.built:
@@ -298,6 +299,14 @@ class Builder:
             return custom(name=config.get("name"))
         arguments = self.reader.arguments(own_arguments(custom, config))
         return call_with(custom, arguments, custom.__name__)
+
+
+def _add(model: keras.Sequential, layer: keras.Layer, *, rebuild: bool) -> None:
+    """Add a layer, by the model's own `add` where its class has one."""
+    if type(model).add is keras.Sequential.add:
+        model.add(layer, rebuild=rebuild)
+    else:
+        model.add(layer)
 
 
 def _build_alone(model: keras.Sequential, entries: Sequence[Mapping[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -22,7 +22,11 @@ PARALLEL_BYTES = 1 << 24
 
 
 class TensorSource(Protocol):
-    """Whatever holds tensors and can read one of them, or a part of it."""
+    """Whatever holds tensors and can read one of them, or a part of it.
+
+    One that may hold a tensor in parts, which reading it whole copies together, has
+    ``in_parts(tensor)``, which says whether it does.
+    """
 
     def read_tensor(self, tensor: LazyTensor, verify: bool) -> NDArray[Any]:
         """The whole tensor."""
@@ -37,14 +41,6 @@ class CheckedTensors(Protocol):
 
     def check(self, tensor: LazyTensor) -> int:
         """Compare it; the bytes that it covers. Raise FormatError where it differs."""
-
-
-@runtime_checkable
-class PartedTensors(Protocol):
-    """A source that may hold a tensor in parts, which reading it whole copies together."""
-
-    def in_parts(self, tensor: LazyTensor) -> bool:
-        """Whether it does."""
 
 
 class OnDemand:
@@ -113,7 +109,9 @@ class LazyTensor:
     @property
     def in_parts(self) -> bool:
         """Whether reading it whole copies it together, so that a part takes less memory."""
-        return isinstance(self.source, PartedTensors) and self.source.in_parts(self)
+        # Not `isinstance`, which takes a protocol's members one by one for each of many tensors.
+        asked: Callable[[LazyTensor], bool] | None = getattr(self.source, "in_parts", None)
+        return asked is not None and asked(self)
 
     def read(self, verify: bool = True) -> NDArray[Any]:
         """The tensor as a C-ordered array of `dtype.numpy` in native byte order.

@@ -234,6 +234,7 @@ class Checkpoint:
         """Restore what a file of `write` holds; as `restore`, without the save counter."""
         return self._read(open_checkpoint(save_path))
 
+    @collection_paused()
     def _read(
         self,
         bundle: Bundle,
@@ -264,8 +265,7 @@ class Checkpoint:
                 held = [*paths_in(bundle)]
                 raise nothing_matches(held, wanted, bundle.prefix, restoration.mismatched)
 
-        with collection_paused():
-            restoration.start(root, check)
+        restoration.start(root, check)
         if self._restoration is not None:
             self._restoration.stop()
         self.__dict__["_restoration"] = restoration

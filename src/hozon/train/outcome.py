@@ -19,6 +19,7 @@ from hozon.models.report import LoadReport
 from hozon.models.tracking.leaves import ComputedLeaf
 from hozon.objects.keys import OBJECT_GRAPH_KEY, Key, parse_key, path_text
 from hozon.objects.tracking import Leaf, Trackable, TrackedNode, track
+from hozon.raw.collection import collection_paused
 from hozon.train.restore import Restoration
 
 SAVE_COUNTER = "save_counter"
@@ -37,7 +38,7 @@ def live_leaves(
 
 def _leaves(nodes: Sequence[TrackedNode]) -> list[tuple[str, TrackedNode, Leaf]]:
     return [
-        (path_text(node.path), node, node.trackable.leaf)
+        (node.text, node, node.trackable.leaf)
         for node in nodes
         if node.trackable.leaf is not None
         and not isinstance(node.trackable.leaf, ComputedLeaf)
@@ -82,6 +83,7 @@ class GraphOutcome:
         """The checkpoint's prefix."""
         return self._restoration.bundle.prefix
 
+    @collection_paused()
     def report(self) -> LoadReport:
         """What was restored, by live paths, and what is left on either side, by the file's."""
         done = self._restoration

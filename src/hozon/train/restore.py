@@ -58,7 +58,7 @@ class Restoration:
         skip_mismatch: bool = False,
     ) -> None:
         self.bundle = bundle
-        self.nodes = nodes
+        self.nodes = tuple(nodes)
         self.objects: dict[int, Any] = {}
         self.assigned: set[int] = set()
         self.mismatched: list[str] = []
@@ -278,10 +278,13 @@ class Restoration:
 
     def _keys(self, node: TrackableNode) -> Iterator[str]:
         for tensor in node.tensors:
+            if tensor.key in self.bundle:
+                yield tensor.key
+                continue
             parts = [
                 start + part for start in (tensor.key, tensor.key + TABLE) for part in TABLE_PARTS
             ]
-            found = [key for key in (tensor.key, *parts) if key in self.bundle]
+            found = [key for key in parts if key in self.bundle]
             yield from found or [tensor.key]
 
     def _tensor(self, node: int) -> LazyTensor | None:

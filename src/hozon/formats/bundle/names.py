@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -39,6 +39,8 @@ class Names(Sequence[str]):
         for piece in self._pieces:
             self._first_rows.append(self._first_rows[-1] + len(piece.bounds) - 1)
         self._first_names = [_name(piece, 0) for piece in self._pieces]
+        #: The row of each name in a piece, once one of its names has been looked up.
+        self._rows: dict[int, dict[bytes, int]] = {}
 
     def __len__(self) -> int:
         return self._first_rows[-1]
@@ -64,12 +66,13 @@ class Names(Sequence[str]):
         number = bisect_right(self._first_names, wanted) - 1
         if number < 0:
             return None
-        piece = self._pieces[number]
-        count = len(piece.bounds) - 1
-        row = bisect_left(range(count), wanted, key=lambda row: _name(piece, row))
-        if row == count or _name(piece, row) != wanted:
-            return None
-        return self._first_rows[number] + row
+        rows = self._rows.get(number)
+        if rows is None:
+            piece = self._pieces[number]
+            rows = {_name(piece, row): row for row in range(len(piece.bounds) - 1)}
+            self._rows[number] = rows
+        row = rows.get(wanted)
+        return None if row is None else self._first_rows[number] + row
 
 
 def _name(piece: Piece, row: int) -> bytes:
