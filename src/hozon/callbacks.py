@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hozon import api
@@ -15,9 +18,11 @@ from hozon.forms.form import check_before_load
 from hozon.graphs.processes import collective
 from hozon.keras_private import keras
 from hozon.keras_private.callbacks import ComesLast, skip_batches
+from hozon.keras_private.layers import layers_of, seed_generators_of
 from hozon.keras_private.training import begin_with
 from hozon.models.keras3 import describe_weights, load_weights
-from hozon.models.resumption import Training, random_state, with_training
+from hozon.models.keras_backups import KerasBackup, keras_backups, remove_keras_backups
+from hozon.models.resumption import Training, random_state, split, with_training
 from hozon.raw.stores import (
     join,
     make_folders,
@@ -28,6 +33,7 @@ from hozon.raw.stores import (
     remove_folders,
 )
 from hozon.reports import SaveReport
+from hozon.train import Checkpoint
 
 __all__ = ["BackupAndRestore", "ModelCheckpoint"]
 
@@ -102,6 +108,8 @@ class BackupAndRestore(ComesLast, keras.callbacks.Callback):  # type: ignore[mis
     `EarlyStopping`, `ReduceLROnPlateau` and `ModelCheckpoint` remember. The next ``fit`` of the
     same model goes on with the batch after it, and ends with the very weights of an uninterrupted
     one, where the data set gives the same batches again. It is called after all other callbacks.
+    A folder of Keras' own callback of this name, Keras 3's or tf_keras', is gone on with too, given
+    the same `save_freq`: weights, optimizer, epoch and batch, which is all that it holds.
 
     Args:
         backup_dir: a folder for the backups alone.
@@ -148,10 +156,13 @@ class BackupAndRestore(ComesLast, keras.callbacks.Callback):  # type: ignore[mis
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Go on with the last backup, if there is one."""
-        found = self._backups()
-        for i, (epoch, _, file) in enumerate(found):
+        found: list[tuple[int, Callable[[], Training]]] = [
+            (epoch, partial(self._restored, file)) for epoch, _, file in self._backups()
+        ]
+        found = found or [(b.epoch, partial(self._restored_of_keras, b)) for b in self._of_keras()]
+        for i, (epoch, restored) in enumerate(found):
             try:
-                training = self._restored(file)
+                training = restored()
             except HozonError:
                 if i == len(found) - 1:
                     raise
@@ -161,11 +172,27 @@ class BackupAndRestore(ComesLast, keras.callbacks.Callback):  # type: ignore[mis
             begin_with(self.model, epoch)
             return
 
+    def _of_keras(self) -> list[KerasBackup]:
+        steps = (self.params or {}).get("steps")
+        by_batch = self.save_freq != "epoch"
+        return keras_backups(self.backup_dir, by_batch=by_batch, steps=steps)
+
+    def _restored_of_keras(self, backup: KerasBackup) -> Training:
+        if backup.is_checkpoint:
+            Checkpoint(model=self.model).read(backup.path)
+        else:
+            api.load_weights(self.model, backup.path)
+        drawing = [layer.name for layer in layers_of(self.model) if seed_generators_of(layer)]
+        if drawing:
+            told = f"{backup.path} does not say how far the random numbers of layers were; others "
+            warnings.warn(f"{told}are drawn by {', '.join(drawing)}", stacklevel=2)
+        return Training(backup.path, {}, backup.batch)
+
     def _restored(self, file: str) -> Training:
         form = form_of(file)
         check_before_load(form, file)
-        training = Training(form.read(file))
-        load_weights(self.model, training.weights)
+        weights, training = split(form.read(file))
+        load_weights(self.model, weights)
         return training
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -199,6 +226,7 @@ class BackupAndRestore(ComesLast, keras.callbacks.Callback):  # type: ignore[mis
         begin_with(self.model, None)
         if self.delete_checkpoint:
             self._keep(0)
+            remove_keras_backups(self.backup_dir)
             remove_folders([self.backup_dir])
 
     @collective

@@ -19,7 +19,7 @@ import numpy as np
 from hozon.errors import FormatError
 from hozon.keras_private.callbacks import metric_variables
 from hozon.record import ModelRecord, StateGroup
-from hozon.stored.lazy import lazy_array
+from hozon.stored.lazy import LazyTensor, lazy_array
 
 #: The group of a file, and the tensor in it that holds a JSON document.
 GROUP, STATE = "hozon_training", "state"
@@ -98,19 +98,23 @@ def _document(text: np.ndarray[Any, Any], file: str) -> dict[str, Any]:
     return found
 
 
-class Training:
-    """The state of training in a file; none in one that was written without."""
+def split(record: ModelRecord) -> tuple[ModelRecord, Training]:
+    """The record of the weights alone, and the state of training beside them."""
+    groups = {group.name: group for group in record.state}
+    found = groups.pop(GROUP, None)
+    training = Training(record.path, {} if found is None else found.tensors)
+    return replace(record, state=tuple(groups.values())), training
 
-    def __init__(self, record: ModelRecord) -> None:
-        groups = {group.name: group for group in record.state}
-        found = groups.pop(GROUP, None)
-        #: The record of the weights alone.
-        self.weights = replace(record, state=tuple(groups.values()))
-        self._tensors = {} if found is None else found.tensors
-        self._file = record.path
-        self._document: dict[str, Any] = {"batch": 0, "random": None, "callbacks": []}
-        if STATE in self._tensors:
-            self._document |= _document(np.asarray(self._tensors[STATE]), self._file)
+
+class Training:
+    """The state of training in a file, and how much of it one holds that has no more to say."""
+
+    def __init__(self, file: str, tensors: Mapping[str, LazyTensor], batch: int = 0) -> None:
+        self._tensors = tensors
+        self._file = file
+        self._document: dict[str, Any] = {"batch": batch, "random": None, "callbacks": []}
+        if STATE in tensors:
+            self._document |= _document(np.asarray(tensors[STATE]), file)
 
     @property
     def batch(self) -> int:
