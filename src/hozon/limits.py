@@ -35,6 +35,7 @@ class Limits:
         slices: slices that one partitioned tensor is stored in.
         steps: nodes of a function and of those that it calls, each as often as it is called.
         elements: elements of a tensor whose shape a graph states, such as random numbers.
+        weight_elements: elements of one weight; the largest published ones have some 2**32.
         fresh_bytes: bytes of the weights that an architecture asks for and no file holds.
         arrival_seconds: how long a process that saves with others waits for them.
     """
@@ -56,6 +57,7 @@ class Limits:
     slices: int = 100_000
     steps: int = 2_000_000
     elements: int = 1 << 31
+    weight_elements: int = 1 << 36
     fresh_bytes: int = 4 << 30
     arrival_seconds: float = 1800
 

@@ -96,8 +96,6 @@ SIZES = frozenset(
     }
 )
 LARGEST = 1 << 28
-#: Elements of one weight or output; the largest published weights have some 2**32.
-ELEMENTS = 1 << 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ class Policy:
     custom: Collection[str] = field(default_factory=frozenset)
     layers: Collection[str] = field(default_factory=frozenset)
     largest: int = LARGEST
-    elements: int = ELEMENTS
+    elements: int = LIMITS.weight_elements
 
 
 def check(config: Any, policy: Policy | None = None) -> None:

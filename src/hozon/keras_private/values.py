@@ -15,7 +15,7 @@ from keras.src.backend import Variable as BackendVariable
 
 from hozon.errors import UnsafeError
 from hozon.keras_private.bends import asked, bend
-from hozon.limits import allowed
+from hozon.limits import LIMITS, allowed
 from hozon.stored.dtypes import dtype_of_name
 
 Initializer = Callable[..., Any]
@@ -62,7 +62,18 @@ class Deferred:
         self._waiting: dict[int, tuple[Any, Initializer]] = {}
 
     def add(self, variable: keras.Variable, initializer: Initializer) -> None:
-        """Give `variable` its layout, and zeros that take no memory: a view of one element."""
+        """Give `variable` its layout, and zeros that take no memory: a view of one element.
+
+        Raises UnsafeError for a variable larger than any model has.
+        """
+        elements = math.prod(variable._shape)
+        if elements > LIMITS.weight_elements:
+            raise UnsafeError(
+                f"{variable.path} of shape {tuple(variable._shape)} has {elements} elements; no "
+                "model needs that",
+                refused=f"a weight of {elements} elements",
+                record=variable.path,
+            )
         variable._initialize_layout()
         self._waiting[id(variable)] = (variable, initializer)
         zero = np.zeros((), dtype_of_name(variable._dtype).numpy)
