@@ -80,7 +80,7 @@ def inspect(path: str | os.PathLike[str]) -> ArtifactInfo:
     """
     where = place(path)
     form = form_of(where)
-    record = form.read(where)
+    record = form.look(where)
     graph = record.graph or Graph(layers=tuple(_layers_of(record.config or {}, "root")))
     kind = record.metadata.get("kind")
     with collection_paused():

@@ -155,9 +155,10 @@ def _convert_all(options: argparse.Namespace, custom: dict[str, Any]) -> int:
     make_folders(options.out_dir)
     done: list[Conversion] = []
     targets: set[str] = set()
-    for source in options.paths:
-        target = _target(source, options)
+    for source in [inner for path in options.paths for inner in _sources(path)]:
         try:
+            target = ""
+            target = _target(source, options)
             if target in targets:
                 raise ArgumentError(f"another source has become {target}", argument="SRC")
             targets.add(target)
@@ -175,6 +176,22 @@ def _convert_all(options: argparse.Namespace, custom: dict[str, Any]) -> int:
     elif not options.quiet:
         show_conversions(done)
     return FINE if all(item.done for item in done) else FAILED
+
+
+def _sources(path: str) -> list[str]:
+    """A path, or what is in a folder that is no artifact itself: all that is, or is called so."""
+    from hozon.forms import FORMS, claiming
+    from hozon.raw.stores import is_directory, join, names
+
+    if not is_directory(path) or next(claiming(path), None) is not None:
+        return [path]
+    ends = tuple(end for form in FORMS for end in form.suffixes)
+    inside = [join(path, name) for name in sorted(names(path)) if not name.startswith(".")]
+    return [
+        inner
+        for inner in inside
+        if inner.endswith(ends) or (is_directory(inner) and next(claiming(inner), None) is not None)
+    ] or [path]
 
 
 def _target(source: str, options: argparse.Namespace) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from hozon.cli import commands
 from hozon.cli.commands import BAD_USE, FAILED, FINE
 from hozon.cli.completion import SHELLS, completion
-from hozon.errors import ArgumentError, HozonError, MismatchError
+from hozon.errors import ArgumentError, HozonError, MismatchError, did_you_mean
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -30,7 +30,7 @@ def program() -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = parser().parse_args(arguments)
+    options = parsed(parser(), arguments)
     try:
         code = _run(options)
         sys.stdout.flush()
@@ -38,6 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _close_output()
         return FINE
     return code
+
+
+def parsed(top: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; what is none of a command is named with the nearest."""
+    options, unknown = top.parse_known_args(arguments)
+    if unknown:
+        wrong = next((word for word in unknown if word.startswith("-")), unknown[0])
+        command: argparse.ArgumentParser = options.parser
+        known = [name for action in command._actions for name in action.option_strings]  # noqa: SLF001
+        command.error(f"unrecognized argument {wrong}{did_you_mean(wrong, known)}")
+    return options
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -130,7 +141,7 @@ def _command(added: Any, name: str, run: Run, text: str, examples: Sequence[str]
     loud = made.add_mutually_exclusive_group()
     loud.add_argument("-q", "--quiet", action="store_true", help="print errors alone")
     loud.add_argument("-v", "--verbose", action="store_true", help="print all there is")
-    made.set_defaults(run=run)
+    made.set_defaults(run=run, parser=made)
     return made
 
 
@@ -196,6 +207,7 @@ def _convert(added: Any) -> None:
             "model.h5 for_tf_keras.keras --dialect keras2",
             "old.h5 new.keras --custom-objects my_layers:Attention --check",
             "*.h5 --out-dir converted --format keras",
+            "folder --out-dir converted --format keras",
         ],
     )
     made.more = _forms

@@ -21,9 +21,20 @@ if TYPE_CHECKING:
 MOST_ROWS = 40
 
 
+class Output(Console):
+    """Standard output, of which a reader that has seen enough is for `main` to hear."""
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False)
+
+    def on_broken_pipe(self) -> None:
+        """Where rich ends the process as if something were wrong."""
+        raise
+
+
 def show(info: ArtifactInfo, console: Console | None = None, *, every: bool = False) -> None:
     """Print an artifact's description, `every` row of long tables."""
-    out = console or Console(highlight=False)
+    out = console or Output()
     most = sys.maxsize if every else MOST_ROWS
     out.print(f"[bold]{escape(info.path)}[/]  {info.format}, {info.producer}", soft_wrap=True)
     if info.tags:
@@ -75,7 +86,7 @@ def _named(loss: Any) -> str:
 
 def show_conversions(done: Sequence[Conversion]) -> None:
     """Print a table of conversions, and how many failed."""
-    out = Console(highlight=False)
+    out = Output()
     rows = [(c.source, c.target, "done" if c.done else "FAILED", c.told) for c in done]
     _table(out, "conversions", ("from", "to", "", "what was told"), rows, sys.maxsize)
     failed = sum(not item.done for item in done)

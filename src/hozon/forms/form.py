@@ -135,13 +135,17 @@ class Form(Protocol):
     def read(self, path: str) -> ModelRecord:
         """What is there as a record; its tensors are read when used. Neither Keras nor JAX."""
 
+    def look(self, path: str) -> ModelRecord:
+        """The same without a look at values: no checksum of them is compared."""
+        return self.read(path)
+
     def named(self, record: ModelRecord) -> Mapping[str, LazyTensor]:
         """The tensors of a record by the names that people know them by, each of its own."""
         return named_tensors(record)
 
     def tensors(self, path: str) -> Mapping[str, LazyTensor]:
         """All tensors that are there, by name; no values are read, and no checksum of them."""
-        return self.named(self.read(path))
+        return self.named(self.look(path))
 
     def read_named(self, path: str, naming: Naming) -> ModelRecord | None:
         """The weights as a record of this naming; None where only the model could name them so."""

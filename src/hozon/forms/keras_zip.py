@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hozon.audit import Audit
@@ -11,7 +10,6 @@ from hozon.forms.form import BuildOptions, SaveOptions, check_file, report_of_fi
 from hozon.forms.weights_h5 import PathsForm
 from hozon.record import ModelRecord
 from hozon.reports import SaveReport
-from hozon.stored.lazy import LazyTensor
 
 if TYPE_CHECKING:
     import keras
@@ -42,11 +40,11 @@ class KerasZipForm(PathsForm):
 
         return read(path)
 
-    def tensors(self, path: str) -> Mapping[str, LazyTensor]:
-        """The tensors; the archive's checksum is compared when one is read whole."""
+    def look(self, path: str) -> ModelRecord:
+        """The model; the archive's checksum is compared when a tensor is read whole."""
         from hozon.containers.keraszip import read
 
-        return self.named(read(path, check=False))
+        return read(path, check=False)
 
     def files(self, path: str) -> tuple[str, ...]:  # noqa: ARG002
         """None: the members have checksums, which are compared when they are read."""

@@ -79,7 +79,7 @@ def report(
     if other is not None:
         page = _difference(where, place(other))
     elif output is not None and place(output).endswith(CARD_ENDS):
-        page = card(form_of(where).read(where), where)
+        page = card(form_of(where).look(where), where)
     else:
         page = _page(where)
     if output is not None:

@@ -71,7 +71,7 @@ class Facts:
 def look_at(where: str, prefix: str = "layer") -> Look:
     """Look at an artifact; `prefix` begins the anchors of its layers."""
     form = form_of(where)
-    record = form.read(where)
+    record = form.look(where)
     named = form.named(record)
     model = tree(record, named, prefix)
     return Look(inspect(where), record, named, model, form.holds == "a model")

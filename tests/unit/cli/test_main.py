@@ -184,12 +184,38 @@ def test_classes_of_the_user(
     assert main(["convert", "m.keras", "o.keras", "--custom-objects", "nowhere:X"]) == 2
 
 
-def test_a_closed_pipe(models: Path) -> None:
-    code = f"{sys.executable} -m hozon inspect {models / 'a.h5'} --json | head -c 1"
+@pytest.mark.parametrize("form", ["--json", "-v"])
+def test_a_closed_pipe(form: str, models: Path) -> None:
+    code = f"{sys.executable} -m hozon inspect {models / 'a.h5'} {form} | head -c 1"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", code], capture_output=True, text=True, timeout=120
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_option_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["convert", "a", "b", "--formt", "h5"])
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert "unrecognized argument --formt (did you mean '--format'?)" in told
+    assert "usage: hozon convert" in told
+
+
+def test_all_of_a_folder(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    for name in ("b.h5", "a.h5"):
+        shutil.copy(models / "a.h5", old / name)
+    (old / "README.md").write_text("words")
+    (old / "bad.h5").write_text("no model")
+    hozon.convert(models / "a.h5", old / "saved")
+    assert main(["convert", str(old), "--out-dir", str(new), "--format", "keras"]) == 1
+    told = capsys.readouterr().out
+    assert "3 converted, 1 failed" in told
+    assert sorted(path.name for path in new.iterdir()) == ["a.keras", "b.keras", "saved.keras"]
+    (old / "bad.h5").unlink()
+    assert main(["convert", str(old), "--out-dir", str(new), "--format", "keras", "-q"]) == 0
 
 
 def test_reports_print_short() -> None:
