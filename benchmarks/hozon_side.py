@@ -6,7 +6,7 @@ import time
 
 START = time.perf_counter()
 
-from timing import arrays, batch, saving, seconds  # noqa: E402
+from timing import arrays, batch, peak, saving, seconds, stack  # noqa: E402
 
 
 def load_graph(folder):
@@ -82,20 +82,76 @@ def save_bundle(folder, count, size, kind="numpy", durable=""):
 
 
 def save_memory(folder, count, size):
-    import resource
-
     import jax.numpy as jnp
 
     from hozon.formats.bundle import write_bundle
-
-    def peak():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     weights = {f"v{i:05}": jnp.full(int(size), i, "float32") for i in range(int(count))}
     saving(folder, lambda path: write_bundle(path, {"v": weights["v00000"]}))
     before = peak()
     saving(folder, lambda path: write_bundle(path, weights))
     return peak() - before
+
+
+def small(folder, count):
+    """A checkpoint of many small variables, which TensorFlow would take minutes to write."""
+    from pathlib import Path
+
+    import numpy as np
+
+    from hozon.formats.bundle import write_bundle
+
+    path = Path(folder) / f"small-{count}"
+    if not path.with_suffix(".index").exists():
+        zeros = np.zeros(4, "float32")
+        write_bundle(path, {f"layer-{i // 2}/v{i % 2}": zeros for i in range(int(count))})
+    return str(path)
+
+
+def list_variables(folder, count):
+    import hozon.train
+
+    path = small(folder, count)
+    return seconds(lambda: hozon.train.list_variables(path), repeat=3, before=gc.collect)
+
+
+def list_memory(folder, count):
+    import hozon.train
+
+    path = f"{folder}/small-{count}"
+    before = peak()
+    listed = hozon.train.list_variables(path)
+    taken = peak() - before
+    del listed
+    return taken
+
+
+def objects(folder, what, count):
+    import keras
+    import numpy as np
+
+    import hozon.train
+
+    values = [keras.Variable(np.ones(4, "float32")) for _ in range(int(count))]
+    checkpoint = hozon.train.Checkpoint(values=values)
+    path = f"{folder}/objects"
+    if what == "write":
+        return seconds(lambda: checkpoint.write(path))
+    checkpoint.write(path)
+    return seconds(lambda: checkpoint.read(path))
+
+
+def layers(folder, what, kind, count, suffix=""):
+    import keras
+
+    import hozon
+
+    model = stack(keras, kind, int(count))
+    path = f"{folder}/layers{suffix}"
+    if what == "save":
+        return saving(folder, lambda path: hozon.save_model(model, f"{path}{suffix}"), 3, 1)
+    hozon.save_model(model, path)
+    return seconds(lambda: hozon.load_model(path), repeat=3, before=gc.collect)
 
 
 def throughput(folder, model, size):

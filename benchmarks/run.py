@@ -48,6 +48,24 @@ CASES = [
     ("save_10000_jax", ["save_bundle", "10000", "1024", "jax"], "<= 0.15 s", BUNDLES),
     ("save_1gb_memory_mb", ["save_memory", "100", "2500000"], "<= 64 MB"),
     *(
+        (f"list_{count}", ["list_variables", str(count)], "grows as the count")
+        for count in (10_000, 100_000, 1_000_000)
+    ),
+    ("list_1000000_memory_mb", ["list_memory", "1000000"], "<= TensorFlow's"),
+    ("objects_write_10000", ["objects", "write", "10000"], ""),
+    ("objects_read_10000", ["objects", "read", "10000"], ""),
+    *(
+        (
+            f"{what}_layers_{count}_{form or 'savedmodel'}",
+            ["layers", what, "functional", str(count), *suffix],
+            "grows as the count",
+        )
+        for what in ("save", "load")
+        for form, *suffix in ((None,), ("h5", ".h5"))
+        for count in (200, 800)
+    ),
+    ("load_sequential_200_h5", ["layers", "load", "sequential", "200", ".h5"], ""),
+    *(
         (f"throughput_{model}_{size}", ["throughput", model, str(size)], "<= 100 %")
         for model in ("mobilenet_v2", "resnet50", "lstm")
         for size in (1, 16)

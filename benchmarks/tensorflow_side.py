@@ -5,7 +5,7 @@ import time
 
 START = time.perf_counter()
 
-from timing import arrays, batch, saving, seconds  # noqa: E402
+from timing import arrays, batch, peak, saving, seconds, stack  # noqa: E402
 
 
 def load_graph(folder):
@@ -65,18 +65,53 @@ def save_bundle(folder, count, size, *_):
 
 
 def save_memory(folder, count, size):
-    import resource
-
     import tensorflow as tf
-
-    def peak():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     weights = {f"v{i:05}": tf.Variable(tf.fill([int(size)], float(i))) for i in range(int(count))}
     saving(folder, tf.train.Checkpoint(v=weights["v00000"]).write)
     before = peak()
     saving(folder, tf.train.Checkpoint(**weights).write)
     return peak() - before
+
+
+def list_variables(folder, count):
+    import tensorflow as tf
+
+    return seconds(lambda: tf.train.list_variables(f"{folder}/small-{count}"), repeat=3)
+
+
+def list_memory(folder, count):
+    import tensorflow as tf
+
+    before = peak()
+    listed = tf.train.list_variables(f"{folder}/small-{count}")
+    taken = peak() - before
+    del listed
+    return taken
+
+
+def objects(folder, what, count):
+    import tensorflow as tf
+
+    values = [tf.Variable(tf.ones(4)) for _ in range(int(count))]
+    checkpoint = tf.train.Checkpoint(values=values)
+    path = f"{folder}/objects"
+    if what == "write":
+        return seconds(lambda: checkpoint.write(path))
+    checkpoint.write(path)
+    return seconds(lambda: checkpoint.read(path))
+
+
+def layers(folder, what, kind, count, suffix=""):
+    import tf_keras
+
+    model = stack(tf_keras, kind, int(count))
+    form = "tf" if not suffix else suffix[1:]
+    if what == "save":
+        return saving(folder, lambda path: model.save(f"{path}{suffix}", save_format=form), 3, 1)
+    path = f"{folder}/layers{suffix}"
+    model.save(path, save_format=form)
+    return seconds(lambda: tf_keras.models.load_model(path), repeat=3)
 
 
 def throughput(folder, model, size):

@@ -1,5 +1,6 @@
 """What both sides share: inputs, and timing of a call."""
 
+import resource
 import shutil
 import statistics
 import time
@@ -20,7 +21,23 @@ def arrays(count, size):
     return {f"v{i:05}": rng.random(size, "float32") for i in range(count)}
 
 
-def saving(folder, save):
+def stack(keras, kind, count):
+    """A model of many small layers, functional or Sequential."""
+    rows = [keras.layers.Dense(8, name=f"dense{i}") for i in range(count)]
+    if kind == "sequential":
+        return keras.Sequential([keras.Input((8,)), *rows])
+    x = entry = keras.Input((8,))
+    for row in rows:
+        x = row(x)
+    return keras.Model(entry, x)
+
+
+def peak():
+    """The most memory that the process has held so far, in megabytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def saving(folder, save, repeat=7, warmup=2):
     """The median time of saving under a new name; the last file is removed each time."""
     target = Path(folder) / "saved"
 
@@ -28,7 +45,9 @@ def saving(folder, save):
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
 
-    taken = seconds(lambda: save(str(target / "weights")), repeat=7, warmup=2, before=clear)
+    taken = seconds(
+        lambda: save(str(target / "weights")), repeat=repeat, warmup=warmup, before=clear
+    )
     clear()
     return taken
 
