@@ -65,6 +65,22 @@ class Aligned:
     beside_b: list[Placed] = field(default_factory=list)
 
 
+class Names:
+    """The names of tensors: of the very ones that are named, and of others by what they are called.
+
+    A checkpoint makes its tensors anew whenever it is asked.
+    """
+
+    def __init__(self, named: Mapping[str, LazyTensor]) -> None:
+        self._held = {id(tensor): (name, tensor) for name, tensor in named.items()}
+        self._called = {tensor.name: name for name, tensor in self._held.values()}
+
+    def of(self, tensor: LazyTensor) -> str:
+        """The name of a tensor."""
+        held = self._held.get(id(tensor))
+        return held[0] if held is not None else self._called[tensor.name]
+
+
 def placed(
     record: ModelRecord, named: Mapping[str, LazyTensor], renamed: Mapping[str, str] = EMPTY
 ) -> list[Placed]:
@@ -72,7 +88,7 @@ def placed(
 
     `renamed` says which layer of the other side one is that has another name there.
     """
-    names = {id(tensor): name for name, tensor in named.items()}
+    names = Names(named)
     make = {
         "layers": _by_layer,
         "attributes": _by_path,
@@ -204,7 +220,7 @@ def _ordered(items: Sequence[Placed]) -> list[Placed] | None:
 # What names tell
 
 
-def _by_layer(record: ModelRecord, names: Mapping[int, str]) -> Iterator[Placed]:
+def _by_layer(record: ModelRecord, names: Names) -> Iterator[Placed]:
     for group in record.state:
         counted: dict[str, int] = {}
         for name, tensor in group.tensors.items():
@@ -213,33 +229,33 @@ def _by_layer(record: ModelRecord, names: Mapping[int, str]) -> Iterator[Placed]
             owner = scope or group.name
             position = counted.get(owner, 0)
             counted[owner] = position + 1
-            yield Placed(names[id(tensor)], tensor, owner, variable, position)
+            yield Placed(names.of(tensor), tensor, owner, variable, position)
     yield from _of_optimizer(record, names)
 
 
-def _by_path(record: ModelRecord, names: Mapping[int, str]) -> Iterator[Placed]:
+def _by_path(record: ModelRecord, names: Names) -> Iterator[Placed]:
     objects = dict(record.names) or dict(_told_by_config(record.config, ""))
     for group in record.state:
         owner = "/".join(names_of(group.name, objects))
         for number, (name, tensor) in enumerate(group.tensors.items()):
             variable = "" if name.isdigit() else name
             beside = bool(BESIDE.search(f"{group.name}/"))
-            yield Placed(names[id(tensor)], tensor, owner, variable, number, beside)
+            yield Placed(names.of(tensor), tensor, owner, variable, number, beside)
     yield from _of_optimizer(record, names)
 
 
-def _by_variable(record: ModelRecord, names: Mapping[int, str]) -> Iterator[Placed]:
+def _by_variable(record: ModelRecord, names: Names) -> Iterator[Placed]:
     for group in record.state:
         beside = bool(BESIDE.search(f"{group.name}/"))
         for name, tensor in group.tensors.items():
-            yield Placed(names[id(tensor)], tensor, group.name, name, None, beside)
+            yield Placed(names.of(tensor), tensor, group.name, name, None, beside)
     yield from _of_optimizer(record, names)
 
 
-def _of_optimizer(record: ModelRecord, names: Mapping[int, str]) -> Iterator[Placed]:
+def _of_optimizer(record: ModelRecord, names: Names) -> Iterator[Placed]:
     if record.optimizer is not None:
         for tensor in record.optimizer.tensors.values():
-            yield Placed(names[id(tensor)], tensor, beside=True)
+            yield Placed(names.of(tensor), tensor, beside=True)
 
 
 def _told_by_config(config: Mapping[str, Any] | None, path: str) -> Iterator[tuple[str, str]]:
@@ -255,14 +271,14 @@ def _told_by_config(config: Mapping[str, Any] | None, path: str) -> Iterator[tup
         yield from _told_by_config(entry, f"{place}/")
 
 
-def _by_object(record: ModelRecord, names: Mapping[int, str]) -> Iterator[Placed]:
+def _by_object(record: ModelRecord, names: Names) -> Iterator[Placed]:
     told = _full_names(record)
     for group in record.state:
         for key, tensor in group.tensors.items():
             full = told.get(key, "")
             owner, _, variable = full.partition(":")[0].rpartition("/")
             beside = bool(OPTIMIZER_KEYS.search(key) or BESIDE.search(key) or is_optimizers(full))
-            yield Placed(names[id(tensor)], tensor, owner, variable, None, beside)
+            yield Placed(names.of(tensor), tensor, owner, variable, None, beside)
 
 
 def is_optimizers(full: str) -> bool:
