@@ -32,6 +32,12 @@ def test_inspecting_loads_neither_jax_nor_keras() -> None:
     assert not loaded_by("import hozon; hozon.inspect") & {"jax", "keras", "tensorflow"}
 
 
+def test_listing_a_checkpoint_loads_neither_jax_nor_keras() -> None:
+    prefix = EXAMPLE / "variables" / "variables"
+    code = f"import hozon; assert hozon.train.list_variables({str(prefix)!r})"
+    assert not loaded_by(code) & {"jax", "keras", "tensorflow"}
+
+
 def test_the_graph_level_loads_no_keras() -> None:
     loaded = loaded_by(f"import hozon; hozon.saved_model.load({str(EXAMPLE)!r})")
     assert "jax" in loaded

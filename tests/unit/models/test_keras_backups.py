@@ -14,6 +14,7 @@ from hozon.callbacks import BackupAndRestore
 from hozon.errors import FormatError
 from hozon.models.keras_backups import KerasBackup, keras_backups
 from tests.oracle.client import Oracle
+from tests.unit.test_callbacks import Cut
 
 X = np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
 Y = X[:, :1] ** 2
@@ -51,19 +52,8 @@ out["weights"] = whole.get_weights()
 """
 
 
-class Cut(keras.callbacks.Callback):
-    def __init__(self, after: int) -> None:
-        super().__init__()
-        self.left = after
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
-
-
 class Seen(keras.callbacks.Callback):
-    """How many batches of each epoch are trained on."""
+    """The epochs that are trained on."""
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.epochs: list[int] = []
