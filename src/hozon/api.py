@@ -156,6 +156,7 @@ def load_model(
         >>> model.predict(x)
     """
     with gc_paused_for_imports():
+        from hozon.config.text_layers.handed import text_layers_handed
         from hozon.forms import BuildOptions, model_form
         from hozon.forms.form import check_before_load
         from hozon.keras_private.values import drawing_for_file
@@ -170,7 +171,7 @@ def load_model(
         options = BuildOptions(custom_objects, compile, signature)
         with metered(progress, lambda: size_on_disk(path), f"loading {path}"):
             check_before_load(form, place(path))
-            with drawing_for_file():
+            with drawing_for_file(), text_layers_handed():
                 return form.build(place(path), options)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from hozon.config.called import CALLED_ON, text_arguments
 from hozon.config.entries import name_of
 from hozon.config.frozen import frozen_inside, frozen_layers
 from hozon.config.nodes import FIXED, SHARED
@@ -50,6 +51,9 @@ def complete(layer: keras.Layer, entry: Entry) -> None:
             found[SHARED] = numbers.setdefault(id(inner), len(numbers) + 1)
         if _has_keras2(inner) and _trains_otherwise(inner):
             found[TRAINS_AS] = "keras2"
+        called = text_arguments(inner)
+        if called:
+            found["build_config"] = {CALLED_ON: called}
         frozen = frozen_inside(inner)
         if frozen:
             found[FROZEN] = list(frozen)

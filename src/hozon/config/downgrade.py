@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hozon.config.called import CALLED_ON
 from hozon.config.dialects import to_keras2_rules_of
 from hozon.config.dialects.calls import CALL_NAMES, WRITTEN_CALLS
 from hozon.config.dialects.operations import written_operation
@@ -204,8 +205,13 @@ class Downgrader:
         return self._built(self.form.custom(source, made), source)
 
     def _built(self, made: Config, source: ConfigEntry) -> Config:
-        """With the shape that a tagged layer was built for, where Keras 2 can take it up."""
+        """With the shape that a tagged layer was built for, where Keras 2 can take it up.
+
+        What text a model was called on Keras 2 passes over, where it finds no shape.
+        """
         build = source.get("build_config")
+        if isinstance(build, Mapping) and CALLED_ON in build:
+            made["build_config"] = {"input_shape": None, **build}
         if self.form.tags and isinstance(build, Mapping) and build.keys() == {"input_shape"}:
             made["build_config"] = {"input_shape": build["input_shape"]}
         return made

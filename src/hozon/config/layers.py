@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from hozon.config.called import CALLED_ON
 from hozon.config.dialects.values import kind_of_key
 from hozon.config.entries import is_functional, is_model
 from hozon.config.frozen import Frozen
@@ -167,7 +168,13 @@ class LayerReader:
         """A custom layer or a model without inputs, built as Keras 3 recorded it."""
         recorded = entry.get("build_config")
         is_ours = self.registry.custom_class(str(entry["class_name"])) is None
-        if recorded and not is_ours and hasattr(layer, "build_from_config") and not layer.built:
+        if (
+            recorded
+            and CALLED_ON not in recorded
+            and not is_ours
+            and hasattr(layer, "build_from_config")
+            and not layer.built
+        ):
             if not leaves_building_to_a_call(layer):
                 build_as_told(layer, recorded)
         return layer

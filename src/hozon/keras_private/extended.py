@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any
 
 from keras.src import api_export
 from keras.src.saving import object_registration
@@ -23,11 +25,23 @@ def extend(model: keras.Model, extension: type) -> None:
         model.__class__ = _extended(kind, extension)
 
 
+def _as(kind: type, name: str, extension: type) -> Callable[..., Any]:
+    """The method of an extension, with the signature that a class has for it."""
+    function = getattr(extension, name)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return function(self, *args, **kwargs)
+
+    return update_wrapper(method, getattr(kind, name))
+
+
 def _extended(kind: type, extension: type) -> type:
     found = _MADE.get((kind, extension))
     if found is not None:
         return found
-    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    names: dict[str, Any] = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    if "call" in vars(extension):  # takes what the class' own takes, and Keras asks what that is
+        names["call"] = _as(kind, "call", extension)
     made = type(kind.__name__, (extension, kind), names)
     for table in TABLES:
         if kind in table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -158,12 +159,19 @@ def build_by_run(model: keras.Model, shapes: Mapping[str, Any]) -> None:
         model._build_by_run_for_kwargs(shapes["shapes_dict"])
 
 
+def has_default_build(layer: keras.Layer) -> bool:
+    """Whether the class of a layer has no ``build`` of its own."""
+    return bool(getattr(type(layer).build, "_is_default", False))
+
+
 def leaves_building_to_a_call(layer: keras.Layer) -> bool:
     """Whether a layer of no ``build`` holds others that are not built: its first call does it."""
-    kind = type(layer)
-    default = getattr(kind.build, "_is_default", False)
-    told = kind.build_from_config is not keras.Layer.build_from_config
-    return default and not told and not all(inner.built for inner in layers_inside(layer))
+    told = type(layer).build_from_config is not keras.Layer.build_from_config
+    return (
+        has_default_build(layer)
+        and not told
+        and not all(inner.built for inner in layers_inside(layer))
+    )
 
 
 def build_as_told(layer: keras.Layer, shapes: Mapping[str, Any]) -> None:
@@ -172,9 +180,8 @@ def build_as_told(layer: keras.Layer, shapes: Mapping[str, Any]) -> None:
     A model whose class has no ``build`` is called on symbols of them, as Keras does; but Keras
     warns where that fails, as for a call that takes more than what is recorded.
     """
-    kind = type(layer)
-    by_call = isinstance(layer, keras.Model) and getattr(kind.build, "_is_default", False)
-    if not by_call or kind.build_from_config is not keras.Model.build_from_config:
+    by_call = isinstance(layer, keras.Model) and has_default_build(layer)
+    if not by_call or type(layer).build_from_config is not keras.Model.build_from_config:
         layer.build_from_config(shapes)
         return
     build_by_run(layer, shapes)
@@ -185,6 +192,12 @@ def build_shapes(layer: keras.Layer) -> dict[str, Any] | None:
     """The shapes that a layer's ``build`` was given, by argument."""
     shapes: dict[str, Any] | None = getattr(layer, "_build_shapes_dict", None)
     return shapes
+
+
+def call_signature(layer: keras.Layer) -> inspect.Signature:
+    """The signature of a layer's ``call`` as its class has it: one that is extended takes all."""
+    found: inspect.Signature = layer._call_signature
+    return found
 
 
 def takes_training(layer: keras.Layer) -> bool:

@@ -63,7 +63,7 @@ def hand_training_on(model: keras.Model) -> None:
     if getattr(model.call, _HANDS_ON, False):
         return
     own = vars(model).get("call")
-    signature = inspect.signature(model.call)
+    signature = model._call_signature
     takes = "training" in signature.parameters
 
     @functools.wraps(model.call)

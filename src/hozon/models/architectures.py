@@ -13,6 +13,7 @@ from hozon.config.completed import fixed_calls, shared_layers
 from hozon.config.own_objects import own_objects
 from hozon.config.serialization import custom_object_scope, serialize
 from hozon.config.tagged import is_serialized
+from hozon.config.text_layers.handed import text_layers_handed
 from hozon.errors import FormatError, UnsupportedError
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.values import drawing_for_file
@@ -44,7 +45,7 @@ def model_from_json(text: str | bytes, custom_objects: CustomObjects | None = No
         config = without_own(config)
     if not is_serialized(config):
         raise FormatError("the JSON describes no model: it has no class name")
-    with drawing_for_file():
+    with drawing_for_file(), text_layers_handed():
         return ready_for_text(build_model(config, custom_objects=custom_objects))
 
 

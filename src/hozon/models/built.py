@@ -8,10 +8,13 @@ from typing import Any
 import keras
 
 from hozon.arguments import wrong
+from hozon.config.called import CALLED_ON, symbols
+from hozon.config.text_layers.host import HostLayer
 from hozon.errors import UnsupportedError
 from hozon.keras_private.backend import require_own_backend
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.layers import build_as_told, build_by_run, layers_inside
+from hozon.models.text.symbols import build_for_shapes
 
 
 def require_built(model: keras.Model, lacking: str) -> None:
@@ -35,6 +38,12 @@ def build_as_recorded(model: keras.Model, shapes: Mapping[str, Any]) -> None:
     has a ``build``, which may leave layers to the first call, Keras only calls that.
     """
     if functional_of(model) is not None:
+        return
+    if CALLED_ON in shapes:
+        model(**symbols(shapes[CALLED_ON]))
+        return
+    if any(isinstance(inside, HostLayer) for inside in layers_inside(model)):
+        build_for_shapes(model, shapes)
         return
     if not model.built:
         build_as_told(model, shapes)

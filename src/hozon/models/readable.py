@@ -18,6 +18,7 @@ from hozon.config.build import build_layer
 from hozon.config.own_objects import REFUSALS, own_objects
 from hozon.config.registry import builtin
 from hozon.config.tagged import is_serialized
+from hozon.config.text_layers.handed import text_layers_handed
 from hozon.config.upgrade import MODELS
 from hozon.errors import MismatchError, MissingObjectError, UnsupportedError
 from hozon.keras_private.aside import made_aside
@@ -25,6 +26,7 @@ from hozon.keras_private.graph import call_alike, functional_of, symbolic_argume
 from hozon.keras_private.layers import layers_inside, layers_of
 from hozon.keras_private.values import deferred_initializers
 from hozon.models.assignment import Assignment
+from hozon.models.text.vocabularies import lend_vocabularies
 from hozon.record import ModelRecord, StateGroup
 from hozon.typing import ConfigEntry
 
@@ -78,8 +80,10 @@ def _make_again(
     own: Mapping[str, Any],
     pair: Callable[[Any, ModelRecord], Assignment],
 ) -> None:
-    with made_aside(), deferred_initializers():
+    with made_aside(), deferred_initializers(), text_layers_handed():
         again = build_layer(record.config or {}, custom_objects=own, dialect=record.dialect)
+        if record.assets:
+            lend_vocabularies(layer, again)
         if symbolic_arguments(layer) is not None:
             call_alike(again, layer)
         left = pair(again, record).report.unexpected

@@ -124,7 +124,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (LAYER, ("_build_shapes_dict", "_flatten_layers", "_layers", "_metrics", "_tracker")),
         (LAYER, ("_trainable_variables", "_non_trainable_variables", "_losses", "_loss_ids")),
         (LAYER, ("_seed_generators",)),
-        (LAYER, ("_call_has_training_arg", "_convert_input_args")),
+        (LAYER, ("_call_has_training_arg", "_call_signature", "_convert_input_args")),
         (LAYER, ("_allow_non_tensor_positional_args",)),
         (functional(), ("_build_by_run_for_single_pos_arg", "_build_by_run_for_kwargs")),
         (keras.metrics.Mean(), ("_variables",)),

@@ -44,6 +44,9 @@ class HostLayer(keras.layers.Layer):  # type: ignore[misc]
     def require_vocabulary(self) -> None:
         """Raise MismatchError where a call would need a vocabulary that is not there yet."""
 
+    def require_sizes(self) -> None:
+        """Raise MismatchError where the sizes of outputs follow from what is not there yet."""
+
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Call the layer; beside strings, which are no tensors, Keras takes arrays only."""
         if isinstance(inputs, (list, tuple)) and any(map(_is_strings, inputs)):
@@ -55,10 +58,14 @@ class HostLayer(keras.layers.Layer):  # type: ignore[misc]
 
         Raises MismatchError where there is no vocabulary yet.
         """
+        traced = current()
+        symbolic = any(map(is_traced, keras.tree.flatten(inputs)))
+        if traced is not None and symbolic:
+            self.require_sizes()
+            return traced.call(self, inputs)
         self.require_vocabulary()
-        if any(map(is_traced, keras.tree.flatten(inputs))):
-            traced = current()
-            return self._called_back(inputs) if traced is None else traced.call(self, inputs)
+        if symbolic:
+            return self._called_back(inputs)
         if isinstance(inputs, (list, tuple)) and not is_text(inputs):
             return self.compute([to_array(x) for x in inputs])
         return self.compute(to_array(inputs))

@@ -218,6 +218,11 @@ class IndexLookup(HostLayer):
         if self.output_mode == TF_IDF and self.idf is None:
             raise MismatchError(f"layer {name!r} has no idf_weights for its vocabulary")
 
+    def require_sizes(self, of: str = "") -> None:
+        """Raise MismatchError where vectors have a length that the vocabulary tells."""
+        if self.output_mode != INT and self.depth is None:
+            self.require_vocabulary(of)
+
     def compute(self, inputs: Any) -> Array:
         """Indices, vectors, or tokens of `inputs`."""
         if self.invert:

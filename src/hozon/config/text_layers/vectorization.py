@@ -188,6 +188,11 @@ class TextVectorization(HostLayer):
         if self.output_mode is not None:
             self._lookup_layer.require_vocabulary(self.name)
 
+    def require_sizes(self) -> None:
+        """Raise MismatchError where vectors have a length that the vocabulary tells."""
+        if self.output_mode is not None:
+            self._lookup_layer.require_sizes(self.name)
+
     def compute(self, inputs: Any) -> Array:
         """Indices or vectors of texts."""
         texts = to_bytes(inputs)

@@ -23,7 +23,7 @@ def give_assets(model: keras.Model, record: ModelRecord) -> None:
     """Give text layers the vocabularies that a record holds for them."""
     if not record.assets:
         return
-    by_path = dict(saveables(model))
+    by_path = dict(saveables(model, keras2=record.dialect == "keras2"))
     for name, content in record.assets.items():
         folder, _, file = name.rpartition("/")
         layer = by_path.get(folder.removesuffix(f"/{INNER}"))

@@ -25,7 +25,7 @@ from hozon.models.keras3.optimizer import pair_optimizers, share_with_inner
 from hozon.models.recorded import revive
 from hozon.models.report import LoadReport
 from hozon.record import ModelRecord
-from hozon.typing import ConfigEntry, CustomObjects
+from hozon.typing import CustomObjects
 
 
 def revive_record(
@@ -53,7 +53,7 @@ def revive_record(
 def _give(
     model: keras.Model, record: ModelRecord, whole: bool = False
 ) -> tuple[LoadReport, Callable[[keras.Model], None]]:
-    _build(model, record.config or {})
+    _build(model, record)
     give_assets(model, record)
     assignment = _paired(model, record, whole)
     apply(assignment, record.path)
@@ -72,7 +72,7 @@ def pair_weights(model: keras.Model, record: ModelRecord) -> Assignment:
 
     Raises MismatchError if one is missing or left over, or does not fit.
     """
-    _build(model, record.config or {})
+    _build(model, record)
     return _paired(model, record, whole=True)
 
 
@@ -88,8 +88,12 @@ def _paired(model: keras.Model, record: ModelRecord, whole: bool = False) -> Ass
     return assignment
 
 
-def _build(model: keras.Model, config: ConfigEntry) -> None:
-    """Build a model of a class of its own for the shapes that were saved with it."""
-    shapes = config.get("build_config")
+def _build(model: keras.Model, record: ModelRecord) -> None:
+    """Build a model of a class of its own for the shapes that were saved with it.
+
+    What layers in it give may depend on what they look up.
+    """
+    shapes = (record.config or {}).get("build_config")
     if shapes:
+        give_assets(model, record)
         build_as_recorded(model, shapes)

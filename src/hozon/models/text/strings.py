@@ -24,6 +24,7 @@ from hozon.keras_private.layers import layers_of, take_anything
 from hozon.keras_private.text_inputs import takes_text
 from hozon.keras_private.trainer import HostTrainer
 from hozon.models.text.split import Split, is_numbers
+from hozon.models.text.symbols import take_text
 
 #: Marks the end of a string among its codes.
 END = -1
@@ -173,5 +174,7 @@ def with_strings(model: keras.Model) -> keras.Model:
     accept_strings(model)
     extend(model, StringInputs)
     take_anything(model)
+    for layer in layers_of(model):
+        take_text(layer)
     model.split = Split.of(model)
     return model

@@ -15,7 +15,8 @@ from hozon.config.text_layers.lookup import IndexLookup
 from hozon.config.text_layers.vectorization import TextVectorization
 from hozon.errors import UnsupportedError
 from hozon.graph_level.loader import ObjectGraphLoader
-from hozon.models.savedmodel.load.objects import KerasObjects
+from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
+from hozon.models.savedmodel.load.own_class import pair
 
 #: Edges from a layer to its table, the newest first (tf_keras ``index_lookup``, ``Table`` in
 #: ``string_lookup`` and ``index_lookup`` of TensorFlow 2.3 to 2.6).
@@ -45,11 +46,22 @@ class AdaptedState:
             return bool(getattr(layer, "host", False))
         return True
 
-    def _vocabulary(self, node_id: int, layer: keras.layers.Layer) -> None:
+    def restore_vocabularies(self, node: KerasNode, layer: keras.Layer) -> None:
+        """Give what a layer of the caller's holds the vocabularies that are stored for it.
+
+        Calls that build the rest may ask for them.
+        """
+        for saved, live in pair(self.objects, node, layer).layers:
+            if isinstance(live, (IndexLookup, TextVectorization)):
+                self._vocabulary(saved.node, live, required=False)
+
+    def _vocabulary(
+        self, node_id: int, layer: keras.layers.Layer, *, required: bool = True
+    ) -> None:
         owner = self._first(node_id, LOOKUPS)
         owner = node_id if owner is None else owner
         table = self._table_of(owner)
-        if table is None and layer.vocabulary_size() == 0:
+        if required and table is None and layer.vocabulary_size() == 0:
             raise UnsupportedError(f"layer {layer.name!r} was saved without its vocabulary")
         if table is not None:
             layer.load_table(*(entries.tolist() for entries in table.export()))

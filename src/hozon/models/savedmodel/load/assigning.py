@@ -79,6 +79,7 @@ def assign_own(revival: Revival, node: KerasNode, layer: keras.Layer) -> None:
     Raises MismatchError where the class has other variables, or another call, than the file.
     """
     if not layer.built:
+        revival.adapted.restore_vocabularies(node, layer)
         build(layer, node, revival.saved_call(node), revival.objects.batch_of_states)
     found = pair(revival.objects, node, layer)
     for saved, live in found.layers:

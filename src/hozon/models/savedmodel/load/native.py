@@ -44,10 +44,11 @@ from hozon.models.built import build_as_recorded
 from hozon.models.inner import compile_inner
 from hozon.models.keras3.optimizer import keras2_leaves
 from hozon.models.report import LoadReport
+from hozon.models.savedmodel.load.adapted import AdaptedState
 from hozon.models.savedmodel.load.assigning import set_trainable
 from hozon.models.savedmodel.load.graph_layers import SavedCall
 from hozon.models.savedmodel.load.objects import NATIVE, KerasObjects
-from hozon.models.savedmodel.load.own_class import build, note_saved_call
+from hozon.models.savedmodel.load.own_class import build, is_own, note_saved_call
 from hozon.models.savedmodel.load.own_optimizers import is_optimizer_of_root, wait_for_own
 from hozon.models.savedmodel.load.training import NO_CONFIG, NOT_COMPILED
 from hozon.models.savedmodel.save.functions import variables_of
@@ -79,13 +80,15 @@ def revive_native(
     custom_objects: CustomObjects,
     report: LoadReport,
     saved_call: Callable[[], SavedCall],
+    adapted: AdaptedState,
     *,
     compiled: bool,
 ) -> keras.Model | None:
     """The very model that was saved, None where it cannot be built from its config.
 
     None as well for a SavedModel that Keras 2 wrote. A model that Keras cannot build by what the
-    config records, is built as it was called: `saved_call` gives the root's.
+    config records, is built as it was called: `saved_call` gives the root's, `adapted` what layers
+    in it look up.
 
     Raises:
         FormatError: it is damaged.
@@ -98,7 +101,14 @@ def revive_native(
     before = report.copy()
     try:
         return _revived(
-            artifact, objects, native, custom_objects, report, saved_call, compiled=compiled
+            artifact,
+            objects,
+            native,
+            custom_objects,
+            report,
+            saved_call,
+            adapted,
+            compiled=compiled,
         )
     except (FormatError, UnsafeError):
         raise
@@ -122,13 +132,25 @@ def _revived(
     custom_objects: CustomObjects,
     report: LoadReport,
     saved_call: Callable[[], SavedCall],
+    adapted: AdaptedState,
     *,
     compiled: bool,
 ) -> keras.Model:
     training = native.get("compile_config") if compiled else None
     inner: list[Compiled] = []
     with deferred_initializers() as deferred:
-        model = _built(native["config"], custom_objects, report, inner)
+        model = build_model(
+            native["config"],
+            custom_objects=custom_objects,
+            dialect="keras3",
+            report=report.converted,
+            inner=inner,
+        )
+        if objects.root is not None:
+            adapted.restore_vocabularies(objects.root, model)
+        shapes = native["config"].get("build_config")
+        if shapes:
+            build_as_recorded(model, shapes)
         if not model.built and objects.root is not None:
             build(model, objects.root, saved_call(), objects.batch_of_states)
         if objects.root is not None and functional_of(model) is None:
@@ -162,25 +184,6 @@ def _revived(
     close_account(assignment, (key for key in stored if key != OBJECT_GRAPH_KEY), model)
     if compiled and training is None:
         warn(NO_CONFIG)
-    return model
-
-
-def _built(
-    config: ConfigEntry,
-    custom_objects: CustomObjects,
-    report: LoadReport,
-    inner: list[Compiled],
-) -> keras.Model:
-    model = build_model(
-        config,
-        custom_objects=custom_objects,
-        dialect="keras3",
-        report=report.converted,
-        inner=inner,
-    )
-    shapes = config.get("build_config")
-    if shapes:
-        build_as_recorded(model, shapes)
     return model
 
 
@@ -329,8 +332,7 @@ def _pair(
     for node in tracked.nodes:
         path = ".".join(("root", *node.path))
         if isinstance(node.target, keras.Layer):
-            own = type(node.target).__module__.startswith("keras.")
-            rung = "built-in class" if own else "custom class"
+            rung = "custom class" if is_own(node.target) else "built-in class"
             assignment.report.add_object(path, type(node.target).__name__, rung)
         for key, leaf in () if node.text.startswith(aside) else node.leaves:
             tensor = stored.get(key)

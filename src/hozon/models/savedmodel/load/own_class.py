@@ -16,6 +16,7 @@ import keras
 from hozon.errors import HozonError, MismatchError, UnsupportedError
 from hozon.keras_private.called import note_call
 from hozon.keras_private.graph import Functional
+from hozon.keras_private.layers import call_signature
 from hozon.models.savedmodel.load.graph_layers import SavedCall
 from hozon.models.savedmodel.load.objects import KerasNode, KerasObjects
 from hozon.models.tracking import Describer
@@ -125,8 +126,7 @@ def note_saved_call(layer: keras.Layer, node: KerasNode, call: SavedCall) -> Non
     """Let a layer that was built without a call know the dtypes that it was called on."""
     found = next(saved_calls(node, call), None)
     if found is not None:
-        names = inspect.signature(layer.call).parameters
-        note_call(layer, {**dict(zip(names, found.args, strict=False)), **found.kwargs})
+        note_call(layer, _by_name(layer, found))
 
 
 def _of_spec(value: Any) -> Any:
@@ -210,9 +210,14 @@ def build(layer: keras.Layer, node: KerasNode, call: SavedCall, batch: int | Non
         ) from refusal
 
 
+def _by_name(layer: keras.Layer, given: Call) -> dict[str, Any]:
+    names = call_signature(layer).parameters
+    return {**dict(zip(names, given.args, strict=False)), **given.kwargs}
+
+
 def _as_taken(layer: keras.Layer, saved: Call, names: Sequence[str]) -> Call:
     """The arguments of a saved function, which takes all by position, as the class takes them."""
-    kinds = [p.kind for p in inspect.signature(layer.call).parameters.values()]
+    kinds = [p.kind for p in call_signature(layer).parameters.values()]
     by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     count = sum(kind in by_position for kind in kinds)
     if inspect.Parameter.VAR_POSITIONAL in kinds or len(saved.args) <= count:

@@ -124,6 +124,7 @@ def revive(
             revival.custom_objects,
             report,
             partial(revival.saved_call, root),
+            revival.adapted,
             compiled=compiled,
         )
     ) is not None:

@@ -28,7 +28,7 @@ from hozon.graph_level.written import (
 from hozon.graphs.emit.function import EmittedFunction, emit
 from hozon.graphs.emit.trace import ArgumentSpec
 from hozon.graphs.emit.wrapper import wrapper
-from hozon.keras_private.layers import layers_of, states_of
+from hozon.keras_private.layers import call_signature, layers_of, states_of
 from hozon.models.savedmodel.save.calls import captures, pure_call, pure_function, pure_value
 from hozon.models.savedmodel.save.specs import SAY_ALL, CallSpec
 from hozon.models.savedmodel.save.text import RULES
@@ -266,7 +266,7 @@ def function_spec(layer: keras.Layer, spec: CallSpec) -> FunctionSpec:
 
 def _defaults(layer: keras.Layer, spec: CallSpec) -> Iterator[Any]:
     """Defaults of the last arguments, in order."""
-    parameters = inspect.signature(layer.call).parameters
+    parameters = call_signature(layer).parameters
     for name in spec.names[1:]:
         default = parameters[name].default if name in parameters else None
         if name == "training":
@@ -283,7 +283,7 @@ def _arguments(
     """The arguments of one trace: a spec for each tensor, plain values for the rest."""
     names = iter(x.name for x in body.inputs)
     given = spec.mapped(lambda leaf: _argument(leaf, next(names)))
-    parameters = inspect.signature(layer.call).parameters
+    parameters = call_signature(layer).parameters
     values = list(given.arguments)
     for name in spec.names[len(values) :]:
         if name in given.keywords:

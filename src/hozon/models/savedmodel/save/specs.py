@@ -17,7 +17,13 @@ from hozon.errors import SaveError
 from hozon.graphs.emit.trace import ArgumentSpec
 from hozon.keras_private.called import called_on
 from hozon.keras_private.graph import functional_of, input_structure, layer_of, symbolic_arguments
-from hozon.keras_private.layers import build_shapes, layers_of, states_of, takes_training
+from hozon.keras_private.layers import (
+    build_shapes,
+    call_signature,
+    layers_of,
+    states_of,
+    takes_training,
+)
 
 #: Arguments of `call` that say how to run, not what to run on.
 CONTEXT = ("training", "mask")
@@ -208,7 +214,7 @@ def _missing(layer: keras.Layer, spec: CallSpec) -> list[str]:
     given = {*_positional(layer)[: len(spec.arguments)], *spec.keywords, *CONTEXT}
     return [
         name
-        for name, parameter in inspect.signature(layer.call).parameters.items()
+        for name, parameter in call_signature(layer).parameters.items()
         if name not in given and parameter.kind not in variable
         if parameter.default is inspect.Parameter.empty
     ]
@@ -293,7 +299,7 @@ def call_names(layer: keras.Layer) -> tuple[str, ...]:
     inside takes it, as in Keras 2.
     """
     names = _positional(layer)
-    parameters = inspect.signature(layer.call).parameters
+    parameters = call_signature(layer).parameters
     empty, only = inspect.Parameter.empty, inspect.Parameter.KEYWORD_ONLY
     named = [p for p in parameters.values() if p.kind is only]
     first = sum(parameters[name].default is empty for name in names)
@@ -306,7 +312,7 @@ def call_names(layer: keras.Layer) -> tuple[str, ...]:
 
 def _positional(layer: keras.Layer) -> tuple[str, ...]:
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(layer.call).parameters.values()
+    parameters = call_signature(layer).parameters.values()
     return tuple(p.name for p in parameters if p.kind in kinds)
 
 

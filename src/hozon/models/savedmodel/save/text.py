@@ -59,6 +59,7 @@ class Call:
 def write_layer(body: Body, eqn: Equation, *inputs: Tensor) -> Tensor:
     """The ops of one call of a host layer."""
     layer, (aval,) = eqn.params["layer"], eqn.out_avals
+    layer.require_vocabulary()
     rule = next((LAYERS[kind] for kind in type(layer).__mro__ if kind in LAYERS), None)
     if rule is None:
         raise UnsupportedError(
