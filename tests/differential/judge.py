@@ -148,7 +148,7 @@ def trains_otherwise(spec: dict[str, Any], hop: dict[str, str]) -> bool:
     apart = any(map(_trains_by_generation, nodes)) or any(map(_loses_once, _shared(spec["model"])))
     # Keras 3 has no losses from outside, and no penalties of what is frozen
     frozen = bool({"freeze", "tuned"} & spec.keys()) and "_regularizer" in str(spec["model"])
-    apart = apart or (anew and (bool(spec["model"].get("added")) or frozen))
+    apart = apart or (anew and bool(spec["model"].get("added"))) or frozen
     # fit of Keras 3 does not tell layers that it trains where a class does not hand that on
     unaware = before == 3 and spec["model"]["way"].startswith("subclass")
     counts = any(f"'{name}'" in str(spec["model"]) for name in COUNTING)

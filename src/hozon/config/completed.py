@@ -183,9 +183,12 @@ def beyond_keras3(model: keras.Layer, entry: Entry) -> list[str]:
 def thawed(entry: Entry, reader: str) -> list[str]:
     """A line for each layer in which a reader trains what is frozen."""
     return [
-        f"{reader} trains all of {name}, in which {', '.join(paths)} is frozen: its config does not "
-        "tell"
-        for name, paths in frozen_layers(entry)
+        f"{reader} trains all of {layer.name}, in which {', '.join(layer.frozen)} is frozen: its "
+        "config does not tell"
+        if layer.trains
+        else f"{reader} freezes {layer.name} and not {', '.join(layer.frozen)} in it, which may "
+        "learn what they are called on: its config does not tell"
+        for layer in frozen_layers(entry)
     ]
 
 

@@ -6,7 +6,7 @@ The entry of such a layer names them under ``frozen``, by the attributes that le
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
@@ -27,7 +27,7 @@ def frozen_inside(layer: Any) -> dict[str, Any]:
     if not isinstance(layer, keras.Layer) or not is_own(type(layer)):
         return {}
     # A class that never calls Keras' constructor, as one of the guide's, has no state to ask.
-    if not getattr(layer, "trainable", False):
+    if not hasattr(layer, "trainable"):
         return {}
     if all(inner.trainable for inner in layers_inside(layer)):
         return {}
@@ -91,11 +91,21 @@ def freeze(frozen: Sequence[Frozen], changes: list[str]) -> None:
                 changes.append(f"{path} of {layer.name!r} was frozen; it does not exist yet")
 
 
-def frozen_layers(config: Any) -> Iterator[tuple[str, Sequence[str]]]:
+class Holder(NamedTuple):
+    """A layer that holds frozen ones, by their paths; and whether it trains itself."""
+
+    name: str
+    frozen: Sequence[str]
+    trains: bool
+
+
+def frozen_layers(config: Any) -> Iterator[Holder]:
     """The layers in a config that name frozen ones, and what they name."""
     if isinstance(config, Mapping):
         if FROZEN in config and isinstance(config.get("config"), Mapping):
-            yield str(config["config"].get("name") or config.get("class_name")), config[FROZEN]
+            inner = config["config"]
+            name = str(inner.get("name") or config.get("class_name"))
+            yield Holder(name, config[FROZEN], inner.get("trainable") is not False)
         for value in config.values():
             yield from frozen_layers(value)
     elif isinstance(config, list):

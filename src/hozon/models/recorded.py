@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 
 from hozon.config.build import build_model
 from hozon.config.frozen import Frozen, freeze
 from hozon.config.layers import Compiled
+from hozon.config.learned_sizes import with_learned_sizes
 from hozon.config.outputs import Outputs, outputs_of
 from hozon.config.own_graphs import defaults_only
 from hozon.config.training import compile_arguments
@@ -65,7 +67,7 @@ def revive(
     notes = LoadReport()
     with deferred_initializers() as deferred:
         model = build_model(
-            record.config,
+            _sized(record),
             custom_objects=custom_objects,
             report=changes,
             inner=inner,
@@ -88,6 +90,21 @@ def revive(
     finish(model)
     model.load_report = report
     return model
+
+
+def _sized(record: ModelRecord) -> Mapping[str, Any]:
+    """The config of a record, with sizes that only what a layer has learned says."""
+    config: Mapping[str, Any] = record.config or {}
+    if record.dialect != "keras2":
+        return config
+    means = {
+        group.name: tensor.shape
+        for group in record.state
+        for name, tensor in group.tensors.items()
+        if name.rpartition("/")[2].partition(":")[0] == "mean"
+    }
+    made: Mapping[str, Any] = with_learned_sizes(config, means)
+    return made
 
 
 def _outputs(model: keras.Model, record: ModelRecord) -> Outputs:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from hozon.config.build import build_layer, build_model, unbuildable_layers
+from hozon.config.learned_sizes import with_learned_sizes
 from hozon.config.upgrade import is_model_config
 from hozon.errors import HozonError, MissingObjectError, UnsupportedError
 from hozon.keras_private.graph import functional_of
@@ -53,7 +54,7 @@ def model_by_config(
     """A model by its config, layers without a class made by `from_functions`; None if it cannot."""
     if not has_graph(root):
         return None
-    told = config_of(revival.objects, root)
+    told = with_learned_sizes(config_of(revival.objects, root), _means(revival))
     by_nodes = with_shared_nodes(revival.objects, root, told)
     config, absent = without_classes(by_nodes or told, revival.is_known)
     before = revival.before()
@@ -73,6 +74,18 @@ def model_by_config(
         revival.fall(root, before, _reason(revival, root, error))
         return None
     return model
+
+
+def _means(revival: Revival) -> dict[str, tuple[int, ...]]:
+    """The shapes of the means that layers of a file have learned, by their names."""
+    objects = revival.objects
+    found = {
+        node.name: objects.variable(objects.children(node.node).get("mean", node.node))
+        for node in objects.nodes.values()
+        if node.is_layer
+    }
+    shapes = {name: v.shape.dims or () for name, v in found.items() if v is not None}
+    return {name: tuple(n for n in dims if n is not None) for name, dims in shapes.items()}
 
 
 def _reason(revival: Revival, root: KerasNode, error: Exception) -> Exception:

@@ -114,8 +114,9 @@ def saved_calls(node: KerasNode, call: SavedCall, batch: int | None = None) -> I
         known.append(Call(*traced))
     shape = node.metadata.get("build_input_shape")
     if shape is not None:
-        dtype = node.metadata.get("dtype")
-        known.append(Call((_of_shape(shape, dtype if isinstance(dtype, str) else None),)))
+        policy = node.metadata.get("dtype")
+        dtype = keras.DTypePolicy(policy).variable_dtype if isinstance(policy, str) else None
+        known.append(Call((_of_shape(shape, dtype),)))
     for found in known:
         if _tensors(found):
             yield _with_batch(found, batch)
