@@ -144,7 +144,7 @@ $(STAMPS)/hub: pyproject.toml
 
 $(STAMPS)/stores: pyproject.toml
 	@$(call make-venv,$(STORES))
-	@$(STORES)/bin/python $(PIP) -e . s3fs 'moto[s3,server]' $(SUITE)
+	@$(STORES)/bin/python $(PIP) -e . s3fs huggingface_hub 'moto[s3,server]' $(SUITE)
 	@touch $@
 
 # TensorFlow.js, where there is Node and the way to its packages; the tests that need it skip without.

@@ -126,6 +126,10 @@ def _bound(
         raise _not_bound(function, signature, kwargs, error) from None
 
 
+#: What arguments of Keras 2 are called.
+FORMERLY = {"period": "save_freq", "lr": "learning_rate"}
+
+
 def _not_bound(
     function: Callable[..., Any],
     signature: inspect.Signature,
@@ -138,7 +142,9 @@ def _not_bound(
     if unknown is None:
         return ArgumentError(f"{call}(): {error}", accepted=", ".join(names))
     near = get_close_matches(unknown, names, 1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
+    today = FORMERLY.get(unknown)
+    meant = f"; did you mean {near[0]!r}?" if near else "."
+    meant = f"; it is {today!r} today." if today in names else meant
     return ArgumentError(
         f"{call}() takes no argument {unknown!r}{meant} It takes {', '.join(names)}",
         argument=unknown,

@@ -20,6 +20,7 @@ from hozon.config.followed import STEP, follow, following
 from hozon.config.serialization import model_to_json
 from hozon.forms import names, unknown_format
 from hozon.forms.form import Holds
+from hozon.keras.removed import METHODS, RemovedMethod, todays_arguments
 from hozon.keras_private.graph import Functional
 from hozon.keras_private.layers import hold_metric, metrics_of
 from hozon.models.in_memory import set_weights
@@ -196,6 +197,8 @@ REPLACED: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
     (Functional, "add_loss", lambda original: add_loss),
     (keras.Layer, "add_metric", lambda original: add_metric),
     (keras.layers.Discretization, "adapt", lambda original: adapt),
+    (keras.optimizers.Optimizer, "__init__", todays_arguments),
+    *((keras.Model, name, lambda original, name=name: RemovedMethod(name)) for name in METHODS),
     *([(keras.Model, STEP, following)] if hasattr(keras.Model, STEP) else []),
 )
 _installed: list[Replaced] = []

@@ -6,6 +6,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from hozon.keras.removed import missing
+
 #: Below these are Keras' private modules.
 PRIVATE = ("keras.src", "keras._")
 
@@ -21,7 +23,11 @@ class Namespace(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name == "__all__":  # for import *
             return [public for public in dir(self) if not public.startswith("_")]
-        return getattr(self.__dict__["_module"], name)
+        module = self.__dict__["_module"]
+        try:
+            return getattr(module, name)
+        except AttributeError as error:
+            raise missing(module.__name__, name) or error from None
 
     def __dir__(self) -> list[str]:
         return sorted({*self.__dict__, *dir(self.__dict__["_module"])})
