@@ -61,7 +61,7 @@ def load(path: str | os.PathLike[str], tags: str | Iterable[str] | None = None) 
         >>> model.signatures["serving_default"](x=np.ones((1, 3), "float32"))
     """
     with gc_paused_for_imports():
-        from hozon.graphs.kernels.memory import keep_freed_memory
+        from hozon.kernels.memory import keep_freed_memory
 
         keep_freed_memory()  # before JAX starts its threads
         import hozon.graphs.ops  # noqa: F401 - what functions need when they are first called
@@ -100,7 +100,7 @@ def load_graph(
     """
     with gc_paused_for_imports():
         from hozon.containers.graph_file import read
-        from hozon.graphs.kernels.memory import keep_freed_memory
+        from hozon.kernels.memory import keep_freed_memory
 
         keep_freed_memory()  # before JAX starts its threads
         import hozon.graphs.ops  # noqa: F401 - what functions need when they are first called

@@ -28,10 +28,10 @@ from hozon.graphs.interpreter import (
     run_step,
 )
 from hozon.graphs.ir import Ref
-from hozon.graphs.kernels.compile import jit
 from hozon.graphs.library import Bound, FunctionKey, Library
 from hozon.graphs.resources import Variable
 from hozon.graphs.values import Cell, Value, as_numpy, is_static
+from hozon.kernels.compile import jit
 
 #: Small integer results that are known while tracing stay known to later programs.
 STATIC_RESULT_SIZE = 4096

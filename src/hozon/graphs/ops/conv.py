@@ -9,16 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hozon.graphs.kernels.convolution import (
+from hozon.graphs.table import Kernel, NodeView, OpTable
+from hozon.graphs.values import Value, ns, static_ints
+from hozon.kernels.convolution import (
     convolution,
     convolution_input_gradient,
     convolution_kernel_gradient,
     depthwise_convolution,
     grouped_kernel,
 )
-from hozon.graphs.kernels.windows import Padding, make_window, taps
-from hozon.graphs.table import Kernel, NodeView, OpTable
-from hozon.graphs.values import Value, ns, static_ints
+from hozon.kernels.windows import Padding, make_window, taps
 
 CONV = OpTable("conv")
 

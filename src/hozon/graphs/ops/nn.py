@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from hozon.errors import MismatchError
-from hozon.graphs.kernels.convolution import accumulator
 from hozon.graphs.slopes import differentiated
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, ns, static
+from hozon.kernels.on_cpu import accumulator
 
 NN = OpTable("nn")
 

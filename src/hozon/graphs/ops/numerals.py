@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from hozon.errors import MismatchError
-from hozon.graphs.kernels.strings import WHITESPACE, Array, each, objects
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value
+from hozon.kernels.strings import WHITESPACE, Array, each, objects
 
 NUMERALS = OpTable("numerals")
 

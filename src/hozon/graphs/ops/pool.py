@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hozon.graphs.kernels.pooling import lowest, max_windows, sum_windows
 from hozon.graphs.slopes import with_slope_of
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value, static_ints
+from hozon.kernels.pooling import lowest, max_windows, sum_windows
 
 POOL = OpTable("pool")
 

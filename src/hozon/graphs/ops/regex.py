@@ -10,9 +10,9 @@ from typing import Any
 import re2
 
 from hozon.errors import MismatchError
-from hozon.graphs.kernels.strings import each, item
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value
+from hozon.kernels.strings import each, item
 
 REGEX = OpTable("regex")
 

@@ -11,9 +11,9 @@ import re
 import numpy as np
 
 from hozon.errors import MismatchError
-from hozon.graphs.kernels.strings import each, objects, ragged_rows
 from hozon.graphs.table import Kernel, NodeView, OpTable
 from hozon.graphs.values import Value
+from hozon.kernels.strings import each, objects, ragged_rows
 
 UNICODE = OpTable("unicode")
 

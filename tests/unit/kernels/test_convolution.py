@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hozon.graphs.kernels import compile as compiling
-from hozon.graphs.kernels import convolution as kernels
-from hozon.graphs.kernels.memory import is_wanted
-from hozon.graphs.kernels.pooling import max_windows, sum_windows
+from hozon.kernels import compile as compiling
+from hozon.kernels import convolution as kernels
+from hozon.kernels.memory import is_wanted
+from hozon.kernels.pooling import max_windows, sum_windows
 from tests.oracle.client import Oracle
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
@@ -247,7 +247,7 @@ def test_compiled_functions_work_inside_and_outside_of_traces() -> None:
 FAULTS = """
 import resource
 import numpy as np
-from hozon.graphs.kernels.memory import keep_freed_memory
+from hozon.kernels.memory import keep_freed_memory
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     np.ones(100 * 2**18, "f")

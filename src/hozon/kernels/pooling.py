@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from hozon.graphs.kernels.windows import Window, taps
+from hozon.kernels.windows import Window, taps
 
 # Unrolled taps cost compile time and, far above this, run slower than the window reduction.
 _MAX_TAPS = 64
