@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hozon import saved_model as saved_model
     from hozon import tf as tf
     from hozon import train as train
+    from hozon.api import fast_on_cpu as fast_on_cpu
     from hozon.api import load_model as load_model
     from hozon.api import load_weights as load_weights
     from hozon.api import save_model as save_model
@@ -62,6 +63,7 @@ _LAZY = {
     "custom_object_scope": "hozon.config.serialization",
     "deserialize": "hozon.config.serialization",
     "diff": "hozon.comparison",
+    "fast_on_cpu": "hozon.api",
     "inspect": "hozon.inspection",
     "keras": "hozon.keras",
     "layers": "hozon.layers",
@@ -102,6 +104,7 @@ __all__ = [
     "custom_object_scope",
     "deserialize",
     "diff",
+    "fast_on_cpu",
     "inspect",
     "keras",
     "layers",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hozon.record import Dialect
     from hozon.reports import SaveReport
 
-__all__ = ["load_model", "load_weights", "save_model", "save_weights"]
+__all__ = ["fast_on_cpu", "load_model", "load_weights", "save_model", "save_weights"]
 
 
 @check.checked(
@@ -141,7 +141,7 @@ def load_model(
 
     Returns:
         A model that predicts, evaluates and trains. ``model.load_report`` says how each object
-        came back and which variables were found.
+        came back and which variables were found. On a CPU it computes as `fast_on_cpu` says.
 
     Raises:
         FormatError: the path holds no model, or a damaged one.
@@ -159,6 +159,7 @@ def load_model(
         from hozon.config.text_layers.handed import text_layers_handed
         from hozon.forms import BuildOptions, model_form
         from hozon.forms.form import check_before_load
+        from hozon.keras_private.fast import mark_fast
         from hozon.keras_private.values import drawing_for_file
 
         form = model_form(place(path))
@@ -172,7 +173,9 @@ def load_model(
         with metered(progress, lambda: size_on_disk(path), f"loading {path}"):
             check_before_load(form, place(path))
             with drawing_for_file(), text_layers_handed():
-                return form.build(place(path), options)
+                model = form.build(place(path), options)
+        mark_fast(model, True)
+        return model
 
 
 @check.checked(
@@ -289,3 +292,40 @@ def load_weights(
         options = LoadOptions(by_name, rename, skip_mismatch)
         check_before_load(form, place(path))
         return form.load(model_or_layer, place(path), options)
+
+
+@check.checked(fast=check.flag)
+def fast_on_cpu(model: keras.Model, fast: bool = True) -> keras.Model:
+    """Let a model compute on a CPU in forms that run fast there, or as Keras does.
+
+    Convolutions, their gradients, poolings and statistics of batches are then computed in forms
+    that XLA runs well on a CPU; the numbers are the same up to rounding. On accelerators, and in
+    what is saved, nothing changes. Other models, and other threads, notice nothing.
+
+    A model that Hozon has loaded is fast already. What the model has compiled is compiled anew;
+    a function of the caller's that has been compiled with it stays as it is.
+
+    Args:
+        model: the model. The layers in it are fast in other models, too.
+        fast: False gives it back Keras' own forms.
+
+    Returns:
+        The same model.
+
+    Raises:
+        ArgumentError: `model` is no Keras model.
+        UnsupportedError: Keras does not run on JAX.
+
+    Example:
+        >>> model = hozon.fast_on_cpu(keras.applications.MobileNetV2(weights=None))
+        >>> model.predict(images)
+    """
+    with gc_paused_for_imports():
+        from hozon.keras_private.backend import require_jax
+        from hozon.keras_private.fast import mark_fast
+        from hozon.models.built import require_model
+
+        require_model("model", model)
+        require_jax("fast_on_cpu")
+        mark_fast(model, fast)
+        return model

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from hozon.kernels.on_cpu import accumulator
 from hozon.kernels.windows import Window, taps
 
 # Unrolled taps cost compile time and, far above this, run slower than the window reduction.
@@ -33,7 +34,10 @@ def max_windows(x: Array, size: Sequence[int], strides: Sequence[int], pads: Pad
 
 def sum_windows(x: Array, size: Sequence[int], strides: Sequence[int], pads: Pads) -> Array:
     """The sum of each window."""
-    return _reduce(x, _window(x, size, strides, pads), 0, lax.add, lax.add)
+    total = _reduce(
+        x.astype(accumulator(x.dtype)), _window(x, size, strides, pads), 0, lax.add, lax.add
+    )
+    return total.astype(x.dtype)
 
 
 def lowest(dtype: Any) -> float:

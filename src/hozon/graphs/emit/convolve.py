@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 from jax import lax
 
@@ -19,7 +17,6 @@ from hozon.graphs.emit import steps
 from hozon.graphs.emit.body import Body
 from hozon.graphs.emit.rules import Equation, NoRule, Rules
 from hozon.graphs.emit.values import Dim, Tensor
-from hozon.kernels.operations import NATIVE
 
 CONVOLVE = Rules("convolve")
 
@@ -65,15 +62,6 @@ def conv_general_dilated(body: Body, eqn: Equation, lhs: Tensor, rhs: Tensor) ->
     if rank == 1:
         result = steps.reshape(body, result, (result.shape[0], *result.shape[2:]))
     return steps.cast(body, _from_layout(body, result, numbers.out_spec), out.dtype)
-
-
-@CONVOLVE.rule(*NATIVE)
-def of_the_platform(body: Body, eqn: Equation, a: Tensor, b: Tensor) -> Tensor:
-    """A convolution or a gradient of one that has another form on a CPU: what it stands for."""
-    given = (jax.ShapeDtypeStruct(x.shape, x.dtype) for x in eqn.in_avals)
-    stands_for = partial(NATIVE[eqn.primitive], geometry=eqn.params["geometry"])
-    (result,) = body.inline(jax.make_jaxpr(stands_for)(*given), [a, b])
-    return result
 
 
 def _computing_dtype(eqn: Equation, dtype: np.dtype[Any], rank: int) -> np.dtype[Any]:

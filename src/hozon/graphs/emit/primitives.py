@@ -16,6 +16,7 @@ from hozon.graphs.emit.gamma import GAMMA
 from hozon.graphs.emit.index import INDEX
 from hozon.graphs.emit.linalg import LINALG
 from hozon.graphs.emit.loops import LOOPS
+from hozon.graphs.emit.platform import PLATFORM
 from hozon.graphs.emit.random import RANDOM
 from hozon.graphs.emit.reduce import REDUCE
 from hozon.graphs.emit.rules import Rule, merge
@@ -40,6 +41,7 @@ _ALL = merge(
         INDEX,
         LINALG,
         LOOPS,
+        PLATFORM,
         RANDOM,
         REDUCE,
         SCATTER,
