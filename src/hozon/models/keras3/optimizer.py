@@ -25,7 +25,7 @@ from hozon.models.assignment.owners import (
     objects_by_path,
     optimizers_by_path,
 )
-from hozon.models.slots import ROWS
+from hozon.models.slots import ACCUMULATED, ROWS
 from hozon.models.tracking.layers import trainable_order
 from hozon.models.tracking.leaves import KerasLeaf
 from hozon.models.tracking.optimizers import describe_optimizer
@@ -69,9 +69,14 @@ def _leaf(item: Any) -> Leaf:
 
 
 def keras2_group(model: keras.Model) -> StateGroup:
-    """An optimizer's state as tf_keras numbers it, or what it begins with."""
-    fresh = _set_up(model) if begins_scaled(model) else None
-    leaves = keras2_leaves(model, fresh, filed=True)
+    """An optimizer's state as tf_keras numbers it, or what it begins with.
+
+    The sums of gradients, which come last, are left out: tf_keras makes each step at once.
+    """
+    optimizer = _set_up(model) if begins_scaled(model) else model.optimizer
+    leaves = keras2_leaves(model, optimizer, filed=True)
+    sums = getattr(wrapped(optimizer), ACCUMULATED, None) or ()
+    leaves = leaves[: len(leaves) - len(sums)]
     tensors = {str(i): lazy_array(str(i), leaf.read()) for i, leaf in enumerate(leaves)}
     return StateGroup(NAME, tensors)
 

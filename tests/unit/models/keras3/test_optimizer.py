@@ -68,3 +68,15 @@ def test_written_on_tensorflow(rate: str, suffix: str, told: dict[str, Any]) -> 
         hozon.load_weights(model, path)
     history = model.fit(told["x"], told["y"], epochs=3, verbose=0, shuffle=False)
     np.testing.assert_allclose(history.history["loss"], told[rate], rtol=1e-4)
+
+
+def test_state_without_sums_of_gradients_in_the_archive_of_keras2(tmp_path: Path) -> None:
+    """The class of Keras 2 has no accumulation, so nothing of it may stand among its slots."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(0.05, gradient_accumulation_steps=2), "mse")
+    model.fit(np.ones((8, 3)), np.zeros((8, 1)), batch_size=2, verbose=0)
+    hozon.save_model(model, tmp_path / "m.keras", dialect="keras2")
+    back = hozon.load_model(tmp_path / "m.keras")
+    assert back.load_report.lost == []
+    for slot, kept in zip(model.optimizer._momentums, back.optimizer._momentums, strict=True):
+        np.testing.assert_array_equal(slot, kept)
