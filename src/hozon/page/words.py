@@ -90,7 +90,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "parameters": ("Parameters", "パラメーター"),
     "pick": ("Choose a node to see what it is.", "ノードを選ぶと内容が表示されます。"),
     "picture": ("Picture", "図"),
-    "place": ("place", "場所"),
+    "place": ("Place", "場所"),
     "producer": ("Written by", "作成者"),
     "relative": ("relative change", "相対的な変化"),
     "removed": ("Removed layers", "削除されたレイヤー"),
