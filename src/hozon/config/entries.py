@@ -37,6 +37,21 @@ def is_keras_module(module: str) -> bool:
     return module == "keras" or module.startswith("keras.")
 
 
+def is_of_keras(entry: ConfigEntry) -> bool:
+    """Whether an entry says that its class is Keras' own, whatever the caller's are called."""
+    module = entry.get("module")
+    if entry.get("registered_name") is not None or not isinstance(module, str):
+        return False
+    return is_keras_module(module)
+
+
+def is_of_user(entry: ConfigEntry) -> bool:
+    """Whether an entry says that its class is a user's, whatever Keras' own are called."""
+    if entry.get("module") is not None:
+        return False
+    return bool(entry.get("registered_name") == entry["class_name"])
+
+
 def is_operation(entry: ConfigEntry) -> bool:
     """Whether a node is one of Keras 3's operations, not a layer.
 

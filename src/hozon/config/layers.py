@@ -10,14 +10,14 @@ import keras
 
 from hozon.config.called import CALLED_ON
 from hozon.config.dialects.values import kind_of_key
-from hozon.config.entries import is_functional, is_model
+from hozon.config.entries import is_functional, is_model, is_of_keras
 from hozon.config.frozen import Frozen
 from hozon.config.lambdas import known_function
 from hozon.config.legacy.tf_ops import one_tensor_function
 from hozon.config.nodes import SHARED
 from hozon.config.objects import ObjectReader, call_with, from_custom, missing, split
 from hozon.config.quantized import quantize_inside, require_all
-from hozon.config.registry import Registry, kind_of_entry, require_class
+from hozon.config.registry import Registry, require_class
 from hozon.config.tagged import is_serialized, is_tagged, plain
 from hozon.config.upgrade import (
     FROZEN,
@@ -98,7 +98,9 @@ class LayerReader:
         name = str(entry.get("name") or config.get("name") or "")
         if name in self.factories:
             return self.factories[name](config)
-        custom = self.registry.custom_class(class_name, entry.get("registered_name"))
+        custom = None
+        if not is_of_keras(entry):
+            custom = self.registry.custom_class(class_name, entry.get("registered_name"))
         if is_functional(entry) and is_made_of_tensors(custom):
             return self._models(entry)
         if is_model(entry) and is_made_of_layers(custom):
@@ -111,7 +113,7 @@ class LayerReader:
             return self._models(entry)
         if short == "Lambda":
             return self._lambda(name, config)
-        found = self.registry.find(kind_of_entry(entry), class_name, entry.get("registered_name"))
+        found = self.registry.of_entry(entry)
         if found is None and short in MODELS:
             raise FormatError(f"{class_name} {name!r} has no layers in its config", record=name)
         if found is None:

@@ -15,10 +15,11 @@ from typing import Any
 import keras
 
 from hozon.arguments import objects_or_none
+from hozon.config.entries import is_of_keras, is_of_user
 from hozon.config.legacy import LEGACY_FUNCTIONS, LEGACY_LAYERS, LEGACY_OPTIMIZERS
 from hozon.config.safety import FOREIGN
 from hozon.config.text_layers import TEXT_LAYERS
-from hozon.config.upgrade import short_name
+from hozon.config.upgrade import MODELS, short_name
 from hozon.errors import MismatchError
 from hozon.keras_private.graph import OPERATIONS
 from hozon.keras_private.scopes import scoped_objects
@@ -99,6 +100,18 @@ class Registry:
             return custom
         ours = isinstance(registered_name, str) and registered_name.startswith("hozon>")
         return builtin(kind, registered_name if ours else class_name)
+
+    def of_entry(self, entry: ConfigEntry) -> Any:
+        """The class of a layer's entry, None if there is none.
+
+        Entries of archives say whether it is Keras' own or a user's, which may have one's name.
+        """
+        kind, name = kind_of_entry(entry), str(entry["class_name"])
+        if is_of_keras(entry):
+            return builtin(kind, name)
+        if is_of_user(entry) and short_name(name) not in MODELS:
+            return self.custom_class(name, entry["registered_name"])
+        return self.find(kind, name, entry.get("registered_name"))
 
     def function(self, kind: str, name: str) -> Any:
         """A function of a kind ("activation", "loss", "metric") by name, None if unknown."""

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from hozon.config.dialects.values import SHORT_NAMES, kind_of_key
-from hozon.config.entries import is_functional
-from hozon.config.registry import Registry, kind_of_entry
+from hozon.config.entries import is_functional, is_of_keras
+from hozon.config.registry import Registry
 from hozon.config.tagged import TAGS, is_serialized
 from hozon.config.upgrade import LAYER_KEYS, MODELS, short_name
 from hozon.errors import UnsupportedError
@@ -59,14 +59,13 @@ def _missing(entry: Any, registry: Registry, made: Collection[str]) -> Iterator[
     if not is_serialized(entry) or _name(entry) in made:
         return
     class_name, config = entry["class_name"], entry.get("config")
-    if registry.custom_class(class_name, entry.get("registered_name")) is not None:
+    registered = entry.get("registered_name")
+    if not is_of_keras(entry) and registry.custom_class(class_name, registered) is not None:
         inside = config["layers"] if is_functional(entry) else ()
         for layer in inside:
             yield from _missing(layer, registry, made)
         return
-    kind = kind_of_entry(entry)
-    registered = entry.get("registered_name")
-    found = registry.find(kind, class_name, registered)
+    found = registry.of_entry(entry)
     if short_name(class_name) not in STRUCTURE and found is None:
         yield class_name
         return

@@ -14,6 +14,7 @@ from hozon.config.dialects import CLASSES, COMMON, COMMON_OF_ALL, is_known, rule
 from hozon.config.dialects.calls import CALLS
 from hozon.config.dialects.rules import Entry
 from hozon.config.dialects.values import DROPPED, KERAS1_KEYS, MODULES, SHORT_NAMES, kind_of_key
+from hozon.config.entries import is_of_keras
 from hozon.config.inputs import first_input
 from hozon.config.nodes import (
     SHARED,
@@ -150,7 +151,7 @@ class Upgrader:
         self._rename_key(entry.config)
         self._nested(entry)
         made: Config = {
-            "module": None,
+            "module": source["module"] if is_of_keras(source) else None,
             "class_name": entry.class_name,
             "config": entry.config,
             "registered_name": source.get("registered_name"),

@@ -9,13 +9,16 @@ too; calls without it are Keras' own.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import keras
 from keras.src.backend.common import global_state
+from keras.src.models import cloning
+from keras.src.models.functional import Functional
 from keras.src.ops.function import Function, make_node_key
 
+from hozon.keras_private.bends import bend
 from hozon.keras_private.masks import given_mask, merged_as_they_are, set_output_mask
 
 #: Attribute of a marked node: the names of the arguments that it keeps.
@@ -74,7 +77,7 @@ class _Keeping:
     """
 
     def __init__(self, operation: keras.Operation, names: frozenset[str]) -> None:
-        self._operation = operation
+        self.operation = operation
         self._names = names
         self._call_context_args = frozenset(operation._call_context_args) - names
 
@@ -82,13 +85,49 @@ class _Keeping:
         context = global_state.get_global_attribute("current_call_ctx")
         before = {} if context is None else {n: context.get_value(n) for n in self._names}
         try:
-            return called(self._operation, self._names, args, kwargs)
+            return called(self.operation, self._names, args, kwargs)
         finally:
             for name, value in before.items():
                 context.set_value(name, value)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._operation, name)
+        return getattr(self.operation, name)
+
+
+def _cloning(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Keras' clones of functional models keep the marks; callers' functions get plain layers."""
+
+    def clone(model: Any, clone_function: Any, *args: Any, **kwargs: Any) -> Any:
+        def cloned(operation: Any) -> Any:
+            inside = operation.operation if isinstance(operation, _Keeping) else operation
+            return clone_function(inside)
+
+        made = original(model, cloned if callable(clone_function) else None, *args, **kwargs)
+        _fix_alike(model, made)
+        return made
+
+    return clone
+
+
+def _fix_alike(functional: Function, clone: Function) -> None:
+    """Mark the calls of a clone as those that they were made after, in nested models too."""
+    found, made = _calls_by_name(functional), _calls_by_name(clone)
+    for name, nodes in found.items():
+        for node, again in zip(nodes, made.get(name, ()), strict=False):
+            if fixed_in(node):
+                setattr(again, _MARK, fixed_in(node))
+            inner, other = node.operation, again.operation
+            if isinstance(inner, Functional) and isinstance(other, Functional):
+                _fix_alike(inner, other)
+
+
+def _calls_by_name(functional: Function) -> dict[str, list[Any]]:
+    """The calls of each operation in the order in which they run."""
+    found: dict[str, list[Any]] = {}
+    for _, nodes in sorted(functional._nodes_by_depth.items(), reverse=True):
+        for node in nodes:
+            found.setdefault(node.operation.name, []).append(node)
+    return found
 
 
 def _install() -> None:
@@ -102,3 +141,4 @@ def _install() -> None:
 
 
 _install()
+bend(cloning, "_clone_functional_model", _cloning)

@@ -21,7 +21,7 @@ from keras.src.backend.jax import random as jax_random
 from keras.src.callbacks import callback_list
 from keras.src.layers import layer as layer_module
 from keras.src.losses import loss as loss_module
-from keras.src.models import Functional
+from keras.src.models import Functional, cloning
 from keras.src.models import functional as functional_module
 from keras.src.models import model as model_module
 from keras.src.ops import nn
@@ -108,7 +108,8 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (saving.object_registration, ("GLOBAL_CUSTOM_NAMES",)),
     ],
     "fixed": [
-        (functional(), ("_get_operation_for_node", "_nodes")),
+        (functional(), ("_get_operation_for_node", "_nodes", "_nodes_by_depth")),
+        (cloning, ("_clone_functional_model",)),
         (LAYER, ("_call_context_args", "_inbound_nodes")),
     ],
     "graph": [
