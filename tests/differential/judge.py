@@ -201,7 +201,8 @@ def names_otherwise(spec: dict[str, Any], hop: dict[str, str]) -> bool:
     masks = "mask_zero" in str(spec["model"]) or "Masking" in str(spec["model"])
     if masks and crosses and "weighted_metrics" in spec.get("compile", {"args": ()})["args"]:
         return True  # which Keras 3 on JAX does not mask
-    return (anew and crosses) or (subclass and hop["reader"] in ("keras", "tf_keras"))
+    again = "tuned" in spec  # compiled twice, so that its metrics are numbered
+    return (anew and (crosses or again)) or (subclass and hop["reader"] in ("keras", "tf_keras"))
 
 
 def only_loss(measured: dict[str, Any]) -> dict[str, Any]:

@@ -145,9 +145,10 @@ class TensorFlowSide:
         ]
 
     def weights(self, model: Any) -> list[Any]:
-        # a vocabulary is no array, and what a Discretization adapted by is none elsewhere
+        # a vocabulary is no array, and what a Discretization adapted by is none elsewhere, nor are
+        # the weights of words, of any number, that a frozen TextVectorization counts among its own
         found = [v for v in model.weights if hasattr(v, "dtype") and v.dtype.is_floating]
-        return [v.numpy() for v in found if "summary" not in v.name]
+        return [v.numpy() for v in found if "summary" not in v.name and None not in v.shape]
 
     def fit(self, model: Any, data: Data) -> dict[str, list[float]]:
         return history(model, data)
