@@ -199,7 +199,9 @@ def names_otherwise(spec: dict[str, Any], hop: dict[str, str]) -> bool:
     if isinstance(outputs, dict) and crosses and hop["reader"] == "tf_keras":
         return True
     masks = "mask_zero" in str(spec["model"]) or "Masking" in str(spec["model"])
-    if masks and crosses and "weighted_metrics" in spec.get("compile", {"args": ()})["args"]:
+    compiled = spec.get("compile", {"args": ()})["args"]
+    foreign = hop["reader"] in ("keras", "tf_keras") and "metrics" in compiled
+    if masks and crosses and ("weighted_metrics" in compiled or foreign):
         return True  # which Keras 3 on JAX does not mask
     again = "tuned" in spec  # compiled twice, so that its metrics are numbered
     return (anew and (crosses or again)) or (subclass and hop["reader"] in ("keras", "tf_keras"))

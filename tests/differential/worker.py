@@ -276,6 +276,8 @@ class Worker:
         self.keras.utils.set_random_seed(99)
         model = builder.model(spec["model"])
         self.side.call(model, data, False)
+        if data.stateful:
+            reset_states(model)  # weights have no place for states
         adapt_rank(model, spec)
         if "quantize" in spec:
             model.quantize(spec["quantize"])
