@@ -96,6 +96,20 @@ def _merging(original: Callable[..., Any]) -> Callable[..., Any]:
 bend(keras.layers.TimeDistributed, "call", _merging)
 
 
+def over_each_step(layer: keras.Layer, inputs: Any, training: Any, mask: Any) -> Any:
+    """A layer's call on (batch, steps, ...), step by step; what it assigns lasts for the next.
+
+    Keras 2 calls it on the first step twice: once to see what it gives.
+    """
+    given = {"training": training} if layer._call_has_training_arg else {}
+    masked = layer._call_has_mask_arg and mask is not None
+    made = [
+        layer.call(inputs[:, i], **given, **({"mask": mask[:, i]} if masked else {}))
+        for i in (0, *range(inputs.shape[1]))
+    ]
+    return keras.ops.stack(made[1:], axis=1)
+
+
 def over_merged_steps(
     layer: keras.Layer, inputs: Any, training: Any, mask: Any, *, losses: bool = False
 ) -> Any:

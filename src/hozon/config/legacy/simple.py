@@ -10,7 +10,7 @@ import keras
 
 from hozon.config.followed import follow
 from hozon.config.own_objects import is_own
-from hozon.keras_private.tracing import over_merged_steps
+from hozon.keras_private.tracing import over_each_step, over_merged_steps
 from hozon.typing import Config
 
 register = keras.saving.register_keras_serializable(package="hozon")
@@ -178,8 +178,8 @@ class TimeDistributed(keras.layers.TimeDistributed):  # type: ignore[misc]
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """The layer's outputs, of all steps."""
-        if self._stepwise:
-            return super().call(inputs, training=training, mask=mask)
+        if self._stepwise and isinstance(inputs.shape[1], int):
+            return over_each_step(self.layer, inputs, training, mask)
         given = None if isinstance(self.layer, keras.layers.BatchNormalization) else mask
         return over_merged_steps(self.layer, inputs, training, given, losses=True)
 

@@ -65,3 +65,18 @@ def test_a_users_layer_over_steps_has_statistics_of_all(oracle: Oracle, tmp_path
         losses = model.fit(x, y, batch_size=4, shuffle=False, epochs=2, verbose=0).history["loss"]
         np.testing.assert_allclose(losses, told["losses"], rtol=1e-4)
         np.testing.assert_allclose(model.predict(x, verbose=0), told["after"], atol=1e-4)
+
+
+def test_a_users_layer_goes_step_by_step_where_the_batch_is_fixed(
+    oracle: Oracle, tmp_path: Path
+) -> None:
+    code = STEPS.replace("L.Input((5, 2))", "L.Input((5, 2), batch_size=4)").replace("(7,", "(8,")
+    code = code.replace("randn(7,", "randn(8,").replace("predict(x,", "predict(x, batch_size=4,")
+    told = oracle.python(code, folder=str(tmp_path), forms=["", ".h5"])
+    x, y = told["data"]
+    for form in ("", ".h5"):
+        model = hozon.load_model(tmp_path / f"m{form}", custom_objects={"Block": Block})
+        losses = model.fit(x, y, batch_size=4, shuffle=False, epochs=2, verbose=0).history["loss"]
+        np.testing.assert_allclose(losses, told["losses"], rtol=1e-4)
+        after = model.predict(x, batch_size=4, verbose=0)
+        np.testing.assert_allclose(after, told["after"], atol=1e-4)
