@@ -165,5 +165,14 @@ def throughput(folder, model, size):
     return seconds(lambda: jax.block_until_ready(signature(**{name: x})), repeat=10, warmup=3)
 
 
+def live(_folder, what, name, size):
+    import keras
+    from live import seconds as live_seconds
+
+    import hozon
+
+    return live_seconds(keras, hozon.fast_on_cpu, what, name, int(size))
+
+
 if __name__ == "__main__":
     print(globals()[sys.argv[1]](*sys.argv[2:]))

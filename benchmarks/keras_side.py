@@ -19,5 +19,12 @@ def save_model(folder, suffix):
     return saving(folder, lambda path: model.save(f"{path}{suffix}"))
 
 
+def live(_folder, what, name, size):
+    import keras
+    from live import seconds as live_seconds
+
+    return live_seconds(keras, lambda model: model, what, name, int(size))
+
+
 if __name__ == "__main__":
     print(globals()[sys.argv[1]](*sys.argv[2:]))

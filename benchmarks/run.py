@@ -27,6 +27,8 @@ ALL = tuple(PEERS)
 BUNDLES = ("tensorflow", "safetensors", "write()")
 KERAS = ("Keras 3",)
 
+LIVE = ("mobilenet_v2", "resnet50", "efficientnet_b0", "convnext_tiny", "lstm", "transformer")
+
 #: Name, arguments of the side scripts, what must hold, and the peers if not TensorFlow alone.
 #: Seconds, or megabytes where the name ends so.
 CASES = [
@@ -65,6 +67,16 @@ CASES = [
         for count in (200, 800)
     ),
     ("load_sequential_200_h5", ["layers", "load", "sequential", "200", ".h5"], ""),
+    *(
+        (
+            f"live_{what}_{model}_{size}",
+            ["live", what, model, str(size)],
+            "<= 100 %",
+            ("tensorflow", *KERAS),
+        )
+        for model in LIVE
+        for what, size in (("predict", 1), ("predict", 16), ("train", 8))
+    ),
     *(
         (f"throughput_{model}_{size}", ["throughput", model, str(size)], "<= 100 %")
         for model in ("mobilenet_v2", "resnet50", "lstm")

@@ -125,5 +125,12 @@ def throughput(folder, model, size):
     )
 
 
+def live(_folder, what, name, size):
+    import tf_keras
+    from live import seconds as live_seconds
+
+    return live_seconds(tf_keras, lambda model: model, what, name, int(size))
+
+
 if __name__ == "__main__":
     print(globals()[sys.argv[1]](*sys.argv[2:]))
