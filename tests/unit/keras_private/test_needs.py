@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from keras.src import api_export, backend, saving
 from keras.src.backend import nn as backend_nn
-from keras.src.backend.common import dtypes, masking, tensor_attributes
+from keras.src.backend.common import backend_utils, dtypes, masking, tensor_attributes
 from keras.src.backend.common import variables as variables_module
 from keras.src.backend.jax import random as jax_random
 from keras.src.callbacks import callback_list
@@ -107,6 +107,7 @@ NEEDS: dict[str, list[tuple[Any, tuple[str, ...]]]] = {
         (api_export, ("REGISTERED_OBJS_TO_NAMES", "get_name_from_symbol")),
         (saving.object_registration, ("GLOBAL_CUSTOM_NAMES",)),
     ],
+    "fast": [(backend_utils, ("compute_conv_transpose_padding_args_for_jax",))],
     "fixed": [
         (functional(), ("_get_operation_for_node", "_nodes", "_nodes_by_depth")),
         (cloning, ("_clone_functional_model",)),
