@@ -159,7 +159,7 @@ def load_model(
         from hozon.config.text_layers.handed import text_layers_handed
         from hozon.forms import BuildOptions, model_form
         from hozon.forms.form import check_before_load
-        from hozon.keras_private.fast import mark_fast
+        from hozon.keras_private.fast import mark_if_faster
         from hozon.keras_private.values import drawing_for_file
 
         form = model_form(place(path))
@@ -174,7 +174,7 @@ def load_model(
             check_before_load(form, place(path))
             with drawing_for_file(), text_layers_handed():
                 model = form.build(place(path), options)
-        mark_fast(model, True)
+        mark_if_faster(model)
         return model
 
 
@@ -302,8 +302,8 @@ def fast_on_cpu(model: keras.Model, fast: bool = True) -> keras.Model:
     that XLA runs well on a CPU; the numbers are the same up to rounding. On accelerators, and in
     what is saved, nothing changes. Other models, and other threads, notice nothing.
 
-    A model that Hozon has loaded is fast already. What the model has compiled is compiled anew;
-    a function of the caller's that has been compiled with it stays as it is.
+    A model with convolutions that Hozon has loaded is fast already. What the model has compiled is
+    compiled anew; a function of the caller's that has been compiled with it stays as it is.
 
     Args:
         model: the model. The layers in it are fast in other models, too.

@@ -17,6 +17,10 @@ import jax.numpy as jnp
 import keras
 from keras.src import backend
 from keras.src.backend.common.backend_utils import compute_conv_transpose_padding_args_for_jax
+from keras.src.layers.convolutional.base_conv import BaseConv
+from keras.src.layers.convolutional.base_conv_transpose import BaseConvTranspose
+from keras.src.layers.convolutional.base_depthwise_conv import BaseDepthwiseConv
+from keras.src.layers.convolutional.base_separable_conv import BaseSeparableConv
 
 from hozon.keras_private.bends import asked, bend
 from hozon.keras_private.layers import layers_of
@@ -34,7 +38,14 @@ from hozon.kernels.pooling import max_windows, sum_windows
 _MARK = "hozon_fast_on_cpu"
 _FAST: ContextVar[bool] = ContextVar("calls are fast on a CPU", default=False)
 _COMPILING: ContextVar[bool] = ContextVar("compiles for a CPU", default=False)
+_CONVOLUTIONS = (BaseConv, BaseConvTranspose, BaseDepthwiseConv, BaseSeparableConv)
 _FUNCTIONS = ("train_function", "test_function", "predict_function")
+
+
+def mark_if_faster(model: keras.Model) -> None:
+    """Mark a model of a file if it has convolutions; others compute as Keras does, to the bit."""
+    if any(isinstance(layer, _CONVOLUTIONS) for layer in layers_of(model)):
+        mark_fast(model, True)
 
 
 def mark_fast(layer: keras.Layer, fast: bool) -> None:

@@ -15,7 +15,7 @@ from hozon.config.serialization import custom_object_scope, serialize
 from hozon.config.tagged import is_serialized
 from hozon.config.text_layers.handed import text_layers_handed
 from hozon.errors import FormatError, UnsupportedError
-from hozon.keras_private.fast import is_fast, mark_fast
+from hozon.keras_private.fast import is_fast, mark_fast, mark_if_faster
 from hozon.keras_private.graph import functional_of
 from hozon.keras_private.values import drawing_for_file
 from hozon.models.text import made as made  # lets models that are yet to be built take strings
@@ -48,7 +48,7 @@ def model_from_json(text: str | bytes, custom_objects: CustomObjects | None = No
         raise FormatError("the JSON describes no model: it has no class name")
     with drawing_for_file(), text_layers_handed():
         model = ready_for_text(build_model(config, custom_objects=custom_objects))
-    mark_fast(model, True)
+    mark_if_faster(model)
     return model
 
 

@@ -237,6 +237,18 @@ def test_what_hozon_loads_or_makes_is_fast(tmp_path: Path) -> None:
         assert primitives(made_anew, x) == {"hozon_convolution"}
 
 
+def test_a_loaded_model_without_convolutions_computes_as_keras_to_the_bit(tmp_path: Path) -> None:
+    model = keras.Sequential(
+        [keras.Input((784,)), L.Dense(64, "relu"), L.BatchNormalization(), L.Dense(10, "softmax")]
+    )
+    x = np.random.default_rng(0).normal(size=(200, 784)).astype("float32")
+    expected = model.predict(x, verbose=0)
+    for path in ("m", "m.h5", "m.keras"):
+        hozon.save_model(model, tmp_path / path)
+        loaded = hozon.load_model(tmp_path / path, compile=False)
+        np.testing.assert_array_equal(loaded.predict(x, verbose=0), expected)
+
+
 def test_copies() -> None:
     model, x = made("depthwise")
     hozon.fast_on_cpu(model)
