@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import keras
 import numpy as np
 
 from hozon.arguments import checked, flag_or_none, path_or_none, path_to_read, prefix_to_write
@@ -21,6 +20,7 @@ from hozon.formats.protos.trackable import (
     encode_trackable_graph,
 )
 from hozon.graphs.processes import collective
+from hozon.keras_private import keras
 from hozon.models.assignment.by_name import Rename, nothing_matches
 from hozon.models.assignment.finalize import finalize_layers
 from hozon.models.built import sync_variables

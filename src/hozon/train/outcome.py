@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import keras
-
 from hozon.config.legacy.optimizers import steps_as_legacy
 from hozon.formats.bundle import Bundle
 from hozon.formats.protos.trackable import TrackableNode
+from hozon.keras_private import keras
 from hozon.keras_private.optimizers import is_placeholder, rate_of, wrapped
 from hozon.models.assignment import Assignment, apply, close_account
 from hozon.models.assignment.account import OPTIMIZER, REASONS, reachable

@@ -14,11 +14,10 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
-import keras
-
 from hozon.errors import MismatchError
 from hozon.formats.bundle import Bundle
 from hozon.formats.protos.trackable import Edge, SlotVariable, TrackableNode
+from hozon.keras_private import keras
 from hozon.keras_private.watch import can_grow, unwatch, watch
 from hozon.models.assignment import Assignment, apply
 from hozon.models.assignment.finalize import compile_again, finalize_layer, is_derived

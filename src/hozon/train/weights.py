@@ -7,8 +7,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import keras
-
 from hozon.arguments import (
     checked,
     flag,
@@ -21,6 +19,7 @@ from hozon.arguments import (
 from hozon.errors import SaveError
 from hozon.formats.bundle import is_bundle
 from hozon.graphs.processes import collective
+from hozon.keras_private import keras
 from hozon.models.assignment.by_name import Rename
 from hozon.models.assignment.learned import INSTEAD, unsaved_vocabularies
 from hozon.models.tracking import Describer
