@@ -28,7 +28,7 @@ from hozon.formats.hdf5.reader import Group, open_hdf5
 from hozon.formats.jsondoc import parse_object
 from hozon.limits import LIMITS
 from hozon.raw.stores import is_directory, open_source, place
-from hozon.record import TRAINED_BY, Dialect, Groups, LazyNames, ModelRecord, StateGroup, marked
+from hozon.record import TRAINED_BY, Dialect, LazyNames, ModelRecord, StateGroup, marked
 
 
 def read(path: str | os.PathLike[str], *, check: bool = True) -> ModelRecord:
@@ -64,7 +64,7 @@ def _model(archive: Archive | Unzipped, file: str, check: bool) -> ModelRecord:
     dialect: Dialect = "keras2" if version.startswith("2.") else "keras3"
     training = config.pop("compile_config", None) or None  # empty for a model never compiled
     weights = _weights_of(archive, file, check)
-    if dialect == "keras2" and isinstance(training, dict) and _scales_losses(weights.state):
+    if dialect == "keras2" and isinstance(training, dict) and weights.metadata.get(LOSS_SCALE):
         training = _with_loss_scale(training)
     return replace(
         weights,
@@ -96,10 +96,6 @@ def _weights_of(archive: Archive | Unzipped, file: str, check: bool) -> ModelRec
     from hozon.containers.shards.read import read as read_set  # which reads HDF5 by this module
 
     return read_set(index)
-
-
-def _scales_losses(groups: Groups) -> bool:
-    return any(group.name == INNER_OPTIMIZER for group in groups)
 
 
 def _with_loss_scale(training: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +135,7 @@ def _state(archive: Archive | Unzipped, file: str, check: bool) -> Group:
 
 def _weights(root: Group) -> ModelRecord:
     groups = list(groups_of(root, ""))
+    scales = any(group.name == INNER_OPTIMIZER for group in groups)
     return ModelRecord(
         form="weights.h5",
         path=root.file,
@@ -147,7 +144,7 @@ def _weights(root: Group) -> ModelRecord:
         state=tuple(g for g in groups if not is_of_optimizer(g)),
         optimizer=next((g for g in groups if g.name == OPTIMIZER), None),
         names=LazyNames(lambda: dict(names_of(root, "")), lambda path: _name_at(root, path)),
-        metadata=marked(root.attribute(TRAINED_BY)),
+        metadata={LOSS_SCALE: scales, **marked(root.attribute(TRAINED_BY))},
     )
 
 
