@@ -13,7 +13,7 @@ import hozon
 
 
 @keras.saving.register_keras_serializable(package="test_outputs")
-class Pair(keras.Model):
+class PairOfOutputs(keras.Model):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.left, self.right = keras.layers.Dense(1), keras.layers.Dense(1)
@@ -32,7 +32,7 @@ def test_logs_of_a_class_of_keras3_keep_their_names(
 ) -> None:
     x = np.ones((4, 3), "float32")
     y = [np.ones((4, 1), "float32")] * 2
-    model = Pair()
+    model = PairOfOutputs()
     model.compile("sgd", keras.losses.CosineSimilarity(), run_eagerly=True)
     model.fit(x, y, verbose=0)
     hozon.save_model(model, tmp_path / name, dialect=None if name == "saved" else dialect)
