@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from abc import abstractmethod
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,7 +30,41 @@ _REQUESTS = 16
 """Requests to a remote file system at once."""
 
 
-class Bundle(Mapping[str, LazyTensor]):
+class _Items(ItemsView[str, LazyTensor]):
+    """Names and tensors, in turn."""
+
+    _mapping: _InTurn
+
+    def __iter__(self) -> Iterator[tuple[str, LazyTensor]]:
+        return self._mapping.each()
+
+
+class _Values(ValuesView[LazyTensor]):
+    """The tensors, in turn."""
+
+    _mapping: _InTurn
+
+    def __iter__(self) -> Iterator[LazyTensor]:
+        return (tensor for _, tensor in self._mapping.each())
+
+
+class _InTurn(Mapping[str, LazyTensor]):
+    """Tensors by name that are made in the order of the file, rather than looked up one by one."""
+
+    @abstractmethod
+    def each(self) -> Iterator[tuple[str, LazyTensor]]:
+        """Names and tensors, in turn."""
+
+    def items(self) -> ItemsView[str, LazyTensor]:
+        """Names and tensors."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[LazyTensor]:
+        """The tensors."""
+        return _Values(self)
+
+
+class Bundle(_InTurn):
     """The tensors of a checkpoint, by name, in the order of the file (sorted by bytes).
 
     Attributes:
@@ -49,14 +84,6 @@ class Bundle(Mapping[str, LazyTensor]):
         return self.header.producer
 
     version = producer
-
-    def items(self) -> ItemsView[str, LazyTensor]:
-        """Names and tensors."""
-        return _Items(self)
-
-    def values(self) -> ValuesView[LazyTensor]:
-        """The tensors."""
-        return _Values(self)
 
     def each(self) -> Iterator[tuple[str, LazyTensor]]:
         """Names and tensors, in turn."""
@@ -162,25 +189,7 @@ class Bundle(Mapping[str, LazyTensor]):
             return list(pool.map(work, tensors))
 
 
-class _Items(ItemsView[str, LazyTensor]):
-    """The items of a bundle, made in the order of the file rather than looked up by name."""
-
-    _mapping: Bundle | _Without
-
-    def __iter__(self) -> Iterator[tuple[str, LazyTensor]]:
-        return self._mapping.each()
-
-
-class _Values(ValuesView[LazyTensor]):
-    """The tensors of a bundle, likewise."""
-
-    _mapping: Bundle | _Without
-
-    def __iter__(self) -> Iterator[LazyTensor]:
-        return (tensor for _, tensor in self._mapping.each())
-
-
-class _Without(Mapping[str, LazyTensor]):
+class _Without(_InTurn):
     """The tensors of a bundle but some."""
 
     def __init__(self, bundle: Bundle, left_out: frozenset[str]) -> None:
@@ -204,14 +213,6 @@ class _Without(Mapping[str, LazyTensor]):
     def each(self) -> Iterator[tuple[str, LazyTensor]]:
         """Names and tensors, in turn."""
         return (pair for pair in self._bundle.each() if pair[0] not in self._left_out)
-
-    def items(self) -> ItemsView[str, LazyTensor]:
-        """Names and tensors."""
-        return _Items(self)
-
-    def values(self) -> ValuesView[LazyTensor]:
-        """The tensors."""
-        return _Values(self)
 
 
 def is_bundle(prefix: str | os.PathLike[str]) -> bool:
